@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: MIT */
+/* base.c - dying, memory with a fault injector, clocks. */
+#include "base/base.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <time.h>
+
+static void say(const char *kind, const char *fmt, va_list args) {
+  flockfile(stderr);
+  fprintf(stderr, "goro: %s", kind);
+  vfprintf(stderr, fmt, args);
+  fputc('\n', stderr);
+  funlockfile(stderr);
+}
+
+void gr_fatal(const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  say("", fmt, args);
+  va_end(args);
+  _Exit(1);
+}
+
+void gr_throw(const char *fmt, ...) {
+  va_list args;
+  va_start(args, fmt);
+  say("internal error: ", fmt, args);
+  va_end(args);
+  abort();
+}
+
+/* The injector costs one load of a flag that never changes in normal use. */
+static atomic_bool injecting;
+static atomic_int_fast64_t countdown;
+static atomic_bool fail_forever;
+static atomic_int_fast64_t made;
+
+static bool must_fail(void) {
+  if (gr_likely(!atomic_load_explicit(&injecting, memory_order_relaxed))) return false;
+  atomic_fetch_add(&made, 1);
+  int64_t left = atomic_fetch_sub(&countdown, 1);
+  return left == 1 || (left < 1 && atomic_load(&fail_forever));
+}
+
+int64_t gr_mem_fail_at(int64_t n, bool forever) {
+  atomic_store(&injecting, false);
+  int64_t since = atomic_exchange(&made, 0);
+  atomic_store(&fail_forever, forever);
+  atomic_store(&countdown, n);
+  atomic_store(&injecting, n > 0);
+  return since;
+}
+
+#ifdef GORO_TESTING
+static atomic_int_fast64_t live;
+#define count_live(n) atomic_fetch_add_explicit(&live, (n), memory_order_relaxed)
+int64_t gr_mem_live(void) { return atomic_load(&live); }
+#else
+#define count_live(n) ((void)0)
+int64_t gr_mem_live(void) { return -1; }
+#endif
+
+void *gr_malloc(size_t size) {
+  void *p = must_fail() ? NULL : malloc(size);
+  if (p != NULL) count_live(1);
+  return p;
+}
+
+void *gr_zalloc(size_t size) {
+  void *p = must_fail() ? NULL : calloc(1, size);
+  if (p != NULL) count_live(1);
+  return p;
+}
+
+void *gr_realloc(void *p, size_t size) {
+  if (p == NULL) return gr_malloc(size);
+  return must_fail() ? NULL : realloc(p, size);
+}
+
+void gr_free(void *p) {
+  if (p == NULL) return;
+  count_live(-1);
+  free(p);
+}
+
+int64_t gr_now_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int64_t gr_coarse_ns(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+double gr_wall_s(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+int64_t gr_deadline(double seconds) {
+  if (seconds <= 0) return GR_POLL;
+  if (seconds >= 9e9) return GR_FOREVER; /* 285 years: as good as for ever, and it cannot overflow */
+  return gr_now_ns() + (int64_t)(seconds * 1e9) + 1;
+}
+
+uint64_t gr_rand_seed(void) {
+  static atomic_uint_fast64_t counter = 0x9e3779b97f4a7c15ULL;
+  uint64_t seed = 0;
+  if (getrandom(&seed, sizeof seed, GRND_NONBLOCK) != (ssize_t)sizeof seed) seed = (uint64_t)gr_now_ns();
+  return seed ^ atomic_fetch_add(&counter, 0x9e3779b97f4a7c15ULL);
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: MIT */
+/* base.h - what every file of goro includes: types, attributes, the two ways to die, memory. */
+#ifndef GR_BASE_H
+#define GR_BASE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define GR_API __attribute__((visibility("default")))
+#define GR_NORETURN __attribute__((noreturn))
+#define GR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define gr_likely(x) __builtin_expect(!!(x), 1)
+#define gr_unlikely(x) __builtin_expect(!!(x), 0)
+#define gr_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
+
+/* Thread-local without a call: the module reserves a few bytes of static TLS. */
+#define GR_TLS _Thread_local __attribute__((tls_model("initial-exec")))
+
+/* Results of core functions: 0 or one of these. */
+enum {
+  GR_OK = 0,
+  GR_PARK = 1,      /* linked as a waiter: park now, then call the matching _finish */
+  GR_NOMEM = -1,    /* nothing has changed */
+  GR_TIMEOUT = -2,  /* the time is over, or a poll found nothing ready */
+  GR_CLOSED = -3,   /* the object is closed */
+  GR_ABORTED = -4,  /* the wait was ended from outside: ask why by gr_wait_cause */
+  GR_NOTHREAD = -5, /* the system (or GOROMAXTHREADS) gives no more threads */
+};
+
+/* The user's doing: says what to change, ends the process with status 1. */
+GR_NORETURN GR_PRINTF(1, 2) void gr_fatal(const char *fmt, ...);
+/* Our bug: prints and aborts. */
+GR_NORETURN GR_PRINTF(1, 2) void gr_throw(const char *fmt, ...);
+
+/* Memory of everything in goro, Lua states included. All return NULL when there is none;
+ * gr_realloc then leaves the old block alone. gr_free(NULL) does nothing. Any thread. */
+void *gr_malloc(size_t size);
+void *gr_zalloc(size_t size);
+void *gr_realloc(void *p, size_t size);
+void gr_free(void *p);
+
+/* Fault injector, for specs: the n-th allocation from now fails (n >= 1), and so does each one
+ * after it when `forever`; 0 turns it off. Returns how many allocations were made since the last call. */
+int64_t gr_mem_fail_at(int64_t n, bool forever);
+/* Blocks allocated and not yet freed: counted in GORO_TESTING builds, else -1. */
+int64_t gr_mem_live(void);
+
+/* Nanoseconds of CLOCK_MONOTONIC. */
+int64_t gr_now_ns(void);
+/* The same clock, a few milliseconds behind, at a quarter of the price. */
+int64_t gr_coarse_ns(void);
+/* Seconds since the epoch. */
+double gr_wall_s(void);
+
+/* Time limits are absolute gr_now_ns() values; these two are special. */
+#define GR_FOREVER INT64_MAX /* no limit */
+#define GR_POLL INT64_MIN    /* do not wait at all */
+
+/* A limit from seconds: NULL-like infinity -> GR_FOREVER, <= 0 -> GR_POLL. NaN must be refused before. */
+int64_t gr_deadline(double seconds);
+
+/* A cheap counter of the CPU's time, for telling short from long: its unit is some fraction of a nanosecond to a few of them. */
+static inline uint64_t gr_ticks(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  return __builtin_ia32_rdtsc();
+#else
+  return (uint64_t)gr_now_ns();
+#endif
+}
+
+/* Tells the CPU that this is a spin loop. */
+static inline void gr_relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+/* wyrand (Wang Yi): one multiplication a number. `state` belongs to the caller. */
+static inline uint64_t gr_rand(uint64_t *state) {
+  *state += 0xa0761d6478bd642fULL;
+  __extension__ unsigned __int128 product = (unsigned __int128)*state * (*state ^ 0xe7037ed1a0b428dbULL);
+  return (uint64_t)(product >> 64) ^ (uint64_t)product;
+}
+/* Uniform in [0, n), n >= 1 (Lemire's multiplication; bias below 2^-32 for n < 2^32). */
+static inline uint32_t gr_rand_below(uint64_t *state, uint32_t n) {
+  return (uint32_t)(((gr_rand(state) >> 32) * n) >> 32);
+}
+/* A seed that differs between calls and processes. */
+uint64_t gr_rand_seed(void);
+
+#endif

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/* list.h - intrusive doubly linked list: a ring through a head. Never allocates, so it never fails. */
+#ifndef GR_LIST_H
+#define GR_LIST_H
+
+#include "base/base.h"
+
+typedef struct GrList {
+  struct GrList *next, *prev; /* both point to itself: an empty list, or an entry that is in none */
+} GrList;
+
+static inline void gr_list_init(GrList *l) { l->next = l->prev = l; }
+static inline bool gr_list_empty(const GrList *l) { return l->next == l; }
+
+static inline void gr_list_push_back(GrList *head, GrList *entry) {
+  entry->prev = head->prev;
+  entry->next = head;
+  head->prev->next = entry;
+  head->prev = entry;
+}
+
+/* Takes the entry out; it may be in no list. */
+static inline void gr_list_remove(GrList *entry) {
+  entry->prev->next = entry->next;
+  entry->next->prev = entry->prev;
+  gr_list_init(entry);
+}
+
+/* The first entry, taken out, or NULL. */
+static inline GrList *gr_list_pop_front(GrList *head) {
+  if (gr_list_empty(head)) return NULL;
+  GrList *first = head->next;
+  gr_list_remove(first);
+  return first;
+}
+
+#endif

@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: MIT */
+/* chan.c - goro.chan and the methods of channels.
+ *
+ * A call that waits goes round once more when its wait was ended from outside for no reason of its own (a hook had to run in the main script): its limit
+ * is absolute, so nothing is lost. Its arguments are still on the stack, and so is the channel, which thereby stays alive. The absolute limit
+ * is kept in the stack's third slot, since a continuation has no C locals. */
+#include <math.h>
+
+#include "lib/lib.h"
+#include "vm/names.h"
+#include "vm/pack.h"
+
+static void open_chan(lua_State *L, uint32_t view);
+const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy}, open_chan};
+
+int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
+  int is_number;
+  double s = lua_tonumberx(L, idx, &is_number);
+  if (!is_number || lua_type(L, idx) != LUA_TNUMBER)
+    luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got %s", what, luaL_typename(L, idx)));
+  if (isnan(s)) luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got nan", what));
+  return gr_deadline(s);
+}
+
+int64_t gr_check_timeout(lua_State *L, int arg) {
+  return lua_isnoneornil(L, arg) ? GR_FOREVER : gr_check_seconds(L, arg, arg, "");
+}
+
+GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need) {
+  GrObject *o = gr_object_check(L, arg, &gr_chan_type);
+  if (o->view != GR_VIEW_BOTH && need != GR_VIEW_BOTH && o->view != need)
+    luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel" : "receive from send-only channel");
+  return gr_chan_of(o->share);
+}
+
+void gr_push_msg(lua_State *L, GrMsg *m) {
+  if (!gr_unpack_scalar(L, m)) gr_unpack(L, m);
+}
+
+void gr_pack_msg(lua_State *L, int idx, GrMsg *m) {
+  if (!gr_pack_scalar(L, idx, m)) gr_pack(L, idx, 1, GR_NAME_MESSAGE, 0, m);
+}
+
+int gr_lib_chan(lua_State *L) {
+  lua_Integer cap = luaL_optinteger(L, 1, 0);
+  luaL_argcheck(L, cap >= 0, 1, "capacity must not be negative");
+  luaL_argcheck(L, cap <= GR_CHAN_CAP_MAX, 1, "capacity is too large");
+  gr_check_inbox(L, gr_state(L));
+  GrChan *c = gr_chan_new(cap, &gr_chan_type.share);
+  if (c == NULL) gr_raise_code(L, GR_NOMEM);
+  return gr_push_owned(L, gr_chan_share(c));
+}
+
+static int push_object(lua_State *L) {
+  gr_object_push(L, lua_touserdata(L, 1), GR_VIEW_BOTH);
+  return 1;
+}
+
+int gr_push_owned(lua_State *L, GrShare *share) {
+  lua_pushcfunction(L, push_object);
+  lua_pushlightuserdata(L, share);
+  int status = lua_pcall(L, 1, 1, 0);
+  gr_share_unref(share);
+  return status == LUA_OK ? 1 : lua_error(L);
+}
+
+/* ---- send ---- */
+
+enum { SLOT_UNTIL = 4 };
+
+static int64_t limit_of(lua_State *L) { return (int64_t)lua_tointeger(L, SLOT_UNTIL); }
+
+static int timeout_result(lua_State *L) {
+  lua_pushboolean(L, 0);
+  lua_pushliteral(L, "timeout");
+  return 2;
+}
+
+static int send_step(lua_State *L);
+
+static int send_result(lua_State *L, int r, GrCause cause) {
+  switch (r) {
+    case GR_OK: lua_pushboolean(L, 1); return 1;
+    case GR_TIMEOUT: return timeout_result(L);
+    case GR_CLOSED: return luaL_error(L, "send on closed channel");
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return send_step(L);
+    default: gr_raise_code(L, r);
+  }
+}
+
+static int sent(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_chan_send_finish(gr_state(L)->g, &cause);
+  return send_result(L, r, cause);
+}
+
+static int send_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
+  bool blocks = gr_must_block(L, st);
+  GrMsg m;
+  gr_pack_msg(L, 2, &m);
+  int r = gr_chan_send(st->g, c, &m, limit_of(L), blocks);
+  if (r == GR_PARK) return gr_park(L, st, sent, 0);
+  if (r != GR_OK) gr_msg_drop(&m);
+  return send_result(L, r, GR_CAUSE_SUDOG);
+}
+
+/* send(v, inp:recv()) passes recv's `ok` on as the timeout: true is a message, false a closed channel. */
+static void check_send_timeout(lua_State *L) {
+  if (lua_isboolean(L, 3)) {
+    if (!lua_toboolean(L, 3)) luaL_error(L, "bad argument #2 to 'send' (the value came from a closed channel)");
+    lua_pushnil(L);
+    lua_replace(L, 3);
+  }
+  if (lua_gettop(L) > 3) luaL_error(L, "bad argument #3 to 'send' (no value expected, got %s)", luaL_typename(L, 4));
+}
+
+static int chan_send(lua_State *L) {
+  gr_check_chan(L, 1, GR_VIEW_SEND);
+  gr_check_inbox(L, gr_state(L));
+  check_send_timeout(L);
+  lua_Integer until = (lua_Integer)gr_check_timeout(L, 3);
+  lua_settop(L, 3);
+  lua_pushinteger(L, until);
+  return send_step(L);
+}
+
+/* ---- receive ---- */
+
+static int recv_step(lua_State *L);
+
+static int recv_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
+  switch (r) {
+    case GR_OK:
+      gr_push_msg(L, m);
+      lua_pushboolean(L, 1);
+      return 2;
+    case GR_CLOSED:
+      lua_pushnil(L);
+      lua_pushboolean(L, 0);
+      return 2;
+    case GR_TIMEOUT:
+      lua_pushnil(L);
+      lua_pushnil(L);
+      lua_pushliteral(L, "timeout");
+      return 3;
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return recv_step(L);
+    default: gr_raise_code(L, r);
+  }
+}
+
+static int received(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrMsg m = GR_MSG_EMPTY;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
+  return recv_result(L, r, &m, cause);
+}
+
+static int recv_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrMsg m = GR_MSG_EMPTY;
+  bool blocks = gr_must_block(L, st);
+  int r = gr_chan_recv(st->g, gr_check_chan(L, 1, GR_VIEW_RECV), &m, limit_of(L), blocks);
+  if (r == GR_PARK) return gr_park(L, st, received, 0);
+  return recv_result(L, r, &m, GR_CAUSE_SUDOG);
+}
+
+static int chan_recv(lua_State *L) {
+  gr_check_chan(L, 1, GR_VIEW_RECV);
+  gr_check_inbox(L, gr_state(L));
+  lua_Integer until = (lua_Integer)gr_check_timeout(L, 2);
+  lua_settop(L, 3);
+  lua_pushinteger(L, until);
+  return recv_step(L);
+}
+
+/* ---- range: the iterator is called with (channel, last value) ---- */
+
+static int range_result(lua_State *L, int r, GrMsg *m, GrCause cause);
+
+static int range_received(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrMsg m = GR_MSG_EMPTY;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
+  return range_result(L, r, &m, cause);
+}
+
+static int range_next(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
+  gr_check_inbox(L, st);
+  GrMsg m = GR_MSG_EMPTY;
+  bool blocks = gr_must_block(L, st);
+  int r = gr_chan_recv(st->g, c, &m, GR_FOREVER, blocks);
+  if (r == GR_PARK) return gr_park(L, st, range_received, 0);
+  return range_result(L, r, &m, GR_CAUSE_SUDOG);
+}
+
+static int range_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
+  switch (r) {
+    case GR_OK:
+      gr_push_msg(L, m);
+      if (lua_isnil(L, -1)) return luaL_error(L, "nil message in range");
+      return 1;
+    case GR_CLOSED: lua_pushnil(L); return 1;
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return range_next(L);
+    default: gr_raise_code(L, r);
+  }
+}
+
+static int chan_range(lua_State *L) {
+  gr_check_chan(L, 1, GR_VIEW_RECV);
+  gr_pushcfunction(L, gr_state(L), range_next);
+  lua_pushvalue(L, 1);
+  return 2;
+}
+
+/* ---- the rest ---- */
+
+static int chan_close(lua_State *L) {
+  GrObject *o = gr_object_check(L, 1, &gr_chan_type);
+  if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
+  if (gr_chan_close(gr_chan_of(o->share)) == GR_CLOSED) return luaL_error(L, "close of closed channel");
+  return 0;
+}
+
+/* Leaving a block closes; that it is closed already is no error there. */
+static int chan_leave(lua_State *L) {
+  gr_chan_close(gr_chan_of(gr_object_check(L, 1, &gr_chan_type)->share));
+  return 0;
+}
+
+static int chan_len(lua_State *L) {
+  lua_pushinteger(L, gr_chan_len(gr_check_chan(L, 1, GR_VIEW_BOTH)));
+  return 1;
+}
+
+static int chan_cap(lua_State *L) {
+  lua_pushinteger(L, gr_chan_cap(gr_check_chan(L, 1, GR_VIEW_BOTH)));
+  return 1;
+}
+
+static int view(lua_State *L, uint32_t direction, const char *error) {
+  GrObject *o = gr_object_check(L, 1, &gr_chan_type);
+  if (o->view != GR_VIEW_BOTH && o->view != direction) return luaL_error(L, error);
+  gr_object_push(L, o->share, direction);
+  return 1;
+}
+static int chan_sender(lua_State *L) { return view(L, GR_VIEW_SEND, "send to receive-only channel"); }
+static int chan_receiver(lua_State *L) { return view(L, GR_VIEW_RECV, "receive from send-only channel"); }
+
+static const luaL_Reg methods[] = {
+    {"send", chan_send}, {"recv", chan_recv},     {"close", chan_close},       {"range", chan_range}, {"len", chan_len},
+    {"cap", chan_cap},   {"sender", chan_sender}, {"receiver", chan_receiver}, {NULL, NULL},
+};
+
+/* A receiver's view cannot be closed, so it has no __close. */
+static void open_chan(lua_State *L, uint32_t view_of) {
+  GrState *st = gr_state_find(L);
+  static const luaL_Reg meta[] = {{"__len", chan_len}, {"__close", chan_leave}, {NULL, NULL}}, length[] = {{"__len", chan_len}, {NULL, NULL}};
+  gr_setfuncs(L, st, view_of == GR_VIEW_RECV ? length : meta);
+  lua_newtable(L);
+  gr_setfuncs(L, st, methods);
+  lua_setfield(L, -2, "__index");
+}
+
+void gr_chan_names(void) {
+  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_names_native(range_next);
+}
+
+int gr_lib_after(lua_State *L) {
+  luaL_checkany(L, 1);
+  int64_t until = gr_check_seconds(L, 1, 1, "");
+  gr_check_inbox(L, gr_state(L));
+  GrChan *c = gr_chan_new(1, &gr_chan_type.share);
+  if (c == NULL) gr_raise_code(L, GR_NOMEM);
+  gr_push_owned(L, gr_chan_share(c));
+  int r = until == GR_FOREVER ? GR_OK : gr_chan_after(c, until == GR_POLL ? gr_now_ns() : until, gr_msg_wall);
+  if (r != GR_OK) gr_raise_code(L, r);
+  return 1;
+}

@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: MIT */
+/* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in its state. */
+#include "lib/lib.h"
+#include "lib/stdlib.h"
+#include "vm/names.h"
+#include "vm/pack.h"
+#include "vm/protect.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <string.h>
+
+GR_API int luaopen_goro(lua_State *L);
+GR_API int luaopen_goro_runtime(lua_State *L);
+
+/* go(f, ...) */
+static int l_go(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  gr_go(L, st, lua_gettop(L), "goro.go", NULL);
+  return 0;
+}
+
+/* ---- run: the results come through a channel of one message ---- */
+
+static int run_wait(lua_State *L);
+
+static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
+  if (r == GR_ABORTED) {
+    gr_raise_cause(L, gr_state(L), cause);
+    return run_wait(L);
+  }
+  if (r == GR_CLOSED) return 0; /* goexit */
+  if (r != GR_OK || m->kind == 0) gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
+  lua_settop(L, 1);
+  int n = gr_unpack(L, m);
+  return lua_toboolean(L, 2) ? n - 1 : gr_raise_remote(L, 2);
+}
+
+static int run_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrMsg m = GR_MSG_EMPTY;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
+  return run_result(L, r, &m, cause);
+}
+
+/* The channel is at 1. */
+static int run_wait(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrMsg m = GR_MSG_EMPTY;
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
+  int r = gr_chan_recv_as(st->g, c, &m, GR_FOREVER, gr_must_block(L, st), GR_WAIT_RUN);
+  if (r == GR_PARK) return gr_park(L, st, run_done, 0);
+  return run_result(L, r, &m, GR_CAUSE_SUDOG);
+}
+
+/* run(f, ...) -> f's results */
+static int l_run(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  GrChan *c = gr_chan_new(1, &gr_chan_type.share);
+  if (c == NULL) gr_raise_code(L, GR_NOMEM);
+  gr_push_owned(L, gr_chan_share(c));
+  gr_go(L, st, lua_gettop(L) - 1, "goro.run", c);
+  lua_replace(L, 1); /* the function makes room for the channel */
+  lua_settop(L, 1);
+  return run_wait(L);
+}
+
+static int l_traceback(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key);
+  return 1;
+}
+
+static int nothing(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+static int l_gosched(lua_State *L) {
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  if (st->is_host || L != st->co_top || !st->chain_ok || !lua_isyieldable(L)) {
+    gr_yield_blocking(st->g);
+    return 0;
+  }
+  st->outward = GR_OUT_YIELD;
+  return lua_yieldk(L, 0, 0, nothing);
+}
+
+static int l_goexit(lua_State *L) {
+  GrState *st = gr_state(L);
+  if (st->is_host) return luaL_error(L, "goexit in the main goroutine (use os.exit or return)");
+  return gr_goexit(L, st);
+}
+
+/* ---- sleep ---- */
+
+static int sleep_step(lua_State *L);
+
+static int slept(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrState *st = gr_state(L);
+  GrCause cause = gr_wait_finish(st->g);
+  if (cause == GR_CAUSE_TIMEOUT) return 0;
+  gr_raise_cause(L, st, cause);
+  return sleep_step(L);
+}
+
+/* The absolute limit is at 2. */
+static int sleep_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  int r = gr_sleep(st->g, (int64_t)lua_tointeger(L, 2), gr_must_block(L, st));
+  if (r == GR_PARK) return gr_park(L, st, slept, 0);
+  if (r != GR_OK) gr_raise_code(L, r);
+  return 0;
+}
+
+/* sleep(seconds) */
+static int l_sleep(lua_State *L) {
+  int64_t until = gr_check_seconds(L, 1, 1, "");
+  gr_check_inbox(L, gr_state(L));
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)until);
+  return sleep_step(L);
+}
+
+/* ---- counts ---- */
+
+static int l_num_goroutine(lua_State *L) {
+  gr_check_inbox(L, gr_state(L));
+  GrStats s;
+  gr_sched_stats(&s);
+  lua_pushinteger(L, s.goroutines);
+  return 1;
+}
+
+static int l_maxprocs(lua_State *L) {
+  lua_Integer n = luaL_optinteger(L, 1, 0);
+  gr_check_inbox(L, gr_state(L));
+  lua_pushinteger(L, gr_maxprocs_set(n));
+  return 1;
+}
+
+static int l_num_cpu(lua_State *L) {
+  lua_pushinteger(L, gr_num_cpu());
+  return 1;
+}
+
+static int l_stats(lua_State *L) {
+  GrStats s;
+  gr_sched_stats(&s);
+  const struct {
+    const char *name;
+    int64_t value;
+  } fields[] = {
+      {"goroutines", s.goroutines}, {"running", s.running},   {"threads", s.threads},         {"spawned", s.spawned},
+      {"steals", s.steals},         {"handoffs", s.handoffs}, {"preemptions", s.preemptions}, {"bytes", (int64_t)mallinfo2().uordblks},
+  };
+  size_t n = sizeof fields / sizeof *fields;
+  lua_createtable(L, 0, (int)n);
+  for (size_t i = 0; i < n; i++) {
+    lua_pushinteger(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  return 1;
+}
+
+/* ---- the module ---- */
+
+/* goro.time, goro.runtime, …: loaded when first used. */
+static int lazy_field(lua_State *L) {
+  static const char *const names[] = {"time", "sync", "context", "net", "fs", "process", "signal", "runtime", NULL};
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  for (int i = 0; name != NULL && names[i] != NULL; i++) {
+    if (strcmp(names[i], name) != 0) continue;
+    lua_getglobal(L, "require");
+    lua_pushfstring(L, "goro.%s", name);
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, 2);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, 1);
+    return 1;
+  }
+  lua_pushnil(L);
+  return 1;
+}
+
+static const luaL_Reg functions[] = {
+    {"go", l_go},         {"run", l_run},           {"traceback", l_traceback}, {"gosched", l_gosched},
+    {"goexit", l_goexit}, {"sleep", l_sleep},       {"after", gr_lib_after},    {"num_goroutine", l_num_goroutine},
+    {"maxprocs", l_maxprocs}, {"num_cpu", l_num_cpu}, {"chan", gr_lib_chan},    {"select", gr_lib_select},
+    {NULL, NULL},
+};
+
+static void push_module(lua_State *L, GrState *st) {
+  lua_newtable(L);
+  gr_setfuncs(L, st, functions);
+  lua_pushliteral(L, "goro 0.1.0");
+  lua_setfield(L, -2, "_VERSION");
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, lazy_field);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
+}
+
+static void open_goroutine_libs(lua_State *L, GrState *st) {
+  gr_stdlib_open(L, st);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  push_module(L, st);
+  lua_setfield(L, -2, "goro");
+  lua_pop(L, 1);
+}
+
+static void init_once(void) {
+  gr_pack_init();
+  gr_vm_names();
+  gr_stdlib_names();
+  gr_chan_names();
+  gr_state_open_libs = open_goroutine_libs;
+}
+
+int luaopen_goro(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  luaL_checkversion(L);
+  pthread_once(&once, init_once);
+  GrState *st = gr_state_find(L);
+  if (st == NULL) {
+    st = gr_state_host(L);
+    gr_pack_open(L);
+    gr_stdlib_open_host(L, st);
+  }
+  push_module(L, st);
+  return 1;
+}
+
+int luaopen_goro_runtime(lua_State *L) {
+  GrState *st = gr_state_find(L);
+  static const luaL_Reg runtime[] = {{"stats", l_stats}, {NULL, NULL}};
+  if (st == NULL) return luaL_error(L, "require \"goro\" first");
+  lua_newtable(L);
+  gr_setfuncs(L, st, runtime);
+  return 1;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* lib.h - what the bindings share. A binding checks its arguments, makes one core call, pushes results; nothing else is decided here. */
+#ifndef GR_LIB_H
+#define GR_LIB_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "vm/object.h"
+#include "vm/panic.h"
+#include "vm/state.h"
+
+extern const GrObjectType gr_chan_type;
+
+/* The three forms of a channel object. */
+enum { GR_VIEW_BOTH, GR_VIEW_SEND, GR_VIEW_RECV };
+
+/* Argument `arg`: seconds -> absolute limit. nil or none: for ever. NaN is misuse. */
+int64_t gr_check_timeout(lua_State *L, int arg);
+/* The same for a number already known to be one, at a field of a table argument: `what` names it in the error. */
+int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what);
+
+/* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH: anything), else misuse. */
+GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
+
+/* Pushes an object that the caller has just made, and takes its reference, also when it raises. Returns 1. */
+int gr_push_owned(lua_State *L, GrShare *share);
+
+/* Pushes a received message; consumes it. */
+void gr_push_msg(lua_State *L, GrMsg *m);
+/* Packs the value at idx as a message. Raises, naming it `message`. */
+void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
+
+/* Registers the names of goro's functions with vm, once a process. */
+void gr_lib_init(void);
+void gr_chan_names(void);
+
+int gr_lib_chan(lua_State *L);   /* goro.chan */
+int gr_lib_select(lua_State *L); /* goro.select */
+int gr_lib_after(lua_State *L);  /* goro.after */
+
+#endif

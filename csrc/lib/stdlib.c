@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: MIT */
+/* stdlib.c - puts our versions of standard functions in place, and ends the process for os.exit.
+ *
+ * A goroutine's state is fresh: ours simply go over the stock ones. In a program's own state a function may have been replaced by the
+ * program (a test framework's print), and then it stays. What is stock is told by a state that is made for it once.
+ *
+ * os.exit in a goroutine calls exit(), as the stock function does, and not _exit: buffered output of all files is written and what
+ * other libraries registered runs. It does so in a blocking region, so that goroutines whose output it waits for go on. Our own exit step
+ * stops the other threads; the host's thread may still be running, as in any program of several threads that exits. A second
+ * goroutine that wants to exit meanwhile waits for the end, since exit() called twice is undefined. */
+#include "lib/stdlib.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <lualib.h>
+
+#include "vm/names.h"
+
+/* ---- os.exit ---- */
+
+static int exit_status(lua_State *L) {
+  if (lua_isboolean(L, 1)) return lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+}
+
+static int go_exit(lua_State *L) {
+  static atomic_flag exits = ATOMIC_FLAG_INIT;
+  int status = exit_status(L);
+  GrState *st = gr_state(L);
+  if (lua_toboolean(L, 2)) {
+    st->chain_ok = false; /* what waits in a finalizer must not yield out of lua_close */
+    G *g = st->g;
+    lua_close(st->L);
+    gr_block_begin(g);
+  } else {
+    gr_block_begin(st->g);
+  }
+  if (atomic_flag_test_and_set(&exits))
+    for (;;) pause();
+  atomic_store(&gr_exit_by_user, true);
+  exit(status);
+}
+
+static lua_CFunction stock_exit;
+
+static int host_exit(lua_State *L) {
+  exit_status(L); /* an argument that it refuses ends nothing */
+  atomic_store(&gr_exit_by_user, true);
+  return stock_exit(L);
+}
+
+/* ---- where they go ---- */
+
+typedef struct Replacement {
+  const char *module, *field; /* module NULL: a method of files */
+  lua_CFunction go, host;     /* host NULL: the stock one stays */
+  lua_CFunction stock;        /* found at start */
+} Replacement;
+
+static Replacement replacements[] = {
+  { "_G", "print", gr_stdio_print, gr_stdio_print, NULL },
+  { "io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL },
+  { NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL },
+  { "io", "popen", gr_shell_popen, gr_shell_popen, NULL },
+  { "os", "execute", gr_shell_execute, NULL, NULL },
+  { "os", "exit", go_exit, host_exit, NULL },
+};
+
+#define each(r) (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; r++)
+
+/* Pushes the table that holds the function, or something else when the program has changed that much. */
+static void push_holder(lua_State *L, const Replacement *r) {
+  if (r->module != NULL) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushstring(L, r->module);
+  } else {
+    luaL_getmetatable(L, LUA_FILEHANDLE);
+    lua_pushliteral(L, "__index");
+  }
+  if (lua_istable(L, -2)) lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+static void put(lua_State *L, GrState *st, const Replacement *r, lua_CFunction f) {
+  lua_pushstring(L, r->field);
+  gr_pushcfunction(L, st, f);
+  lua_rawset(L, -3);
+}
+
+static lua_CFunction current(lua_State *L, const Replacement *r) {
+  lua_pushstring(L, r->field);
+  lua_rawget(L, -2);
+  lua_CFunction f = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
+  return f;
+}
+
+/* A goroutine's numbers must not repeat another's, and Lua's own seed is an address and a second. */
+static void seed_random(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, (lua_Integer)gr_rand_seed());
+  lua_pushinteger(L, (lua_Integer)gr_rand_seed());
+  lua_call(L, 2, 0);
+  lua_pop(L, 2);
+}
+
+void gr_stdlib_open(lua_State *L, GrState *st) {
+  for each(r) {
+    push_holder(L, r);
+    put(L, st, r, r->go);
+    lua_pop(L, 1);
+  }
+  seed_random(L);
+}
+
+void gr_stdlib_open_host(lua_State *L, GrState *st) {
+  for each(r) {
+    if (r->host == NULL || r->stock == NULL) continue;
+    push_holder(L, r);
+    if (lua_istable(L, -1) && current(L, r) == r->stock) put(L, st, r, r->host);
+    lua_pop(L, 1);
+  }
+}
+
+static int find_stock(lua_State *L) {
+  luaL_openlibs(L);
+  for each(r) {
+    push_holder(L, r);
+    r->stock = current(L, r);
+    if (r->go == go_exit) stock_exit = r->stock;
+    lua_pop(L, 1);
+  }
+  return 0;
+}
+
+/* Without memory for the state that is asked, nothing counts as stock, and hosts stay as they are. */
+void gr_stdlib_names(void) {
+  lua_State *L = luaL_newstate();
+  if (L != NULL) {
+    lua_pushcfunction(L, find_stock);
+    lua_pcall(L, 0, 0, 0);
+    lua_close(L);
+  }
+  for each(r) {
+    if (r->module == NULL) continue;
+    gr_names_alias(r->go, r->module, r->field);
+    if (r->host != NULL && r->host != r->go) gr_names_alias(r->host, r->module, r->field);
+  }
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT */
+/* stdlib.h - the standard functions that goro replaces, since the stock ones were written for one thread. */
+#ifndef GR_STDLIB_H
+#define GR_STDLIB_H
+
+#include "vm/state.h"
+
+/* Into a new goroutine's state, over the stock libraries. Raises. */
+void gr_stdlib_open(lua_State *L, GrState *st);
+/* Into a host's: only over what is still the stock function there. Raises. */
+void gr_stdlib_open_host(lua_State *L, GrState *st);
+/* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start, before any of the above. */
+void gr_stdlib_names(void);
+
+/* The script chose its exit status by os.exit: goro must not change it (vm/host.c). */
+extern atomic_bool gr_exit_by_user;
+
+/* stdio.c */
+int gr_stdio_print(lua_State *L);
+int gr_stdio_io_write(lua_State *L);
+int gr_stdio_file_write(lua_State *L);
+/* shell.c */
+int gr_shell_execute(lua_State *L);
+int gr_shell_popen(lua_State *L);
+
+#endif

@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/* m.c - threads and places: who holds which P, when a thread is woken, started, or gives its P away.
+ *
+ * An M that needs no P any more (its G blocks, there is no work) hands it to whoever has a use for it, so a P with work is never left without an M:
+ * gr_release_p. An M that needs one again takes an idle P, or queues its G as a bound one and sleeps until an M hands it a P
+ * (gr_acquire_p). Threads are made on demand, when a P has work and no idle M is left, up to GOROMAXTHREADS. */
+#include "sched/pool.h"
+
+#include <signal.h>
+
+enum { STACK_BYTES = 1 << 20 };
+
+GR_TLS M *gr_m;
+
+/* ---- the P's status word ---- */
+
+static void p_set(P *p, uint64_t state) {
+  uint64_t tick = atomic_load_explicit(&p->status, memory_order_relaxed) >> 8;
+  atomic_store_explicit(&p->status, tick << 8 | state, memory_order_release);
+}
+
+P *gr_p_enter(M *m) {
+  if (m == NULL || m->p == NULL || !m->in_lua) return m != NULL ? m->p : NULL;
+  uint64_t expected = m->in_word;
+  if ((expected & 0xff) == P_RUNNING) return m->p; /* entered already */
+  uint64_t entered = (expected & ~(uint64_t)0xff) | P_RUNNING;
+  if (atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered, memory_order_acquire, memory_order_relaxed))
+    m->in_word = entered;
+  else m->p = NULL; /* taken: P-less from here on */
+  return m->p;
+}
+
+void gr_p_leave(M *m) {
+  if (m == NULL || m->p == NULL || !m->in_lua) return;
+  uint64_t tick = (atomic_load_explicit(&m->p->status, memory_order_relaxed) >> 8) + 1;
+  m->in_word = tick << 8 | P_IN_LUA;
+  atomic_store_explicit(&m->p->status, m->in_word, memory_order_release);
+}
+
+void gr_m_take_p(M *m, P *p) {
+  p_set(p, P_RUNNING);
+  m->p = p;
+  m->in_word = atomic_load_explicit(&p->status, memory_order_relaxed);
+}
+
+/* ---- idle Ps; the pool's lock ---- */
+
+static P *gr_idle_p_get_locked(Sched *s) {
+  P *p = s->idle_ps;
+  if (p == NULL) return NULL;
+  s->idle_ps = p->link;
+  atomic_fetch_sub(&s->nidle_ps, 1);
+  p_set(p, P_RUNNING);
+  return p;
+}
+
+void gr_idle_p_put_locked(Sched *s, P *p) {
+  if (p->id >= (uint32_t)atomic_load(&s->maxprocs)) {
+    gr_runq_drain_locked(s, p);
+    p_set(p, P_RETIRED);
+    return;
+  }
+  p_set(p, P_IDLE);
+  p->link = s->idle_ps;
+  s->idle_ps = p;
+  atomic_fetch_add(&s->nidle_ps, 1);
+}
+
+P *gr_idle_p_get(Sched *s) {
+  if (atomic_load(&s->nidle_ps) == 0) return NULL;
+  gr_lock(&s->lock);
+  P *p = gr_idle_p_get_locked(s);
+  gr_unlock(&s->lock);
+  return p;
+}
+
+/* ---- threads ---- */
+
+/* Ms block every signal from their first instruction, except those that report the thread's own fault and the one that will pre-empt:
+ * the program's handlers (lua.c's for SIGINT) run on the program's threads. */
+static int start_thread(M *m) {
+  sigset_t all, old;
+  sigfillset(&all);
+  static const int kept[] = {SIGURG, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
+  for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) sigdelset(&all, kept[i]);
+  pthread_attr_t attr;
+  pthread_t thread;
+  if (pthread_attr_init(&attr) != 0) return GR_NOTHREAD;
+  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+  pthread_attr_setstacksize(&attr, STACK_BYTES);
+  pthread_sigmask(SIG_SETMASK, &all, &old);
+  int err = pthread_create(&thread, &attr, gr_m_main, m);
+  pthread_sigmask(SIG_SETMASK, &old, NULL);
+  pthread_attr_destroy(&attr);
+  return err == 0 ? GR_OK : GR_NOTHREAD;
+}
+
+/* A new M with this P. On failure the P remains the caller's. */
+static int new_m(Sched *s, P *p, bool spinning) {
+  gr_lock(&s->lock);
+  bool full = s->nm >= s->max_threads || atomic_load(&s->stopping);
+  if (!full) s->nm++;
+  gr_unlock(&s->lock);
+  if (full) return GR_NOTHREAD;
+  M *m = gr_zalloc(sizeof *m);
+  if (m != NULL) {
+    m->pool = s;
+    m->nextp = p;
+    m->spinning = spinning;
+    m->rand = gr_rand_seed();
+    atomic_fetch_add(&s->alive, 1);
+    if (start_thread(m) == GR_OK) return GR_OK;
+    atomic_fetch_sub(&s->alive, 1);
+    gr_free(m);
+  }
+  gr_lock(&s->lock);
+  s->nm--;
+  gr_unlock(&s->lock);
+  return GR_NOTHREAD;
+}
+
+/* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been counted for it. */
+static int start_m(Sched *s, P *p, bool spinning) {
+  gr_lock(&s->lock);
+  M *m = s->idle_ms;
+  if (m != NULL) {
+    s->idle_ms = m->link;
+    s->nidle--;
+  }
+  gr_unlock(&s->lock);
+  int r = GR_OK;
+  if (m != NULL) {
+    m->spinning = spinning;
+    m->nextp = p;
+    gr_note_wake(&m->note);
+  } else if ((r = new_m(s, p, spinning)) != GR_OK) {
+    gr_lock(&s->lock);
+    gr_idle_p_put_locked(s, p);
+    gr_unlock(&s->lock);
+    if (spinning) atomic_fetch_sub(&s->nspinning, 1);
+  }
+  return r;
+}
+
+void gr_wakep(Sched *s) {
+  if (atomic_load(&s->nidle_ps) == 0 || atomic_load(&s->nspinning) != 0) return;
+  int32_t none = 0;
+  if (!atomic_compare_exchange_strong(&s->nspinning, &none, 1)) return;
+  P *p = gr_idle_p_get(s);
+  if (p != NULL) start_m(s, p, true);
+  else atomic_fetch_sub(&s->nspinning, 1);
+}
+
+int gr_pool_need_thread(Sched *s) {
+  if (atomic_load(&s->alive) > 0) return GR_OK;
+  P *p = gr_idle_p_get(s);
+  if (p == NULL) return GR_OK;
+  atomic_fetch_add(&s->nspinning, 1);
+  return start_m(s, p, true);
+}
+
+/* ---- losing and getting a P ---- */
+
+/* Is there anything that needs an M now? */
+bool gr_work_anywhere(Sched *s) {
+  if (atomic_load(&s->globq_size) > 0) return true;
+  int32_t n = atomic_load(&s->nps);
+  for (int32_t i = 0; i < n; i++) {
+    P *p = atomic_load(&s->ps[i]);
+    if (!gr_runq_empty(p)) return true;
+  }
+  return false;
+}
+
+/* p, which nobody runs any more, goes to an M if there is work for it, else to the idle list. */
+static void hand_on(Sched *s, P *p) {
+  if (!atomic_load(&s->stopping)) {
+    if (!gr_runq_empty(p) || atomic_load(&s->globq_size) > 0) {
+      start_m(s, p, false);
+      return;
+    }
+    int32_t none = 0;
+    if (atomic_load(&s->nspinning) + atomic_load(&s->nidle_ps) == 0 && atomic_compare_exchange_strong(&s->nspinning, &none, 1)) {
+      start_m(s, p, true);
+      return;
+    }
+  }
+  gr_lock(&s->lock);
+  gr_idle_p_put_locked(s, p);
+  gr_unlock(&s->lock);
+  if (gr_work_anywhere(s)) gr_wakep(s);
+  int64_t first = gr_timers_first(&p->timers);
+  if (first != INT64_MAX) gr_timer_added(s, first);
+}
+
+void gr_release_p(M *m) {
+  P *p = gr_p_enter(m);
+  if (p == NULL) return;
+  m->p = NULL;
+  bump_own(m->handoffs);
+  hand_on(m->pool, p);
+}
+
+void gr_acquire_p(M *m, G *g) {
+  Sched *s = m->pool;
+  P *p = gr_idle_p_get(s);
+  if (p == NULL && !atomic_load(&s->stopping)) {
+    g->m = m;
+    g->blocks = true;
+    gr_note_clear(&m->note);
+    atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
+    gr_lock(&s->lock);
+    gr_globq_put_locked(s, g);
+    s->nlocked++;
+    gr_unlock(&s->lock);
+    gr_wakep(s);
+    gr_note_sleep(&m->note, GR_FOREVER);
+    p = m->nextp;
+    m->nextp = NULL;
+    g->blocks = false;
+    atomic_store_explicit(&g->status, G_RUNNING, memory_order_release);
+  }
+  if (p != NULL) gr_m_take_p(m, p);
+}
+
+/* m has picked a G that waits with its thread: that one gets m's P. */
+void gr_hand_p_over(M *m, G *g) {
+  Sched *s = m->pool;
+  P *p = m->p;
+  m->p = NULL;
+  gr_lock(&s->lock);
+  s->nlocked--;
+  gr_unlock(&s->lock);
+  M *other = g->m;
+  other->nextp = p;
+  gr_note_wake(&other->note);
+}
+
+
+/* ---- the hostile build: Ps are taken away from Lua at any moment ---- */
+
+#ifdef GORO_HOSTILE
+static bool retake(Sched *s, P *p) {
+  uint64_t word = atomic_load(&p->status);
+  if ((word & 0xff) != P_IN_LUA) return false;
+  if (!atomic_compare_exchange_strong(&p->status, &word, (word & ~(uint64_t)0xff) | P_RUNNING)) return false;
+  hand_on(s, p);
+  return true;
+}
+
+static void *hostile_main(void *arg) {
+  Sched *s = arg;
+  uint64_t rand = gr_rand_seed();
+  GrNote nap;
+  while (!atomic_load(&s->stopping)) {
+    gr_note_clear(&nap);
+    gr_note_sleep(&nap, gr_now_ns() + 1000 * (int64_t)gr_rand_below(&rand, 200));
+    int32_t n = atomic_load(&s->nps);
+    if (n > 0 && retake(s, atomic_load(&s->ps[gr_rand_below(&rand, (uint32_t)n)]))) bump(gr_past.handoffs);
+  }
+  return NULL;
+}
+
+void gr_hostile_start(Sched *s) {
+  if (pthread_create(&s->hostile, NULL, hostile_main, s) != 0) gr_fatal("no thread for the hostile build");
+}
+#endif

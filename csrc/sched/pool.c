@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/* pool.c - the pool's beginning, size, end and counts.
+ *
+ * The end, in steps: the stop flag; all sleeping Ms are woken and leave, those that wait with their G raise "shutting down" in it; a bounded
+ * wait for those that run; then each parked G is destroyed by the closing host's thread. Threads that have not come back by then (they sit in
+ * foreign code) are left behind, and with them the pool's memory: a late return finds its own, stopped pool and leaves. */
+#include "sched/pool.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <stdlib.h>
+
+Sched *_Atomic gr_pool;
+struct GrPast gr_past;
+
+/* ---- the default poller: a note ---- */
+
+static GrNote poll_note;
+
+static void note_poll(int64_t until) {
+  if (until == GR_POLL) return;
+  gr_note_sleep(&poll_note, until);
+  gr_note_clear(&poll_note);
+}
+static void note_wake(void) { gr_note_wake(&poll_note); }
+static bool note_waited_for(void) { return false; }
+
+static const GrPoller note_poller = {note_poll, note_wake, note_waited_for};
+const GrPoller *gr_poller = &note_poller;
+
+void gr_sched_set_poller(const GrPoller *poller) { gr_poller = poller; }
+
+/* ---- the pool's beginning and end ---- */
+
+int gr_num_cpu(void) {
+  cpu_set_t set;
+  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+static int64_t env_number(const char *name, int64_t otherwise) {
+  const char *text = getenv(name);
+  if (text == NULL || *text == '\0') return otherwise;
+  char *end;
+  errno = 0;
+  long long n = strtoll(text, &end, 10);
+  return errno == 0 && *end == '\0' && n >= 1 ? n : otherwise; /* `require` has complained about others */
+}
+
+static bool add_p(Sched *s) {
+  P *p = gr_zalloc(sizeof *p);
+  if (p == NULL) return false;
+  p->id = (uint32_t)atomic_load(&s->nps);
+  gr_timers_init(&p->timers);
+  atomic_init(&p->status, P_RETIRED);
+  atomic_store(&s->ps[p->id], p);
+  atomic_fetch_add(&s->nps, 1);
+  return true;
+}
+
+/* As many Ps as memory allows; the idle list is made anew. */
+static void set_maxprocs_locked(Sched *s, int32_t n) {
+  while (atomic_load(&s->nps) < n && add_p(s)) {}
+  if (n > atomic_load(&s->nps)) n = atomic_load(&s->nps);
+  atomic_store(&s->maxprocs, n);
+  P *idle = s->idle_ps;
+  s->idle_ps = NULL;
+  atomic_store(&s->nidle_ps, 0);
+  for (P *next; idle != NULL; idle = next) {
+    next = idle->link;
+    gr_idle_p_put_locked(s, idle);
+  }
+  for (int32_t i = 0; i < n; i++) {
+    P *p = atomic_load(&s->ps[i]);
+    if ((atomic_load(&p->status) & 0xff) == P_RETIRED) gr_idle_p_put_locked(s, p);
+  }
+}
+
+int gr_maxprocs_set(int64_t n) {
+  Sched *s = gr_my_pool();
+  if (n > GR_MAXPROCS_MAX) n = GR_MAXPROCS_MAX;
+  gr_lock(&s->lock);
+  int32_t before = atomic_load(&s->maxprocs);
+  if (n >= 1) set_maxprocs_locked(s, (int32_t)n);
+  gr_unlock(&s->lock);
+  if (n > before)
+    for (int64_t i = before; i < n && gr_work_anywhere(s); i++) gr_wakep(s);
+  return before;
+}
+
+static void pool_free(Sched *s) {
+  gr_timers_fini(&s->timers);
+  for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
+    P *p = atomic_load(&s->ps[i]);
+    gr_timers_fini(&p->timers);
+    gr_free(p);
+  }
+  while (s->all_ms != NULL) {
+    M *m = s->all_ms;
+    s->all_ms = m->all;
+    atomic_fetch_add(&gr_past.spawned, atomic_load(&m->spawned));
+    atomic_fetch_add(&gr_past.ended, atomic_load(&m->ended));
+    atomic_fetch_add(&gr_past.steals, atomic_load(&m->steals));
+    atomic_fetch_add(&gr_past.handoffs, atomic_load(&m->handoffs));
+    gr_free(m);
+  }
+  gr_free(s);
+}
+
+int gr_pool_start(void) {
+  Sched *s = gr_zalloc(sizeof *s);
+  if (s == NULL) return GR_NOMEM;
+  gr_lock_init(&s->lock, GR_RANK_SCHED);
+  gr_timers_init(&s->timers);
+  int64_t threads = env_number("GOROMAXTHREADS", 10000), procs = env_number("GOROMAXPROCS", gr_num_cpu());
+  s->max_threads = threads < INT32_MAX ? (int32_t)threads : INT32_MAX;
+  gr_lock(&s->lock);
+  set_maxprocs_locked(s, procs < GR_MAXPROCS_MAX ? (int32_t)procs : GR_MAXPROCS_MAX);
+  gr_unlock(&s->lock);
+  if (atomic_load(&s->maxprocs) == 0) {
+    pool_free(s);
+    return GR_NOMEM;
+  }
+#ifdef GORO_HOSTILE
+  gr_hostile_start(s);
+#endif
+  atomic_store(&gr_pool, s);
+  return GR_OK;
+}
+
+/* Ms leave at their next scheduling point; those that wait with their G are woken, and see that the pool ends. */
+static bool halt(Sched *s, int64_t grace_ns) {
+  gr_lock(&s->lock);
+  atomic_store(&s->stopping, true);
+  for (M *m = s->all_ms; m != NULL; m = m->all) gr_note_wake(&m->note);
+  gr_unlock(&s->lock);
+  gr_poller->wake();
+  int64_t until = gr_now_ns() + grace_ns;
+  int32_t self = gr_m != NULL ? 1 : 0;
+  while (atomic_load(&s->alive) > self && gr_now_ns() < until) {
+    gr_note_clear(&s->stopped);
+    if (atomic_load(&s->alive) > self) gr_note_sleep(&s->stopped, gr_now_ns() + 1000000 < until ? gr_now_ns() + 1000000 : until);
+  }
+  return atomic_load(&s->alive) == 0;
+}
+
+void gr_sched_halt(int64_t grace_ns) {
+  Sched *s = atomic_load(&gr_pool);
+  if (s != NULL) halt(s, grace_ns);
+}
+
+typedef struct Sweep {
+  int64_t until;
+} Sweep;
+
+/* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. */
+static bool destroy_one(G *g, void *arg) {
+  Sweep *sweep = arg;
+  uint32_t status = atomic_load(&g->status);
+  if (g->is_host || (status != G_WAITING && status != G_RUNNABLE)) return true;
+  if (status == G_WAITING && !gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) return true;
+  if (!atomic_compare_exchange_strong(&g->status, &status, G_DEAD)) return true;
+  if (g->blocks) return true; /* its thread was left behind with it */
+  gr_timer_stop(&g->limit);
+  g->m = NULL;
+  if (gr_now_ns() < sweep->until) g->ops->destroy(g);
+  gr_host_unref(g->host);
+  atomic_fetch_add(&gr_past.ended, 1);
+  gr_g_free(NULL, g);
+  return true;
+}
+
+void gr_pool_end(int64_t grace_ns, int64_t budget_ns) {
+  Sched *s = atomic_load(&gr_pool);
+  bool all_left = halt(s, grace_ns);
+#ifdef GORO_HOSTILE
+  pthread_join(s->hostile, NULL);
+#endif
+  Sweep sweep = {budget_ns == GR_FOREVER ? GR_FOREVER : gr_now_ns() + budget_ns};
+  gr_g_each(destroy_one, &sweep);
+  atomic_store(&gr_pool, NULL);
+  if (all_left) pool_free(s); /* else left to those who may still come back to it */
+}
+
+/* ---- counting ---- */
+
+void gr_sched_stats(GrStats *out) {
+  *out = (GrStats){0};
+  Sched *s = gr_my_pool();
+  int64_t ended = atomic_load(&gr_past.ended);
+  out->spawned = atomic_load(&gr_past.spawned);
+  out->steals = atomic_load(&gr_past.steals);
+  out->handoffs = atomic_load(&gr_past.handoffs);
+  gr_lock(&s->lock);
+  for (M *m = s->all_ms; m != NULL; m = m->all) {
+    ended += atomic_load(&m->ended);
+    out->spawned += atomic_load(&m->spawned);
+    out->steals += atomic_load(&m->steals);
+    out->handoffs += atomic_load(&m->handoffs);
+  }
+  gr_unlock(&s->lock);
+  out->goroutines = out->spawned - ended + gr_host_count();
+  out->threads = atomic_load(&s->alive);
+  for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
+    uint64_t state = atomic_load(&atomic_load(&s->ps[i])->status) & 0xff;
+    out->running += state == P_IN_LUA || state == P_RUNNING;
+  }
+}

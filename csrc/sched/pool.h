@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: MIT */
+/* pool.h - the inside of the scheduler: M, P, the pool. For the files of csrc/sched alone.
+ *
+ * A P's status is one word, {tick, state}. While its M runs Lua the state is IN_LUA, and then alone may somebody else take the P
+ * away, by a CAS that names the tick (so that a P that left Lua and came back in between is not mistaken). Scheduler functions called
+ * from Lua first move IN_LUA -> RUNNING (gr_p_enter) and leave by a release store (gr_p_leave): a P that is RUNNING belongs to its M. An M
+ * that finds its P gone is P-less: it goes on with its Lua state, which nobody else touches, but pushes to the global queue and
+ * the global timers; host threads, which never have a P, use the same path. */
+#ifndef GR_POOL_H
+#define GR_POOL_H
+
+#include <pthread.h>
+
+#include "sched/sched.h"
+#include "sched/timers.h"
+
+enum { GR_RUNQ = 256, GR_MAXPROCS_MAX = 1024 };
+
+enum { P_IDLE, P_RUNNING, P_IN_LUA, P_RETIRED };
+
+typedef struct Sched Sched;
+
+typedef struct P {
+  _Atomic uint64_t status; /* tick << 8 | state; the tick counts entries into Lua */
+  _Atomic uint32_t head;   /* thieves and the owner: CAS */
+  _Atomic uint32_t tail;   /* the owner alone */
+  G *_Atomic runq[GR_RUNQ];
+  G *_Atomic runnext; /* runs next: what the running G has just readied */
+  uint32_t tick;      /* scheduling rounds */
+  uint32_t streak;    /* rounds in a row that took runnext */
+  uint32_t id;
+  struct P *link; /* in the idle list; pool lock */
+  GrTimers timers;
+} P;
+
+struct M {
+  Sched *pool;
+  P *p;            /* or NULL: P-less. Its own */
+  P *nextp;        /* given by who wakes it */
+  bool in_lua;     /* inside GOps.run */
+  bool spinning;   /* counted in nspinning */
+  G *cur;          /* the G it runs */
+  uint64_t readied_at; /* gr_ticks() when cur put another into runnext; 0: it has not */
+  uint64_t in_word; /* the P's status word while in Lua */
+  uint64_t rand;
+  GrNote note;     /* it sleeps here: idle, or for a P */
+  M *link;         /* in the idle list; pool lock */
+  M *all;          /* next of all Ms */
+  G *free;         /* dead Gs for reuse */
+  uint32_t nfree;
+  atomic_int_fast64_t spawned, ended, steals, handoffs; /* one writer: itself */
+};
+
+struct Sched {
+  GrLock lock;
+  /* under the lock */
+  G *globq_head, *globq_tail;
+  P *idle_ps;
+  M *idle_ms;
+  int32_t nm, nidle, nlocked; /* Ms that exist; idle; that wait with their G */
+  int32_t max_threads;
+  M *all_ms; /* pushed under the lock; walked under it */
+  /* atomics: read without */
+  _Atomic int32_t globq_size;
+  _Atomic int32_t nidle_ps;
+  _Atomic int32_t nspinning;
+  _Atomic int32_t maxprocs;
+  _Atomic int32_t nps; /* Ps made so far: ps[0 .. nps) */
+  P *_Atomic ps[GR_MAXPROCS_MAX];
+  atomic_bool stopping;
+  _Atomic int32_t alive; /* threads that have not left yet */
+  GrNote stopped;        /* woken by the last of them */
+  atomic_bool polling;   /* somebody holds the poll token */
+  _Atomic int64_t poll_until; /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
+  GrTimers timers;       /* of threads without a P */
+#ifdef GORO_HOSTILE
+  pthread_t hostile; /* joined at the end */
+#endif
+};
+
+extern Sched *_Atomic gr_pool; /* NULL: no host is open */
+extern GR_TLS M *gr_m;         /* of this thread, or NULL */
+extern const GrPoller *gr_poller;
+
+/* The pool of the calling thread: a thread left behind by an ended pool still sees its own. */
+static inline Sched *gr_my_pool(void) { return gr_m != NULL ? gr_m->pool : atomic_load(&gr_pool); }
+
+/* Counts by threads without an M, and by Ms that are gone. */
+extern struct GrPast {
+  atomic_int_fast64_t spawned, ended, steals, handoffs;
+} gr_past;
+#define bump(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
+/* A counter with one writer, the caller. */
+#define bump_own(counter) \
+  atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
+
+/* m.c */
+void gr_m_take_p(M *m, P *p);                /* m schedules with p, which is not idle */
+P *gr_idle_p_get(Sched *s);                  /* an idle P, RUNNING now, or NULL */
+void gr_idle_p_put_locked(Sched *s, P *p);   /* idle, or retired when maxprocs has been lowered */
+bool gr_work_anywhere(Sched *s);             /* is a G queued? */
+void gr_hand_p_over(M *m, G *g);              /* to the M of a bound G that m has picked */
+#ifdef GORO_HOSTILE
+void gr_hostile_start(Sched *s); /* a thread that takes Ps away from Lua at random moments */
+#endif
+/* proc.c */
+void *gr_m_main(void *m);
+/* m.c, proc.c, pool.c */
+int gr_pool_start(void);                     /* makes gr_pool; the host lock is held */
+void gr_pool_end(int64_t grace_ns, int64_t budget_ns);
+P *gr_p_enter(M *m);                         /* the P of this M, now RUNNING, or NULL. m may be NULL */
+void gr_p_leave(M *m);                       /* back to Lua */
+int gr_pool_need_thread(Sched *s);           /* GR_OK, or GR_NOTHREAD when there is none and none can be had */
+void gr_wakep(Sched *s);                     /* there is work: wakes one more M if none looks for it already */
+void gr_put_runnable(Sched *s, G *g);        /* status RUNNABLE already */
+void gr_timer_added(Sched *s, int64_t when); /* somebody may have to wake up earlier */
+void gr_release_p(M *m);                     /* hands the P on: to who has work for it, or to the idle list */
+void gr_acquire_p(M *m, G *g);               /* gets a P, waiting for one as a bound G if need be */
+void gr_check_dead_locked(Sched *s);
+
+/* runq.c: the owner's or a thief's side of P.runq; overflow goes to the global queue */
+void gr_globq_put_locked(Sched *s, G *g);
+G *gr_globq_get_locked(Sched *s, P *p, int32_t max);
+void gr_runq_put(Sched *s, P *p, G *g, bool next);
+G *gr_runq_get(P *p);
+G *gr_runq_steal(P *to, P *from, bool next_too);
+bool gr_runq_empty(P *p);
+void gr_runq_drain_locked(Sched *s, P *p);
+
+/* g.c: the memory of Gs */
+G *gr_g_alloc(M *m);
+void gr_g_free(M *m, G *g);
+void gr_g_each(bool (*visit)(G *g, void *arg), void *arg);
+
+/* host.c */
+int64_t gr_host_count(void);
+G *gr_host_all_waiting(void); /* the G of the host that has waited longest, when all hosts wait; else NULL */
+
+#endif

@@ -1,0 +1,391 @@
+/* SPDX-License-Identifier: MIT */
+/* proc.c - the scheduler's loop: how an M finds a goroutine, when threads are woken, started and put to sleep.
+ *
+ * After Go's runtime (proc.go: findRunnable, wakep, startm, handoffp, resetspinning). The question that shapes it is when to wake a thread. Too
+ * late, and a core idles beside waiting work; too often, and the machine spends itself on futexes (14 us a wake). So: an M without work looks
+ * for some while it is counted in `nspinning`; whoever makes a G runnable wakes another M only if there is an idle P and nobody spins; and an M
+ * that stops spinning because it found work wakes the next one only if it sees more work.
+ *
+ * The race in it: a G is queued just when the last spinner gives up. The producer writes the queue, then reads nspinning; the spinner
+ * decrements nspinning, then looks through all queues once more. Both orders are sequentially consistent, so one sees the other. The same holds for
+ * timers: who adds one publishes it in its heap, then reads poll_until; who is going to sleep in the poller publishes poll_until = 0 ("tell me"), then
+ * looks at the heaps, then publishes the time.
+ *
+ * A bound G (it waits where Lua cannot yield, so its C stack must stay) is queued like any other; the M that picks it hands its own P to the G's M,
+ * as Go's startlockedm does. So a wake-up costs a thread switch there, but the number of Ms that run Lua stays at maxprocs.
+ *
+ * Rejected: one queue for all (the lock is the bottleneck from four cores on); waking for each readied G (ping-pong would pay a futex a message). */
+#include "sched/pool.h"
+
+#include <sched.h>
+
+enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
+
+/* ---- queueing ---- */
+
+/* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is about to wait, as in a ping-pong: the place will be
+ * free sooner than a thread awake. So each G is judged by what it did last time: whether it ran on for LONG after it had readied
+ * one. (Sysmon's work, to see to a G that changes its ways, is done by pre-emption.) */
+enum { LONG_TICKS = 50000 };
+
+static void judge(M *m) {
+  if (m->readied_at == 0) return;
+  m->cur->runs_on = gr_ticks() - m->readied_at > LONG_TICKS;
+  m->readied_at = 0;
+}
+
+void gr_put_runnable(Sched *s, G *g) {
+  M *m = gr_m;
+  P *p = gr_p_enter(m);
+  bool wake = true;
+  if (p != NULL) {
+    gr_runq_put(s, p, g, true);
+    if (m->in_lua) {
+      judge(m);
+      m->readied_at = gr_ticks();
+      wake = m->cur->runs_on || atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
+    }
+    gr_p_leave(m);
+  } else {
+    gr_lock(&s->lock);
+    gr_globq_put_locked(s, g);
+    gr_unlock(&s->lock);
+  }
+  if (wake) gr_wakep(s);
+}
+
+G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
+  Sched *s = gr_my_pool();
+  *err = GR_NOTHREAD;
+  if (s == NULL || atomic_load(&s->stopping) || gr_pool_need_thread(s) != GR_OK) return NULL;
+  G *g = gr_g_alloc(gr_m);
+  *err = GR_NOMEM;
+  if (g == NULL) return NULL;
+  g->ops = ops;
+  g->data = data;
+  g->host = host;
+  gr_host_ref(host);
+  return g;
+}
+
+void gr_g_discard(G *g) {
+  gr_host_unref(g->host);
+  gr_g_free(gr_m, g);
+}
+
+void gr_spawn(G *g) {
+  if (gr_m != NULL) bump_own(gr_m->spawned);
+  else bump(gr_past.spawned);
+  atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
+  gr_put_runnable(gr_my_pool(), g);
+}
+
+/* ---- idling ---- */
+
+/* Nobody runs, nobody will: the host that has waited longest is told. */
+void gr_check_dead_locked(Sched *s) {
+  if (s->nm - s->nidle - s->nlocked > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
+  if (gr_timers_first(&s->timers) != INT64_MAX) return;
+  int32_t n = atomic_load(&s->nps);
+  for (int32_t i = 0; i < n; i++)
+    if (gr_timers_first(&atomic_load(&s->ps[i])->timers) != INT64_MAX) return;
+  if (gr_poller->waited_for()) return;
+  G *host = gr_host_all_waiting();
+  if (host != NULL && gr_wait_win(host, gr_wait_seq(host), GR_CAUSE_DEADLOCK, NULL)) gr_ready(host);
+}
+
+/* Sleeps until somebody gives it a P (or the pool ends: then without one). */
+static void stop_m(M *m) {
+  Sched *s = m->pool;
+  gr_note_clear(&m->note);
+  gr_lock(&s->lock);
+  if (atomic_load(&s->stopping)) {
+    gr_unlock(&s->lock);
+    return;
+  }
+  m->link = s->idle_ms;
+  s->idle_ms = m;
+  s->nidle++;
+  gr_check_dead_locked(s);
+  gr_unlock(&s->lock);
+  gr_note_sleep(&m->note, GR_FOREVER);
+  if (m->nextp != NULL) gr_m_take_p(m, m->nextp);
+  m->nextp = NULL;
+}
+
+static int64_t first_timer(Sched *s) {
+  int64_t first = gr_timers_first(&s->timers);
+  int32_t n = atomic_load(&s->nps);
+  for (int32_t i = 0; i < n; i++) {
+    int64_t t = gr_timers_first(&atomic_load(&s->ps[i])->timers);
+    if (t < first) first = t;
+  }
+  return first;
+}
+
+void gr_timer_added(Sched *s, int64_t when) {
+  if (!atomic_load(&s->polling)) gr_wakep(s);
+  else if (atomic_load(&s->poll_until) > when) gr_poller->wake();
+}
+
+/* The M without a P that holds the poll token sleeps until the first timer or an event. False: there is nothing to wait for. */
+static bool sleep_in_poll(Sched *s) {
+  if (first_timer(s) == INT64_MAX && !gr_poller->waited_for()) return false;
+  if (atomic_exchange(&s->polling, true)) return false;
+  atomic_store(&s->poll_until, INT64_MAX); /* each new timer wakes us, until we have told when */
+  int64_t until = first_timer(s);
+  atomic_store(&s->poll_until, until);
+  if (first_timer(s) >= until && !atomic_load(&s->stopping)) gr_poller->poll(until);
+  atomic_store(&s->polling, false);
+  return true;
+}
+
+/* ---- finding work ---- */
+
+static void stop_spinning(M *m) {
+  m->spinning = false;
+  atomic_fetch_sub(&m->pool->nspinning, 1);
+}
+
+static G *globq_get(M *m, int32_t max) {
+  Sched *s = m->pool;
+  if (atomic_load_explicit(&s->globq_size, memory_order_relaxed) == 0) return NULL;
+  gr_lock(&s->lock);
+  G *g = gr_globq_get_locked(s, m->p, max);
+  gr_unlock(&s->lock);
+  return g;
+}
+
+/* One pass over all Ps from a random one on, with their timers. */
+static G *steal(M *m, bool last) {
+  Sched *s = m->pool;
+  uint32_t n = (uint32_t)atomic_load(&s->nps), at = gr_rand_below(&m->rand, n);
+  if (gr_timers_run(&s->timers)) return gr_runq_get(m->p);
+  for (uint32_t i = 0; i < n; i++) {
+    P *from = atomic_load(&s->ps[(at + i) % n]);
+    if (from == m->p) continue;
+    if (gr_timers_run(&from->timers)) {
+      G *g = gr_runq_get(m->p);
+      if (g != NULL) return g;
+    }
+    G *g = gr_runq_steal(m->p, from, last);
+    if (g != NULL) {
+      bump_own(m->steals);
+      return g;
+    }
+  }
+  return NULL;
+}
+
+/* Looks everywhere for a while. runnext of a busy P is taken only after it had time to run it itself. */
+static G *spin(M *m) {
+  Sched *s = m->pool;
+  if (!m->spinning) {
+    int32_t busy = atomic_load(&s->maxprocs) - atomic_load(&s->nidle_ps);
+    if (2 * atomic_load(&s->nspinning) >= busy) return NULL;
+    m->spinning = true;
+    atomic_fetch_add(&s->nspinning, 1);
+  }
+  int64_t end = gr_now_ns() + SPIN_NS;
+  for (int round = 0;; round++) {
+    bool last = gr_now_ns() >= end || atomic_load(&s->stopping);
+    G *g = steal(m, last);
+    if (g == NULL) g = globq_get(m, INT32_MAX);
+    if (g != NULL || last) return g;
+    for (int i = 0; i < 40; i++) gr_relax();
+  }
+}
+
+/* The P has nothing to do and goes idle; then everything is looked at once more. True: m has a P again, and looks again. */
+static bool give_up_p(M *m) {
+  Sched *s = m->pool;
+  gr_lock(&s->lock);
+  if (atomic_load(&s->globq_size) > 0 || atomic_load(&s->stopping)) {
+    gr_unlock(&s->lock);
+    return true;
+  }
+  P *p = m->p;
+  m->p = NULL;
+  gr_idle_p_put_locked(s, p);
+  gr_unlock(&s->lock);
+  if (m->spinning) stop_spinning(m);
+  if (!gr_work_anywhere(s) || (p = gr_idle_p_get(s)) == NULL) return false;
+  gr_m_take_p(m, p);
+  return true;
+}
+
+/* This P is one too many since maxprocs was lowered. */
+static void retire_p(M *m) {
+  Sched *s = m->pool;
+  P *p = m->p;
+  m->p = NULL;
+  gr_lock(&s->lock);
+  gr_idle_p_put_locked(s, p);
+  gr_unlock(&s->lock);
+  gr_wakep(s);
+}
+
+static G *look_once(M *m) {
+  P *p = m->p;
+  G *g = NULL;
+  gr_timers_run(&p->timers);
+  if (++p->tick % GLOBAL_EVERY == 0) {
+    gr_timers_run(&m->pool->timers);
+    g = globq_get(m, 1);
+  }
+  if (g == NULL) g = gr_runq_get(p);
+  if (g == NULL) g = globq_get(m, INT32_MAX);
+  if (g == NULL && gr_poller->waited_for() && !atomic_exchange(&m->pool->polling, true)) {
+    gr_poller->poll(GR_POLL);
+    atomic_store(&m->pool->polling, false);
+    g = gr_runq_get(p);
+  }
+  return g != NULL ? g : spin(m);
+}
+
+/* The next G for m, which then has a P; NULL when the pool ends. */
+static G *find_runnable(M *m) {
+  Sched *s = m->pool;
+  bool was_idle = false; /* others may rely on what this M did while it was: looking for work, sleeping for timers */
+  while (!atomic_load(&s->stopping)) {
+    if (m->p == NULL) {
+      was_idle = true;
+      P *p = gr_idle_p_get(s);
+      if (p != NULL) gr_m_take_p(m, p);
+      else stop_m(m);
+      continue;
+    }
+    if (m->p->id >= (uint32_t)atomic_load_explicit(&s->maxprocs, memory_order_relaxed)) {
+      retire_p(m);
+      continue;
+    }
+    G *g = look_once(m);
+    if (g != NULL) {
+      was_idle = was_idle || m->spinning;
+      if (m->spinning) stop_spinning(m);
+      if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && first_timer(s) != INT64_MAX))) gr_wakep(s);
+      return g;
+    }
+    if (!give_up_p(m) && !sleep_in_poll(s)) stop_m(m);
+  }
+  return NULL;
+}
+
+/* ---- running ---- */
+
+static void g_ended(M *m, G *g) {
+  atomic_store_explicit(&g->status, G_DEAD, memory_order_release);
+  gr_host_unref(g->host);
+  bump_own(m->ended);
+  gr_g_free(m, g);
+}
+
+static void put_global(Sched *s, G *g) {
+  atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
+  gr_lock(&s->lock);
+  gr_globq_put_locked(s, g);
+  gr_unlock(&s->lock);
+}
+
+/* False: it was readied before it had parked, and m still has its P: run it on. */
+static bool parked(M *m, G *g) {
+  uint32_t parking = G_PARKING;
+  if (atomic_compare_exchange_strong(&g->status, &parking, G_WAITING)) return true;
+  if (m->p != NULL) return false;
+  put_global(m->pool, g);
+  return true;
+}
+
+static void execute(M *m, G *g) {
+  if (g->blocks) {
+    gr_hand_p_over(m, g);
+    return;
+  }
+  g->m = m;
+  for (;;) {
+    atomic_store_explicit(&g->status, G_RUNNING, memory_order_release);
+    m->cur = g;
+    m->in_lua = true;
+    gr_p_leave(m);
+    GrRun r = g->ops->run(g);
+    gr_p_enter(m);
+    m->in_lua = false;
+    judge(m);
+    if (r == GR_RUN_DONE) g_ended(m, g);
+    else if (r == GR_RUN_YIELD) put_global(m->pool, g);
+    else if (!parked(m, g)) continue;
+    return;
+  }
+}
+
+static void m_leave(M *m) {
+  Sched *s = m->pool;
+  if (m->spinning) stop_spinning(m);
+  while (m->free != NULL) {
+    G *g = m->free;
+    m->free = g->link;
+    gr_g_free(NULL, g);
+  }
+  gr_m = NULL;
+  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&s->stopped);
+}
+
+void *gr_m_main(void *arg) {
+  M *m = arg;
+  gr_m = m;
+  Sched *s = m->pool;
+  gr_lock(&s->lock);
+  m->all = s->all_ms;
+  s->all_ms = m;
+  gr_unlock(&s->lock);
+  gr_m_take_p(m, m->nextp);
+  m->nextp = NULL;
+  for (G *g; (g = find_runnable(m)) != NULL;) execute(m, g);
+  m_leave(m);
+  return NULL;
+}
+
+/* ---- what goroutines call ---- */
+
+bool gr_wait_may_block(G *g) {
+  if (g->is_host || gr_m == NULL) return true;
+  Sched *s = gr_m->pool;
+  gr_lock(&s->lock);
+  bool ok = s->nm < s->max_threads || s->nidle > 0 || s->nlocked + 1 < s->nm;
+  gr_unlock(&s->lock);
+  return ok;
+}
+
+void gr_yield_blocking(G *g) {
+  M *m = gr_m;
+  if (g->is_host || m == NULL || !gr_work_anywhere(m->pool)) {
+    sched_yield();
+    return;
+  }
+  gr_release_p(m);
+  gr_acquire_p(m, g);
+  gr_p_leave(m);
+}
+
+void gr_block_begin(G *g) {
+  if (!g->is_host && gr_m != NULL) gr_release_p(gr_m);
+}
+
+void gr_block_end(G *g) {
+  if (g->is_host || gr_m == NULL) return;
+  gr_acquire_p(gr_m, g);
+  gr_p_leave(gr_m);
+}
+
+int gr_timer_start(GrTimer *t, int64_t when) {
+  M *m = gr_m;
+  Sched *s = gr_my_pool();
+  if (s == NULL || gr_pool_need_thread(s) != GR_OK) return GR_NOTHREAD;
+  P *p = gr_p_enter(m);
+  t->when = when;
+  int r = gr_timers_add(p != NULL ? &p->timers : &s->timers, t);
+  gr_p_leave(m);
+  if (r == GR_OK) gr_timer_added(s, when);
+  return r;
+}
+

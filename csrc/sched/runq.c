@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* runq.c - run queues: a ring for each P, a list for all.
+ *
+ * The ring has one producer, its P's M, and many thieves; `head` moves by CAS, `tail` by the owner's release store, as in Go's runqput,
+ * runqget and runqgrab (proc.go). Entries are atomics because a thief reads them before its CAS tells it whether they were still
+ * there. A full ring gives half of itself to the global queue, a linked list through the Gs under the pool's lock, so a G can
+ * always be queued and no memory is asked for. */
+#include "sched/pool.h"
+
+enum { STREAK_MAX = 64 };
+
+static void globq_append_locked(Sched *s, G *first, G *last, int32_t n) {
+  last->link = NULL;
+  if (s->globq_tail != NULL) s->globq_tail->link = first;
+  else s->globq_head = first;
+  s->globq_tail = last;
+  atomic_fetch_add(&s->globq_size, n);
+}
+
+void gr_globq_put_locked(Sched *s, G *g) { globq_append_locked(s, g, g, 1); }
+
+/* One G to run; up to max more go into p's ring (a fair share, at most half of the ring). */
+G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
+  int32_t size = atomic_load_explicit(&s->globq_size, memory_order_relaxed);
+  if (size == 0) return NULL;
+  int32_t n = size / atomic_load_explicit(&s->maxprocs, memory_order_relaxed) + 1;
+  if (n > max) n = max;
+  if (n > size) n = size;
+  if (n > GR_RUNQ / 2) n = GR_RUNQ / 2;
+  atomic_fetch_sub(&s->globq_size, n);
+  G *first = s->globq_head;
+  s->globq_head = first->link;
+  for (int32_t i = 1; i < n; i++) {
+    G *g = s->globq_head;
+    s->globq_head = g->link;
+    uint32_t tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+    atomic_store_explicit(&p->runq[tail % GR_RUNQ], g, memory_order_relaxed);
+    atomic_store_explicit(&p->tail, tail + 1, memory_order_release);
+  }
+  if (s->globq_head == NULL) s->globq_tail = NULL;
+  return first;
+}
+
+/* The ring is full: half of it and g go to the global queue. False: thieves have made room meanwhile. */
+static bool put_half(Sched *s, P *p, G *g, uint32_t head) {
+  G *batch[GR_RUNQ / 2 + 1];
+  uint32_t n = GR_RUNQ / 2;
+  for (uint32_t i = 0; i < n; i++) batch[i] = atomic_load_explicit(&p->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
+  if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed))
+    return false;
+  batch[n] = g;
+  for (uint32_t i = 0; i < n; i++) batch[i]->link = batch[i + 1];
+  gr_lock(&s->lock);
+  globq_append_locked(s, batch[0], g, (int32_t)n + 1);
+  gr_unlock(&s->lock);
+  return true;
+}
+
+void gr_runq_put(Sched *s, P *p, G *g, bool next) {
+  if (next) {
+    g = atomic_exchange_explicit(&p->runnext, g, memory_order_acq_rel);
+    if (g == NULL) return;
+  }
+  for (;;) {
+    uint32_t head = atomic_load_explicit(&p->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+    if (tail - head < GR_RUNQ) {
+      atomic_store_explicit(&p->runq[tail % GR_RUNQ], g, memory_order_relaxed);
+      atomic_store(&p->tail, tail + 1);
+      return;
+    }
+    if (put_half(s, p, g, head)) return;
+  }
+}
+
+static G *take_next(P *p) {
+  G *next = atomic_load_explicit(&p->runnext, memory_order_relaxed);
+  if (next != NULL && atomic_compare_exchange_strong_explicit(&p->runnext, &next, NULL, memory_order_acq_rel, memory_order_relaxed))
+    return next;
+  return NULL;
+}
+
+static G *take_head(P *p) {
+  uint32_t head = atomic_load_explicit(&p->head, memory_order_acquire);
+  while (head != atomic_load_explicit(&p->tail, memory_order_relaxed)) {
+    G *g = atomic_load_explicit(&p->runq[head % GR_RUNQ], memory_order_relaxed);
+    if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire)) return g;
+  }
+  return NULL;
+}
+
+/* runnext first; but two Gs that ready each other for ever must not keep the ring waiting. */
+G *gr_runq_get(P *p) {
+  G *g = NULL;
+  if (p->streak < STREAK_MAX && (g = take_next(p)) != NULL) {
+    p->streak++;
+    return g;
+  }
+  p->streak = 0;
+  g = take_head(p);
+  return g != NULL ? g : take_next(p);
+}
+
+bool gr_runq_empty(P *p) {
+  return atomic_load(&p->head) == atomic_load(&p->tail) && atomic_load(&p->runnext) == NULL;
+}
+
+/* Half of from's ring, one of them to run, the others into to's ring (which is empty). `next_too`: when the ring has nothing,
+ * runnext, which its P's M may be about to run: the last resort. */
+G *gr_runq_steal(P *to, P *from, bool next_too) {
+  for (;;) {
+    uint32_t head = atomic_load_explicit(&from->head, memory_order_acquire);
+    uint32_t tail = atomic_load_explicit(&from->tail, memory_order_acquire);
+    uint32_t n = tail - head;
+    n -= n / 2;
+    if (n == 0) return next_too ? take_next(from) : NULL;
+    if (n > GR_RUNQ / 2) continue; /* head and tail are of different moments */
+    uint32_t at = atomic_load_explicit(&to->tail, memory_order_relaxed);
+    for (uint32_t i = 0; i < n; i++) {
+      G *g = atomic_load_explicit(&from->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
+      atomic_store_explicit(&to->runq[(at + i) % GR_RUNQ], g, memory_order_relaxed);
+    }
+    if (!atomic_compare_exchange_strong_explicit(&from->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed)) continue;
+    G *g = atomic_load_explicit(&to->runq[(at + n - 1) % GR_RUNQ], memory_order_relaxed);
+    atomic_store_explicit(&to->tail, at + n - 1, memory_order_release);
+    return g;
+  }
+}
+
+/* A P retires: everything to the global queue. */
+void gr_runq_drain_locked(Sched *s, P *p) {
+  G *g;
+  while ((g = take_next(p)) != NULL || (g = take_head(p)) != NULL) gr_globq_put_locked(s, g);
+}

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: MIT */
+/* sched.h - goroutines on threads: G, M and P, and how one waits.
+ *
+ * G is a goroutine, M a thread, P a place to run: `maxprocs` of them exist, and an M needs one to schedule. What a G does when it
+ * runs is known to its GOps alone; the scheduler never sees Lua. After Go's runtime (proc.go), with two differences: a G may
+ * have to keep its thread while it waits (Lua cannot yield everywhere), and a host program's own thread may wait like a goroutine.
+ *
+ * How a goroutine parks. A wait goes through these steps, all but the last two by the thread that runs the G:
+ *   1. gr_wait_prepare: status RUNNING -> PARKING, a new sequence number, `done` cleared.
+ *   2. under the lock of what is waited for: a GSudog with (g, seq) goes into its queue; gr_wait_limit arms the time limit; unlock.
+ *   3. either the G's state yields out of Lua, and the M moves PARKING -> WAITING and runs another G;
+ *      or, where Lua cannot yield, gr_wait_block does the same move, hands its P on and sleeps on a note.
+ *   4. whoever ends the wait (a sender, a timer, a panic) first wins it: gr_wait_win, one CAS on {seq, done}. Exactly
+ *      one wins; all others find their sudog or timer stale and leave it. The winner then calls gr_ready.
+ *   5. gr_ready: WAITING -> RUNNABLE and into a run queue; or, when the G has not finished parking, PARKING -> READY_EARLY: the M's move
+ *      in step 3 fails, and it runs the G on at once.
+ *   6. awake, the G calls gr_wait_finish: its time limit is disarmed, and it takes its remaining sudogs out of their queues.
+ * Nobody touches the state of a G that is not WAITING, and a reader (a dump, the deadlock report) first takes the scan bit of it, which
+ * makes gr_ready wait. A G's memory is only ever reused for Gs and its sequence numbers never go back, so a late look is harmless.
+ * Modelled in spec/model/park.pml.
+ *
+ * Every function here may be called by any thread: one with a P, an M whose P was taken (it pushes to the global queue), a host's. */
+#ifndef GR_SCHED_H
+#define GR_SCHED_H
+
+#include "base/base.h"
+#include "base/list.h"
+#include "base/lock.h"
+#include "base/msg.h"
+
+typedef struct G G;
+typedef struct M M;
+typedef struct GrHost GrHost;
+typedef struct GrTimers GrTimers;
+
+/* Who may touch what the G owns (its Lua state above all). */
+typedef enum GStatus {
+  G_FREE,        /* nobody: the memory waits for a next G */
+  G_RUNNABLE,    /* nobody: it is in a run queue */
+  G_RUNNING,     /* its M (a host: its thread) */
+  G_PARKING,     /* its M; sudogs may be linked already, so gr_ready can come at any moment */
+  G_READY_EARLY, /* its M: gr_ready came before the M had left it */
+  G_WAITING,     /* nobody, or who holds the scan bit */
+  G_DEAD,        /* its M, which is freeing it */
+} GStatus;
+enum { G_SCAN = 0x80 };
+
+/* What a G waits for: names in gr_wait_name, for dumps and the deadlock report. */
+typedef enum GrReason {
+  GR_WAIT_NONE,
+  GR_WAIT_SEND,
+  GR_WAIT_RECV,
+  GR_WAIT_SELECT,
+  GR_WAIT_SELECT_NONE, /* a select without a case that can happen */
+  GR_WAIT_SLEEP,
+  GR_WAIT_RUN,
+  GR_WAIT_REASONS
+} GrReason;
+const char *gr_wait_name(GrReason reason);
+
+/* Why a wait ended: written by its winner. */
+typedef enum GrCause {
+  GR_CAUSE_SUDOG,    /* through g->winner: a message, a close */
+  GR_CAUSE_TIMEOUT,  /* its time limit */
+  GR_CAUSE_INBOX,    /* a host: something was posted to it (a panic) */
+  GR_CAUSE_DEADLOCK, /* a host: nobody can ever run again */
+  GR_CAUSE_SHUTDOWN, /* the pool ends */
+  GR_CAUSE_SIGNAL,   /* a host took its own wait back, to let a hook run */
+} GrCause;
+
+/* A waiter in a queue. Fields belong to the lock of the object that it waits for, until the wait is won: then to the winner until
+ * gr_ready, after which to the G. */
+typedef struct GSudog {
+  GrList link; /* in the object's queue; empty when not linked */
+  G *g;
+  uint64_t seq;   /* of the wait it belongs to */
+  void *object;   /* what it waits for */
+  GrMsg msg;      /* a sender's: what it sends (emptied by who takes it); a receiver's: what it got */
+  uint32_t index; /* a select's: which case */
+  bool closed;    /* the object was closed, there is no message */
+} GSudog;
+
+/* A timer. Belongs to its owner while it is in no heap. When due it is taken out, its (arg, seq) copied, the heap unlocked, and then
+ * fire(arg, seq) is called on some M, not under any lock: it must be short and not block. A timer may be armed again or freed
+ * as soon as gr_timer_stop returned true, or inside its own fire. */
+typedef struct GrTimer {
+  int64_t when; /* gr_now_ns() */
+  void (*fire)(void *arg, uint64_t seq);
+  void (*drop)(void *arg); /* or NULL: called instead of fire when the pool ends first */
+  void *arg;
+  uint64_t seq;
+  GrTimers *_Atomic heap; /* NULL: in none */
+  uint32_t at;            /* its place there */
+} GrTimer;
+
+typedef enum GrRun {
+  GR_RUN_DONE,  /* it has ended and what it owned is freed */
+  GR_RUN_PARK,  /* it has prepared a wait and yielded */
+  GR_RUN_YIELD, /* it lets others run */
+} GrRun;
+
+typedef struct GOps {
+  GrRun (*run)(G *g);                            /* on an M: runs it until it ends or yields */
+  void (*destroy)(G *g);                         /* frees what it owns, although it has not ended (the pool ends) */
+  size_t (*where)(G *g, char *buf, size_t size); /* writes its source line, as snprintf; the caller owns g or its scan bit */
+} GOps;
+
+struct G {
+  _Atomic uint32_t status; /* GStatus, and G_SCAN */
+  bool is_host;            /* stands for a host's own thread; has no ops */
+  bool runs_on;            /* when it last readied another, it went on running for long: see gr_put_runnable */
+  bool blocks;             /* this wait keeps its thread (always so for hosts) */
+  uint8_t reason;          /* GrReason of the wait */
+  uint8_t cause;           /* GrCause of its end */
+  _Atomic uint64_t wait;   /* seq << 1 | done */
+  G *link;                 /* in a run queue or the free list */
+  M *m;                    /* its thread while it runs or blocks there */
+  const GOps *ops;
+  void *data;     /* ops' own */
+  GrHost *host;   /* the host state that it descends from: where its panic goes. A reference */
+  int64_t since;  /* gr_now_ns() when the wait began */
+  GSudog *winner; /* the sudog through which the wait was won */
+  GrTimer limit;  /* time limit of the wait */
+  GSudog one;     /* the sudog of a wait for one thing */
+  GSudog *many;   /* a select's, gr_malloc'd, or NULL */
+  uint32_t nmany;
+  GrNote note;        /* hosts sleep on it */
+  uint8_t host_spins; /* hosts: how often to spin before sleeping; grows when waits are short */
+};
+
+static inline uint64_t gr_wait_seq(G *g) { return atomic_load_explicit(&g->wait, memory_order_relaxed) >> 1; }
+
+/* ---- goroutines ---- */
+
+/* A G that is not yet started, or NULL without memory. Starts the pool when there is none: then GR_NOTHREAD is possible too and
+ * told through *err. Takes a reference of `host`. */
+G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err);
+/* Gives a G that was never started back. Does not call destroy. */
+void gr_g_discard(G *g);
+/* Makes it runnable. Takes g. Never fails, never blocks. */
+void gr_spawn(G *g);
+
+/* ---- waiting: see the steps above; g is the caller's own ---- */
+
+/* May this wait keep its thread? False at the limit of threads, when nobody could take the P over. Hosts: always true. */
+bool gr_wait_may_block(G *g);
+/* Step 1. `blocks`: step 3 will be gr_wait_block. */
+void gr_wait_prepare(G *g, GrReason reason, bool blocks);
+/* Arms the limit (absolute ns; GR_FOREVER does nothing). GR_OK or GR_NOMEM. Takes TIMERS locks, so it may be called under a channel's. */
+int gr_wait_limit(G *g, int64_t until);
+/* Takes step 1 back, when step 2 failed and nothing is linked. */
+void gr_wait_unprepare(G *g);
+/* Step 3 for a G that cannot yield. True: the wait was won. False: `until` came first, and the wait goes on: call again, or
+ * gr_wait_win it oneself (GR_CAUSE_SIGNAL) and, when that succeeds, gr_wait_taken. */
+bool gr_wait_block(G *g, int64_t until);
+/* The caller has won its own wait: RUNNING again. */
+void gr_wait_taken(G *g);
+/* Step 6: disarms the limit, tells why the wait ended. */
+GrCause gr_wait_finish(G *g);
+
+/* Step 4: true when this call ended the wait `seq` of g; then the caller must gr_ready(g). `sg` may be NULL. */
+bool gr_wait_win(G *g, uint64_t seq, GrCause cause, GSudog *sg);
+/* Step 5. */
+void gr_ready(G *g);
+
+/* Sleeps until `until`: GR_PARK (then gr_wait_finish), GR_OK when that is past, GR_NOMEM. */
+int gr_sleep(G *g, int64_t until, bool blocks);
+/* For a G that cannot yield: lets others run, on this thread. */
+void gr_yield_blocking(G *g);
+
+/* ---- blocking regions: Go's entersyscallblock ----
+ * Between the two, the thread may block in the system; its P runs others. Nothing in between may call goro. When an error
+ * jumps over the end, the thread goes on without a P until it waits or ends. */
+void gr_block_begin(G *g);
+void gr_block_end(G *g);
+
+/* ---- timers ---- */
+
+/* t must be in no heap; fire, drop, arg, seq are set by the caller. GR_OK or GR_NOMEM. Starts the pool if need be (GR_NOTHREAD). */
+int gr_timer_start(GrTimer *t, int64_t when);
+/* True: it was waiting and is out now. False: it has fired, fires at this moment, or was never started. */
+bool gr_timer_stop(GrTimer *t);
+
+/* ---- hosts: programs' own states ---- */
+
+/* Something posted to a host: a panic. `drop` frees it unread. */
+typedef struct GrPost GrPost;
+struct GrPost {
+  GrPost *next;
+  void (*drop)(GrPost *post);
+};
+
+/* A new host with its G (status RUNNING, the calling thread's). NULL without memory. The caller's reference. */
+GrHost *gr_host_open(void *data);
+G *gr_host_g(GrHost *h);
+void gr_host_ref(GrHost *h);
+void gr_host_unref(GrHost *h);
+/* Its program has left goro. Takes the opener's reference; returns whether a post was never taken. The last one to close ends the pool: Ms stop (those
+ * stuck in foreign code are left behind after `grace_ns`), parked Gs are destroyed (until `budget_ns` is over; GR_FOREVER: all). */
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns);
+/* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the caller's. */
+bool gr_host_post(GrHost *h, GrPost *post);
+/* The oldest post, the caller's now, or NULL. One load when there is none. */
+GrPost *gr_host_take(GrHost *h);
+/* Is anything posted? */
+bool gr_host_has_post(GrHost *h);
+/* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
+void gr_sched_halt(int64_t grace_ns);
+
+/* ---- looking ---- */
+
+/* Places to run. gr_maxprocs_set returns the value before; n < 1 changes nothing. */
+int gr_maxprocs_set(int64_t n);
+int gr_num_cpu(void);
+
+typedef struct GrStats {
+  int64_t goroutines; /* that exist, hosts included */
+  int64_t running;    /* Ps that run one */
+  int64_t threads;    /* Ms that exist */
+  int64_t spawned, steals, handoffs, preemptions; /* since the process began */
+} GrStats;
+void gr_sched_stats(GrStats *out);
+
+/* Calls visit for each waiting G (not hosts), which is held by its scan bit meanwhile; stops when it returns false. */
+void gr_sched_each_waiting(bool (*visit)(G *g, void *arg), void *arg);
+
+/* ---- the poll hook: how an idle M waits ----
+ * One M at a time sleeps in `poll`; its wake-up time is published, so that an earlier timer calls `wake`. The default sleeps on a note.
+ * csrc/io sets its own before the pool starts. */
+typedef struct GrPoller {
+  void (*poll)(int64_t until); /* waits until gr_now_ns() reaches `until` (GR_POLL: not at all) or something happened; calls gr_ready itself */
+  void (*wake)(void);          /* makes a poll that sleeps, or is about to, return. Any thread */
+  bool (*waited_for)(void);    /* does a goroutine wait for an event? */
+} GrPoller;
+void gr_sched_set_poller(const GrPoller *poller);
+
+#endif

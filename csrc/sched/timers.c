@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: MIT */
+/* timers.c - four-ary heaps of timers; see timers.h. */
+#include "sched/timers.h"
+
+void gr_timers_init(GrTimers *h) {
+  gr_lock_init(&h->lock, GR_RANK_TIMERS);
+  h->heap = NULL;
+  h->n = h->cap = 0;
+  atomic_init(&h->first, INT64_MAX);
+}
+
+static void place(GrTimers *h, GrTimer *t, uint32_t at) {
+  h->heap[at] = t;
+  t->at = at;
+}
+
+static void sift_up(GrTimers *h, GrTimer *t, uint32_t at) {
+  while (at > 0) {
+    uint32_t parent = (at - 1) / 4;
+    if (h->heap[parent]->when <= t->when) break;
+    place(h, h->heap[parent], at);
+    at = parent;
+  }
+  place(h, t, at);
+}
+
+static void sift_down(GrTimers *h, GrTimer *t, uint32_t at) {
+  for (;;) {
+    uint32_t child = at * 4 + 1, best = child;
+    if (child >= h->n) break;
+    for (uint32_t c = child + 1; c < child + 4 && c < h->n; c++)
+      if (h->heap[c]->when < h->heap[best]->when) best = c;
+    if (t->when <= h->heap[best]->when) break;
+    place(h, h->heap[best], at);
+    at = best;
+  }
+  place(h, t, at);
+}
+
+static void publish(GrTimers *h) { atomic_store(&h->first, h->n > 0 ? h->heap[0]->when : INT64_MAX); }
+
+static int add_locked(GrTimers *h, GrTimer *t) {
+  if (h->n == h->cap) {
+    uint32_t cap = h->cap > 0 ? h->cap * 2 : 16;
+    GrTimer **heap = gr_realloc(h->heap, cap * sizeof *heap);
+    if (heap == NULL) return GR_NOMEM;
+    h->heap = heap;
+    h->cap = cap;
+  }
+  atomic_store_explicit(&t->heap, h, memory_order_relaxed);
+  sift_up(h, t, h->n++);
+  publish(h);
+  return GR_OK;
+}
+
+static void remove_locked(GrTimers *h, GrTimer *t) {
+  uint32_t at = t->at;
+  GrTimer *last = h->heap[--h->n];
+  if (last != t) {
+    sift_down(h, last, at);
+    sift_up(h, last, last->at);
+  }
+  atomic_store_explicit(&t->heap, NULL, memory_order_release);
+  publish(h);
+}
+
+int gr_timers_add(GrTimers *h, GrTimer *t) {
+  gr_lock(&h->lock);
+  int r = add_locked(h, t);
+  gr_unlock(&h->lock);
+  return r;
+}
+
+bool gr_timer_stop(GrTimer *t) {
+  GrTimers *h;
+  while ((h = atomic_load_explicit(&t->heap, memory_order_acquire)) != NULL) {
+    gr_lock(&h->lock);
+    bool there = atomic_load_explicit(&t->heap, memory_order_relaxed) == h;
+    if (there) remove_locked(h, t);
+    gr_unlock(&h->lock);
+    if (there) return true;
+  }
+  return false;
+}
+
+bool gr_timers_run(GrTimers *h) {
+  bool ran = false;
+  if (gr_timers_first(h) == INT64_MAX) return false;
+  int64_t now = gr_now_ns();
+  while (gr_timers_first(h) <= now) {
+    gr_lock(&h->lock);
+    GrTimer *t = h->n > 0 && h->heap[0]->when <= now ? h->heap[0] : NULL;
+    if (t == NULL) {
+      gr_unlock(&h->lock);
+      break;
+    }
+    void (*fire)(void *, uint64_t) = t->fire;
+    void *arg = t->arg;
+    uint64_t seq = t->seq;
+    remove_locked(h, t);
+    gr_unlock(&h->lock); /* from here on *t may be gone */
+    fire(arg, seq);
+    ran = true;
+  }
+  return ran;
+}
+
+void gr_timers_fini(GrTimers *h) {
+  while (h->n > 0) {
+    GrTimer *t = h->heap[0];
+    remove_locked(h, t);
+    if (t->drop != NULL) t->drop(t->arg);
+  }
+  gr_free(h->heap);
+}

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/* wait.c - parking and readying: the steps of sched.h.
+ *
+ * Why no wake-up is lost. The status is the meeting point: the parking side moves PARKING -> WAITING, the readying side PARKING ->
+ * READY_EARLY or WAITING -> RUNNABLE, each by CAS, so exactly one order is seen by both. gr_ready is called once for each wait,
+ * by the one who won it, so a G is queued once. A status other than these two in gr_ready can only mean that the pool ended and destroyed
+ * the G. For a host's inbox and for the pool's end the same question arises one step earlier: a post that comes between the
+ * host's look at its inbox and gr_wait_prepare finds no wait to win. So both sides write first and look second: the poster pushes, then
+ * reads the wait word; the host writes the wait word, then looks into the inbox again (gr_wait_block). */
+#include "sched/pool.h"
+
+#include <sched.h>
+
+#define set_status(g, s) atomic_store_explicit(&(g)->status, (s), memory_order_release)
+
+static bool move_status(G *g, uint32_t from, uint32_t to) { return atomic_compare_exchange_strong(&g->status, &from, to); }
+
+static void limit_fired(void *arg, uint64_t seq) {
+  G *g = arg;
+  if (gr_wait_win(g, seq, GR_CAUSE_TIMEOUT, NULL)) gr_ready(g);
+}
+
+void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
+  g->reason = (uint8_t)reason;
+  g->blocks = blocks;
+  g->since = gr_coarse_ns();
+  g->winner = NULL;
+  set_status(g, G_PARKING);
+  atomic_store(&g->wait, (gr_wait_seq(g) + 1) << 1);
+}
+
+int gr_wait_limit(G *g, int64_t until) {
+  if (until == GR_FOREVER) return GR_OK;
+  g->limit.fire = limit_fired;
+  g->limit.drop = NULL;
+  g->limit.arg = g;
+  g->limit.seq = gr_wait_seq(g);
+  return gr_timer_start(&g->limit, until);
+}
+
+bool gr_wait_win(G *g, uint64_t seq, GrCause cause, GSudog *sg) {
+  uint64_t open = seq << 1;
+  if (!atomic_compare_exchange_strong(&g->wait, &open, open | 1)) return false;
+  g->cause = (uint8_t)cause;
+  g->winner = sg;
+  return true;
+}
+
+/* From WAITING (a host won its own wait) only past the scan bit: a reader may be looking. */
+void gr_wait_taken(G *g) {
+  g->blocks = g->is_host;
+  while ((atomic_load_explicit(&g->status, memory_order_acquire) & ~(uint32_t)G_SCAN) == G_WAITING)
+    if (move_status(g, G_WAITING, G_RUNNING)) return;
+  set_status(g, G_RUNNING);
+}
+
+/* Somebody has won this wait and is about to call gr_ready, or has. */
+static void await_ready(G *g) {
+  for (uint32_t status; (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY && status != G_RUNNABLE;)
+    sched_yield();
+}
+
+void gr_wait_unprepare(G *g) {
+  gr_timer_stop(&g->limit);
+  if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) await_ready(g);
+  gr_wait_taken(g);
+}
+
+GrCause gr_wait_finish(G *g) {
+  if (g->cause != GR_CAUSE_TIMEOUT) gr_timer_stop(&g->limit);
+  return (GrCause)g->cause;
+}
+
+void gr_ready(G *g) {
+  for (;;) {
+    uint32_t status = atomic_load_explicit(&g->status, memory_order_acquire);
+    if (status == G_PARKING) {
+      if (move_status(g, G_PARKING, G_READY_EARLY)) return;
+    } else if (status == G_WAITING) {
+      if (!move_status(g, G_WAITING, G_RUNNABLE)) continue;
+      if (g->is_host) gr_note_wake(&g->note);
+      else gr_put_runnable(gr_my_pool(), g);
+      return;
+    } else if (status & G_SCAN) {
+      gr_relax();
+    } else {
+      return; /* the pool's end took it */
+    }
+  }
+}
+
+/* The pool ends, or something was posted: the wait is over unless it is won already. */
+static bool must_abort(G *g, GrCause *cause) {
+  if (g->is_host && gr_host_has_post(g->host)) {
+    *cause = GR_CAUSE_INBOX;
+    return true;
+  }
+  Sched *s = gr_my_pool();
+  *cause = GR_CAUSE_SHUTDOWN;
+  return s == NULL || atomic_load(&s->stopping);
+}
+
+/* Hosts whose waits have been short spin a little first: a futex round trip costs 40 us. */
+static bool host_spin(G *g) {
+  enum { SPIN_NS = 30000 };
+  int64_t end = gr_now_ns() + SPIN_NS;
+  do {
+    for (int i = 0; i < 32; i++) {
+      if (atomic_load_explicit(&g->status, memory_order_acquire) == G_READY_EARLY) return true;
+      gr_relax();
+    }
+  } while (gr_now_ns() < end);
+  return false;
+}
+
+static bool host_block(G *g, int64_t until) {
+  uint32_t status = atomic_load(&g->status);
+  if (status == G_PARKING) {
+    if (g->host_spins > 0 && !host_spin(g)) g->host_spins--;
+    gr_note_clear(&g->note);
+    if (!move_status(g, G_PARKING, G_WAITING)) return true; /* READY_EARLY */
+  } else if (status == G_READY_EARLY) {
+    return true;
+  }
+  Sched *s = gr_my_pool();
+  gr_lock(&s->lock);
+  gr_check_dead_locked(s);
+  gr_unlock(&s->lock);
+  int64_t before = gr_now_ns();
+  bool woken = gr_note_sleep(&g->note, until);
+  if (woken && gr_now_ns() - before < 200000 && g->host_spins < 8) g->host_spins += 2;
+  return woken;
+}
+
+/* A goroutine's own thread: the P goes to others, and comes back with the wake-up. */
+static bool thread_block(G *g) {
+  M *m = gr_m;
+  gr_release_p(m);
+  gr_note_clear(&m->note);
+  if (!move_status(g, G_PARKING, G_WAITING)) {
+    gr_acquire_p(m, g);
+    return true;
+  }
+  Sched *s = m->pool;
+  gr_lock(&s->lock);
+  s->nlocked++;
+  gr_check_dead_locked(s);
+  gr_unlock(&s->lock);
+  gr_note_sleep(&m->note, GR_FOREVER); /* woken with a P (proc.c), or without because the pool ends */
+  if (m->nextp != NULL) {
+    m->p = m->nextp;
+    m->nextp = NULL;
+    m->in_word = atomic_load_explicit(&m->p->status, memory_order_relaxed);
+    return true;
+  }
+  return false;
+}
+
+bool gr_wait_block(G *g, int64_t until) {
+  GrCause cause;
+  if (must_abort(g, &cause) && gr_wait_win(g, gr_wait_seq(g), cause, NULL)) {
+    gr_wait_taken(g);
+    return true;
+  }
+  bool woken;
+  if (g->is_host) {
+    woken = host_block(g, until);
+    if (!woken) return false;
+  } else if (gr_m != NULL) {
+    woken = thread_block(g);
+    if (!woken && gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) woken = true;
+    if (!woken) await_ready(g);
+    gr_p_leave(gr_m);
+  } else {
+    await_ready(g); /* the pool's end runs a finalizer here, and lost the wait above to somebody */
+  }
+  gr_wait_taken(g);
+  return true;
+}
+
+int gr_sleep(G *g, int64_t until, bool blocks) {
+  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_OK;
+  gr_wait_prepare(g, GR_WAIT_SLEEP, blocks);
+  int r = gr_wait_limit(g, until);
+  if (r == GR_OK) return GR_PARK;
+  gr_wait_unprepare(g);
+  return r;
+}
+
+typedef struct Each {
+  bool (*visit)(G *g, void *arg);
+  void *arg;
+} Each;
+
+static bool visit_waiting(G *g, void *arg) {
+  Each *each = arg;
+  if (!move_status(g, G_WAITING, G_WAITING | G_SCAN)) return true;
+  bool more = g->is_host || each->visit(g, each->arg);
+  set_status(g, G_WAITING);
+  return more;
+}
+
+void gr_sched_each_waiting(bool (*visit)(G *g, void *arg), void *arg) {
+  Each each = {visit, arg};
+  gr_g_each(visit_waiting, &each);
+}
+
+const char *gr_wait_name(GrReason reason) {
+  static const char *const names[GR_WAIT_REASONS] = {
+      [GR_WAIT_NONE] = "nothing",         [GR_WAIT_SEND] = "chan send", [GR_WAIT_RECV] = "chan receive", [GR_WAIT_SELECT] = "select",
+      [GR_WAIT_SELECT_NONE] = "select (no cases)", [GR_WAIT_SLEEP] = "sleep",   [GR_WAIT_RUN] = "goro.run",
+  };
+  return reason < GR_WAIT_REASONS ? names[reason] : "?";
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* chan.c - channels: a ring buffer, two queues of waiters, one lock.
+ *
+ * Invariants, under the lock: at least one of the queues is empty, but for waiters whose wait has been won elsewhere (stale), which are skipped;
+ * a waiting receiver means an empty buffer, a waiting sender a full one; a closed channel has no waiting senders that are not stale.
+ * A message is handed from goroutine to goroutine directly when somebody waits; it is always owned by exactly one of: the sender (until the call took it), the
+ * buffer, a sudog, the receiver.
+ *
+ * A waiter is won under the lock and readied after it is released: gr_ready may take the pool's lock or wake a thread, and the woken one
+ * may want the channel at once. Close collects all it has won in a list of its own first. After Go's chan.go. */
+#include "sync/wait.h"
+
+GrChan *gr_chan_new(int64_t cap, const GrShareType *type) {
+  GrChan *c = gr_zalloc(sizeof *c);
+  if (c == NULL) return NULL;
+  gr_share_init(&c->share, type);
+  gr_lock_init(&c->lock, GR_RANK_CHAN);
+  gr_list_init(&c->recvq);
+  gr_list_init(&c->sendq);
+  c->cap = (uint64_t)cap;
+  return c;
+}
+
+GrShare *gr_chan_share(GrChan *c) { return &c->share; }
+GrChan *gr_chan_of(GrShare *s) { return gr_container_of(s, GrChan, share); }
+
+void gr_chan_destroy(GrShare *s) {
+  GrChan *c = gr_chan_of(s);
+  for (GrMsg m; c->len > 0; gr_msg_drop(&m)) m = gr_ring_get(c);
+  gr_free(c->ring);
+  gr_free(c);
+}
+
+/* ---- the ring ---- */
+
+enum { RING_MIN = 4, RING_KEEP = 1024 };
+
+static bool ring_grow(GrChan *c) {
+  uint64_t size = c->size > 0 ? c->size * 2 : RING_MIN;
+  if (size > c->cap) size = c->cap;
+  GrMsg *ring = gr_malloc(size * sizeof *ring);
+  if (ring == NULL) return false;
+  for (uint64_t i = 0; i < c->len; i++) ring[i] = c->ring[(c->head + i) % c->size];
+  gr_free(c->ring);
+  c->ring = ring;
+  c->size = size;
+  c->head = 0;
+  return true;
+}
+
+/* There is room by cap. False: not by memory. */
+bool gr_ring_put(GrChan *c, const GrMsg *m) {
+  if (c->len == c->size && !ring_grow(c)) return false;
+  uint64_t at = c->head + c->len++;
+  c->ring[at < c->size ? at : at - c->size] = *m;
+  return true;
+}
+
+GrMsg gr_ring_get(GrChan *c) {
+  GrMsg m = c->ring[c->head];
+  if (++c->head == c->size) c->head = 0;
+  if (--c->len == 0 && c->size > RING_KEEP) {
+    gr_free(c->ring);
+    c->ring = NULL;
+    c->size = c->head = 0;
+  }
+  return m;
+}
+
+/* ---- waiters ---- */
+
+GSudog *gr_waitq_win(GrList *queue) {
+  for (GrList *l; (l = gr_list_pop_front(queue)) != NULL;) {
+    GSudog *sg = gr_container_of(l, GSudog, link);
+    if (gr_wait_win(sg->g, sg->seq, GR_CAUSE_SUDOG, sg)) return sg;
+  }
+  return NULL;
+}
+
+int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks) {
+  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
+  gr_wait_prepare(g, reason, blocks);
+  int r = gr_wait_limit(g, until);
+  if (r != GR_OK) gr_wait_unprepare(g);
+  return r;
+}
+
+void gr_sudog_link(GSudog *sg, G *g, GrChan *c, GrList *queue, uint32_t index) {
+  sg->g = g;
+  sg->seq = gr_wait_seq(g);
+  sg->object = c;
+  sg->index = index;
+  sg->closed = false;
+  gr_list_push_back(queue, &sg->link);
+}
+
+/* ---- one step under the lock; *wake is who must be readied afterwards ---- */
+
+int gr_chan_send_locked(GrChan *c, GrMsg *m, G **wake) {
+  if (c->closed) return GR_CLOSED;
+  GSudog *sg = gr_waitq_win(&c->recvq);
+  if (sg != NULL) {
+    sg->msg = *m;
+    *wake = sg->g;
+  } else {
+    if (c->len >= c->cap) return GR_TIMEOUT;
+    if (!gr_ring_put(c, m)) return GR_NOMEM;
+  }
+  *m = GR_MSG_EMPTY;
+  return GR_OK;
+}
+
+int gr_chan_recv_locked(GrChan *c, GrMsg *m, G **wake) {
+  if (c->len > 0) {
+    *m = gr_ring_get(c);
+    GSudog *sg = c->len == c->cap - 1 ? gr_waitq_win(&c->sendq) : NULL;
+    if (sg == NULL) return GR_OK;
+    if (gr_ring_put(c, &sg->msg)) {
+      sg->msg = GR_MSG_EMPTY;
+      *wake = sg->g;
+      return GR_OK;
+    }
+    gr_throw("no room in a ring that had some"); /* the slot of *m is free; see ring_get for when rings go */
+  }
+  GSudog *sg = gr_waitq_win(&c->sendq);
+  if (sg != NULL) {
+    *m = sg->msg;
+    sg->msg = GR_MSG_EMPTY;
+    *wake = sg->g;
+    return GR_OK;
+  }
+  return c->closed ? GR_CLOSED : GR_TIMEOUT;
+}
+
+/* ---- send, receive ---- */
+
+int gr_chan_send(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
+  G *wake = NULL;
+  gr_lock(&c->lock);
+  int r = gr_chan_send_locked(c, m, &wake);
+  if (r == GR_TIMEOUT && (r = gr_wait_start(g, GR_WAIT_SEND, until, blocks)) == GR_OK) {
+    g->one.msg = *m;
+    *m = GR_MSG_EMPTY;
+    gr_sudog_link(&g->one, g, c, &c->sendq, 0);
+    r = GR_PARK;
+  }
+  gr_unlock(&c->lock);
+  if (wake != NULL) gr_ready(wake);
+  return r;
+}
+
+int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrReason reason) {
+  G *wake = NULL;
+  gr_lock(&c->lock);
+  int r = gr_chan_recv_locked(c, m, &wake);
+  if (r == GR_TIMEOUT && (r = gr_wait_start(g, reason, until, blocks)) == GR_OK) {
+    g->one.msg = GR_MSG_EMPTY;
+    gr_sudog_link(&g->one, g, c, &c->recvq, 0);
+    r = GR_PARK;
+  }
+  gr_unlock(&c->lock);
+  if (wake != NULL) gr_ready(wake);
+  return r;
+}
+
+int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
+  return gr_chan_recv_as(g, c, m, until, blocks, GR_WAIT_RECV);
+}
+
+/* Not won through the sudog: whoever met it in the queue meanwhile has skipped it. */
+static int ended_otherwise(G *g, GrCause cause) {
+  GrChan *c = g->one.object;
+  gr_lock(&c->lock);
+  gr_list_remove(&g->one.link);
+  gr_unlock(&c->lock);
+  gr_msg_drop(&g->one.msg);
+  return cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+}
+
+int gr_chan_send_finish(G *g, GrCause *cause) {
+  *cause = gr_wait_finish(g);
+  if (*cause != GR_CAUSE_SUDOG) return ended_otherwise(g, *cause);
+  gr_msg_drop(&g->one.msg);
+  return g->one.closed ? GR_CLOSED : GR_OK;
+}
+
+int gr_chan_recv_finish(G *g, GrMsg *m, GrCause *cause) {
+  *cause = gr_wait_finish(g);
+  if (*cause != GR_CAUSE_SUDOG) return ended_otherwise(g, *cause);
+  *m = g->one.msg;
+  g->one.msg = GR_MSG_EMPTY;
+  return g->one.closed ? GR_CLOSED : GR_OK;
+}
+
+int gr_chan_close(GrChan *c) {
+  GrList won;
+  gr_list_init(&won);
+  gr_lock(&c->lock);
+  bool was = c->closed;
+  c->closed = true;
+  for (GSudog *sg; !was && ((sg = gr_waitq_win(&c->recvq)) != NULL || (sg = gr_waitq_win(&c->sendq)) != NULL);) {
+    sg->closed = true;
+    gr_list_push_back(&won, &sg->link);
+  }
+  gr_unlock(&c->lock);
+  for (GrList *l; (l = gr_list_pop_front(&won)) != NULL;) gr_ready(gr_container_of(l, GSudog, link)->g);
+  return was ? GR_CLOSED : GR_OK;
+}
+
+int64_t gr_chan_len(GrChan *c) {
+  gr_lock(&c->lock);
+  uint64_t len = c->len;
+  gr_unlock(&c->lock);
+  return (int64_t)len;
+}
+
+int64_t gr_chan_cap(GrChan *c) { return (int64_t)c->cap; }
+
+/* ---- goro.after ---- */
+
+typedef struct After {
+  GrTimer timer;
+  GrChan *chan;
+  void (*make)(GrMsg *m);
+} After;
+
+static void after_drop(void *arg) {
+  After *a = arg;
+  gr_share_unref(&a->chan->share);
+  gr_free(a);
+}
+
+static void after_fire(void *arg, uint64_t seq) {
+  (void)seq;
+  After *a = arg;
+  GrMsg m = GR_MSG_EMPTY;
+  G *wake = NULL;
+  a->make(&m);
+  gr_lock(&a->chan->lock);
+  int r = gr_chan_send_locked(a->chan, &m, &wake);
+  gr_unlock(&a->chan->lock);
+  if (wake != NULL) gr_ready(wake);
+  if (r != GR_OK) gr_msg_drop(&m); /* closed by the program */
+  after_drop(a);
+}
+
+int gr_chan_after(GrChan *c, int64_t until, void (*make)(GrMsg *m)) {
+  After *a = gr_zalloc(sizeof *a);
+  if (a == NULL) return GR_NOMEM;
+  a->timer.fire = after_fire;
+  a->timer.drop = after_drop;
+  a->timer.arg = a;
+  a->chan = c;
+  a->make = make;
+  gr_share_ref(&c->share);
+  int r = gr_timer_start(&a->timer, until);
+  if (r != GR_OK) after_drop(a);
+  return r;
+}

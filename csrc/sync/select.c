@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/* select.c - one of several sends and receives.
+ *
+ * All channels concerned are locked, in the order of their addresses (each once), so that two selects cannot hold each other up. Then the cases are
+ * tried in a random order, and the first that can happen does: that is uniform among those that are ready. When none is, a sudog for each case goes
+ * into its channel's queue, all with the same sequence number, so that one winner at most finds the wait open; the losers'
+ * sudogs are unlinked by whoever meets them, or by the select itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
+#include <stdlib.h>
+
+#include "sync/wait.h"
+
+enum { SMALL = 16 };
+
+static int by_address(const void *a, const void *b) {
+  const GrChan *x = *(GrChan *const *)a, *y = *(GrChan *const *)b;
+  return (x > y) - (x < y);
+}
+
+static void insertion_sort(GrChan **order, uint32_t n) {
+  for (uint32_t i = 1; i < n; i++) {
+    GrChan *c = order[i];
+    uint32_t at = i;
+    for (; at > 0 && order[at - 1] > c; at--) order[at] = order[at - 1];
+    order[at] = c;
+  }
+}
+
+/* The distinct channels in lock order; returns their number. */
+static uint32_t lock_order(const GrCase *cases, uint32_t n, GrChan **order) {
+  uint32_t m = 0;
+  for (uint32_t i = 0; i < n; i++)
+    if (cases[i].chan != NULL) order[m++] = cases[i].chan;
+  if (m <= SMALL) insertion_sort(order, m);
+  else qsort(order, m, sizeof *order, by_address);
+  uint32_t distinct = 0;
+  for (uint32_t i = 0; i < m; i++)
+    if (distinct == 0 || order[distinct - 1] != order[i]) order[distinct++] = order[i];
+  return distinct;
+}
+
+static void lock_all(GrChan **order, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) gr_lock(&order[i]->lock);
+}
+static void unlock_all(GrChan **order, uint32_t n) {
+  while (n-- > 0) gr_unlock(&order[n]->lock);
+}
+
+/* Fisher-Yates, inside out. Cases without a channel are left out. */
+static uint32_t poll_order(const GrCase *cases, uint32_t n, uint64_t *rand, uint32_t *order) {
+  uint32_t m = 0;
+  for (uint32_t i = 0; i < n; i++) {
+    if (cases[i].chan == NULL) continue;
+    uint32_t j = gr_rand_below(rand, m + 1);
+    order[m++] = order[j];
+    order[j] = i;
+  }
+  return m;
+}
+
+static int try_case(GrCase *c, bool *ok, G **wake) {
+  if (c->is_send) return gr_chan_send_locked(c->chan, &c->msg, wake);
+  int r = gr_chan_recv_locked(c->chan, &c->msg, wake);
+  *ok = r == GR_OK;
+  return r == GR_CLOSED ? GR_OK : r;
+}
+
+/* GR_TIMEOUT: none is ready. */
+static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *chosen, bool *ok, G **wake) {
+  for (uint32_t i = 0; i < n; i++) {
+    int r = try_case(&cases[order[i]], ok, wake);
+    if (r == GR_TIMEOUT) continue;
+    *chosen = order[i];
+    return r;
+  }
+  return GR_TIMEOUT;
+}
+
+static void link_all(G *g, GrCase *cases, uint32_t n) {
+  for (uint32_t i = 0; i < n; i++) {
+    GSudog *sg = &g->many[i];
+    gr_list_init(&sg->link);
+    sg->object = NULL;
+    sg->msg = cases[i].is_send ? cases[i].msg : GR_MSG_EMPTY;
+    if (cases[i].chan != NULL)
+      gr_sudog_link(sg, g, cases[i].chan, cases[i].is_send ? &cases[i].chan->sendq : &cases[i].chan->recvq, i);
+  }
+}
+
+/* Working memory: channel order, then poll order; small selects use the stack. */
+int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint64_t *rand, uint32_t *chosen, bool *ok) {
+  GrChan *few_chans[SMALL];
+  uint32_t few_cases[SMALL];
+  GrChan **chans = few_chans;
+  uint32_t *order = few_cases;
+  if (n > SMALL) {
+    chans = gr_malloc(n * (sizeof *chans + sizeof *order));
+    if (chans == NULL) return GR_NOMEM;
+    order = (uint32_t *)(void *)(chans + n);
+  }
+  uint32_t nchans = lock_order(cases, n, chans), npoll = poll_order(cases, n, rand, order);
+  G *wake = NULL;
+  lock_all(chans, nchans);
+  int r = try_all(cases, order, npoll, chosen, ok, &wake);
+  if (r == GR_TIMEOUT && until != GR_POLL) {
+    g->many = n > 0 ? gr_malloc(n * sizeof *g->many) : NULL;
+    g->nmany = n;
+    if (n > 0 && g->many == NULL) r = GR_NOMEM;
+    else r = gr_wait_start(g, npoll > 0 ? GR_WAIT_SELECT : GR_WAIT_SELECT_NONE, until, blocks);
+    if (r == GR_OK) {
+      link_all(g, cases, n);
+      r = GR_PARK;
+    } else {
+      gr_free(g->many);
+      g->many = NULL;
+      g->nmany = 0;
+    }
+  }
+  unlock_all(chans, nchans);
+  if (wake != NULL) gr_ready(wake);
+  if (n > SMALL) gr_free(chans);
+  return r;
+}
+
+/* One channel after the other: the wait is over, so nobody can win the remaining sudogs, only unlink them. */
+static void unlink_all(G *g) {
+  for (uint32_t i = 0; i < g->nmany; i++) {
+    GSudog *sg = &g->many[i];
+    GrChan *c = sg->object;
+    if (sg == g->winner || c == NULL) continue;
+    gr_lock(&c->lock);
+    gr_list_remove(&sg->link);
+    gr_unlock(&c->lock);
+  }
+}
+
+int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok, GrCause *cause) {
+  (void)n;
+  *cause = gr_wait_finish(g);
+  unlink_all(g);
+  int r = *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  if (*cause == GR_CAUSE_SUDOG) {
+    GSudog *won = g->winner;
+    GrCase *c = &cases[won->index];
+    *chosen = won->index;
+    *ok = !won->closed;
+    r = c->is_send && won->closed ? GR_CLOSED : GR_OK;
+    if (!c->is_send || r == GR_OK) c->msg = won->msg; /* a send's was emptied by who took it */
+  }
+  gr_free(g->many);
+  g->many = NULL;
+  g->nmany = 0;
+  return r;
+}
+
+void gr_wait_abandon(G *g) {
+  if (g->many != NULL) {
+    unlink_all(g); /* the messages of the send cases belong to the caller of select, those received to the winner's sudog */
+    gr_free(g->many);
+    g->many = NULL;
+    g->nmany = 0;
+    return;
+  }
+  if (g->reason != GR_WAIT_SEND && g->reason != GR_WAIT_RECV && g->reason != GR_WAIT_RUN) return;
+  GrChan *c = g->one.object;
+  gr_lock(&c->lock);
+  gr_list_remove(&g->one.link);
+  gr_unlock(&c->lock);
+  gr_msg_drop(&g->one.msg);
+}

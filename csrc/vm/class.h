@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* class.h - metatables that cross states: one identity for the process, one table in each state. */
+#ifndef GR_CLASS_H
+#define GR_CLASS_H
+
+#include <lua.h>
+
+#include "base/base.h"
+
+/* Is it the name of a metamethod (or __name, __metatable, …) of Lua, or __goro? */
+bool gr_class_is_metamethod(const char *name);
+/* Has the table at idx a field of such a name? */
+bool gr_class_has_metamethod(lua_State *L, int idx);
+
+/* The identity of the table at idx: given on first use, kept as long as the table lives in this state. */
+uint64_t gr_class_id(lua_State *L, int idx);
+/* Pushes this state's table of that identity and returns true; else pushes nothing. */
+bool gr_class_push(lua_State *L, uint64_t id);
+/* The table at idx is this state's table of that identity from now on. */
+void gr_class_keep(lua_State *L, int idx, uint64_t id);
+
+/* Pushes env[key], following __index where it is a table, without running anything. */
+void gr_class_lookup(lua_State *L, int env, int key);
+
+#endif

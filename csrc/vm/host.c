@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: MIT */
+/* host.c - a program's own Lua state becomes the main goroutine, and stops being it.
+ *
+ * Its GrState is a userdata in its registry, whose __gc runs when the program closes the state (or, under lua.c, at the end of the script):
+ * then the host leaves, and if it is the last, the pool ends. A stand-alone `lua` whose script has not met a panic must not report
+ * success, and all that can still say so is exit: the finalizer ends the process with status 1, unless the script chose its status itself
+ * by os.exit. In any other program the status is the program's. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vm/state.h"
+
+atomic_bool gr_exit_by_user;
+
+enum { GRACE_NS = 200000000, BUDGET_NS = 200000000 };
+
+/* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs our memory back. */
+static bool standalone(void) {
+  char path[4096];
+  ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+  if (n <= 0) return false;
+  path[n] = '\0';
+  const char *name = strrchr(path, '/');
+  return name != NULL && strncmp(name + 1, "lua", 3) == 0;
+}
+
+static int close_host(lua_State *L) {
+  GrState *st = lua_touserdata(L, 1);
+  GrHost *h = st->host;
+  if (h == NULL) return 0;
+  bool alone = standalone();
+  /* what ends only now may still panic, so look after the pool has stopped: close keeps unread posts until then */
+  st->host = NULL;
+  bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : GR_FOREVER);
+  if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);
+  return 0;
+}
+
+static void halt_at_exit(void) { gr_sched_halt(GRACE_NS); }
+
+static void check_number(lua_State *L, const char *name) {
+  const char *text = getenv(name);
+  if (text == NULL || *text == '\0') return;
+  lua_Integer n = lua_stringtonumber(L, text) != 0 ? lua_tointeger(L, -1) : 0;
+  if (n < 1) luaL_error(L, "%s=%s is not a number from 1 on: change it or unset it", name, text);
+  lua_pop(L, 1);
+}
+
+GrState *gr_state_host(lua_State *L) {
+  static atomic_flag registered = ATOMIC_FLAG_INIT;
+  check_number(L, "GOROMAXPROCS");
+  check_number(L, "GOROMAXTHREADS");
+  GrState *st = lua_newuserdatauv(L, sizeof *st, 0);
+  memset(st, 0, sizeof *st);
+  st->is_host = true;
+  st->rand = gr_rand_seed();
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, close_host);
+  lua_setfield(L, -2, "__gc");
+  lua_setmetatable(L, -2);
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+  st->L = lua_tothread(L, -1);
+  lua_pop(L, 1);
+  st->host = gr_host_open(st);
+  if (st->host == NULL) luaL_error(L, "not enough memory");
+  st->g = gr_host_g(st->host);
+  gr_state_remember(L, -1);
+  lua_pop(L, 1);
+  if (!atomic_flag_test_and_set(&registered)) atexit(halt_at_exit);
+  return st;
+}

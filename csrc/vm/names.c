@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: MIT */
+/* names.c - which values are not copied but found again in the receiver, by a name.
+ *
+ * Stock functions are the same C functions in every state, so one table for the process, keyed by lua_tocfunction, tells their names; goro's
+ * replacements are entered under the name of what they replace. What other modules own is found through an index in each state, from value to {module,
+ * field}, made by walking package.loaded. It is made anew when the number of loaded modules changes, and a hit counts only if the module still has
+ * that value there: so a field that was added later is copied like any function, as it must be, since the receiver's module would not have it. */
+#include "vm/names.h"
+
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+enum { SLOTS = 1024, NATIVES = 64, FIELD_MAX = 24 };
+
+typedef struct Stock {
+  lua_CFunction f;
+  char module[FIELD_MAX], field[FIELD_MAX];
+} Stock;
+
+static Stock stock[SLOTS]; /* open addressing; written at start only */
+static int nstock;
+static lua_CFunction natives[NATIVES];
+static int nnatives;
+
+static const char index_key, count_key; /* registry */
+
+static size_t slot_of(lua_CFunction f) {
+  uintptr_t word = (uintptr_t)f;
+  return (size_t)((word * 0x9e3779b97f4a7c15ULL) >> 40) % SLOTS;
+}
+
+void gr_names_alias(lua_CFunction ours, const char *module, const char *field) {
+  size_t at = slot_of(ours);
+  while (stock[at].f != NULL && stock[at].f != ours) at = (at + 1) % SLOTS;
+  if (stock[at].f != NULL) return; /* the same function under two names (unpack and the like): the first will do */
+  if (++nstock > SLOTS / 2 || strlen(module) >= FIELD_MAX || strlen(field) >= FIELD_MAX) gr_throw("the table of stock functions is too small");
+  stock[at].f = ours;
+  strcpy(stock[at].module, module);
+  strcpy(stock[at].field, field);
+}
+
+bool gr_names_stock(lua_CFunction f, const char **module, const char **field) {
+  for (size_t at = slot_of(f); stock[at].f != NULL; at = (at + 1) % SLOTS) {
+    if (stock[at].f != f) continue;
+    *module = stock[at].module;
+    *field = stock[at].field;
+    return true;
+  }
+  return false;
+}
+
+void gr_names_native(lua_CFunction f) {
+  if (nnatives == NATIVES) gr_throw("the table of native functions is too small");
+  natives[nnatives++] = f;
+}
+
+int gr_names_native_index(lua_CFunction f) {
+  for (int i = 0; i < nnatives; i++)
+    if (natives[i] == f) return i;
+  return -1;
+}
+
+lua_CFunction gr_names_native_at(int index) { return natives[index]; }
+
+bool gr_names_is_stdlib(const char *module) {
+  static const char *const libs[] = {"_G", "package", "coroutine", "table", "io", "os", "string", "math", "utf8", "debug", NULL};
+  for (int i = 0; libs[i] != NULL; i++)
+    if (strcmp(libs[i], module) == 0) return true;
+  return false;
+}
+
+/* ---- the standard library of a fresh state ---- */
+
+static int read_stock(lua_State *L) {
+  luaL_openlibs(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
+    const char *module = lua_tostring(L, 2);
+    for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1))
+      if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING) gr_names_alias(lua_tocfunction(L, 5), module, lua_tostring(L, 4));
+  }
+  return 0;
+}
+
+bool gr_names_init(void) {
+  lua_State *L = luaL_newstate();
+  if (L == NULL) return false;
+  lua_pushcfunction(L, read_stock);
+  bool ok = lua_pcall(L, 0, 0, 0) == LUA_OK;
+  lua_close(L);
+  return ok;
+}
+
+bool gr_names_is_standard(lua_State *L, int idx, const char *name) {
+  const char *module, *field;
+  idx = lua_absindex(L, idx);
+  if (lua_iscfunction(L, idx))
+    return gr_names_stock(lua_tocfunction(L, idx), &module, &field) && strcmp(module, "_G") == 0 && strcmp(field, name) == 0;
+  if (lua_istable(L, idx) && gr_names_is_stdlib(name)) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_getfield(L, -1, name);
+    bool same = lua_rawequal(L, -1, idx);
+    lua_pop(L, 2);
+    return same;
+  }
+  return lua_type(L, idx) == LUA_TSTRING && strcmp(name, "_VERSION") == 0 && strcmp(lua_tostring(L, idx), LUA_VERSION) == 0;
+}
+
+/* ---- modules of one state ---- */
+
+/* index[value] = {module, field or false}; the module is at the top, its name below; the index at `index`. */
+static void index_module(lua_State *L, int index) {
+  int module = lua_gettop(L);
+  if (!lua_istable(L, module) && !lua_isfunction(L, module)) return;
+  luaL_checkstack(L, 10, NULL);
+  lua_pushvalue(L, module);
+  if (lua_rawget(L, index) == LUA_TNIL) {
+    lua_pushvalue(L, module);
+    lua_createtable(L, 1, 0);
+    lua_pushvalue(L, module - 1);
+    lua_rawseti(L, -2, 1);
+    lua_rawset(L, index);
+  }
+  lua_settop(L, module);
+  if (!lua_istable(L, module)) return;
+  for (lua_pushnil(L); lua_next(L, module) != 0; lua_settop(L, module + 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING || (!lua_isfunction(L, -1) && !lua_istable(L, -1))) continue;
+    lua_pushvalue(L, -1);
+    bool known = lua_rawget(L, index) != LUA_TNIL;
+    lua_pop(L, 1);
+    if (known) continue;
+    lua_createtable(L, 2, 0);
+    lua_pushvalue(L, module - 1);
+    lua_rawseti(L, -2, 1);
+    lua_pushvalue(L, module + 1);
+    lua_rawseti(L, -2, 2);
+    lua_rawset(L, index);
+    lua_settop(L, module + 1);
+  }
+}
+
+static lua_Integer count_loaded(lua_State *L, int loaded) {
+  lua_Integer n = 0;
+  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_pop(L, 1)) n++;
+  return n;
+}
+
+/* Pushes the index, made anew if modules came or went. */
+static void push_index(lua_State *L, bool stale) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  int loaded = lua_gettop(L);
+  lua_Integer n = count_loaded(L, loaded);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &count_key);
+  bool fresh = !stale && lua_tointeger(L, -1) == n;
+  lua_pop(L, 1);
+  if (fresh && lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE) {
+    lua_remove(L, loaded);
+    return;
+  }
+  lua_settop(L, loaded);
+  lua_newtable(L);
+  int index = lua_gettop(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, index);
+  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_settop(L, index + 1)) {
+    if (lua_type(L, -2) != LUA_TSTRING) continue;
+    const char *name = lua_tostring(L, -2);
+    if (strcmp(name, "_G") == 0) continue;
+    if (gr_names_is_stdlib(name)) { /* its functions are known by their addresses, and added fields do not count */
+      lua_pushvalue(L, -1);
+      lua_createtable(L, 1, 0);
+      lua_pushvalue(L, index + 1);
+      lua_rawseti(L, -2, 1);
+      lua_rawset(L, index);
+    } else {
+      index_module(L, index);
+    }
+  }
+  lua_pushvalue(L, index);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
+  lua_pushinteger(L, n);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &count_key);
+  lua_remove(L, loaded);
+}
+
+/* Could the receiver's require find the module? Looked up once for each name. */
+static bool findable(lua_State *L, const char *module) {
+  if (gr_names_is_stdlib(module) || strcmp(module, "goro") == 0 || strncmp(module, "goro.", 5) == 0) return true;
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, "goro.findable");
+  if (lua_getfield(L, top + 1, module) == LUA_TNIL) {
+    bool found = false;
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    found = lua_getfield(L, -1, module) != LUA_TNIL;
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    int has_package = lua_getfield(L, -1, "package") == LUA_TTABLE;
+    for (int i = 0; i < 2 && !found && has_package; i++) {
+      lua_getfield(L, -1, "searchpath");
+      lua_pushstring(L, module);
+      lua_getfield(L, -3, i == 0 ? "path" : "cpath");
+      if (lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1)) found = true;
+      lua_pop(L, 1);
+    }
+    const char *dot = strchr(module, '.');
+    if (!found && has_package && dot != NULL) { /* the all-in-one loader: a.b.c in a's library */
+      lua_getfield(L, -1, "searchpath");
+      lua_pushlstring(L, module, (size_t)(dot - module));
+      lua_getfield(L, -3, "cpath");
+      found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
+      lua_pop(L, 1);
+    }
+    if (!found && has_package && lua_getfield(L, -1, "searchers") == LUA_TTABLE) found = lua_rawlen(L, -1) > 4; /* added ones: they may */
+    lua_pushboolean(L, found);
+    lua_setfield(L, top + 1, module);
+    lua_settop(L, top + 1);
+    lua_pushboolean(L, found);
+  }
+  bool result = lua_toboolean(L, -1);
+  lua_settop(L, top);
+  return result;
+}
+
+/* {module, field} is at the top: is the value at idx still there? */
+static bool still_there(lua_State *L, int idx) {
+  int entry = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_rawgeti(L, entry, 1);
+  lua_rawget(L, -2);
+  if (lua_rawgeti(L, entry, 2) == LUA_TNIL) lua_pop(L, 1);
+  else if (lua_istable(L, -2)) lua_rawget(L, -2);
+  bool same = lua_rawequal(L, -1, idx);
+  lua_settop(L, entry);
+  return same;
+}
+
+bool gr_names_find(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 20, NULL);
+  for (int attempt = 0; attempt < 2; attempt++) {
+    push_index(L, attempt > 0);
+    lua_pushvalue(L, idx);
+    if (lua_rawget(L, -2) == LUA_TNIL) break;
+    if (!still_there(L, idx)) {
+      lua_settop(L, top);
+      continue;
+    }
+    lua_rawgeti(L, -1, 1);
+    if (!findable(L, lua_tostring(L, -1))) break;
+    lua_rawgeti(L, -2, 2);
+    lua_replace(L, top + 2);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 2);
+    return true;
+  }
+  lua_settop(L, top);
+  return false;
+}
+
+void gr_names_push(lua_State *L, const char *module, const char *field) {
+  luaL_checkstack(L, 6, NULL);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, module) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_getfield(L, -1, "_G");
+    lua_getfield(L, -1, "require");
+    lua_remove(L, -2);
+    lua_pushstring(L, module);
+    lua_call(L, 1, 1);
+  }
+  lua_remove(L, -2);
+  if (field == NULL) return;
+  if (lua_istable(L, -1)) {
+    lua_pushstring(L, field);
+    lua_rawget(L, -2);
+    lua_remove(L, -2);
+  }
+  if (lua_isnil(L, -1)) luaL_error(L, "cannot receive '%s' of module '%s': the module has no such field here", field, module);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* object.c - goro's own objects as userdata: one for each object, view and state.
+ *
+ * The registry maps (share + view) to the userdata, weakly: Lua clears such an entry before the userdata's finalizer drops the reference, so a found entry
+ * always holds one. A metatable is recognised by a mark that only C can make: a field whose key is a light userdata. */
+#include "vm/object.h"
+
+#include <lauxlib.h>
+
+static const char objects_key, mark;
+
+static int finalize(lua_State *L) {
+  GrObject *o = lua_touserdata(L, 1);
+  GrShare *s = o->share;
+  o->share = NULL;
+  gr_share_unref(s);
+  return 0;
+}
+
+static int to_string(lua_State *L) {
+  GrObject *o = gr_object_test(L, 1);
+  if (o == NULL) return luaL_typeerror(L, 1, "goro object");
+  lua_pushfstring(L, "%s: %p", o->share->type->name, (void *)o->share);
+  return 1;
+}
+
+static int equal(lua_State *L) {
+  GrObject *a = gr_object_test(L, 1), *b = gr_object_test(L, 2);
+  lua_pushboolean(L, a != NULL && b != NULL && a->share == b->share && a->view == b->view);
+  return 1;
+}
+
+/* Views have metatables of their own, keyed by addresses inside the type. */
+static void push_metatable(lua_State *L, const GrObjectType *type, uint32_t view) {
+  const char *key = (const char *)type + view;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  static const luaL_Reg meta[] = {{"__gc", finalize}, {"__tostring", to_string}, {"__eq", equal}, {NULL, NULL}};
+  lua_newtable(L);
+  luaL_setfuncs(L, meta, 0);
+  lua_pushstring(L, type->share.name);
+  lua_setfield(L, -2, "__name");
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, -2, &mark);
+  type->open(L, view);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
+}
+
+static void push_objects(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
+}
+
+void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
+  luaL_checkstack(L, 8, NULL);
+  push_objects(L);
+  if (lua_rawgetp(L, -1, (char *)share + view) == LUA_TNIL) {
+    lua_pop(L, 1);
+    push_metatable(L, (const GrObjectType *)(const void *)share->type, view);
+    GrObject *o = lua_newuserdatauv(L, sizeof *o, 0);
+    o->share = share;
+    o->view = view;
+    gr_share_ref(share); /* nothing between here and the metatable raises */
+    lua_rotate(L, -2, 1);
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, (char *)share + view);
+  }
+  lua_remove(L, -2);
+}
+
+GrObject *gr_object_test(lua_State *L, int idx) {
+  GrObject *o = lua_touserdata(L, idx);
+  if (o == NULL || lua_islightuserdata(L, idx) || !lua_checkstack(L, 2) || !lua_getmetatable(L, idx)) return NULL;
+  bool ours = lua_rawgetp(L, -1, &mark) != LUA_TNIL;
+  lua_pop(L, 2);
+  return ours && o->share != NULL ? o : NULL;
+}
+
+GrObject *gr_object_check(lua_State *L, int arg, const GrObjectType *type) {
+  GrObject *o = gr_object_test(L, arg);
+  if (o == NULL || o->share->type != &type->share) luaL_typeerror(L, arg, type->share.name);
+  return o;
+}

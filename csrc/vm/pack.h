@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+/* pack.h - values on their way between states: pack into a GrMsg in the sender, unpack in the receiver.
+ *
+ * All copying rules of the public contract live behind this header. Packing reads the sender's state only, unpacking the receiver's
+ * only; the message in between points to neither. */
+#ifndef GR_PACK_H
+#define GR_PACK_H
+
+#include <lua.h>
+
+#include "base/msg.h"
+
+/* How an error names the root value. */
+typedef enum GrPackNames {
+  GR_NAME_MESSAGE,  /* "message" */
+  GR_NAME_ARGUMENT, /* "argument #i": i as in the call, given by first_number */
+  GR_NAME_RESULT,   /* "result #i" */
+  GR_NAME_ERROR,    /* "error value" */
+} GrPackNames;
+
+/* Once a process, before anything else here. Any thread, any number of times. */
+void gr_pack_init(void);
+
+/* Once for each new state that values may be packed in or unpacked in (hosts and ours), after its libraries are open and before user code
+ * runs in ours: prepares its registry. May raise. */
+void gr_pack_open(lua_State *L);
+
+/* Packs the n values at idx, idx+1, … as one message (sharing between them is kept). Raises a Lua error that names the path of what cannot be
+ * sent, `cannot send argument #2[3].co (thread)`, with position level 1 (luaL_error style: the position of the caller of the running C
+ * function), leaving *out empty and nothing changed. "not enough memory" likewise. May run Lua (__goro metamethods), which may block. */
+void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, GrMsg *out);
+
+/* As gr_pack with n values at idx, for the start of a goroutine: names are GR_NAME_ARGUMENT from 1, and the message also carries what
+ * a goroutine inherits from this state: arg, package.path, cpath, preload and added searchers (each silently left out when it cannot be sent). */
+void gr_pack_start(lua_State *L, int idx, int n, GrMsg *out);
+
+/* Pushes the values and returns their number. Always consumes *m, also when it raises (a require or __goro function failed, no memory).
+ * May run Lua, which may block. A start message also installs what is inherited, and sets carried globals even where present. */
+int gr_unpack(lua_State *L, GrMsg *m);
+
+/* Fast paths without a call into the packer, for one value: true when done. */
+bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out); /* nil, boolean, number, short string, light userdata */
+bool gr_unpack_scalar(lua_State *L, GrMsg *m);          /* pushes one value; the stack must have room */
+
+/* A message that is gr_wall_s() at this moment, a float. */
+void gr_msg_wall(GrMsg *out);
+
+#endif

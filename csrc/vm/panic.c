@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/* panic.c - errors on their way between states, as messages: value, traceback, where the goroutine was created.
+ *
+ * A panic is printed by the goroutine that ends, at once and in one write, and posted to the host that it descends from, where the next goro call
+ * raises the value. Without memory for the post the text on stderr has still told. An error that could not be packed at all reaches a join
+ * as an empty message, which stands for "not enough memory". */
+#include "vm/panic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "vm/pack.h"
+
+const char gr_traceback_key;
+
+typedef struct Panic {
+  GrPost post; /* first */
+  GrMsg error; /* value, traceback */
+} Panic;
+
+static void drop_panic(GrPost *post) {
+  Panic *p = (Panic *)post;
+  gr_msg_drop(&p->error);
+  gr_free(p);
+}
+
+static int traceback_text(lua_State *L) {
+  luaL_traceback(L, L, NULL, 1);
+  return 1;
+}
+
+char *gr_panic_traceback(lua_State *L) {
+  if (!lua_checkstack(L, 40)) return NULL;
+  lua_pushcfunction(L, traceback_text);
+  char *copy = NULL;
+  if (lua_pcall(L, 0, 1, 0) == LUA_OK) {
+    size_t len;
+    const char *text = lua_tolstring(L, -1, &len);
+    copy = gr_malloc(len + 1);
+    if (copy != NULL) memcpy(copy, text, len + 1);
+  }
+  lua_pop(L, 1);
+  return copy;
+}
+
+/* (error, traceback or nil, created) -> the text a user reads, as lua.c makes it. */
+static int describe(lua_State *L) {
+  if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER && !luaL_getmetafield(L, 1, "__tostring"))
+    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  else luaL_tolstring(L, 1, NULL);
+  return 1;
+}
+
+typedef struct Packing {
+  const char *traceback;
+  bool joined;
+  GrMsg *out;
+} Packing;
+
+/* (error, Packing): (false, error, traceback) for a join, (error, traceback) for a panic. */
+static int pack_error(lua_State *L) {
+  Packing *p = lua_touserdata(L, 2);
+  lua_settop(L, 1);
+  if (p->joined) {
+    lua_pushboolean(L, 0);
+    lua_insert(L, 1);
+  }
+  lua_pushstring(L, p->traceback);
+  gr_pack(L, 1, lua_gettop(L), GR_NAME_ERROR, 0, p->out);
+  return 0;
+}
+
+/* The value on top, packed; it stays. A value that cannot be sent goes as its text, and that failing, as nothing. */
+static void pack_top(lua_State *L, Packing *p) {
+  for (int attempt = 0; attempt < 2; attempt++) {
+    lua_pushcfunction(L, pack_error);
+    lua_pushvalue(L, -2);
+    lua_pushlightuserdata(L, p);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
+    lua_pop(L, 1);
+    if (attempt > 0) return;
+    lua_pushcfunction(L, describe);
+    lua_pushvalue(L, -2);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) lua_replace(L, -2);
+    else lua_pop(L, 1);
+  }
+}
+
+static void print_panic(const char *text, size_t len, const char *traceback, const char *created) {
+  flockfile(stderr);
+  fputs("goro: panic: ", stderr);
+  fwrite(text, 1, len, stderr);
+  if (traceback != NULL) fprintf(stderr, "\n%s", traceback);
+  fprintf(stderr, "\ncreated by %s\n", created);
+  fflush(stderr);
+  funlockfile(stderr);
+}
+
+static void print_top(GrState *st, const char *traceback) {
+  static const char nomem[] = "not enough memory";
+  lua_State *L = st->L;
+  size_t len;
+  const char *text = NULL;
+  if (L == NULL) {
+    print_panic(nomem, sizeof nomem - 1, NULL, st->created);
+    return;
+  }
+  lua_pushcfunction(L, describe);
+  lua_pushvalue(L, -2);
+  lua_pcall(L, 1, 1, 0);
+  text = lua_tolstring(L, -1, &len);
+  if (text != NULL) print_panic(text, len, traceback, st->created);
+  else print_panic("(no text)", 9, traceback, st->created);
+  lua_pop(L, 1);
+}
+
+void gr_panic(GrState *st, const char *traceback) {
+  GrMsg m = GR_MSG_EMPTY;
+  Packing packing = {traceback, st->join != NULL, &m};
+  if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
+  if (st->join != NULL) {
+    if (gr_chan_send(st->g, st->join, &m, GR_POLL, true) != GR_OK) gr_msg_drop(&m);
+    return;
+  }
+  print_top(st, traceback);
+  Panic *p = gr_malloc(sizeof *p);
+  if (p == NULL) {
+    gr_msg_drop(&m);
+    return;
+  }
+  p->post.drop = drop_panic;
+  p->error = m;
+  if (!gr_host_post(st->g->host, &p->post)) drop_panic(&p->post);
+}
+
+static void keep_traceback(lua_State *L, int idx) {
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &gr_traceback_key);
+}
+
+int gr_raise_remote(lua_State *L, int idx) {
+  keep_traceback(L, idx + 2);
+  lua_pushvalue(L, idx + 1);
+  return lua_error(L);
+}
+
+void gr_raise_code(lua_State *L, int code) {
+  if (code == GR_NOTHREAD) luaL_error(L, "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+  gr_throw("lua_error returned");
+}
+
+void gr_check_inbox(lua_State *L, GrState *st) {
+  if (!st->is_host) return;
+  if (st->host == NULL) luaL_error(L, "goro is shutting down");
+  if (!gr_host_has_post(st->host)) return;
+  Panic *p = (Panic *)gr_host_take(st->host);
+  if (p == NULL) return;
+  GrMsg m = p->error;
+  gr_free(p);
+  if (m.kind == 0) gr_raise_code(L, GR_NOMEM);
+  luaL_checkstack(L, 4, NULL);
+  int idx = lua_gettop(L) + 1;
+  gr_unpack(L, &m);
+  keep_traceback(L, idx + 1);
+  lua_pushvalue(L, idx);
+  lua_error(L);
+}
+
+/* ---- the deadlock report ---- */
+
+enum { REPORT_LINES = 20 };
+
+typedef struct Report {
+  char lines[REPORT_LINES][160];
+  int n;
+  int64_t now;
+} Report;
+
+/* Runs while the goroutine is held: C only, nothing that can raise. */
+static bool report_one(G *g, void *arg) {
+  Report *r = arg;
+  if (r->n < REPORT_LINES) {
+    char place[100];
+    g->ops->where(g, place, sizeof place);
+    double seconds = (double)(r->now - g->since) * 1e-9;
+    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s", gr_wait_name((GrReason)g->reason), seconds < 0 ? 0 : seconds,
+             *place != '\0' ? place : "?");
+  }
+  r->n++;
+  return true;
+}
+
+static int raise_deadlock(lua_State *L) {
+  Report r = {.n = 0, .now = gr_now_ns()};
+  gr_sched_each_waiting(report_one, &r);
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  luaL_where(L, 1);
+  luaL_addvalue(&b);
+  luaL_addstring(&b, "all goroutines are asleep - deadlock!");
+  for (int i = 0; i < r.n && i < REPORT_LINES; i++) luaL_addstring(&b, r.lines[i]);
+  if (r.n > REPORT_LINES) {
+    lua_pushfstring(L, "\n\tand %d more", r.n - REPORT_LINES);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  return lua_error(L);
+}
+
+/* A hook fires only in Lua code, so some has to run. */
+static void let_hook_fire(lua_State *L) {
+  if (luaL_loadstring(L, "return") != LUA_OK) lua_error(L);
+  lua_call(L, 0, 0);
+}
+
+void gr_raise_cause(lua_State *L, GrState *st, GrCause cause) {
+  switch (cause) {
+    case GR_CAUSE_INBOX: gr_check_inbox(L, st); return;
+    case GR_CAUSE_DEADLOCK: raise_deadlock(L); return;
+    case GR_CAUSE_SIGNAL: let_hook_fire(L); return;
+    default: luaL_error(L, "goro is shutting down");
+  }
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+/* panic.h - how the error of one goroutine reaches another state, and the errors that goro raises itself. */
+#ifndef GR_PANIC_H
+#define GR_PANIC_H
+
+#include "vm/state.h"
+
+/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text; NULL when there is no memory for it. */
+char *gr_panic_traceback(lua_State *L);
+/* The goroutine ends by the error value on top of its (reset) state; without a state, by want of memory. It goes to the join channel when there is
+ * one; else it is a panic: printed, and posted to the root host. */
+void gr_panic(GrState *st, const char *traceback);
+/* Raises the error in a received (false, value, traceback) message that has been pushed from idx on. */
+int gr_raise_remote(lua_State *L, int idx);
+/* Raises the Lua error of a core call's result code: no memory, no thread. */
+GR_NORETURN void gr_raise_code(lua_State *L, int code);
+
+#endif

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* state.c - a goroutine's Lua state: made by the thread that first runs it, resumed, and closed when it ends.
+ *
+ * The main thread of the state is the coroutine that we resume: that saves a thread object for each goroutine, and `coroutine.running`
+ * tells a program what it would tell a script. It is legal: lua_resume counts its own non-yieldable calls, and lua_resetthread
+ * brings the thread back before anything else is called on it.
+ *
+ * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never reached. A goroutine's end, in order: traceback
+ * where it was thrown, pending __close (lua_resetthread), its results or error packed, delivered, lua_close. What
+ * happens in a finalizer may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
+#include "vm/state.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include <lualib.h>
+
+#include "vm/pack.h"
+#include "vm/panic.h"
+#include "vm/protect.h"
+
+void (*gr_state_open_libs)(lua_State *L, GrState *st);
+static const char state_key; /* registry: the GrState */
+
+/* ---- finding ---- */
+
+void gr_pushcfunction(lua_State *L, GrState *st, lua_CFunction f) {
+  if (!st->is_host) {
+    lua_pushcfunction(L, f);
+    return;
+  }
+  lua_pushlightuserdata(L, st);
+  lua_pushcclosure(L, f, 1);
+}
+
+void gr_setfuncs(lua_State *L, GrState *st, const luaL_Reg *l) {
+  for (; l->name != NULL; l++) {
+    gr_pushcfunction(L, st, l->func);
+    lua_setfield(L, -2, l->name);
+  }
+}
+
+GrState *gr_state_find(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
+  GrState *st = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return st;
+}
+
+void gr_state_remember(lua_State *L, int idx) {
+  lua_pushvalue(L, idx);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+/* ---- parking ---- */
+
+bool gr_must_block(lua_State *L, GrState *st) {
+  if (st->is_host) return true;
+  if (L == st->co_top && st->chain_ok && lua_isyieldable(L)) return false;
+  if (!gr_wait_may_block(st->g))
+    luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise GOROMAXTHREADS, or wait outside of "
+                  "sort comparators, gsub callbacks and the like)");
+  return true;
+}
+
+/* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT) must fire. */
+static void block(lua_State *L, GrState *st) {
+  enum { LOOK_NS = 50000000 };
+  lua_Hook before = lua_gethook(L);
+  while (!gr_wait_block(st->g, st->is_host ? gr_now_ns() + LOOK_NS : GR_FOREVER)) {
+    if (lua_gethook(L) == before || !gr_wait_win(st->g, gr_wait_seq(st->g), GR_CAUSE_SIGNAL, NULL)) continue;
+    gr_wait_taken(st->g);
+    return;
+  }
+}
+
+int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx) {
+  st->parked = L;
+  if (!st->g->blocks) {
+    st->outward = GR_OUT_PARK;
+    return lua_yieldk(L, 0, ctx, k);
+  }
+  block(L, st);
+  return k(L, LUA_YIELD, ctx);
+}
+
+/* ---- a state's beginning ---- */
+
+/* Lua takes it for granted that a block can be made smaller. */
+static void *alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
+  (void)ud;
+  if (nsize == 0) {
+    gr_free(ptr);
+    return NULL;
+  }
+  void *p = gr_realloc(ptr, nsize);
+  return p == NULL && ptr != NULL && nsize <= osize ? ptr : p;
+}
+
+static int unprotected(lua_State *L) { gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1)); }
+
+static int open_state(lua_State *L) {
+  GrState *st = lua_touserdata(L, 1);
+  lua_settop(L, 0);
+  luaL_openlibs(L);
+  lua_pushlightuserdata(L, st);
+  gr_state_remember(L, -1);
+  lua_pop(L, 1);
+  gr_coroutine_open(L, st);
+  gr_protect_open(L, st);
+  gr_state_open_libs(L, st);
+  gr_pack_open(L);
+  GrMsg start = st->start;
+  st->start = GR_MSG_EMPTY;
+  return gr_unpack(L, &start);
+}
+
+/* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
+static int begin(GrState *st) {
+  lua_State *L = lua_newstate(alloc, NULL);
+  if (L == NULL) return LUA_ERRMEM;
+  st->L = L;
+  *(GrState **)lua_getextraspace(L) = st;
+  lua_atpanic(L, unprotected);
+  lua_pushcfunction(L, open_state);
+  lua_pushlightuserdata(L, st);
+  return lua_pcall(L, 1, LUA_MULTRET, 0);
+}
+
+/* ---- its end ---- */
+
+static void free_state(GrState *st) {
+  gr_msg_drop(&st->start);
+  if (st->L != NULL) {
+    st->co_top = NULL;
+    lua_close(st->L);
+  }
+  if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
+  gr_free(st);
+}
+
+static void deliver(GrState *st, GrMsg *m) {
+  if (gr_chan_send(st->g, st->join, m, GR_POLL, true) != GR_OK) gr_msg_drop(m);
+}
+
+static int pack_results(lua_State *L) {
+  GrMsg *out = lua_touserdata(L, 1);
+  lua_pushboolean(L, 1);
+  lua_replace(L, 1);
+  gr_pack(L, 1, lua_gettop(L), GR_NAME_RESULT, 0, out);
+  return 0;
+}
+
+/* Its n results, on top of the stack, go to who waits for them. LUA_OK, or an error with its value on top. */
+static int deliver_results(GrState *st, int n) {
+  if (st->join == NULL) return LUA_OK;
+  GrMsg m = GR_MSG_EMPTY;
+  lua_State *L = st->L;
+  if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
+  lua_pushcfunction(L, pack_results);
+  lua_pushlightuserdata(L, &m);
+  lua_rotate(L, -n - 2, 2);
+  int status = lua_pcall(L, n + 1, 0, 0);
+  if (status == LUA_OK) deliver(st, &m);
+  return status;
+}
+
+static GrRun end_ok(GrState *st, int nresults) {
+  int status = deliver_results(st, nresults);
+  if (status != LUA_OK) gr_panic(st, NULL);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
+static GrRun end_exit(GrState *st) {
+  lua_resetthread(st->L);
+  if (st->join != NULL) gr_chan_close(st->join);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
+static GrRun end_error(GrState *st) {
+  if (st->L != NULL) {
+    char *traceback = gr_panic_traceback(st->L);
+    lua_resetthread(st->L);
+    gr_panic(st, traceback);
+    gr_free(traceback);
+  } else {
+    gr_panic(st, NULL);
+  }
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
+static GrRun run(G *g) {
+  GrState *st = g->data;
+  int n = 0;
+  if (st->L == NULL) {
+    if (begin(st) != LUA_OK) return end_error(st);
+    n = lua_gettop(st->L) - 1;
+  }
+  st->outward = GR_OUT_NONE;
+  st->co_top = st->L;
+  st->chain_ok = true;
+  int nresults, status = lua_resume(st->L, NULL, n, &nresults);
+  st->co_top = NULL;
+  st->chain_ok = false;
+  if (status == LUA_YIELD) {
+    switch (st->outward) {
+      case GR_OUT_PARK: return GR_RUN_PARK;
+      case GR_OUT_YIELD: return GR_RUN_YIELD;
+      case GR_OUT_EXIT: return end_exit(st);
+      default: /* a C module called lua_yield at the top */
+        lua_resetthread(st->L);
+        lua_pushliteral(st->L, "attempt to yield from outside a coroutine");
+        gr_panic(st, NULL);
+        free_state(st);
+        return GR_RUN_DONE;
+    }
+  }
+  if (status == LUA_OK) return end_ok(st, nresults);
+  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st);
+}
+
+/* The pool ends while it is parked, or before it ran. */
+static void destroy(G *g) {
+  GrState *st = g->data;
+  gr_wait_abandon(g);
+  if (st->L != NULL) lua_resetthread(st->L);
+  free_state(st);
+}
+
+static size_t where(G *g, char *buf, size_t size) {
+  GrState *st = g->data;
+  lua_Debug ar;
+  *buf = '\0';
+  if (st->L == NULL || st->parked == NULL) return 0;
+  for (int level = 0; lua_getstack(st->parked, level, &ar); level++)
+    if (lua_getinfo(st->parked, "Sl", &ar) && ar.currentline > 0)
+      return (size_t)snprintf(buf, size, "%s:%d", ar.short_src, ar.currentline);
+  return 0;
+}
+
+static const GOps goroutine_ops = {run, destroy, where};
+
+/* ---- starting one ---- */
+
+static void say_created(lua_State *L, GrState *st, const char *verb) {
+  lua_Debug ar;
+  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "Sl", &ar) && ar.currentline > 0)
+    snprintf(st->created, sizeof st->created, "%s at %s:%d", verb, ar.short_src, ar.currentline);
+  else snprintf(st->created, sizeof st->created, "%s", verb);
+}
+
+static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->host; }
+
+void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
+  GrMsg start = GR_MSG_EMPTY;
+  gr_pack_start(L, 1, n, &start);
+  int err = GR_NOMEM;
+  GrState *child = gr_zalloc(sizeof *child);
+  G *g = child != NULL ? gr_g_new(&goroutine_ops, child, host_of(st), &err) : NULL;
+  if (g == NULL) {
+    gr_msg_drop(&start);
+    gr_free(child);
+    gr_raise_code(L, err);
+  }
+  child->g = g;
+  child->start = start;
+  child->rand = gr_rand_seed();
+  child->join = join;
+  if (join != NULL) gr_share_ref(gr_chan_share(join));
+  say_created(L, child, verb);
+  gr_spawn(g);
+}

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* state.h - the Lua states that goro knows: one for each goroutine, made and run by us, and the hosts', which are others'.
+ *
+ * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait, the binding calls gr_park, which
+ * yields out of Lua, level by level through nested coroutines, to the M. That is possible only where every level can yield, which
+ * lua_isyieldable does not tell (a coroutine resumed inside a sort comparator says yes): so the state remembers the thread that
+ * our resume entered last (co_top) and whether each level outside it could yield (chain_ok). Elsewhere, and in a host, the wait keeps its thread.
+ *
+ * How a binding finds its state: in ours by lua_getextraspace; in a host's, whose extra space is its own, by the light userdata
+ * that is upvalue 1 of each C closure of goro. gr_state hides the difference, gr_pushcfunction makes both kinds of functions. */
+#ifndef GR_STATE_H
+#define GR_STATE_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "sched/sched.h"
+#include "sync/chan.h"
+
+typedef enum GrOutward {
+  GR_OUT_NONE,
+  GR_OUT_PARK,  /* a wait is prepared */
+  GR_OUT_YIELD, /* gosched */
+  GR_OUT_EXIT,  /* goexit */
+} GrOutward;
+
+typedef struct GrState {
+  G *g;
+  lua_State *L;      /* the main thread; a host's too */
+  bool is_host;
+  lua_State *co_top; /* the thread our resume entered last (ours only) */
+  lua_State *parked; /* the thread that waits, for its source line */
+  bool chain_ok;
+  bool exiting;      /* goexit was called */
+  uint8_t outward;   /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  uint64_t rand;     /* for select */
+  GrHost *host;      /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
+  GrMsg start;       /* a goroutine's function and arguments, until it first runs */
+  GrChan *join;      /* where its results go, or NULL. A reference */
+  char created[96];  /* "goro.go at job.lua:30" */
+} GrState;
+
+/* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
+static inline GrState *gr_state(lua_State *L) {
+  GrState *st = (GrState *)lua_touserdata(L, lua_upvalueindex(1));
+  return st != NULL ? st : *(GrState **)lua_getextraspace(L);
+}
+
+/* Pushes f so that gr_state works in it; f may have no upvalues of its own. `st` is the state it is pushed in. */
+void gr_pushcfunction(lua_State *L, GrState *st, lua_CFunction f);
+/* luaL_setfuncs in the same way, into the table at the top. */
+void gr_setfuncs(lua_State *L, GrState *st, const luaL_Reg *l);
+/* The state of L anywhere (through the registry; slower than gr_state). NULL when L is not goro's. */
+GrState *gr_state_find(lua_State *L);
+
+/* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no thread is left for others. */
+bool gr_must_block(lua_State *L, GrState *st);
+
+/* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as `return gr_park(L, st, k, ctx)`;
+ * between the core call and this no other Lua call. */
+int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
+
+/* What a host owes its program: raises the panic that was posted to it first, if any. Called by each goro call. */
+void gr_check_inbox(lua_State *L, GrState *st);
+
+/* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting down), or returns when the call
+ * should simply be tried again (a hook ran). */
+void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
+
+/* Starts a goroutine of the n values at 1..n of L: a function and its arguments. `verb` names the call for panics. With `join`, its results (true,
+ * results…) or error (false, value, traceback) go there as one message, or the channel is closed when goexit ends it. Raises; then nothing
+ * has happened. */
+void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join);
+
+/* Text of the traceback of the last error that goro raised in this state on another goroutine's behalf: registry key. */
+extern const char gr_traceback_key;
+
+/* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
+GrState *gr_state_host(lua_State *L);
+
+/* Registry: this state's GrState is the userdata (or light userdata) at idx. */
+void gr_state_remember(lua_State *L, int idx);
+
+/* What lib puts into each new goroutine state (after luaL_openlibs); set once by lib. */
+extern void (*gr_state_open_libs)(lua_State *L, GrState *st);
+
+/* coroutine.* of ours, into a goroutine's state (coroutine.c). */
+void gr_coroutine_open(lua_State *L, GrState *st);
+/* pcall, xpcall that goexit passes through (protect.c). */
+void gr_protect_open(lua_State *L, GrState *st);
+/* goexit: does not return. */
+int gr_goexit(lua_State *L, GrState *st);
+
+#endif

@@ -1,0 +1,126 @@
+-- SPDX-License-Identifier: MIT
+-- The floors of csrc/: a file includes its own folder and lower floors, and siblings do not see each other.
+-- Also: which folders know Lua and libuv, the license line, the length of files.
+
+local FLOORS = {
+  base = {},
+  sched = { "base" },
+  sync = { "base", "sched" },
+  vm = { "base", "sched", "sync" },
+  io = { "base", "sched", "sync" },
+  lib = { "base", "sched", "sync", "vm", "io" },
+}
+local LUA, UV = { vm = true, lib = true }, { io = true }
+local FOREIGN = {
+  ["lua.h"] = LUA, ["lauxlib.h"] = LUA, ["lualib.h"] = LUA, ["luaconf.h"] = LUA, ["lua.hpp"] = LUA,
+  ["uv.h"] = UV,
+}
+local LONGEST = 650
+
+local function set(list)
+  local s = {}
+  for _, name in ipairs(list) do s[name] = true end
+  return s
+end
+
+-- What is wrong with a file of this text in csrc/<folder>/.
+local function faults(folder, text)
+  local found = {}
+  local function fault(line, ...) found[#found + 1] = ("%d: %s"):format(line, (...):format(select(2, ...))) end
+  local floors, n = FLOORS[folder], 0
+  if not floors then return { ("0: no floor is called '%s'"):format(folder) } end
+  local allowed = set(floors)
+  allowed[folder] = true
+  for line in text:gmatch "([^\n]*)\n?" do
+    n = n + 1
+    if n == 1 and line ~= "/* SPDX-License-Identifier: MIT */" then fault(1, "no license line") end
+    local kind, name = line:match '^%s*#%s*include%s*([<"])([^>"]+)[>"]'
+    if kind then
+      local base = name:match "[^/]+$"
+      local where = FOREIGN[base]
+      local from = name:match "^([^/]+)/"
+      if where then
+        if not where[folder] then fault(n, "%s includes %s", folder, name) end
+      elseif kind == '"' then
+        if not from or name:find("..", 1, true) then fault(n, "%s is not named by its folder", name)
+        elseif not allowed[from] then fault(n, "%s includes %s", folder, name) end
+      elseif from and FLOORS[from] then fault(n, "<%s> is one of ours", name)
+      end
+    end
+  end
+  local _, lines = text:gsub("\n", "")
+  if lines > LONGEST then fault(lines, "more than %d lines", LONGEST) end
+  return found
+end
+
+local function files()
+  local list = {}
+  local pipe = assert(io.popen "find csrc -type f | LC_ALL=C sort")
+  for path in pipe:lines() do list[#list + 1] = path end
+  assert(pipe:close())
+  return list
+end
+
+local function read(path)
+  local f <close> = assert(io.open(path, "rb"))
+  return f:read "a"
+end
+
+describe("the source tree", function()
+  it("has the floors", function()
+    local seen = {}
+    for _, path in ipairs(files()) do
+      local folder = path:match "^csrc/([^/]+)/[^/]+%.[ch]$"
+      assert(folder, path .. " is not a .c or .h in a folder of csrc/")
+      seen[folder] = true
+    end
+    for _, folder in ipairs { "base", "sched", "sync", "vm", "lib" } do assert.is_true(seen[folder], folder) end
+  end)
+
+  it("keeps to them", function()
+    local found = {}
+    for _, path in ipairs(files()) do
+      for _, fault in ipairs(faults(path:match "^csrc/([^/]+)/", read(path))) do found[#found + 1] = path .. ":" .. fault end
+    end
+    assert.equal("", table.concat(found, "\n"))
+  end)
+
+  it("has a license line in each script", function()
+    local pipe = assert(io.popen "find lua spec examples rockspec tools .ci bench -type f 2>/dev/null | LC_ALL=C sort")
+    local n = 0
+    for path in pipe:lines() do
+      local text = read(path)
+      if not text:find "^[^\n]*SPDX%-License%-Identifier: MIT" and not text:find "^#![^\n]*\n[^\n]*SPDX%-License%-Identifier: MIT" then
+        error(path .. " has no license line", 0)
+      end
+      n = n + 1
+    end
+    pipe:close() -- find fails when one of the folders is not there
+    assert.is_true(n > 20)
+  end)
+end)
+
+describe("the check itself", function()
+  local HEAD = "/* SPDX-License-Identifier: MIT */\n"
+  local function finds(fault, folder, text) assert.same({ fault }, faults(folder, text)) end
+
+  it("finds each kind of fault", function()
+    finds("2: base includes sched/g.h", "base", HEAD .. '#include "sched/g.h"\n')
+    finds("2: vm includes io/loop.h", "vm", HEAD .. '#  include "io/loop.h"\n')
+    finds("2: io includes vm/state.h", "io", HEAD .. '#include "vm/state.h"\n')
+    finds("3: sync includes lua.h", "sync", HEAD .. "\n#include <lua.h>\n")
+    finds("2: io includes lauxlib.h", "io", HEAD .. '#include "lauxlib.h"\n')
+    finds("2: lib includes uv.h", "lib", HEAD .. "#include <uv.h>\n")
+    finds("2: g.h is not named by its folder", "sched", HEAD .. '#include "g.h"\n')
+    finds("2: base/../vm/state.h is not named by its folder", "sched", HEAD .. '#include "base/../vm/state.h"\n')
+    finds("2: <vm/state.h> is one of ours", "base", HEAD .. "#include <vm/state.h>\n")
+    finds("1: no license line", "vm", "#include <lua.h>\n")
+    finds("651: more than 650 lines", "vm", HEAD .. ("\n"):rep(650))
+    finds("0: no floor is called 'misc'", "misc", HEAD)
+  end)
+
+  it("lets the rest pass", function()
+    assert.same({}, faults("lib", HEAD .. '#include <lua.h>\n#include "vm/pack.h"\n#include "io/loop.h"\n#include "base/base.h"\n'))
+    assert.same({}, faults("io", HEAD .. "#include <uv.h>\n#include <sys/wait.h>\n" .. ("\n"):rep(647)))
+  end)
+end)

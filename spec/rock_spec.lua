@@ -1,0 +1,64 @@
+-- SPDX-License-Identifier: MIT
+-- The rock: `luarocks make` of a clean copy of this repository into a scratch tree, and a script that has that tree only.
+
+local helper = require "spec.helper"
+
+local quote = helper.quote
+
+describe("the rock", function()
+  local scratch
+
+  setup(function()
+    scratch = os.tmpname()
+    os.remove(scratch)
+    assert(os.execute(("mkdir -p %s/source"):format(quote(scratch))))
+    -- What a clone would have: the sources, and nothing built.
+    assert(os.execute(("cp -R CMakeLists.txt LICENSE README.md csrc lua rockspec %s/source"):format(quote(scratch))))
+  end)
+
+  teardown(function() os.execute("rm -rf " .. quote(scratch)) end)
+
+  local function output(command)
+    local pipe = assert(io.popen(command))
+    local text = pipe:read "a"
+    return text, pipe:close()
+  end
+
+  it("is described rightly", function()
+    local text, ok = output "luarocks --lua-version 5.4 lint rockspec/goro-scm-1.rockspec 2>&1"
+    assert.is_true(ok, text)
+  end)
+
+  it("is built, installed and used from its own tree", function()
+    -- A sanitizer's run-time that is loaded before the tests has no business in the compiler.
+    local text, ok = output(("cd %s/source && env -u LD_PRELOAD -u LUA_PATH -u LUA_CPATH HOME=%s luarocks --lua-version 5.4 --tree %s/tree "
+      .. "make rockspec/goro-scm-1.rockspec 2>&1 </dev/null"):format(quote(scratch), quote(scratch), quote(scratch)))
+    assert.is_true(ok, text)
+
+    local files = output(("cd %s/tree && find lib/lua share/lua -type f | LC_ALL=C sort"):format(quote(scratch)))
+    assert.is_truthy(files:find("lib/lua/5.4/goro.so\n", 1, true), files)
+    assert.is_truthy(files:find("share/lua/5.4/goro/meta.lua\n", 1, true), files)
+
+    local r = helper.run_script([[
+      local goro = require "goro"
+      print(goro._VERSION, package.searchpath("goro", package.cpath))
+      local results = goro.chan()
+      for i = 1, 10 do goro.go(function() results:send(i * i) end) end
+      local sum = 0
+      for _ = 1, 10 do sum = sum + results:recv() end
+      print(sum)
+      print(goro.run(function() return require "goro" ~= nil, package.searchpath("goro", package.cpath) end))
+    ]], { env = {
+      LD_PRELOAD = false, LUA_INIT = false, LUA_INIT_5_4 = false, LUA_PATH_5_4 = false, LUA_CPATH_5_4 = false,
+      LUA_PATH = scratch .. "/tree/share/lua/5.4/?.lua", LUA_CPATH = scratch .. "/tree/lib/lua/5.4/?.so",
+    } })
+    local module = scratch .. "/tree/lib/lua/5.4/goro.so"
+    assert.equal(("goro 0.1.0\t%s\n385\ntrue\t%s\n"):format(module, module), helper.ended_well(r))
+  end)
+
+  it("can be removed again", function()
+    local text, ok = output(("env -u LD_PRELOAD HOME=%s luarocks --lua-version 5.4 --tree %s/tree remove goro 2>&1"):format(quote(scratch), quote(scratch)))
+    assert.is_true(ok, text)
+    assert.equal("", (output(("find %s/tree -name 'goro*' -type f"):format(quote(scratch)))))
+  end)
+end)
