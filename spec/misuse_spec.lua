@@ -105,7 +105,7 @@ describe("misuse of goro.chan", function()
     { "bad argument #1 to 'chan' (number expected, got string)", function() goro.chan "big" end },
     { "bad argument #1 to 'chan' (number expected, got boolean)", function() goro.chan(false) end },
     { "bad argument #1 to 'chan' (number expected, got function)", function() goro.chan(print) end },
-    { "bad argument #1 to 'chan' (number expected, got table)", function() goro:chan() end },
+    { "calling 'chan' on bad self (number expected, got table)", function() goro:chan() end },
     { "bad argument #1 to 'chan' (number has no integer representation)", function() goro.chan(0.5) end },
     { "bad argument #1 to 'chan' (number has no integer representation)", function() goro.chan(-math.huge) end },
     { "bad argument #1 to 'chan' (number has no integer representation)", function() goro.chan(2 ^ 63) end },

@@ -119,6 +119,7 @@ static void check_send_timeout(lua_State *L) {
 
 static int chan_send(lua_State *L) {
   gr_check_chan(L, 1, GR_VIEW_SEND);
+  luaL_checkany(L, 2);
   gr_check_inbox(L, gr_state(L));
   check_send_timeout(L);
   lua_Integer until = (lua_Integer)gr_check_timeout(L, 3);
@@ -274,7 +275,6 @@ void gr_chan_names(void) {
 }
 
 int gr_lib_after(lua_State *L) {
-  luaL_checkany(L, 1);
   int64_t until = gr_check_seconds(L, 1, 1, "");
   gr_check_inbox(L, gr_state(L));
   GrChan *c = gr_chan_new(1, &gr_chan_type.share);

@@ -37,13 +37,14 @@ int gr_num_cpu(void) {
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
+/* Anything but a number from 1 on is not heeded, as in Go. */
 static int64_t env_number(const char *name, int64_t otherwise) {
   const char *text = getenv(name);
   if (text == NULL || *text == '\0') return otherwise;
   char *end;
   errno = 0;
   long long n = strtoll(text, &end, 10);
-  return errno == 0 && *end == '\0' && n >= 1 ? n : otherwise; /* `require` has complained about others */
+  return errno == 0 && *end == '\0' && n >= 1 ? n : otherwise;
 }
 
 static bool add_p(Sched *s) {
@@ -141,6 +142,11 @@ static bool halt(Sched *s, int64_t grace_ns) {
     if (atomic_load(&s->alive) > self) gr_note_sleep(&s->stopped, gr_now_ns() + 1000000 < until ? gr_now_ns() + 1000000 : until);
   }
   return atomic_load(&s->alive) == 0;
+}
+
+bool gr_sched_stopping(void) {
+  Sched *s = gr_my_pool();
+  return s == NULL || atomic_load(&s->stopping);
 }
 
 void gr_sched_halt(int64_t grace_ns) {

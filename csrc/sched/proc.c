@@ -56,8 +56,10 @@ void gr_put_runnable(Sched *s, G *g) {
 
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   Sched *s = gr_my_pool();
+  *err = GR_ABORTED;
+  if (s == NULL || atomic_load(&s->stopping)) return NULL;
   *err = GR_NOTHREAD;
-  if (s == NULL || atomic_load(&s->stopping) || gr_pool_need_thread(s) != GR_OK) return NULL;
+  if (gr_pool_need_thread(s) != GR_OK) return NULL;
   G *g = gr_g_alloc(gr_m);
   *err = GR_NOMEM;
   if (g == NULL) return NULL;
@@ -380,7 +382,8 @@ void gr_block_end(G *g) {
 int gr_timer_start(GrTimer *t, int64_t when) {
   M *m = gr_m;
   Sched *s = gr_my_pool();
-  if (s == NULL || gr_pool_need_thread(s) != GR_OK) return GR_NOTHREAD;
+  if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
+  if (gr_pool_need_thread(s) != GR_OK) return GR_NOTHREAD;
   P *p = gr_p_enter(m);
   t->when = when;
   int r = gr_timers_add(p != NULL ? &p->timers : &s->timers, t);

@@ -133,7 +133,7 @@ static inline uint64_t gr_wait_seq(G *g) { return atomic_load_explicit(&g->wait,
 /* ---- goroutines ---- */
 
 /* A G that is not yet started, or NULL without memory. Starts the pool when there is none: then GR_NOTHREAD is possible too and
- * told through *err. Takes a reference of `host`. */
+ * told through *err (GR_ABORTED: the pool ends). Takes a reference of `host`. */
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err);
 /* Gives a G that was never started back. Does not call destroy. */
 void gr_g_discard(G *g);
@@ -204,6 +204,8 @@ bool gr_host_post(GrHost *h, GrPost *post);
 GrPost *gr_host_take(GrHost *h);
 /* Is anything posted? */
 bool gr_host_has_post(GrHost *h);
+/* The pool of this thread ends: waits fail, nothing is started any more. */
+bool gr_sched_stopping(void);
 /* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
 void gr_sched_halt(int64_t grace_ns);
 

@@ -75,14 +75,15 @@ static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *c
   return GR_TIMEOUT;
 }
 
-static void link_all(G *g, GrCase *cases, uint32_t n) {
-  for (uint32_t i = 0; i < n; i++) {
-    GSudog *sg = &g->many[i];
+/* In the random order too: of two cases on one channel, either may come first in its queue. */
+static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uint32_t npoll) {
+  for (uint32_t i = 0; i < n; i++) g->many[i].object = NULL;
+  for (uint32_t i = 0; i < npoll; i++) {
+    GrCase *c = &cases[order[i]];
+    GSudog *sg = &g->many[order[i]];
     gr_list_init(&sg->link);
-    sg->object = NULL;
-    sg->msg = cases[i].is_send ? cases[i].msg : GR_MSG_EMPTY;
-    if (cases[i].chan != NULL)
-      gr_sudog_link(sg, g, cases[i].chan, cases[i].is_send ? &cases[i].chan->sendq : &cases[i].chan->recvq, i);
+    sg->msg = c->is_send ? c->msg : GR_MSG_EMPTY;
+    gr_sudog_link(sg, g, c->chan, c->is_send ? &c->chan->sendq : &c->chan->recvq, order[i]);
   }
 }
 
@@ -107,7 +108,7 @@ int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint6
     if (n > 0 && g->many == NULL) r = GR_NOMEM;
     else r = gr_wait_start(g, npoll > 0 ? GR_WAIT_SELECT : GR_WAIT_SELECT_NONE, until, blocks);
     if (r == GR_OK) {
-      link_all(g, cases, n);
+      link_all(g, cases, n, order, npoll);
       r = GR_PARK;
     } else {
       gr_free(g->many);

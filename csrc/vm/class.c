@@ -76,26 +76,3 @@ bool gr_class_push(lua_State *L, uint64_t id) {
   if (!found) lua_pop(L, 1);
   return found;
 }
-
-void gr_class_lookup(lua_State *L, int env, int key) {
-  enum { CHAIN_MAX = 100 };
-  env = lua_absindex(L, env);
-  key = lua_absindex(L, key);
-  lua_pushvalue(L, env);
-  for (int i = 0; i < CHAIN_MAX; i++) {
-    lua_pushvalue(L, key);
-    if (lua_rawget(L, -2) != LUA_TNIL) {
-      lua_remove(L, -2);
-      return;
-    }
-    lua_pop(L, 1);
-    if (!lua_getmetatable(L, -1)) break;
-    lua_pushliteral(L, "__index");
-    lua_rawget(L, -2);
-    lua_replace(L, -3);
-    lua_pop(L, 1);
-    if (!lua_istable(L, -1)) break;
-  }
-  lua_pop(L, 1);
-  lua_pushnil(L);
-}

@@ -19,7 +19,4 @@ bool gr_class_push(lua_State *L, uint64_t id);
 /* The table at idx is this state's table of that identity from now on. */
 void gr_class_keep(lua_State *L, int idx, uint64_t id);
 
-/* Pushes env[key], following __index where it is a table, without running anything. */
-void gr_class_lookup(lua_State *L, int env, int key);
-
 #endif

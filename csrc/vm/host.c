@@ -40,18 +40,8 @@ static int close_host(lua_State *L) {
 
 static void halt_at_exit(void) { gr_sched_halt(GRACE_NS); }
 
-static void check_number(lua_State *L, const char *name) {
-  const char *text = getenv(name);
-  if (text == NULL || *text == '\0') return;
-  lua_Integer n = lua_stringtonumber(L, text) != 0 ? lua_tointeger(L, -1) : 0;
-  if (n < 1) luaL_error(L, "%s=%s is not a number from 1 on: change it or unset it", name, text);
-  lua_pop(L, 1);
-}
-
 GrState *gr_state_host(lua_State *L) {
   static atomic_flag registered = ATOMIC_FLAG_INIT;
-  check_number(L, "GOROMAXPROCS");
-  check_number(L, "GOROMAXTHREADS");
   GrState *st = lua_newuserdatauv(L, sizeof *st, 0);
   memset(st, 0, sizeof *st);
   st->is_host = true;

@@ -12,7 +12,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { SLOTS = 1024, NATIVES = 64, FIELD_MAX = 24 };
+enum { SLOTS = 1024, NATIVES = 64, SEARCHERS = 4, FIELD_MAX = 24 };
 
 typedef struct Stock {
   lua_CFunction f;
@@ -23,6 +23,7 @@ static Stock stock[SLOTS]; /* open addressing; written at start only */
 static int nstock;
 static lua_CFunction natives[NATIVES];
 static int nnatives;
+static lua_CFunction searchers[SEARCHERS];
 
 static const char index_key, count_key; /* registry */
 
@@ -81,6 +82,18 @@ static int read_stock(lua_State *L) {
     for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1))
       if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING) gr_names_alias(lua_tocfunction(L, 5), module, lua_tostring(L, 4));
   }
+  lua_getfield(L, 1, "package");
+  lua_getfield(L, -1, "searchers");
+  for (int i = 0; i < SEARCHERS; i++, lua_pop(L, 1)) {
+    lua_rawgeti(L, -1, i + 1);
+    searchers[i] = lua_tocfunction(L, -1);
+  }
+  return 0;
+}
+
+int gr_names_stock_searcher(lua_CFunction f) {
+  for (int i = 0; i < SEARCHERS; i++)
+    if (f != NULL && searchers[i] == f) return i + 1;
   return 0;
 }
 
@@ -147,13 +160,12 @@ static lua_Integer count_loaded(lua_State *L, int loaded) {
   return n;
 }
 
-/* Pushes the index, made anew if modules came or went. */
-static void push_index(lua_State *L, bool stale) {
+void gr_names_push_index(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   int loaded = lua_gettop(L);
   lua_Integer n = count_loaded(L, loaded);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &count_key);
-  bool fresh = !stale && lua_tointeger(L, -1) == n;
+  bool fresh = lua_tointeger(L, -1) == n;
   lua_pop(L, 1);
   if (fresh && lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE) {
     lua_remove(L, loaded);
@@ -237,25 +249,17 @@ static bool still_there(lua_State *L, int idx) {
   return same;
 }
 
-bool gr_names_find(lua_State *L, int idx) {
+bool gr_names_find(lua_State *L, int idx, int index) {
   idx = lua_absindex(L, idx);
   int top = lua_gettop(L);
-  luaL_checkstack(L, 20, NULL);
-  for (int attempt = 0; attempt < 2; attempt++) {
-    push_index(L, attempt > 0);
-    lua_pushvalue(L, idx);
-    if (lua_rawget(L, -2) == LUA_TNIL) break;
-    if (!still_there(L, idx)) {
-      lua_settop(L, top);
-      continue;
+  lua_pushvalue(L, idx);
+  if (lua_rawget(L, index) != LUA_TNIL && still_there(L, idx)) {
+    lua_rawgeti(L, top + 1, 1);
+    if (findable(L, lua_tostring(L, -1))) {
+      lua_rawgeti(L, top + 1, 2);
+      lua_remove(L, top + 1);
+      return true;
     }
-    lua_rawgeti(L, -1, 1);
-    if (!findable(L, lua_tostring(L, -1))) break;
-    lua_rawgeti(L, -2, 2);
-    lua_replace(L, top + 2);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 2);
-    return true;
   }
   lua_settop(L, top);
   return false;

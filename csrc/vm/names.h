@@ -25,9 +25,14 @@ bool gr_names_stock(lua_CFunction f, const char **module, const char **field);
 bool gr_names_is_standard(lua_State *L, int idx, const char *name);
 bool gr_names_is_stdlib(const char *module);
 
+/* The number of a stock searcher of package.searchers, from 1, or 0. */
+int gr_names_stock_searcher(lua_CFunction f);
+
+/* Pushes the index of what loaded modules own; made anew when modules came or went. May raise. */
+void gr_names_push_index(lua_State *L);
 /* The value at idx (a table or a function) when a loaded module owns it: pushes module and field (nil: it is the module itself) and
- * returns true; else pushes nothing. Modules that require could not find do not count. May raise. */
-bool gr_names_find(lua_State *L, int idx);
+ * returns true; else pushes nothing. Modules that require could not find do not count. `index`: absolute, of the index. May raise. */
+bool gr_names_find(lua_State *L, int idx, int index);
 /* Pushes module.field of this state, required on demand. Raises when there is none. `field` may be NULL. */
 void gr_names_push(lua_State *L, const char *module, const char *field);
 

@@ -49,6 +49,7 @@ typedef struct Packer {
   GrPackNames names;
   int first_number, root;
   int values; /* stack index: item number + 1 -> value */
+  int index;   /* stack index: what modules own (names.h) */
   int globals; /* stack index: names of globals seen -> environment they are looked up in, or false when done */
 } Packer;
 
@@ -89,7 +90,7 @@ static int finalize(lua_State *L) {
   return 0;
 }
 
-/* Pushes the packer, `values` and `globals`. */
+/* Pushes the packer and its three tables. */
 static Packer *new_packer(lua_State *L, GrPackNames names, int first_number) {
   static const char key;
   luaL_checkstack(L, 40, NULL);
@@ -112,6 +113,8 @@ static Packer *new_packer(lua_State *L, GrPackNames names, int first_number) {
   k->values = lua_gettop(L);
   lua_newtable(L);
   k->globals = lua_gettop(L);
+  gr_names_push_index(L);
+  k->index = lua_gettop(L);
   return k;
 }
 
@@ -397,7 +400,7 @@ static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origi
     lua_pushstring(L, module);
     lua_pushstring(L, field);
     put_name(L, k, identity, origin);
-  } else if (gr_names_find(L, idx)) {
+  } else if (gr_names_find(L, idx, k->index)) {
     put_ref(L, k, k->p->nitems);
     put_name(L, k, identity, origin);
   } else if (lua_getupvalue(L, idx, 1) != NULL) {
@@ -418,7 +421,7 @@ static void pack_table(lua_State *L, Packer *k, int idx, const Origin *origin) {
   const void *identity = lua_topointer(L, idx);
   if (is_globals(L, idx)) {
     put_tag(L, k, T_ENV);
-  } else if (gr_names_find(L, idx)) {
+  } else if (gr_names_find(L, idx, k->index)) {
     bool owned = lua_isnil(L, -1) || origin->kind == O_META || gr_class_has_metamethod(L, idx);
     if (owned) {
       put_ref(L, k, k->p->nitems);
@@ -440,7 +443,7 @@ static void pack_table(lua_State *L, Packer *k, int idx, const Origin *origin) {
 static void pack_function(lua_State *L, Packer *k, int idx, const Origin *origin) {
   const void *identity = lua_topointer(L, idx);
   put_ref(L, k, k->p->nitems);
-  if (gr_names_find(L, idx)) put_name(L, k, identity, origin);
+  if (gr_names_find(L, idx, k->index)) put_name(L, k, identity, origin);
   else new_item(L, k, I_FUNCTION, identity, idx, true, origin);
 }
 
@@ -602,7 +605,11 @@ static void write_item(lua_State *L, Packer *k, uint32_t number) {
   switch (kind) {
     case I_TABLE: write_table(L, k, number); break;
     case I_FUNCTION: write_function(L, k, number); break;
-    case I_CELL: pack_value(L, k, top + 1, &k->origins[number]); break;
+    case I_CELL: {
+      Origin origin = k->origins[number]; /* the array may move */
+      pack_value(L, k, top + 1, &origin);
+      break;
+    }
     case I_STRING:
     case I_NAME: put(L, k, lua_tostring(L, -1), lua_rawlen(L, -1)); break;
     default: break;
@@ -644,6 +651,21 @@ static void probe(lua_State *L, Packer *k, int idx) {
   write_items(L, k);
 }
 
+static int look_up(lua_State *L) {
+  lua_gettable(L, 1);
+  return 1;
+}
+
+/* Pushes env[key] as the function would see it; nil when that raises, as with strict.lua. */
+static void push_looked_up(lua_State *L, int env, int key) {
+  lua_pushcfunction(L, look_up);
+  lua_pushvalue(L, env);
+  lua_pushvalue(L, key);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
 /* Values that were probed lie in `kept` (name, value, name, value…); probing one may find more names. */
 static void collect_globals(lua_State *L, Packer *k, int kept) {
   lua_Integer n = 0;
@@ -657,7 +679,7 @@ static void collect_globals(lua_State *L, Packer *k, int kept) {
       lua_pushvalue(L, top + 1);
       lua_pushboolean(L, 0);
       lua_rawset(L, k->globals); /* assigning to an existing field during next is allowed */
-      gr_class_lookup(L, top + 2, top + 1);
+      push_looked_up(L, top + 2, top + 1);
       if (lua_isnil(L, -1) || gr_names_is_standard(L, -1, name) || (lua_istable(L, -1) && is_globals(L, lua_gettop(L)))) continue;
       if (attempt(L, k, probe, lua_gettop(L))) {
         lua_rawseti(L, kept, n + 2);
@@ -689,7 +711,7 @@ static void write_globals(lua_State *L, Packer *k) {
 
 /* ---- what a goroutine inherits ---- */
 
-/* Pushes a table {arg, path, cpath, preload, added searchers}. */
+/* Pushes a table {arg, path, cpath, preload, searchers}; stock searchers stand there by their number. */
 static void push_inherited(lua_State *L) {
   lua_createtable(L, 5, 0);
   int list = lua_gettop(L);
@@ -707,9 +729,14 @@ static void push_inherited(lua_State *L) {
     }
     lua_newtable(L);
     if (lua_getfield(L, package, "searchers") == LUA_TTABLE) {
-      for (lua_Integer i = 5, n = (lua_Integer)lua_rawlen(L, -1); i <= n; i++) {
+      for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, -1); i <= n; i++) {
         lua_rawgeti(L, -1, i);
-        lua_rawseti(L, -3, i - 4);
+        int stock = gr_names_stock_searcher(lua_tocfunction(L, -1));
+        if (stock > 0) {
+          lua_pop(L, 1);
+          lua_pushinteger(L, stock);
+        }
+        lua_rawseti(L, -3, i);
       }
     }
     lua_settop(L, package + 1);
@@ -756,6 +783,11 @@ static void write_inherited(lua_State *L, Packer *k) {
 
 /* ---- the interface ---- */
 
+/* Memory outside of Lua is charged to the state's collector, which otherwise could not know what an unreachable channel holds. */
+static void charge(lua_State *L, size_t bytes) {
+  if (bytes >= 1024 && lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, (int)(bytes >> 10 < 1 << 20 ? bytes >> 10 : 1 << 20));
+}
+
 static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, bool start, GrMsg *out) {
   *out = GR_MSG_EMPTY;
   idx = lua_absindex(L, idx);
@@ -773,6 +805,7 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   k->p = NULL;
   fini(k);
   lua_settop(L, top);
+  charge(L, ((GrPack *)out->u.p)->nbytes);
 }
 
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
@@ -806,6 +839,7 @@ bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
         out->kind = M_LONG;
         out->w[0] = len;
         memcpy(out->u.p, s, len);
+        charge(L, len);
       }
       return true;
     }

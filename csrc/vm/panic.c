@@ -52,6 +52,13 @@ static int describe(lua_State *L) {
   return 1;
 }
 
+/* (error, why it cannot be sent) -> both as one text. */
+static int describe_both(lua_State *L) {
+  describe(L);
+  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), luaL_tolstring(L, 2, NULL));
+  return 1;
+}
+
 typedef struct Packing {
   const char *traceback;
   bool joined;
@@ -78,11 +85,14 @@ static void pack_top(lua_State *L, Packing *p) {
     lua_pushvalue(L, -2);
     lua_pushlightuserdata(L, p);
     if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
-    lua_pop(L, 1);
-    if (attempt > 0) return;
-    lua_pushcfunction(L, describe);
-    lua_pushvalue(L, -2);
-    if (lua_pcall(L, 1, 1, 0) == LUA_OK) lua_replace(L, -2);
+    if (attempt > 0) {
+      lua_pop(L, 1);
+      return;
+    }
+    lua_pushcfunction(L, describe_both); /* value, why -> text */
+    lua_pushvalue(L, -3);
+    lua_rotate(L, -3, -1);
+    if (lua_pcall(L, 2, 1, 0) == LUA_OK) lua_replace(L, -2);
     else lua_pop(L, 1);
   }
 }
@@ -123,6 +133,10 @@ void gr_panic(GrState *st, const char *traceback) {
     if (gr_chan_send(st->g, st->join, &m, GR_POLL, true) != GR_OK) gr_msg_drop(&m);
     return;
   }
+  if (gr_sched_stopping()) { /* that is most likely what ended it, and nobody is left to be told */
+    gr_msg_drop(&m);
+    return;
+  }
   print_top(st, traceback);
   Panic *p = gr_malloc(sizeof *p);
   if (p == NULL) {
@@ -146,6 +160,7 @@ int gr_raise_remote(lua_State *L, int idx) {
 }
 
 void gr_raise_code(lua_State *L, int code) {
+  if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
   if (code == GR_NOTHREAD) luaL_error(L, "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
   lua_pushliteral(L, "not enough memory");
   lua_error(L);

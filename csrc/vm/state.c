@@ -180,14 +180,17 @@ static GrRun end_exit(GrState *st) {
 }
 
 static GrRun end_error(GrState *st) {
-  if (st->L != NULL) {
-    char *traceback = gr_panic_traceback(st->L);
-    lua_resetthread(st->L);
-    gr_panic(st, traceback);
-    gr_free(traceback);
-  } else {
-    gr_panic(st, NULL);
-  }
+  char *traceback = gr_panic_traceback(st->L);
+  lua_resetthread(st->L);
+  gr_panic(st, traceback);
+  gr_free(traceback);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
+/* Its function or arguments could not be rebuilt; the error value is on top, if there is a state. */
+static GrRun end_unborn(GrState *st) {
+  gr_panic(st, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -196,7 +199,7 @@ static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
   if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return end_error(st);
+    if (begin(st) != LUA_OK) return end_unborn(st);
     n = lua_gettop(st->L) - 1;
   }
   st->outward = GR_OUT_NONE;

@@ -253,6 +253,25 @@ static void set_globals(lua_State *L, Unpacker *u) {
   lua_settop(L, globals - 1);
 }
 
+/* The parent's list, in which a number stands for a stock searcher and what could not be sent is missing, replaces ours. */
+static void set_searchers(lua_State *L, int list, int ours) {
+  lua_Integer n = 0, stock = (lua_Integer)lua_rawlen(L, ours);
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1))
+    if (lua_tointeger(L, -2) > n) n = lua_tointeger(L, -2);
+  lua_Integer count = 0;
+  for (lua_Integer i = 1; i <= n; i++) {
+    if (lua_rawgeti(L, list, i) == LUA_TNUMBER) lua_rawgeti(L, ours, lua_tointeger(L, -1));
+    if (lua_isnil(L, -1)) lua_settop(L, ours + 1);
+    else lua_rawseti(L, ours + 1, ++count);
+    lua_settop(L, ours + 1);
+  }
+  for (lua_Integer i = 1; i <= count || i <= stock; i++) {
+    lua_rawgeti(L, ours + 1, i);
+    lua_rawseti(L, ours, i);
+  }
+}
+
 static void set_inherited(lua_State *L, Unpacker *u) {
   int top = lua_gettop(L);
   const char *at = u->p->bytes + u->p->inherited;
@@ -277,11 +296,7 @@ static void set_inherited(lua_State *L, Unpacker *u) {
       lua_rawset(L, preload);
     }
   lua_getfield(L, package, "searchers");
-  if (lua_istable(L, top + 5))
-    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, top + 5); i <= n; i++) {
-      lua_rawgeti(L, top + 5, i);
-      lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    }
+  if (lua_istable(L, top + 5)) set_searchers(L, top + 5, lua_gettop(L));
   lua_settop(L, top);
 }
 
