@@ -50,7 +50,7 @@ typedef struct Packer {
   int first_number, root;
   int values; /* stack index: item number + 1 -> value */
   int index;   /* stack index: what modules own (names.h) */
-  int globals; /* stack index: names of globals seen -> environment they are looked up in, or false when done */
+  int globals; /* stack index: names of globals with the environments they are looked up in: name, environment, … */
 } Packer;
 
 /* ---- memory ---- */
@@ -223,7 +223,7 @@ static bool is_identifier(const char *s) {
 
 static const char *push_step(lua_State *L, const Origin *o) {
   if (o->kind == O_META) return lua_pushliteral(L, ".<metatable>");
-  if (o->kind == O_KEY_OF) return lua_pushliteral(L, "");
+  if (o->kind == O_KEY_OF) return lua_pushliteral(L, ".<key>");
   if (o->key_type == LUA_TSTRING) return is_identifier(o->name) ? lua_pushfstring(L, ".%s", o->name) : lua_pushfstring(L, "[\"%s\"]", o->name);
   if (o->key_type == LUA_TBOOLEAN) return lua_pushfstring(L, "[%s]", o->number != 0 ? "true" : "false");
   if (o->key_type == LUA_TNUMBER) {
@@ -261,7 +261,6 @@ static void cannot_send(lua_State *L, Packer *k, const Origin *origin, const cha
   luaL_checkstack(L, 20, NULL);
   lua_pushliteral(L, "");  /* top + 1: the steps so far, from the end */
   lua_pushliteral(L, "");  /* top + 2: of which function */
-  bool of_key = origin->kind == O_KEY_OF;
   const Origin *o = origin;
   for (; o->kind != O_ROOT && o->kind != O_UPVALUE; o = &k->origins[o->parent]) {
     push_step(L, o);
@@ -278,7 +277,7 @@ static void cannot_send(lua_State *L, Packer *k, const Origin *origin, const cha
   }
   const char *root = lua_tostring(L, -1);
   luaL_where(L, 1);
-  lua_pushfstring(L, "%scannot send %s%s%s (%s)%s", lua_tostring(L, -1), of_key ? "key of " : "", root, lua_tostring(L, top + 1), what,
+  lua_pushfstring(L, "%scannot send %s%s (%s)%s", lua_tostring(L, -1), root, lua_tostring(L, top + 1), what,
                   lua_tostring(L, top + 2));
   lua_error(L);
 }
@@ -540,18 +539,32 @@ typedef struct Names {
   int globals, environment;
 } Names;
 
-/* globals[name] = the environment it is to be looked up in, unless it is known already. */
+/* Notes (name, environment) at the end of `globals`, once: globals[environment][name] tells. */
 static void found_global(void *arg, const char *name, size_t len) {
   Names *names = arg;
   lua_State *L = names->L;
+  int top = lua_gettop(L);
+  lua_pushvalue(L, names->environment);
+  if (lua_rawget(L, names->globals) == LUA_TNIL) {
+    lua_newtable(L);
+    lua_pushvalue(L, names->environment);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, names->globals);
+    lua_replace(L, top + 1);
+  }
   lua_pushlstring(L, name, len);
   lua_pushvalue(L, -1);
-  if (lua_rawget(L, names->globals) == LUA_TNIL) {
-    lua_pushvalue(L, -2);
+  if (lua_rawget(L, top + 1) == LUA_TNIL) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, names->globals);
+    lua_pushvalue(L, top + 2);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, top + 1);
+    lua_pushvalue(L, top + 2);
+    lua_rawseti(L, names->globals, n + 1);
     lua_pushvalue(L, names->environment);
-    lua_rawset(L, names->globals);
+    lua_rawseti(L, names->globals, n + 2);
   }
-  lua_pop(L, 2);
+  lua_settop(L, top);
 }
 
 /* Which upvalue is _ENV: the one of that name, or when names are stripped, the one that is the globals. Its value is left on top when there is one. */
@@ -589,8 +602,8 @@ static void write_function(lua_State *L, Packer *k, uint32_t number) {
   lua_settop(L, function);
   int n = 0;
   for (const char *name; (name = lua_getupvalue(L, function, n + 1)) != NULL; n++) {
-    if (n + 1 == env || is_globals(L, function + 1)) put_tag(L, k, T_ENV);
-    else write_cell(L, k, number, function, n + 1, name);
+    if (n + 1 == env) lua_pushglobaltable(L); /* the cell's value, whatever _ENV was here */
+    write_cell(L, k, number, function, n + 1, name);
     lua_settop(L, function);
   }
   k->p->items[number].nups = (uint8_t)n;
@@ -666,28 +679,28 @@ static void push_looked_up(lua_State *L, int env, int key) {
   lua_pushnil(L);
 }
 
-/* Values that were probed lie in `kept` (name, value, name, value…); probing one may find more names. */
+/* Values that were probed go to `kept` (name, value, name, value…; kept[name] = true); probing one may find more names. The first that can be sent of each
+ * name is the one. */
 static void collect_globals(lua_State *L, Packer *k, int kept) {
-  lua_Integer n = 0;
-  for (bool more = true; more;) {
-    more = false;
+  for (lua_Integer i = 1, n = 0; i < (lua_Integer)lua_rawlen(L, k->globals); i += 2) {
     int top = lua_gettop(L);
-    for (lua_pushnil(L); lua_next(L, k->globals) != 0; lua_settop(L, top + 1)) {
-      if (!lua_istable(L, top + 2)) continue; /* false: done */
-      more = true;
-      const char *name = lua_tostring(L, top + 1);
+    luaL_checkstack(L, 20, NULL);
+    lua_rawgeti(L, k->globals, i);
+    lua_rawgeti(L, k->globals, i + 1);
+    lua_pushvalue(L, top + 1);
+    bool carried = lua_rawget(L, kept) != LUA_TNIL;
+    push_looked_up(L, top + 2, top + 1);
+    int value = lua_gettop(L);
+    bool wanted = !carried && !lua_isnil(L, value) && !(lua_istable(L, value) && is_globals(L, value)) &&
+                  !gr_names_is_standard(L, value, lua_tostring(L, top + 1));
+    if (wanted && attempt(L, k, probe, value)) {
+      lua_rawseti(L, kept, n + 2);
       lua_pushvalue(L, top + 1);
-      lua_pushboolean(L, 0);
-      lua_rawset(L, k->globals); /* assigning to an existing field during next is allowed */
-      push_looked_up(L, top + 2, top + 1);
-      if (lua_isnil(L, -1) || gr_names_is_standard(L, -1, name) || (lua_istable(L, -1) && is_globals(L, lua_gettop(L)))) continue;
-      if (attempt(L, k, probe, lua_gettop(L))) {
-        lua_rawseti(L, kept, n + 2);
-        lua_pushvalue(L, top + 1);
-        lua_rawseti(L, kept, n + 1);
-        n += 2;
-      }
-      break; /* new names may have come: next is not to be trusted any more */
+      lua_rawseti(L, kept, n + 1);
+      lua_pushvalue(L, top + 1);
+      lua_pushboolean(L, 1);
+      lua_rawset(L, kept);
+      n += 2;
     }
     lua_settop(L, top);
   }

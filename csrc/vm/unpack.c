@@ -201,12 +201,7 @@ static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item
   int function = lua_gettop(L);
   const char *at = u->p->bytes + item->at + item->len;
   for (int i = 1; i <= item->nups; i++) {
-    if (*at == T_ENV) {
-      at = push_value(L, u, at);
-      lua_setupvalue(L, function, i);
-      continue;
-    }
-    at++;
+    at++; /* T_REF */
     READ(uint32_t, cell);
     at += sizeof cell;
     Owner *owner = &u->owners[cell];

@@ -8,7 +8,7 @@
  *
  *   bytes at 0:       the root values
  *   table, class:     value of the metatable; narr values for 1..narr; key, value, …; END
- *   function:         nups times: ENV, or REF of a cell
+ *   function:         nups times: REF of a cell
  *   cell:             its value
  *   string, code:     raw, `len` bytes
  *   name:             module '\0' field '\0' (an empty field: the module itself)
