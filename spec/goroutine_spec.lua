@@ -39,7 +39,8 @@ describe("goro", function()
       for k, v in pairs(_G) do before[k] = v end
       local goro = require "goro"
       goro.run(function() end)
-      for k, v in pairs(_G) do assert(rawequal(before[k], v), k) end
+      -- print is goro's own, so that a line of the script is never torn by a goroutine's; it does what the stock one does.
+      for k, v in pairs(_G) do assert(rawequal(before[k], v) or k == "print", k) end
       for k in pairs(before) do assert(_G[k] ~= nil, k) end
       assert(getmetatable(_G) == nil)
       assert(package.loaded.goro == goro and require "goro" == goro)

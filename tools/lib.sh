@@ -1,48 +1,78 @@
 # SPDX-License-Identifier: MIT
 # lib.sh - what the tools share: installing what is missing, building. Sourced, not run.
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-build_dir=${GORO_BUILD_DIR:-$root/build}
 
 die() { printf 'goro: %s\n' "$*" >&2; exit 1; }
 
-# missing NAME=PACKAGE…: the packages whose command (or, with a slash, file) is not there
+absolute() { case $1 in /*) echo "$1" ;; *) echo "$PWD/$1" ;; esac; }
+
+build_dir=$(absolute "${GORO_BUILD_DIR:-$root/build}")
+
+# missing NAME[|NAME…]=PACKAGE…: the packages of which none of the commands (or, with a slash, files) is there
 missing() {
-  local pair
+  local pair name names
   for pair in "$@"; do
-    case ${pair%%=*} in
-      */*) compgen -G "${pair%%=*}" >/dev/null || echo "${pair#*=}" ;;
-      *) command -v "${pair%%=*}" >/dev/null 2>&1 || echo "${pair#*=}" ;;
-    esac
+    IFS='|' read -ra names <<<"${pair%%=*}"
+    for name in "${names[@]}"; do
+      case $name in
+        */*) [ -e "$name" ] && continue 2 ;;
+        *) command -v "$name" >/dev/null 2>&1 && continue 2 ;;
+      esac
+    done
+    echo "${pair#*=}"
   done | sort -u
 }
 
-# need NAME=PACKAGE…: installs what is missing by apt-get, as root or through sudo; does nothing when all is there
+# need NAME[|NAME…]=PACKAGE…: installs what is missing by apt-get, as root or through sudo; does nothing when all is there.
+# Nobody is asked anything, but that sudo may want a password where there is a terminal to type it.
 need() {
-  local packages as_root=
+  local packages as_root=() log
   packages=$(missing "$@")
   [ -n "$packages" ] || return 0
   packages=${packages//$'\n'/ }
-  command -v apt-get >/dev/null 2>&1 || die "these Debian packages, or what your system calls them, are missing: $packages. Install them and run this again."
+  command -v apt-get >/dev/null 2>&1 ||
+    die "these Debian packages, or what your system calls them, are missing: $packages. Install them and run this again."
   if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null 2>&1 || die "these packages are missing: $packages. Run as root: apt-get install $packages"
-    as_root=sudo
+    if ! command -v sudo >/dev/null 2>&1; then die "these packages are missing: $packages. Run as root: apt-get install $packages"; fi
+    if sudo -n true 2>/dev/null; then
+      as_root=(sudo -n)
+    elif [ -t 0 ] && [ -t 2 ]; then
+      as_root=(sudo)
+    else
+      die "these packages are missing: $packages. sudo wants a password; run: sudo apt-get install $packages"
+    fi
   fi
   echo "goro: installing $packages" >&2
-  { $as_root apt-get update -qq && DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $packages; } >/tmp/goro-apt.$$ 2>&1 </dev/null ||
-    { tail -n 20 /tmp/goro-apt.$$ >&2; rm -f /tmp/goro-apt.$$; die "apt-get could not install: $packages"; }
-  rm -f /tmp/goro-apt.$$
+  log=$(mktemp)
+  # Old package lists may still do, so a failed update alone is no reason to stop. sudo clears the environment: hence env.
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get update -qq >"$log" 2>&1 </dev/null ||
+    echo "goro: apt-get update failed; trying with the lists that are there" >&2
+  # shellcheck disable=SC2086 # package names, one word each
+  if ! "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $packages >>"$log" 2>&1 </dev/null; then
+    tail -n 20 "$log" >&2
+    rm -f "$log"
+    die "apt-get could not install: $packages"
+  fi
+  rm -f "$log"
+  packages=$(missing "$@")
+  [ -z "$packages" ] || die "still missing after the installation: ${packages//$'\n'/ }"
 }
 
 need_build() {
-  need cc=gcc make=make cmake=cmake pkg-config=pkg-config lua5.4=lua5.4 /usr/include/lua5.4/lua.h=liblua5.4-dev flock=util-linux
+  need cc=gcc /usr/include/stdio.h=libc6-dev make=make cmake=cmake pkg-config=pkg-config flock=util-linux \
+    lua5.4=lua5.4 "/usr/include/lua5.4/lua.h|/usr/local/include/lua.h|/usr/include/lua.h=liblua5.4-dev"
 }
 
 need_test() {
   need_build
-  need busted=lua-busted luacheck=lua-check clang-format=clang-format luarocks=luarocks spin=spin git=git
+  need busted=lua-busted luarocks=luarocks spin=spin git=git timeout=coreutils script=bsdutils
 }
 
-# build DIR [cmake options…]; quiet unless it fails
+need_lint() {
+  need luacheck=lua-check clang-format=clang-format git=git
+}
+
+# build DIR [cmake options…]; says nothing unless there are warnings or it fails. Builds of one DIR wait for each other.
 build() {
   local dir=$1 log
   shift
@@ -50,15 +80,16 @@ build() {
   exec 9>"$dir/.lock"
   flock 9
   log=$dir/build.log
-  if ! { cmake -S "$root" -B "$dir" "$@" && cmake --build "$dir" -j"$(nproc)"; } >"$log" 2>&1 </dev/null; then
-    grep -E 'error|Error|goro needs' -A3 "$log" >&2 || cat "$log" >&2
-    flock -u 9
+  if ! { cmake -S "$root" -B "$dir" "$@" && cmake --build "$dir" -j"$(nproc)"; } >"$log" 2>&1 </dev/null 9>&-; then
+    grep -E 'error|Error|undefined|goro needs' -A3 "$log" >&2 || cat "$log" >&2
     die "the build failed; all of it is in $log"
   fi
+  grep -E 'warning:' -A3 "$log" >&2 || true
   exec 9>&-
 }
 
-# lua_env DIR: prints the two assignments
+# lua_env DIR: shell commands that let any lua5.4 find this tree. The variables with a version would win over those without.
 lua_env() {
+  printf 'unset LUA_PATH_5_4 LUA_CPATH_5_4\n'
   printf 'export LUA_PATH=%q\nexport LUA_CPATH=%q\n' "$root/lua/?.lua;$root/lua/?/init.lua;$root/?.lua;;" "$1/?.so;;"
 }

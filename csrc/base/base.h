@@ -86,9 +86,7 @@ static inline uint64_t gr_rand(uint64_t *state) {
   return (uint64_t)(product >> 64) ^ (uint64_t)product;
 }
 /* Uniform in [0, n), n >= 1 (Lemire's multiplication; bias below 2^-32 for n < 2^32). */
-static inline uint32_t gr_rand_below(uint64_t *state, uint32_t n) {
-  return (uint32_t)(((gr_rand(state) >> 32) * n) >> 32);
-}
+static inline uint32_t gr_rand_below(uint64_t *state, uint32_t n) { return (uint32_t)(((gr_rand(state) >> 32) * n) >> 32); }
 /* A seed that differs between calls and processes. */
 uint64_t gr_rand_seed(void);
 

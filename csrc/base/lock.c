@@ -15,8 +15,7 @@ static void futex_wake_one(_Atomic uint32_t *word) { syscall(SYS_futex, word, FU
 /* `until` is absolute CLOCK_MONOTONIC, or GR_FOREVER. May return early. */
 static void futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t until) {
   struct timespec t = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until == GR_FOREVER ? NULL : &t, NULL,
-          FUTEX_BITSET_MATCH_ANY);
+  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until == GR_FOREVER ? NULL : &t, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
 #ifdef GORO_TESTING

@@ -9,9 +9,9 @@
 #include "base/base.h"
 
 typedef struct GrMsg {
-  uint8_t kind;    /* 0: nothing (also what an emptied message is); else vm's */
-  uint8_t len;     /* vm's: length of a short string */
-  char bytes[6];   /* vm's: short strings run on through `u` and `w` */
+  uint8_t kind;  /* 0: nothing (also what an emptied message is); else vm's */
+  uint8_t len;   /* vm's: length of a short string */
+  char bytes[6]; /* vm's: short strings run on through `u` and `w` */
   union {
     int64_t i;
     double n;

@@ -22,9 +22,7 @@ int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
   return gr_deadline(s);
 }
 
-int64_t gr_check_timeout(lua_State *L, int arg) {
-  return lua_isnoneornil(L, arg) ? GR_FOREVER : gr_check_seconds(L, arg, arg, "");
-}
+int64_t gr_check_timeout(lua_State *L, int arg) { return lua_isnoneornil(L, arg) ? GR_FOREVER : gr_check_seconds(L, arg, arg, ""); }
 
 GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need) {
   GrObject *o = gr_object_check(L, arg, &gr_chan_type);

@@ -153,12 +153,13 @@ static int l_num_cpu(lua_State *L) {
 static int l_stats(lua_State *L) {
   GrStats s;
   gr_sched_stats(&s);
+  struct mallinfo2 memory = mallinfo2(); /* of the process: what is used of the heap, and blocks of their own */
   const struct {
     const char *name;
     int64_t value;
   } fields[] = {
       {"goroutines", s.goroutines}, {"running", s.running},   {"threads", s.threads},         {"spawned", s.spawned},
-      {"steals", s.steals},         {"handoffs", s.handoffs}, {"preemptions", s.preemptions}, {"bytes", (int64_t)mallinfo2().uordblks},
+      {"steals", s.steals},         {"handoffs", s.handoffs}, {"preemptions", s.preemptions}, {"bytes", (int64_t)(memory.uordblks + memory.hblkhd)},
   };
   size_t n = sizeof fields / sizeof *fields;
   lua_createtable(L, 0, (int)n);
@@ -190,9 +191,18 @@ static int lazy_field(lua_State *L) {
 }
 
 static const luaL_Reg functions[] = {
-    {"go", l_go},         {"run", l_run},           {"traceback", l_traceback}, {"gosched", l_gosched},
-    {"goexit", l_goexit}, {"sleep", l_sleep},       {"after", gr_lib_after},    {"num_goroutine", l_num_goroutine},
-    {"maxprocs", l_maxprocs}, {"num_cpu", l_num_cpu}, {"chan", gr_lib_chan},    {"select", gr_lib_select},
+    {"go", l_go},
+    {"run", l_run},
+    {"traceback", l_traceback},
+    {"gosched", l_gosched},
+    {"goexit", l_goexit},
+    {"sleep", l_sleep},
+    {"after", gr_lib_after},
+    {"num_goroutine", l_num_goroutine},
+    {"maxprocs", l_maxprocs},
+    {"num_cpu", l_num_cpu},
+    {"chan", gr_lib_chan},
+    {"select", gr_lib_select},
     {NULL, NULL},
 };
 

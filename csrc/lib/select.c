@@ -47,9 +47,7 @@ static Plan *new_plan(lua_State *L, uint32_t n) {
   return p;
 }
 
-static int bad_case(lua_State *L, uint32_t i, const char *what) {
-  return luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", (int)i + 1, what));
-}
+static int bad_case(lua_State *L, uint32_t i, const char *what) { return luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", (int)i + 1, what)); }
 
 /* The channel at the top: false switches the case off. */
 static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t need) {

@@ -41,7 +41,7 @@ __attribute__((constructor)) static void remember_signals(void) {
 
 static int spawn_shell(pid_t *pid, const char *command, const posix_spawn_file_actions_t *files) {
   char shell[] = "sh", dash_c[] = "-c";
-  char *argv[] = { shell, dash_c, (char *)(uintptr_t)command, NULL };
+  char *argv[] = {shell, dash_c, (char *)(uintptr_t)command, NULL};
   posix_spawnattr_t attr;
   int err = posix_spawnattr_init(&attr);
   if (err != 0) return err;
@@ -85,8 +85,7 @@ static int wait_child(GrState *st, pid_t pid) {
   pid_t r = waitpid(pid, &status, WNOHANG);
   if (r == 0) {
     bool entered = region_begin(st);
-    while ((r = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {
-    }
+    while ((r = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {}
     region_end(st, entered);
   }
   if (r < 0) return -1;
@@ -118,11 +117,10 @@ typedef struct Pipe {
 
 static ssize_t pipe_read(void *cookie, char *buf, size_t size) {
   Pipe *p = cookie;
-  struct pollfd ready = { .fd = p->fd, .events = POLLIN };
+  struct pollfd ready = {.fd = p->fd, .events = POLLIN};
   bool entered = poll(&ready, 1, 0) == 0 && region_begin(p->st);
   ssize_t n;
-  while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR) {
-  }
+  while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR) {}
   region_end(p->st, entered);
   return n;
 }
@@ -138,7 +136,7 @@ static int pipe_close(void *cookie) { return close(((Pipe *)cookie)->fd); }
 
 static FILE *open_stream(Pipe *p, const char *mode) {
   if (p->st->is_host || mode[0] == 'w') return fdopen(p->fd, mode);
-  return fopencookie(p, mode, (cookie_io_functions_t){ .read = pipe_read, .seek = pipe_seek, .close = pipe_close });
+  return fopencookie(p, mode, (cookie_io_functions_t){.read = pipe_read, .seek = pipe_seek, .close = pipe_close});
 }
 
 static int close_pipe(lua_State *L) {
@@ -176,7 +174,7 @@ int gr_shell_popen(lua_State *L) {
   const char *mode = luaL_optstring(L, 2, "r");
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
   Pipe *p = lua_newuserdatauv(L, sizeof *p, 0);
-  *p = (Pipe){ .st = gr_state(L) }; /* closef is NULL: for liolib.c the file is closed */
+  *p = (Pipe){.st = gr_state(L)}; /* closef is NULL: for liolib.c the file is closed */
   luaL_setmetatable(L, LUA_FILEHANDLE);
   flush_outputs(L);
   errno = open_pipe(p, command, mode);

@@ -59,12 +59,12 @@ typedef struct Replacement {
 } Replacement;
 
 static Replacement replacements[] = {
-  { "_G", "print", gr_stdio_print, gr_stdio_print, NULL },
-  { "io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL },
-  { NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL },
-  { "io", "popen", gr_shell_popen, gr_shell_popen, NULL },
-  { "os", "execute", gr_shell_execute, NULL, NULL },
-  { "os", "exit", go_exit, host_exit, NULL },
+    {"_G", "print", gr_stdio_print, gr_stdio_print, NULL},
+    {"io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL},
+    {NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL},
+    {"io", "popen", gr_shell_popen, gr_shell_popen, NULL},
+    {"os", "execute", gr_shell_execute, NULL, NULL},
+    {"os", "exit", go_exit, host_exit, NULL},
 };
 
 #define each(r) (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; r++)
@@ -108,7 +108,7 @@ static void seed_random(lua_State *L) {
 }
 
 void gr_stdlib_open(lua_State *L, GrState *st) {
-  for each(r) {
+  for each (r) {
     push_holder(L, r);
     put(L, st, r, r->go);
     lua_pop(L, 1);
@@ -117,7 +117,7 @@ void gr_stdlib_open(lua_State *L, GrState *st) {
 }
 
 void gr_stdlib_open_host(lua_State *L, GrState *st) {
-  for each(r) {
+  for each (r) {
     if (r->host == NULL || r->stock == NULL) continue;
     push_holder(L, r);
     if (lua_istable(L, -1) && current(L, r) == r->stock) put(L, st, r, r->host);
@@ -127,7 +127,7 @@ void gr_stdlib_open_host(lua_State *L, GrState *st) {
 
 static int find_stock(lua_State *L) {
   luaL_openlibs(L);
-  for each(r) {
+  for each (r) {
     push_holder(L, r);
     r->stock = current(L, r);
     if (r->go == go_exit) stock_exit = r->stock;
@@ -144,7 +144,7 @@ void gr_stdlib_names(void) {
     lua_pcall(L, 0, 0, 0);
     lua_close(L);
   }
-  for each(r) {
+  for each (r) {
     if (r->module == NULL) continue;
     gr_names_alias(r->go, r->module, r->field);
     if (r->host != NULL && r->host != r->go) gr_names_alias(r->host, r->module, r->field);

@@ -27,9 +27,7 @@ static size_t no_place(G *g, char *buf, size_t size) {
 }
 static const GOps host_ops = {NULL, NULL, no_place};
 
-static int open_first_locked(void) {
-  return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start();
-}
+static int open_first_locked(void) { return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start(); }
 
 GrHost *gr_host_open(void *data) {
   GrHost *h = gr_zalloc(sizeof *h);

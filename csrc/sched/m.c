@@ -24,8 +24,7 @@ P *gr_p_enter(M *m) {
   uint64_t expected = m->in_word;
   if ((expected & 0xff) == P_RUNNING) return m->p; /* entered already */
   uint64_t entered = (expected & ~(uint64_t)0xff) | P_RUNNING;
-  if (atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered, memory_order_acquire, memory_order_relaxed))
-    m->in_word = entered;
+  if (atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered, memory_order_acquire, memory_order_relaxed)) m->in_word = entered;
   else m->p = NULL; /* taken: P-less from here on */
   return m->p;
 }
@@ -235,7 +234,6 @@ void gr_hand_p_over(M *m, G *g) {
   other->nextp = p;
   gr_note_wake(&other->note);
 }
-
 
 /* ---- the hostile build: Ps are taken away from Lua at any moment ---- */
 

@@ -12,6 +12,7 @@
 
 Sched *_Atomic gr_pool;
 struct GrPast gr_past;
+GrNote gr_all_left;
 
 /* ---- the default poller: a note ---- */
 
@@ -138,8 +139,8 @@ static bool halt(Sched *s, int64_t grace_ns) {
   int64_t until = gr_now_ns() + grace_ns;
   int32_t self = gr_m != NULL ? 1 : 0;
   while (atomic_load(&s->alive) > self && gr_now_ns() < until) {
-    gr_note_clear(&s->stopped);
-    if (atomic_load(&s->alive) > self) gr_note_sleep(&s->stopped, gr_now_ns() + 1000000 < until ? gr_now_ns() + 1000000 : until);
+    gr_note_clear(&gr_all_left);
+    if (atomic_load(&s->alive) > self) gr_note_sleep(&gr_all_left, gr_now_ns() + 1000000 < until ? gr_now_ns() + 1000000 : until);
   }
   return atomic_load(&s->alive) == 0;
 }

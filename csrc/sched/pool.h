@@ -35,18 +35,18 @@ typedef struct P {
 
 struct M {
   Sched *pool;
-  P *p;            /* or NULL: P-less. Its own */
-  P *nextp;        /* given by who wakes it */
-  bool in_lua;     /* inside GOps.run */
-  bool spinning;   /* counted in nspinning */
-  G *cur;          /* the G it runs */
+  P *p;                /* or NULL: P-less. Its own */
+  P *nextp;            /* given by who wakes it */
+  bool in_lua;         /* inside GOps.run */
+  bool spinning;       /* counted in nspinning */
+  G *cur;              /* the G it runs */
   uint64_t readied_at; /* gr_ticks() when cur put another into runnext; 0: it has not */
-  uint64_t in_word; /* the P's status word while in Lua */
+  uint64_t in_word;    /* the P's status word while in Lua */
   uint64_t rand;
-  GrNote note;     /* it sleeps here: idle, or for a P */
-  M *link;         /* in the idle list; pool lock */
-  M *all;          /* next of all Ms */
-  G *free;         /* dead Gs for reuse */
+  GrNote note; /* it sleeps here: idle, or for a P */
+  M *link;     /* in the idle list; pool lock */
+  M *all;      /* next of all Ms */
+  G *free;     /* dead Gs for reuse */
   uint32_t nfree;
   atomic_int_fast64_t spawned, ended, steals, handoffs; /* one writer: itself */
 };
@@ -68,11 +68,10 @@ struct Sched {
   _Atomic int32_t nps; /* Ps made so far: ps[0 .. nps) */
   P *_Atomic ps[GR_MAXPROCS_MAX];
   atomic_bool stopping;
-  _Atomic int32_t alive; /* threads that have not left yet */
-  GrNote stopped;        /* woken by the last of them */
-  atomic_bool polling;   /* somebody holds the poll token */
+  _Atomic int32_t alive;      /* threads that have not left yet */
+  atomic_bool polling;        /* somebody holds the poll token */
   _Atomic int64_t poll_until; /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
-  GrTimers timers;       /* of threads without a P */
+  GrTimers timers;            /* of threads without a P */
 #ifdef GORO_HOSTILE
   pthread_t hostile; /* joined at the end */
 #endif
@@ -81,32 +80,30 @@ struct Sched {
 extern Sched *_Atomic gr_pool; /* NULL: no host is open */
 extern GR_TLS M *gr_m;         /* of this thread, or NULL */
 extern const GrPoller *gr_poller;
+extern GrNote gr_all_left; /* woken by the last M of a pool that ends, which may be freed at once: so not in it */
 
 /* The pool of the calling thread: a thread left behind by an ended pool still sees its own. */
 static inline Sched *gr_my_pool(void) { return gr_m != NULL ? gr_m->pool : atomic_load(&gr_pool); }
 
 /* Counts by threads without an M, and by Ms that are gone. */
-extern struct GrPast {
-  atomic_int_fast64_t spawned, ended, steals, handoffs;
-} gr_past;
+extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs; } gr_past;
 #define bump(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
 /* A counter with one writer, the caller. */
-#define bump_own(counter) \
-  atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
+#define bump_own(counter) atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
 
 /* m.c */
-void gr_m_take_p(M *m, P *p);                /* m schedules with p, which is not idle */
-P *gr_idle_p_get(Sched *s);                  /* an idle P, RUNNING now, or NULL */
-void gr_idle_p_put_locked(Sched *s, P *p);   /* idle, or retired when maxprocs has been lowered */
-bool gr_work_anywhere(Sched *s);             /* is a G queued? */
-void gr_hand_p_over(M *m, G *g);              /* to the M of a bound G that m has picked */
+void gr_m_take_p(M *m, P *p);              /* m schedules with p, which is not idle */
+P *gr_idle_p_get(Sched *s);                /* an idle P, RUNNING now, or NULL */
+void gr_idle_p_put_locked(Sched *s, P *p); /* idle, or retired when maxprocs has been lowered */
+bool gr_work_anywhere(Sched *s);           /* is a G queued? */
+void gr_hand_p_over(M *m, G *g);           /* to the M of a bound G that m has picked */
 #ifdef GORO_HOSTILE
 void gr_hostile_start(Sched *s); /* a thread that takes Ps away from Lua at random moments */
 #endif
 /* proc.c */
 void *gr_m_main(void *m);
 /* m.c, proc.c, pool.c */
-int gr_pool_start(void);                     /* makes gr_pool; the host lock is held */
+int gr_pool_start(void); /* makes gr_pool; the host lock is held */
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns);
 P *gr_p_enter(M *m);                         /* the P of this M, now RUNNING, or NULL. m may be NULL */
 void gr_p_leave(M *m);                       /* back to Lua */

@@ -329,7 +329,7 @@ static void m_leave(M *m) {
     gr_g_free(NULL, g);
   }
   gr_m = NULL;
-  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&s->stopped);
+  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
 }
 
 void *gr_m_main(void *arg) {
@@ -391,4 +391,3 @@ int gr_timer_start(GrTimer *t, int64_t when) {
   if (r == GR_OK) gr_timer_added(s, when);
   return r;
 }
-

@@ -46,8 +46,7 @@ static bool put_half(Sched *s, P *p, G *g, uint32_t head) {
   G *batch[GR_RUNQ / 2 + 1];
   uint32_t n = GR_RUNQ / 2;
   for (uint32_t i = 0; i < n; i++) batch[i] = atomic_load_explicit(&p->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
-  if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed))
-    return false;
+  if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed)) return false;
   batch[n] = g;
   for (uint32_t i = 0; i < n; i++) batch[i]->link = batch[i + 1];
   gr_lock(&s->lock);
@@ -75,8 +74,7 @@ void gr_runq_put(Sched *s, P *p, G *g, bool next) {
 
 static G *take_next(P *p) {
   G *next = atomic_load_explicit(&p->runnext, memory_order_relaxed);
-  if (next != NULL && atomic_compare_exchange_strong_explicit(&p->runnext, &next, NULL, memory_order_acq_rel, memory_order_relaxed))
-    return next;
+  if (next != NULL && atomic_compare_exchange_strong_explicit(&p->runnext, &next, NULL, memory_order_acq_rel, memory_order_relaxed)) return next;
   return NULL;
 }
 
@@ -101,9 +99,7 @@ G *gr_runq_get(P *p) {
   return g != NULL ? g : take_next(p);
 }
 
-bool gr_runq_empty(P *p) {
-  return atomic_load(&p->head) == atomic_load(&p->tail) && atomic_load(&p->runnext) == NULL;
-}
+bool gr_runq_empty(P *p) { return atomic_load(&p->head) == atomic_load(&p->tail) && atomic_load(&p->runnext) == NULL; }
 
 /* Half of from's ring, one of them to run, the others into to's ring (which is empty). `next_too`: when the ring has nothing,
  * runnext, which its P's M may be about to run: the last resort. */

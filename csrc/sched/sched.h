@@ -216,9 +216,9 @@ int gr_maxprocs_set(int64_t n);
 int gr_num_cpu(void);
 
 typedef struct GrStats {
-  int64_t goroutines; /* that exist, hosts included */
-  int64_t running;    /* Ps that run one */
-  int64_t threads;    /* Ms that exist */
+  int64_t goroutines;                             /* that exist, hosts included */
+  int64_t running;                                /* Ps that run one */
+  int64_t threads;                                /* Ms that exist */
   int64_t spawned, steals, handoffs, preemptions; /* since the process began */
 } GrStats;
 void gr_sched_stats(GrStats *out);

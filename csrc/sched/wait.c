@@ -56,8 +56,7 @@ void gr_wait_taken(G *g) {
 
 /* Somebody has won this wait and is about to call gr_ready, or has. */
 static void await_ready(G *g) {
-  for (uint32_t status; (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY && status != G_RUNNABLE;)
-    sched_yield();
+  for (uint32_t status; (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY && status != G_RUNNABLE;) sched_yield();
 }
 
 void gr_wait_unprepare(G *g) {
@@ -207,8 +206,13 @@ void gr_sched_each_waiting(bool (*visit)(G *g, void *arg), void *arg) {
 
 const char *gr_wait_name(GrReason reason) {
   static const char *const names[GR_WAIT_REASONS] = {
-      [GR_WAIT_NONE] = "nothing",         [GR_WAIT_SEND] = "chan send", [GR_WAIT_RECV] = "chan receive", [GR_WAIT_SELECT] = "select",
-      [GR_WAIT_SELECT_NONE] = "select (no cases)", [GR_WAIT_SLEEP] = "sleep",   [GR_WAIT_RUN] = "goro.run",
+      [GR_WAIT_NONE] = "nothing",
+      [GR_WAIT_SEND] = "chan send",
+      [GR_WAIT_RECV] = "chan receive",
+      [GR_WAIT_SELECT] = "select",
+      [GR_WAIT_SELECT_NONE] = "select (no cases)",
+      [GR_WAIT_SLEEP] = "sleep",
+      [GR_WAIT_RUN] = "goro.run",
   };
   return reason < GR_WAIT_REASONS ? names[reason] : "?";
 }

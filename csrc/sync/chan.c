@@ -163,9 +163,7 @@ int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrRea
   return r;
 }
 
-int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
-  return gr_chan_recv_as(g, c, m, until, blocks, GR_WAIT_RECV);
-}
+int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) { return gr_chan_recv_as(g, c, m, until, blocks, GR_WAIT_RECV); }
 
 /* Not won through the sudog: whoever met it in the queue meanwhile has skipped it. */
 static int ended_otherwise(G *g, GrCause cause) {

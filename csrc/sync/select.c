@@ -82,7 +82,11 @@ static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uin
     GrCase *c = &cases[order[i]];
     GSudog *sg = &g->many[order[i]];
     gr_list_init(&sg->link);
-    sg->msg = c->is_send ? c->msg : GR_MSG_EMPTY;
+    sg->msg = GR_MSG_EMPTY;
+    if (c->is_send) { /* the sudog owns it while it waits: whoever wins takes it from there */
+      sg->msg = c->msg;
+      c->msg = GR_MSG_EMPTY;
+    }
     gr_sudog_link(sg, g, c->chan, c->is_send ? &c->chan->sendq : &c->chan->recvq, order[i]);
   }
 }
@@ -141,12 +145,12 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
   int r = *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
   if (*cause == GR_CAUSE_SUDOG) {
     GSudog *won = g->winner;
-    GrCase *c = &cases[won->index];
     *chosen = won->index;
     *ok = !won->closed;
-    r = c->is_send && won->closed ? GR_CLOSED : GR_OK;
-    if (!c->is_send || r == GR_OK) c->msg = won->msg; /* a send's was emptied by who took it */
+    r = cases[won->index].is_send && won->closed ? GR_CLOSED : GR_OK;
   }
+  for (uint32_t i = 0; i < g->nmany; i++)
+    if (cases[i].chan != NULL) cases[i].msg = g->many[i].msg; /* what was not sent, or what came */
   gr_free(g->many);
   g->many = NULL;
   g->nmany = 0;
@@ -155,7 +159,9 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
 
 void gr_wait_abandon(G *g) {
   if (g->many != NULL) {
-    unlink_all(g); /* the messages of the send cases belong to the caller of select, those received to the winner's sudog */
+    unlink_all(g);
+    for (uint32_t i = 0; i < g->nmany; i++)
+      if (g->many[i].object != NULL) gr_msg_drop(&g->many[i].msg);
     gr_free(g->many);
     g->many = NULL;
     g->nmany = 0;

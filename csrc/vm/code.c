@@ -64,9 +64,13 @@ static Text *constants(Reader *r, size_t *n) {
   }
   for (size_t i = 0; i < *n && !r->bad; i++) {
     switch (byte(r)) {
-      case 0: case 1: case 17: break;
-      case 3: case 19: take(r, 8); break;
-      case 4: case 20: list[i].s = string(r, &list[i].len); break;
+      case 0:
+      case 1:
+      case 17: break;
+      case 3:
+      case 19: take(r, 8); break;
+      case 4:
+      case 20: list[i].s = string(r, &list[i].len); break;
       default: r->bad = true;
     }
   }

@@ -21,7 +21,7 @@
 
 typedef enum Status { CO_RUN, CO_DEAD, CO_YIELD, CO_NORM } Status;
 
-static const char *const status_name[] = { "running", "dead", "suspended", "normal" };
+static const char *const status_name[] = {"running", "dead", "suspended", "normal"};
 
 static lua_State *check_co(lua_State *L) {
   lua_State *co = lua_tothread(L, 1);
@@ -216,9 +216,8 @@ static int go_close(lua_State *L) {
 /* ---- registration ---- */
 
 static const luaL_Reg functions[] = {
-  { "create", go_create },           { "resume", go_resume }, { "wrap", go_wrap },
-  { "yield", go_yield },             { "close", go_close },   { "status", go_status },
-  { "isyieldable", go_isyieldable }, { "running", go_running }, { NULL, NULL },
+    {"create", go_create}, {"resume", go_resume},           {"wrap", go_wrap},       {"yield", go_yield}, {"close", go_close},
+    {"status", go_status}, {"isyieldable", go_isyieldable}, {"running", go_running}, {NULL, NULL},
 };
 
 void gr_coroutine_open(lua_State *L, GrState *st) {

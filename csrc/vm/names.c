@@ -123,20 +123,29 @@ bool gr_names_is_standard(lua_State *L, int idx, const char *name) {
 
 /* ---- modules of one state ---- */
 
-/* index[value] = {module, field or false}; the module is at the top, its name below; the index at `index`. */
-static void index_module(lua_State *L, int index) {
+/* index[module] = {name}; the module is at the top, its name below. */
+static void index_itself(lua_State *L, int index) {
   int module = lua_gettop(L);
   if (!lua_istable(L, module) && !lua_isfunction(L, module)) return;
   luaL_checkstack(L, 10, NULL);
   lua_pushvalue(L, module);
-  if (lua_rawget(L, index) == LUA_TNIL) {
-    lua_pushvalue(L, module);
-    lua_createtable(L, 1, 0);
-    lua_pushvalue(L, module - 1);
-    lua_rawseti(L, -2, 1);
-    lua_rawset(L, index);
+  if (lua_rawget(L, index) == LUA_TTABLE) { /* loaded under two names: the shorter one is more likely to load all of it */
+    lua_rawgeti(L, -1, 1);
+    size_t known = lua_rawlen(L, -1);
+    lua_settop(L, module);
+    if (known <= lua_rawlen(L, module - 1)) return;
   }
   lua_settop(L, module);
+  lua_pushvalue(L, module);
+  lua_createtable(L, 1, 0);
+  lua_pushvalue(L, module - 1);
+  lua_rawseti(L, -2, 1);
+  lua_rawset(L, index);
+}
+
+/* index[value] = {name, field} for its functions and tables. */
+static void index_fields(lua_State *L, int index) {
+  int module = lua_gettop(L);
   if (!lua_istable(L, module)) return;
   for (lua_pushnil(L); lua_next(L, module) != 0; lua_settop(L, module + 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || (!lua_isfunction(L, -1) && !lua_istable(L, -1))) continue;
@@ -178,19 +187,13 @@ void gr_names_push_index(lua_State *L) {
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, index);
+  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_settop(L, index + 1)) /* a module is itself before it is another's field */
+    if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "_G") != 0) index_itself(L, index);
   for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_settop(L, index + 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) continue;
     const char *name = lua_tostring(L, -2);
     if (strcmp(name, "_G") == 0) continue;
-    if (gr_names_is_stdlib(name)) { /* its functions are known by their addresses, and added fields do not count */
-      lua_pushvalue(L, -1);
-      lua_createtable(L, 1, 0);
-      lua_pushvalue(L, index + 1);
-      lua_rawseti(L, -2, 1);
-      lua_rawset(L, index);
-    } else {
-      index_module(L, index);
-    }
+    if (!gr_names_is_stdlib(name)) index_fields(L, index); /* stock functions are known by their addresses, and added fields do not count */
   }
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);

@@ -22,8 +22,8 @@
 #include "vm/names.h"
 
 enum {
-  HANDLER = 2,       /* where xpcall keeps its handler */
-  WAS_EXITING = 4,   /* bit of a continuation's context; below it: values under the results */
+  HANDLER = 2,     /* where xpcall keeps its handler */
+  WAS_EXITING = 4, /* bit of a continuation's context; below it: values under the results */
   SILENCE_DEPTH = 1000,
 };
 
@@ -129,7 +129,7 @@ static int go_xpcall(lua_State *L) {
 /* ---- registration ---- */
 
 void gr_protect_open(lua_State *L, GrState *st) {
-  static const luaL_Reg functions[] = { { "pcall", go_pcall }, { "xpcall", go_xpcall }, { NULL, NULL } };
+  static const luaL_Reg functions[] = {{"pcall", go_pcall}, {"xpcall", go_xpcall}, {NULL, NULL}};
   lua_pushglobaltable(L);
   gr_setfuncs(L, st, functions);
   lua_pop(L, 1);

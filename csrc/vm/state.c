@@ -239,8 +239,7 @@ static size_t where(G *g, char *buf, size_t size) {
   *buf = '\0';
   if (st->L == NULL || st->parked == NULL) return 0;
   for (int level = 0; lua_getstack(st->parked, level, &ar); level++)
-    if (lua_getinfo(st->parked, "Sl", &ar) && ar.currentline > 0)
-      return (size_t)snprintf(buf, size, "%s:%d", ar.short_src, ar.currentline);
+    if (lua_getinfo(st->parked, "Sl", &ar) && ar.currentline > 0) return (size_t)snprintf(buf, size, "%s:%d", ar.short_src, ar.currentline);
   return 0;
 }
 

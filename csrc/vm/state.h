@@ -26,18 +26,18 @@ typedef enum GrOutward {
 
 typedef struct GrState {
   G *g;
-  lua_State *L;      /* the main thread; a host's too */
+  lua_State *L; /* the main thread; a host's too */
   bool is_host;
   lua_State *co_top; /* the thread our resume entered last (ours only) */
   lua_State *parked; /* the thread that waits, for its source line */
   bool chain_ok;
-  bool exiting;      /* goexit was called */
-  uint8_t outward;   /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
-  uint64_t rand;     /* for select */
-  GrHost *host;      /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
-  GrMsg start;       /* a goroutine's function and arguments, until it first runs */
-  GrChan *join;      /* where its results go, or NULL. A reference */
-  char created[96];  /* "goro.go at job.lua:30" */
+  bool exiting;     /* goexit was called */
+  uint8_t outward;  /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  uint64_t rand;    /* for select */
+  GrHost *host;     /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
+  GrMsg start;      /* a goroutine's function and arguments, until it first runs */
+  GrChan *join;     /* where its results go, or NULL. A reference */
+  char created[96]; /* "goro.go at job.lua:30" */
 } GrState;
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */

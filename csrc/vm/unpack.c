@@ -131,7 +131,7 @@ static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
 }
 
 #define READ(type, name) \
-  type name;             \
+  type name; \
   memcpy(&name, at, sizeof name)
 
 /* Pushes the value at `at`; returns what follows it. At END pushes nothing and returns NULL. */

@@ -20,35 +20,35 @@
 #include "base/share.h"
 
 enum { /* GrMsg.kind */
-  M_EMPTY,
-  M_NIL,
-  M_FALSE,
-  M_TRUE,
-  M_INTEGER,
-  M_FLOAT,
-  M_LIGHT,
-  M_SHORT, /* a string in the message itself */
-  M_LONG,  /* a string of its own: u.p, w[0] its length */
-  M_PACK,  /* u.p */
+       M_EMPTY,
+       M_NIL,
+       M_FALSE,
+       M_TRUE,
+       M_INTEGER,
+       M_FLOAT,
+       M_LIGHT,
+       M_SHORT, /* a string in the message itself */
+       M_LONG,  /* a string of its own: u.p, w[0] its length */
+       M_PACK,  /* u.p */
 };
 
 enum { GR_SHORT_MAX = sizeof(GrMsg) - offsetof(GrMsg, bytes) };
 
 enum { /* tags of values in the bytes */
-  T_NIL,
-  T_FALSE,
-  T_TRUE,
-  T_INTEGER,
-  T_FLOAT,
-  T_LIGHT,
-  T_CFUNCTION,
-  T_STRING, /* u32 length, bytes */
-  T_REF,    /* u32 item */
-  T_ENV,    /* the receiver's globals */
-  T_STDIN,
-  T_STDOUT,
-  T_STDERR,
-  T_END,
+       T_NIL,
+       T_FALSE,
+       T_TRUE,
+       T_INTEGER,
+       T_FLOAT,
+       T_LIGHT,
+       T_CFUNCTION,
+       T_STRING, /* u32 length, bytes */
+       T_REF,    /* u32 item */
+       T_ENV,    /* the receiver's globals */
+       T_STDIN,
+       T_STDOUT,
+       T_STDERR,
+       T_END,
 };
 
 typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, I_OBJECT, I_NATIVE, I_MADE } ItemKind;
@@ -56,12 +56,12 @@ typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, 
 struct GrPack;
 typedef struct Item {
   uint8_t kind;
-  uint8_t nups;  /* of a function */
-  uint32_t view; /* of an object; number of a native */
+  uint8_t nups;        /* of a function */
+  uint32_t view;       /* of an object; number of a native */
   uint32_t narr, nrec; /* of a table: the sizes it will have */
-  uint64_t id;   /* of a class */
-  size_t at;     /* of its bytes */
-  size_t len;    /* of a string; of a function's code, which precedes its bytes */
+  uint64_t id;         /* of a class */
+  size_t at;           /* of its bytes */
+  size_t len;          /* of a string; of a function's code, which precedes its bytes */
   union {
     GrShare *share;      /* of an object: a reference */
     struct GrPack *made; /* what __goro gave: a function and its arguments */
@@ -70,8 +70,8 @@ typedef struct Item {
 
 typedef struct GrPack {
   uint32_t nroots, nitems, items_cap;
-  bool start;      /* carried globals are set even where present; the roots are followed by what is inherited */
-  size_t globals;  /* where the carried globals begin */
+  bool start;       /* carried globals are set even where present; the roots are followed by what is inherited */
+  size_t globals;   /* where the carried globals begin */
   size_t inherited; /* where what is inherited begins: arg, path, cpath, preload, searchers; 0: nothing */
   Item *items;
   size_t nbytes, bytes_cap;

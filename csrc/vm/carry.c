@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: MIT */
+/* carry.c - what comes along with functions without being asked for: the globals that they name, and what a goroutine inherits.
+ *
+ * None of it is essential, so each piece is tried behind a savepoint: it is written with all that hangs on it, and when something in it cannot be sent,
+ * items, bytes and identities go back to where they were. What could be sent is then written once more as a list of references, at the place where the
+ * receiver looks for it; the trial's own few bytes stay behind as filler. */
+#include <string.h>
+
+#include "vm/names.h"
+#include "vm/packer.h"
+
+/* ---- what may be missing ---- */
+
+/* Tries to write what `write` puts; false, and nothing has changed, when something in it cannot be sent. */
+static bool attempt(lua_State *L, Packer *k, void (*write)(lua_State *L, Packer *k, int idx), int idx) {
+  size_t nbytes = k->p->nbytes;
+  uint32_t nitems = k->p->nitems, next = k->next;
+  k->trying = true;
+  k->failed = false;
+  write(L, k, idx);
+  k->trying = false;
+  if (!k->failed) return true;
+  k->failed = false;
+  gr_packer_free_items(k->p, nitems);
+  for (uint32_t i = nitems; i < k->p->nitems; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, k->values, (lua_Integer)i + 1);
+  }
+  k->p->nitems = nitems;
+  k->p->nbytes = nbytes;
+  k->next = next;
+  if (k->nslots > 0) gr_packer_rehash(L, k, k->nslots, nitems);
+  return false;
+}
+
+/* (name, value) at idx - 1, idx: looked into completely, so that it can be taken back. The pair itself is written afterwards, where it belongs. */
+static void probe(lua_State *L, Packer *k, int idx) {
+  gr_pack_value(L, k, idx, &(Origin){.kind = O_GLOBAL});
+  gr_pack_items(L, k);
+}
+
+static int look_up(lua_State *L) {
+  lua_gettable(L, 1);
+  return 1;
+}
+
+/* Pushes env[key] as the function would see it; nil when that raises, as with strict.lua. */
+static void push_looked_up(lua_State *L, int env, int key) {
+  lua_pushcfunction(L, look_up);
+  lua_pushvalue(L, env);
+  lua_pushvalue(L, key);
+  if (lua_pcall(L, 2, 1, 0) == LUA_OK) return;
+  lua_pop(L, 1);
+  lua_pushnil(L);
+}
+
+/* Values that were probed go to `kept` (name, value, name, value…; kept[name] = true); probing one may find more names. The first that can be sent of each
+ * name is the one. */
+static void collect_globals(lua_State *L, Packer *k, int kept) {
+  for (lua_Integer i = 1, n = 0; i < (lua_Integer)lua_rawlen(L, k->globals); i += 2) {
+    int top = lua_gettop(L);
+    luaL_checkstack(L, 20, NULL);
+    lua_rawgeti(L, k->globals, i);
+    lua_rawgeti(L, k->globals, i + 1);
+    lua_pushvalue(L, top + 1);
+    bool carried = lua_rawget(L, kept) != LUA_TNIL;
+    push_looked_up(L, top + 2, top + 1);
+    int value = lua_gettop(L);
+    bool wanted = !carried && !lua_isnil(L, value) && !(lua_istable(L, value) && gr_pack_is_globals(L, value)) &&
+                  !gr_names_is_standard(L, value, lua_tostring(L, top + 1));
+    if (wanted && attempt(L, k, probe, value)) {
+      lua_rawseti(L, kept, n + 2);
+      lua_pushvalue(L, top + 1);
+      lua_rawseti(L, kept, n + 1);
+      lua_pushvalue(L, top + 1);
+      lua_pushboolean(L, 1);
+      lua_rawset(L, kept);
+      n += 2;
+    }
+    lua_settop(L, top);
+  }
+}
+
+void gr_carry_globals(lua_State *L, Packer *k) {
+  lua_newtable(L);
+  int kept = lua_gettop(L);
+  collect_globals(L, k, kept);
+  lua_Integer n = (lua_Integer)lua_rawlen(L, kept);
+  k->p->globals = k->p->nbytes;
+  for (lua_Integer i = 1; i <= n; i++) {
+    lua_rawgeti(L, kept, i);
+    gr_pack_value(L, k, kept + 1, &(Origin){.kind = O_GLOBAL});
+    lua_settop(L, kept);
+  }
+  gr_packer_put_tag(L, k, T_END);
+  gr_pack_items(L, k); /* the names, when they are long */
+  lua_settop(L, kept - 1);
+}
+
+/* ---- what a goroutine inherits ---- */
+
+/* Pushes a table {arg, path, cpath, preload, searchers}; stock searchers stand there by their number. */
+static void push_inherited(lua_State *L) {
+  lua_createtable(L, 5, 0);
+  int list = lua_gettop(L);
+  lua_pushglobaltable(L);
+  lua_pushliteral(L, "arg");
+  lua_rawget(L, -2);
+  lua_rawseti(L, list, 1);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
+    static const char *const fields[] = {"path", "cpath", "preload"};
+    int package = lua_gettop(L);
+    for (int i = 0; i < 3; i++) {
+      lua_getfield(L, package, fields[i]);
+      lua_rawseti(L, list, i + 2);
+    }
+    lua_newtable(L);
+    if (lua_getfield(L, package, "searchers") == LUA_TTABLE) {
+      for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, -1); i <= n; i++) {
+        lua_rawgeti(L, -1, i);
+        int stock = gr_names_stock_searcher(lua_tocfunction(L, -1));
+        if (stock > 0) {
+          lua_pop(L, 1);
+          lua_pushinteger(L, stock);
+        }
+        lua_rawseti(L, -3, i);
+      }
+    }
+    lua_settop(L, package + 1);
+    lua_rawseti(L, list, 5);
+  }
+  lua_settop(L, list);
+}
+
+/* A table of optional things: each entry of the table at idx that can be sent, the others left out. Pushes the table of these. */
+static void push_sendable(lua_State *L, Packer *k, int idx) {
+  lua_newtable(L);
+  int out = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, idx) != 0; lua_settop(L, out + 1)) {
+    if (!attempt(L, k, probe, out + 2)) continue;
+    lua_pushvalue(L, out + 1);
+    lua_pushvalue(L, out + 2);
+    lua_rawset(L, out);
+  }
+  lua_settop(L, out);
+}
+
+void gr_carry_inherited(lua_State *L, Packer *k) {
+  push_inherited(L);
+  int list = lua_gettop(L);
+  for (int i = 1; i <= 5; i++) {
+    if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
+      push_sendable(L, k, list + 1);
+      lua_rawseti(L, list, i);
+    } else if (!lua_isstring(L, -1)) {
+      lua_pushboolean(L, 0);
+      lua_rawseti(L, list, i);
+    }
+    lua_settop(L, list);
+  }
+  k->p->inherited = k->p->nbytes;
+  for (int i = 1; i <= 5; i++) {
+    lua_rawgeti(L, list, i);
+    gr_pack_value(L, k, list + 1, &(Origin){.kind = O_GLOBAL});
+    lua_settop(L, list);
+  }
+  gr_pack_items(L, k);
+  lua_settop(L, list - 1);
+}
