@@ -62,6 +62,14 @@ int gr_push_owned(lua_State *L, GrShare *share) {
   return status == LUA_OK ? 1 : lua_error(L);
 }
 
+GrChan *gr_push_mailbox(lua_State *L) {
+  GrChan *c = gr_chan_new(1, &gr_chan_type.share);
+  if (c == NULL) gr_raise_code(L, GR_NOMEM);
+  gr_push_owned(L, gr_chan_share(c));
+  if (gr_chan_reserve(c) != GR_OK) gr_raise_code(L, GR_NOMEM);
+  return c;
+}
+
 /* ---- send ---- */
 
 enum { SLOT_UNTIL = 4 };
@@ -275,9 +283,7 @@ void gr_chan_names(void) {
 int gr_lib_after(lua_State *L) {
   int64_t until = gr_check_seconds(L, 1, 1, "");
   gr_check_inbox(L, gr_state(L));
-  GrChan *c = gr_chan_new(1, &gr_chan_type.share);
-  if (c == NULL) gr_raise_code(L, GR_NOMEM);
-  gr_push_owned(L, gr_chan_share(c));
+  GrChan *c = gr_push_mailbox(L);
   int r = until == GR_FOREVER ? GR_OK : gr_chan_after(c, until == GR_POLL ? gr_now_ns() : until, gr_msg_wall);
   if (r != GR_OK) gr_raise_code(L, r);
   return 1;

@@ -61,9 +61,7 @@ static int l_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
-  GrChan *c = gr_chan_new(1, &gr_chan_type.share);
-  if (c == NULL) gr_raise_code(L, GR_NOMEM);
-  gr_push_owned(L, gr_chan_share(c));
+  GrChan *c = gr_push_mailbox(L);
   gr_go(L, st, lua_gettop(L) - 1, "goro.run", c);
   lua_replace(L, 1); /* the function makes room for the channel */
   lua_settop(L, 1);

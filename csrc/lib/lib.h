@@ -26,6 +26,9 @@ GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
 /* Pushes an object that the caller has just made, and takes its reference, also when it raises. Returns 1. */
 int gr_push_owned(lua_State *L, GrShare *share);
 
+/* Pushes a new channel of capacity 1, into which the first send cannot fail. Borrowed from the userdata. */
+GrChan *gr_push_mailbox(lua_State *L);
+
 /* Pushes a received message; consumes it. */
 void gr_push_msg(lua_State *L, GrMsg *m);
 /* Packs the value at idx as a message. Raises, naming it `message`. */

@@ -101,6 +101,7 @@ static int new_m(Sched *s, P *p, bool spinning) {
   if (!full) s->nm++;
   gr_unlock(&s->lock);
   if (full) return GR_NOTHREAD;
+  int r = GR_NOMEM;
   M *m = gr_zalloc(sizeof *m);
   if (m != NULL) {
     m->pool = s;
@@ -108,14 +109,14 @@ static int new_m(Sched *s, P *p, bool spinning) {
     m->spinning = spinning;
     m->rand = gr_rand_seed();
     atomic_fetch_add(&s->alive, 1);
-    if (start_thread(m) == GR_OK) return GR_OK;
+    if ((r = start_thread(m)) == GR_OK) return GR_OK;
     atomic_fetch_sub(&s->alive, 1);
     gr_free(m);
   }
   gr_lock(&s->lock);
   s->nm--;
   gr_unlock(&s->lock);
-  return GR_NOTHREAD;
+  return r;
 }
 
 /* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been counted for it. */

@@ -107,7 +107,7 @@ int gr_pool_start(void); /* makes gr_pool; the host lock is held */
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns);
 P *gr_p_enter(M *m);                         /* the P of this M, now RUNNING, or NULL. m may be NULL */
 void gr_p_leave(M *m);                       /* back to Lua */
-int gr_pool_need_thread(Sched *s);           /* GR_OK, or GR_NOTHREAD when there is none and none can be had */
+int gr_pool_need_thread(Sched *s);           /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
 void gr_wakep(Sched *s);                     /* there is work: wakes one more M if none looks for it already */
 void gr_put_runnable(Sched *s, G *g);        /* status RUNNABLE already */
 void gr_timer_added(Sched *s, int64_t when); /* somebody may have to wake up earlier */

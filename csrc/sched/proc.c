@@ -58,8 +58,7 @@ G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   Sched *s = gr_my_pool();
   *err = GR_ABORTED;
   if (s == NULL || atomic_load(&s->stopping)) return NULL;
-  *err = GR_NOTHREAD;
-  if (gr_pool_need_thread(s) != GR_OK) return NULL;
+  if ((*err = gr_pool_need_thread(s)) != GR_OK) return NULL;
   G *g = gr_g_alloc(gr_m);
   *err = GR_NOMEM;
   if (g == NULL) return NULL;
@@ -383,10 +382,11 @@ int gr_timer_start(GrTimer *t, int64_t when) {
   M *m = gr_m;
   Sched *s = gr_my_pool();
   if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
-  if (gr_pool_need_thread(s) != GR_OK) return GR_NOTHREAD;
+  int r = gr_pool_need_thread(s);
+  if (r != GR_OK) return r;
   P *p = gr_p_enter(m);
   t->when = when;
-  int r = gr_timers_add(p != NULL ? &p->timers : &s->timers, t);
+  r = gr_timers_add(p != NULL ? &p->timers : &s->timers, t);
   gr_p_leave(m);
   if (r == GR_OK) gr_timer_added(s, when);
   return r;

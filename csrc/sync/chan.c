@@ -48,6 +48,8 @@ static bool ring_grow(GrChan *c) {
   return true;
 }
 
+int gr_chan_reserve(GrChan *c) { return ring_grow(c) ? GR_OK : GR_NOMEM; }
+
 /* There is room by cap. False: not by memory. */
 bool gr_ring_put(GrChan *c, const GrMsg *m) {
   if (c->len == c->size && !ring_grow(c)) return false;

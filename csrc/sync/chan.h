@@ -18,6 +18,8 @@ typedef struct GrChan GrChan;
 
 /* Takes nothing yet from the buffer's memory. `type` names its class (its destroy must be gr_chan_destroy). NULL without memory. */
 GrChan *gr_chan_new(int64_t cap, const GrShareType *type);
+/* Takes the memory for a first message now, so that a send into the empty buffer cannot want any. GR_OK or GR_NOMEM. Before c is shared. */
+int gr_chan_reserve(GrChan *c);
 void gr_chan_destroy(GrShare *s);
 GrShare *gr_chan_share(GrChan *c);
 GrChan *gr_chan_of(GrShare *s);

@@ -173,8 +173,9 @@ static GrRun end_ok(GrState *st, int nresults) {
 }
 
 static GrRun end_exit(GrState *st) {
-  lua_resetthread(st->L);
-  if (st->join != NULL) gr_chan_close(st->join);
+  int status = lua_resetthread(st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
+  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
+  else if (st->join != NULL) gr_chan_close(st->join);
   free_state(st);
   return GR_RUN_DONE;
 }

@@ -1,0 +1,100 @@
+-- SPDX-License-Identifier: MIT
+-- fault_spec.lua - no memory, at each allocation in turn: a right result or "not enough memory", never a crash, nothing leaked.
+
+local helper = require "spec.helper"
+
+local PRELUDE = [[
+  local goro = require "goro"
+  local testing = require "goro.testing"
+  io.stderr:setvbuf("full")
+  local class = setmetatable({}, { __index = {} }) class.__index = class
+  local shared = { list = { 1, 2, { ("long"):rep(100) } } }
+  local value = setmetatable({ shared, shared, f = function() return shared end, name = "x" }, class)
+
+  local function settle()
+    local until_ = os.time() + 20
+    while goro.num_goroutine() > 1 and os.time() < until_ do pcall(goro.sleep, 0.0005) end
+    collectgarbage() collectgarbage()
+  end
+
+  -- Runs `once` with allocation 1, 2, 3 … failing, until none of it fails any more.
+  local function each_fault(once)
+    local failures, n = 0, 0
+    repeat
+      n = n + 1
+      testing.fail_at(n)
+      local ok, err = pcall(once)
+      local made = testing.fail_at(0)
+      if not ok then
+        failures = failures + 1
+        assert(tostring(err):find("not enough memory", 1, true), err)
+      end
+      settle()
+      -- the panic of a goroutine that could not begin is met here
+      while true do
+        local fine, panic = pcall(goro.num_goroutine)
+        if fine then break end
+        assert(tostring(panic):find("not enough memory", 1, true), panic)
+        failures = failures + 1
+      end
+    until made < n
+    assert(failures > 0, "nothing ever failed")
+    return n
+  end
+]]
+
+describe("without memory", function()
+  local function survives(body)
+    local r = helper.run_script(PRELUDE .. body .. "\nio.stdout:write('done')", { timeout = 120 })
+    assert.equal("done", r.stdout, helper.describe(r))
+  end
+
+  it("send and recv raise or work, and lose nothing", function()
+    survives [[
+      local c = goro.chan(4)
+      each_fault(function()
+        local before = c:len()
+        local ok, err = pcall(c.send, c, value)
+        assert(c:len() == (ok and before + 1 or before))
+        if not ok then error(err, 0) end
+        local got = c:recv(0)
+        assert(got[1] == got[2] and got.name == "x")
+      end)
+    ]]
+  end)
+
+  it("select raises or works, and lets go of what it packed", function()
+    survives [[
+      local c, d = goro.chan(1), goro.chan(1)
+      each_fault(function()
+        goro.select { { send = c, value = value }, { recv = d }, timeout = 0.001 }
+        while c:recv(0) do end
+      end)
+    ]]
+  end)
+
+  it("go and run raise, or the goroutine does", function()
+    survives [[
+      local c = goro.chan(1)
+      each_fault(function()
+        goro.go(function(v) c:send(v.name) end, value)
+        local got, ok, why = c:recv(0.2)
+        assert(got == "x" or why == "timeout")
+      end)
+      each_fault(function() assert(goro.run(function(v) return v.name end, value) == "x") end)
+    ]]
+  end)
+
+  it("nothing is leaked by what failed", function()
+    survives [[
+      local c = goro.chan(1)
+      local function once() assert(goro.run(function(v) return v end, value).name == "x") c:send(value) c:recv(0) end
+      each_fault(once)
+      settle()
+      local before = testing.live()
+      each_fault(once)
+      settle()
+      assert(testing.live() <= before + 8, testing.live() - before)
+    ]]
+  end)
+end)
