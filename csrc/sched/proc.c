@@ -223,6 +223,7 @@ static void retire_p(M *m) {
   gr_lock(&s->lock);
   gr_idle_p_put_locked(s, p);
   gr_unlock(&s->lock);
+  if (m->spinning) stop_spinning(m); /* it may sleep next, and a sleeping spinner would keep everybody from being woken */
   gr_wakep(s);
 }
 

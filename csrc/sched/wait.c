@@ -90,9 +90,9 @@ void gr_ready(G *g) {
 
 /* The pool ends, or something was posted: the wait is over unless it is won already. */
 static bool must_abort(G *g, GrCause *cause) {
-  if (g->is_host && gr_host_has_post(g->host)) {
+  if (g->is_host) { /* while a host waits, the pool ends only because the process exits, which nothing in the script shall notice */
     *cause = GR_CAUSE_INBOX;
-    return true;
+    return gr_host_has_post(g->host);
   }
   Sched *s = gr_my_pool();
   *cause = GR_CAUSE_SHUTDOWN;
