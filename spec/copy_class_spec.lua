@@ -563,18 +563,29 @@ describe("__goro", function()
     end)
   end)
 
-  it("is nested 20 deep", function()
+  it("is nested deep: right, or an error", function()
     passes(function()
       local goro = require "goro"
       local mt = {}
       function mt.__goro(v) return function(child) return { child } end, v.child end
-      local v = "end"
-      for _ = 1, 20 do v = setmetatable({ child = v }, mt) end
-      local x, n = goro.run(function(a) return a end, v), 0
-      while type(x) == "table" do
-        x, n = x[1], n + 1
+      local function nested(depth)
+        local v = "end"
+        for _ = 1, depth do v = setmetatable({ child = v }, mt) end
+        return v
       end
-      assert(x == "end" and n == 20)
+      local function measure(v)
+        local n = 0
+        while type(v) == "table" do
+          v, n = v[1], n + 1
+        end
+        return v == "end" and n
+      end
+      assert(goro.run(measure, nested(20)) == 20)
+      for _, depth in ipairs { 100, 150, 180, 190, 200, 1000, 100000 } do
+        local ok, n = pcall(goro.run, measure, nested(depth))
+        assert(ok and n == depth or not ok and n:find "overflow", n)
+      end
+      assert(goro.run(measure, nested(20)) == 20)
     end)
   end)
 

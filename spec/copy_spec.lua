@@ -505,6 +505,24 @@ describe("copying a loaded module", function()
     end)
   end)
 
+  it("is whole when it is loaded under two names, as luassert is", function()
+    passes_anywhere(function()
+      local kit, goro = require "spec.copy_helper", require "goro"
+      local _ <close> = kit.modules {
+        ["lib.core"] = [[return { words = {}, f = function() end, Class = { __index = {} } }]],
+        lib = [[
+          local core = require "lib.core"
+          core.words.added, core.Class.added = true, true
+          return core
+        ]],
+      }
+      local lib = require "lib"
+      assert(goro.run(function() return lib.words.added end), "the module")
+      assert(goro.run(function(f) return f == require "lib".f end, lib.f), "its function")
+      assert(goro.run(function(o) return getmetatable(o).added end, setmetatable({}, lib.Class)), "its class")
+    end)
+  end)
+
   it("keeps a module's own metatable, which is the receiver's", function()
     passes_anywhere(function()
       local kit, goro = require "spec.copy_helper", require "goro"

@@ -179,7 +179,14 @@ describe("goro.runtime.stats", function()
       local goro = require "goro"
       local stats = goro.runtime.stats
       local gate, done = goro.chan(), goro.chan()
+      local function settled()
+        for _ = 1, 10000 do
+          if goro.num_goroutine() == 1 then return true end
+          goro.sleep(0.001)
+        end
+      end
       goro.run(function() end)
+      assert(settled())
       local before = stats()
       for _ = 1, 100 do goro.go(function() gate:recv(60) done:send(1) end) end
       local now = stats()
@@ -187,10 +194,7 @@ describe("goro.runtime.stats", function()
       assert(now.goroutines == goro.num_goroutine())
       gate:close()
       for _ = 1, 100 do assert(done:recv(60) == 1) end
-      for _ = 1, 10000 do
-        if goro.num_goroutine() == 1 then break end
-        goro.sleep(0.001)
-      end
+      assert(settled())
       now = stats()
       assert(now.goroutines == 1 and now.spawned == before.spawned + 100)
       for _ = 1, 10 do goro.run(function() end) end

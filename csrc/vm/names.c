@@ -147,6 +147,12 @@ static void index_itself(lua_State *L, int index) {
 static void index_fields(lua_State *L, int index) {
   int module = lua_gettop(L);
   if (!lua_istable(L, module)) return;
+  lua_pushvalue(L, module);
+  lua_rawget(L, index);
+  lua_rawgeti(L, -1, 1);
+  bool by_this_name = lua_rawequal(L, -1, module - 1); /* and not by another under which it is loaded too */
+  lua_settop(L, module);
+  if (!by_this_name) return;
   for (lua_pushnil(L); lua_next(L, module) != 0; lua_settop(L, module + 1)) {
     if (lua_type(L, -2) != LUA_TSTRING || (!lua_isfunction(L, -1) && !lua_istable(L, -1))) continue;
     lua_pushvalue(L, -1);
