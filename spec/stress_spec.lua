@@ -452,6 +452,8 @@ scenarios["select that sends and receives"] = function(seed, repetitions)
             on_timeout = function() error "nothing happened" end,
           }
           if not stop and #sent + #got == turns then full:send(id, 60) end
+          -- On a buffered channel one alone may go on for ever.
+          if own % 8 == 0 then goro.gosched() end
         end
         assert(reports:send({ sent = sent, got = got }, 60))
       end, random(1 << 30))
