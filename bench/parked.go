@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 
-// parked: resident memory of a goroutine that waits on a channel, with 50,000 of them on the same one.
+// parked: resident memory of a goroutine that waits on a channel, with 100,000 of them on the same one.
 package main
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-const count = 50000
+const count = 100000
 
 var rss = regexp.MustCompile(`VmRSS:\s*(\d+) kB`)
 

@@ -1,8 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- parked [n]: resident memory of a goroutine that waits on a channel, with 50,000 of them on the same one.
+-- parked [n]: resident memory of a goroutine that waits on a channel, with 100,000 of them on the same one.
 local goro = require "goro"
 
-local count = tonumber(arg[1]) or 50000
+local count = tonumber(arg[1]) or 100000
 local ready, gate = goro.chan(), goro.chan()
 
 local function resident()

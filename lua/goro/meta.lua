@@ -3,106 +3,158 @@
 -- luacheck: ignore 212 241
 ---@meta goro
 
+---Goroutines, channels and select. Seconds are floats; a timeout of nil or infinity is for ever, 0 or less polls, NaN is misuse.
+---Misuse raises an error at the caller's line. What blocks, blocks the calling goroutine only, and may be called anywhere.
+---
+---Every goro call may also raise, in a host state: a panic of one of its goroutines that nobody has met yet (the goroutine's own error
+---value), and, when it waits and nobody can ever run again, `all goroutines are asleep - deadlock!` and a list of them.
 ---@class goro
----@field _VERSION string
+---@field _VERSION string  `"goro 0.1.0"`
 ---@field runtime goro.runtime
 local goro = {}
 
+---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
+---that hold such, or have a `__gc` and no `__goro`.
+---@alias goro.sendable nil|boolean|number|string|table|function|lightuserdata|userdata
+
 ---Starts `f(...)` in a goroutine: a Lua state of its own, run in parallel by a pool of threads. `f`, its upvalues and the arguments are
----copied before `go` returns. An uncaught error in it is a panic: it is printed and raised in the main goroutine.
----@param f function
----@param ... any
+---copied before `go` returns. An uncaught error in it is a panic: it is printed and raised in the main goroutine that it descends from.
+---Does not block.
+---
+---Errors: `cannot send <path> (<type>)` when something cannot be copied (`f` is argument #1), `not enough memory`; nothing has been
+---started then.
+---@param f fun(...: goro.sendable)  a Lua or C function
+---@param ... goro.sendable
 function goro.go(f, ...) end
 
----Starts `f(...)` as a goroutine, waits for it and returns its results; an error in it is raised here with its value.
----@param f function
----@param ... any
+---Starts `f(...)` as a goroutine, waits for it and returns copies of its results (none when it called `goexit`). Blocks.
+---
+---Errors: those of `go`; an error in `f` is raised here with its value, see `goro.traceback`; a result that cannot be sent.
+---@param f fun(...: goro.sendable): ...
+---@param ... goro.sendable
 ---@return any ...
 function goro.run(f, ...) end
 
----The traceback, taken where it was thrown, of the last error that `run` raised in this state.
+---The traceback, taken where it was thrown, of the last error that `run` raised in this state; nil before the first. Does not block.
 ---@return string?
 function goro.traceback() end
 
----Lets others run.
+---Lets others run. Does not block: the caller is runnable again at once.
 function goro.gosched() end
 
----Ends the calling goroutine, running its pending `__close`; `pcall` does not catch it. In a host state it is misuse.
+---Ends the calling goroutine, running its pending `__close`; nothing after it runs, and `pcall` does not catch it. A `goro.run` that waits
+---for it returns nothing.
+---
+---Errors: misuse in a host state (the main script).
 function goro.goexit() end
 
----How many goroutines exist, the host states included.
+---How many goroutines exist, the host states included. Does not block.
 ---@return integer
 function goro.num_goroutine() end
 
----How many goroutines may run Lua at once. With `n` (at least 1) changes it. Returns the value before.
+---How many goroutines may run Lua at once (a host state runs on its own thread and is not counted). With `n` of at least 1 changes it, at
+---the next scheduling points; less than 1 changes nothing. `GOROMAXPROCS` in the environment sets it at the start; default: `num_cpu()`.
 ---@param n? integer
----@return integer
+---@return integer before  the value before
 function goro.maxprocs(n) end
 
 ---CPUs that this process may use.
 ---@return integer
 function goro.num_cpu() end
 
----Waits for `seconds`.
+---Waits for `seconds`, never less; 0 or less does not wait, infinity is for ever. Blocks.
 ---@param seconds number
 function goro.sleep(seconds) end
 
----A channel that receives the time once, `seconds` from now.
+---A channel that receives the time (seconds since 1970, with fractions) once, `seconds` from now. Does not block.
 ---@param seconds number
 ---@return goro.chan
 function goro.after(seconds) end
 
----A channel; `capacity` 0 (default) hands over directly, else up to `capacity` messages are buffered.
+---A channel. With capacity 0 (default) a message goes from hand to hand, else up to `capacity` are buffered.
+---
+---Errors: misuse when `capacity` is not an integer or negative.
 ---@param capacity? integer
 ---@return goro.chan
 function goro.chan(capacity) end
 
+---Waits until one of the cases can happen and does exactly that one, chosen uniformly at random among those that are ready; with `default`
+---it does not wait. Returns what the chosen case's handler returns; without one, the case's index (`"default"`, `"timeout"`), then `v, ok`
+---for a receive. The tables are read, not changed. Without any case that can happen and no timeout it waits for ever. Blocks, except with
+---`default` or a timeout of 0.
+---
+---Errors: `send on closed channel` when that is the chosen case; `cannot send …` for a value that cannot be copied; misuse: a case with
+---both `recv` and `send` or neither, a direction that a view lacks, both `default` and `timeout`.
+---@param cases goro.cases
+---@return any ...
+function goro.select(cases) end
+
+---@class goro.case
+---@field recv? goro.chan|goro.receiver|false  receive from it; false: this case is switched off
+---@field send? goro.chan|goro.sender|false  send `value` to it; false: this case is switched off
+---@field value? goro.sendable  what to send
+---@field [1]? fun(v: any, ok: boolean?): ...  the handler; `v, ok` as from `recv`, nothing for a send
+
+---@class goro.cases
+---@field [integer] goro.case
+---@field timeout? number  seconds
+---@field on_timeout? fun(): ...  called when the timeout passes
+---@field default? true|fun(): ...  chosen when no case is ready
+
+---A channel; copies of it in other states are the same channel. Usable as `local ch <close>`, which closes it.
 ---@class goro.chan
 ---@operator len: integer
 local chan = {}
 
----Sends a copy of `v`. Raises `send on closed channel`. Without `timeout` (seconds) waits for ever, with 0 not at all.
----@param v any
----@param timeout? number
+---Sends a copy of `v` (nil and false are messages like others). Blocks while the buffer is full, without a buffer until somebody receives.
+---`true` in the timeout's place is ignored, so that `out:send(inp:recv())` works; `false` (from a closed channel) is misuse.
+---
+---Errors: `send on closed channel`, also when it is closed meanwhile; `cannot send message… (<type>)`. Nothing has been sent then.
+---@param v goro.sendable
+---@param timeout? number|true  seconds
 ---@return boolean sent
 ---@return "timeout"? reason
 function chan:send(v, timeout) end
 
----`v, true`; `nil, false` when closed and drained; `nil, nil, "timeout"`.
----@param timeout? number
+---`v, true`; `nil, false` when closed and drained; `nil, nil, "timeout"`. Blocks while there is no message.
+---
+---Errors: what a module's `require` or a `__goro` function raises while the value is rebuilt; the message is consumed then.
+---@param timeout? number  seconds
 ---@return any v
 ---@return boolean? ok
 ---@return "timeout"? reason
 function chan:recv(timeout) end
 
----No more sends. Twice raises `close of closed channel`.
+---No more sends: receivers get what is buffered, then `nil, false`; senders that wait raise. Does not block.
+---
+---Errors: `close of closed channel`.
 function chan:close() end
 
----Iterator for `for v in ch:range() do`, until the channel is closed and drained.
+---For `for v in ch:range() do`: receives until the channel is closed and drained; blocks as `recv` does.
+---
+---Errors: `nil message in range`, since `for` cannot carry it.
 ---@return fun(): any
----@return any
----@return any
----@return any
 function chan:range() end
 
----Messages buffered.
+---Messages buffered, as `#ch`.
 ---@return integer
 function chan:len() end
 
+---Room for messages.
 ---@return integer
 function chan:cap() end
 
----The same channel, for sending only.
+---The same channel, for sending only: receiving from it is misuse. Equal to its other sender views, not to the channel.
 ---@return goro.sender
 function chan:sender() end
 
----The same channel, for receiving only.
+---The same channel, for receiving only: sending to it or closing it is misuse. Equal to its other receiver views, not to the channel.
 ---@return goro.receiver
 function chan:receiver() end
 
 ---@class goro.sender
 ---@operator len: integer
----@field send fun(self: goro.sender, v: any, timeout?: number): boolean, "timeout"?
+---@field send fun(self: goro.sender, v: goro.sendable, timeout?: number|true): boolean, "timeout"?
 ---@field close fun(self: goro.sender)
 ---@field len fun(self: goro.sender): integer
 ---@field cap fun(self: goro.sender): integer
@@ -116,29 +168,21 @@ function chan:receiver() end
 ---@field cap fun(self: goro.receiver): integer
 ---@field receiver fun(self: goro.receiver): goro.receiver
 
----@class goro.case
----@field recv? goro.chan|goro.receiver|false  false: switched off
----@field send? goro.chan|goro.sender|false
----@field value? any  what to send
----@field [1]? fun(v: any, ok: boolean): ...  the handler
-
----@class goro.cases
----@field [integer] goro.case
----@field timeout? number
----@field on_timeout? fun(): ...
----@field default? true|fun(): ...
-
----Waits until one of the cases can happen and does it, chosen at random among those that are ready. Returns what the chosen case's handler
----returns; without one, the case's index (`"default"`, `"timeout"`), then `v, ok` for a receive.
----@param cases goro.cases
----@return any ...
-function goro.select(cases) end
-
 ---@class goro.runtime
 local runtime = {}
 
----Counters of the scheduler.
----@return { goroutines: integer, running: integer, threads: integer, spawned: integer, steals: integer, handoffs: integer, preemptions: integer, bytes: integer }
+---@class goro.stats
+---@field goroutines integer  that exist, the host states included
+---@field running integer  that run now
+---@field threads integer  of the operating system, in the pool
+---@field spawned integer  goroutines started ever
+---@field steals integer  times that a place to run took work from another
+---@field handoffs integer  times that a place to run was given on because its thread was blocked
+---@field preemptions integer  goroutines that were interrupted
+---@field bytes integer  of memory in use by the process
+
+---Counters of the scheduler. Does not block.
+---@return goro.stats
 function runtime.stats() end
 
 return goro
