@@ -169,10 +169,11 @@ static bool destroy_one(G *g, void *arg) {
   if (g->blocks) return true; /* its thread was left behind with it */
   gr_timer_stop(&g->limit);
   g->m = NULL;
-  if (gr_now_ns() < sweep->until) g->ops->destroy(g);
+  bool in_time = gr_now_ns() < sweep->until;
+  if (in_time) g->ops->destroy(g);
   gr_host_unref(g->host);
   atomic_fetch_add(&gr_past.ended, 1);
-  gr_g_free(NULL, g);
+  if (in_time) gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, so its memory must not serve another */
   return true;
 }
 

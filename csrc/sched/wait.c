@@ -62,10 +62,13 @@ static void await_ready(G *g) {
 void gr_wait_unprepare(G *g) {
   gr_timer_stop(&g->limit);
   if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) await_ready(g);
+  g->reason = GR_WAIT_NONE;
   gr_wait_taken(g);
 }
 
+/* From here on g->one belongs to no wait, and what it waited for may go: gr_wait_abandon asks the reason before it looks there. */
 GrCause gr_wait_finish(G *g) {
+  g->reason = GR_WAIT_NONE;
   if (g->cause != GR_CAUSE_TIMEOUT) gr_timer_stop(&g->limit);
   return (GrCause)g->cause;
 }

@@ -3,7 +3,10 @@
  *
  * A call that must wait comes in two halves. The first (gr_chan_send, gr_chan_recv, gr_select) does it at once or
  * links the goroutine and returns GR_PARK; the caller then parks (yields out of Lua, or gr_wait_block) and, awake, calls the
- * matching _finish. `g` is always the caller's own; `blocks` says which way it will park, and is decided before. */
+ * matching _finish. `g` is always the caller's own; `blocks` says which way it will park, and is decided before.
+ *
+ * A first half with a time limit needs a timer, so besides what is named below it may fail, with nothing changed, with GR_NOTHREAD, or with
+ * GR_ABORTED when the pool ends. */
 #ifndef GR_CHAN_H
 #define GR_CHAN_H
 
@@ -18,7 +21,7 @@ typedef struct GrChan GrChan;
 
 /* Takes nothing yet from the buffer's memory. `type` names its class (its destroy must be gr_chan_destroy). NULL without memory. */
 GrChan *gr_chan_new(int64_t cap, const GrShareType *type);
-/* Takes the memory for a first message now, so that a send into the empty buffer cannot want any. GR_OK or GR_NOMEM. Before c is shared. */
+/* Takes the memory for a first message now, so that a send into the empty buffer cannot want any. GR_OK or GR_NOMEM. Before c is shared; cap > 0. */
 int gr_chan_reserve(GrChan *c);
 void gr_chan_destroy(GrShare *s);
 GrShare *gr_chan_share(GrChan *c);
@@ -44,7 +47,7 @@ int64_t gr_chan_cap(GrChan *c);
 typedef struct GrCase {
   GrChan *chan; /* NULL: never happens. The caller keeps a reference until the select is finished */
   bool is_send;
-  GrMsg msg; /* of a send: owned by the caller until chosen. Of a chosen receive: what came */
+  GrMsg msg; /* of a send: the caller's unless chosen; empty while the select waits, and _finish puts it back. Of a chosen receive: what came */
 } GrCase;
 
 /* Exactly one of the cases, uniformly at random among those that are ready.
@@ -58,7 +61,7 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
 void gr_wait_abandon(G *g);
 
 /* Sends a message to c, when it has room, at `until`. The timer keeps a reference until then. GR_OK, GR_NOMEM, GR_NOTHREAD.
- * make(m) builds the message at the moment of firing. */
+ * make(m) builds the message at the moment of firing. GR_ABORTED when the pool ends. */
 int gr_chan_after(GrChan *c, int64_t until, void (*make)(GrMsg *m));
 
 #endif

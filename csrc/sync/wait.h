@@ -22,7 +22,7 @@ GrMsg gr_ring_get(GrChan *c);
 
 /* Takes the longest waiting whose wait can still be won; the caller readies its G after unlocking. NULL: nobody. */
 GSudog *gr_waitq_win(GrList *queue);
-/* Prepares a wait: GR_OK, GR_TIMEOUT when the limit is past or a poll, GR_NOMEM, GR_NOTHREAD. */
+/* Prepares a wait: GR_OK, GR_TIMEOUT when the limit is past or a poll, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
 int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks);
 void gr_sudog_link(GSudog *sg, G *g, GrChan *c, GrList *queue, uint32_t index);
 
