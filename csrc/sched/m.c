@@ -126,12 +126,12 @@ static int start_m(Sched *s, P *p, bool spinning) {
   if (m != NULL) {
     s->idle_ms = m->link;
     s->nidle--;
+    m->spinning = spinning;
+    m->nextp = p;
   }
   gr_unlock(&s->lock);
   int r = GR_OK;
   if (m != NULL) {
-    m->spinning = spinning;
-    m->nextp = p;
     gr_note_wake(&m->note);
   } else if ((r = new_m(s, p, spinning)) != GR_OK) {
     gr_lock(&s->lock);
@@ -157,6 +157,28 @@ int gr_pool_need_thread(Sched *s) {
   if (p == NULL) return GR_OK;
   atomic_fetch_add(&s->nspinning, 1);
   return start_m(s, p, true);
+}
+
+/* m leaves the list of idle Ms, if it is in it. */
+static void idle_m_remove_locked(Sched *s, M *m) {
+  for (M **at = &s->idle_ms; *at != NULL; at = &(*at)->link) {
+    if (*at != m) continue;
+    *at = m->link;
+    s->nidle--;
+    return;
+  }
+}
+
+bool gr_m_await_p(M *m) {
+  Sched *s = m->pool;
+  gr_note_sleep(&m->note, GR_FOREVER);
+  gr_lock(&s->lock);
+  P *p = m->nextp;
+  m->nextp = NULL;
+  if (p == NULL) idle_m_remove_locked(s, m); /* or somebody would give it one when it has left */
+  gr_unlock(&s->lock);
+  if (p != NULL) gr_m_take_p(m, p);
+  return p != NULL;
 }
 
 /* ---- losing and getting a P ---- */
@@ -208,19 +230,23 @@ void gr_acquire_p(M *m, G *g) {
     g->m = m;
     g->blocks = true;
     gr_note_clear(&m->note);
-    atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
     gr_lock(&s->lock);
-    gr_globq_put_locked(s, g);
-    s->nlocked++;
+    bool queued = !atomic_load(&s->stopping);
+    if (queued) {
+      atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
+      gr_globq_put_locked(s, g);
+      s->nlocked++;
+    }
     gr_unlock(&s->lock);
-    gr_wakep(s);
-    gr_note_sleep(&m->note, GR_FOREVER);
-    p = m->nextp;
-    m->nextp = NULL;
+    if (queued) {
+      gr_wakep(s);
+      gr_m_await_p(m);
+    }
     g->blocks = false;
     atomic_store_explicit(&g->status, G_RUNNING, memory_order_release);
+  } else if (p != NULL) {
+    gr_m_take_p(m, p);
   }
-  if (p != NULL) gr_m_take_p(m, p);
 }
 
 /* m has picked a G that waits with its thread: that one gets m's P. */
@@ -228,11 +254,11 @@ void gr_hand_p_over(M *m, G *g) {
   Sched *s = m->pool;
   P *p = m->p;
   m->p = NULL;
+  M *other = g->m;
   gr_lock(&s->lock);
   s->nlocked--;
-  gr_unlock(&s->lock);
-  M *other = g->m;
   other->nextp = p;
+  gr_unlock(&s->lock);
   gr_note_wake(&other->note);
 }
 

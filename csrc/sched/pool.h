@@ -36,7 +36,7 @@ typedef struct P {
 struct M {
   Sched *pool;
   P *p;                /* or NULL: P-less. Its own */
-  P *nextp;            /* given by who wakes it */
+  P *nextp;            /* given by who wakes it; pool lock */
   bool in_lua;         /* inside GOps.run */
   bool spinning;       /* counted in nspinning */
   G *cur;              /* the G it runs */
@@ -92,6 +92,8 @@ extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs; } g
 #define bump_own(counter) atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
 
 /* m.c */
+/* m sleeps on its note (cleared before it told others that it would) until somebody gives it a P. False: the pool ends. */
+bool gr_m_await_p(M *m);
 void gr_m_take_p(M *m, P *p);              /* m schedules with p, which is not idle */
 P *gr_idle_p_get(Sched *s);                /* an idle P, RUNNING now, or NULL */
 void gr_idle_p_put_locked(Sched *s, P *p); /* idle, or retired when maxprocs has been lowered */

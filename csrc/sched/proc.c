@@ -109,9 +109,7 @@ static void stop_m(M *m) {
   s->nidle++;
   gr_check_dead_locked(s);
   gr_unlock(&s->lock);
-  gr_note_sleep(&m->note, GR_FOREVER);
-  if (m->nextp != NULL) gr_m_take_p(m, m->nextp);
-  m->nextp = NULL;
+  gr_m_await_p(m);
 }
 
 static int64_t first_timer(Sched *s) {

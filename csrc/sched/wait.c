@@ -145,17 +145,13 @@ static bool thread_block(G *g) {
   }
   Sched *s = m->pool;
   gr_lock(&s->lock);
-  s->nlocked++;
-  gr_check_dead_locked(s);
-  gr_unlock(&s->lock);
-  gr_note_sleep(&m->note, GR_FOREVER); /* woken with a P (proc.c), or without because the pool ends */
-  if (m->nextp != NULL) {
-    m->p = m->nextp;
-    m->nextp = NULL;
-    m->in_word = atomic_load_explicit(&m->p->status, memory_order_relaxed);
-    return true;
+  bool waits = !atomic_load(&s->stopping);
+  if (waits) {
+    s->nlocked++;
+    gr_check_dead_locked(s);
   }
-  return false;
+  gr_unlock(&s->lock);
+  return waits && gr_m_await_p(m); /* false: the pool ends */
 }
 
 bool gr_wait_block(G *g, int64_t until) {

@@ -13,23 +13,15 @@
 
 /* Tries to write what `write` puts; false, and nothing has changed, when something in it cannot be sent. */
 static bool attempt(lua_State *L, Packer *k, void (*write)(lua_State *L, Packer *k, int idx), int idx) {
-  size_t nbytes = k->p->nbytes;
-  uint32_t nitems = k->p->nitems, next = k->next;
+  size_t nbytes = k->p.nbytes;
+  uint32_t nitems = k->p.nitems, next = k->next;
   k->trying = true;
   k->failed = false;
   write(L, k, idx);
   k->trying = false;
   if (!k->failed) return true;
   k->failed = false;
-  gr_packer_free_items(k->p, nitems);
-  for (uint32_t i = nitems; i < k->p->nitems; i++) {
-    lua_pushnil(L);
-    lua_rawseti(L, k->values, (lua_Integer)i + 1);
-  }
-  k->p->nitems = nitems;
-  k->p->nbytes = nbytes;
-  k->next = next;
-  if (k->nslots > 0) gr_packer_rehash(L, k, k->nslots, nitems);
+  gr_packer_roll_back(L, k, nitems, nbytes, next);
   return false;
 }
 
@@ -46,12 +38,63 @@ static int look_up(lua_State *L) {
 
 /* Pushes env[key] as the function would see it; nil when that raises, as with strict.lua. */
 static void push_looked_up(lua_State *L, int env, int key) {
+  lua_pushvalue(L, key);
+  if (lua_rawget(L, env) != LUA_TNIL || !lua_getmetatable(L, env)) return;
+  lua_pop(L, 2);
   lua_pushcfunction(L, look_up);
   lua_pushvalue(L, env);
   lua_pushvalue(L, key);
   if (lua_pcall(L, 2, 1, 0) == LUA_OK) return;
   lua_pop(L, 1);
   lua_pushnil(L);
+}
+
+/* Is there nothing to carry, as for most names: it is what every state has, or nothing? */
+static bool is_plain(lua_State *L, int environment, const char *name) {
+  if (lua_isnil(L, -1)) {
+    if (!lua_getmetatable(L, environment)) return true;
+    lua_pop(L, 1);
+    return false;
+  }
+  return gr_names_is_standard(L, lua_gettop(L), name);
+}
+
+/* (name, environment) at the end of `globals`, once: globals[environment][name] tells. */
+void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len) {
+  int top = lua_gettop(L);
+  luaL_checkstack(L, 10, NULL);
+  lua_pushlstring(L, name, len);
+  lua_pushvalue(L, -1);
+  lua_rawget(L, environment);
+  if (is_plain(L, environment, lua_tostring(L, top + 1))) {
+    lua_settop(L, top);
+    return;
+  }
+  lua_settop(L, top + 1);
+  if (lua_isnil(L, k->globals)) {
+    lua_newtable(L);
+    lua_replace(L, k->globals);
+  }
+  lua_pushvalue(L, environment);
+  if (lua_rawget(L, k->globals) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, environment);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, k->globals);
+  }
+  lua_pushvalue(L, top + 1);
+  if (lua_rawget(L, top + 2) == LUA_TNIL) {
+    lua_Integer n = (lua_Integer)lua_rawlen(L, k->globals);
+    lua_pushvalue(L, top + 1);
+    lua_pushboolean(L, 1);
+    lua_rawset(L, top + 2);
+    lua_pushvalue(L, top + 1);
+    lua_rawseti(L, k->globals, n + 1);
+    lua_pushvalue(L, environment);
+    lua_rawseti(L, k->globals, n + 2);
+  }
+  lua_settop(L, top);
 }
 
 /* Values that were probed go to `kept` (name, value, name, value…; kept[name] = true); probing one may find more names. The first that can be sent of each
@@ -66,9 +109,10 @@ static void collect_globals(lua_State *L, Packer *k, int kept) {
     bool carried = lua_rawget(L, kept) != LUA_TNIL;
     push_looked_up(L, top + 2, top + 1);
     int value = lua_gettop(L);
-    bool wanted = !carried && !lua_isnil(L, value) && !(lua_istable(L, value) && gr_pack_is_globals(L, value)) &&
-                  !gr_names_is_standard(L, value, lua_tostring(L, top + 1));
+    bool wanted =
+        !carried && !lua_isnil(L, value) && lua_topointer(L, value) != k->globals_table && !gr_names_is_standard(L, value, lua_tostring(L, top + 1));
     if (wanted && attempt(L, k, probe, value)) {
+      lua_pushvalue(L, value);
       lua_rawseti(L, kept, n + 2);
       lua_pushvalue(L, top + 1);
       lua_rawseti(L, kept, n + 1);
@@ -82,19 +126,22 @@ static void collect_globals(lua_State *L, Packer *k, int kept) {
 }
 
 void gr_carry_globals(lua_State *L, Packer *k) {
-  lua_newtable(L);
-  int kept = lua_gettop(L);
-  collect_globals(L, k, kept);
-  lua_Integer n = (lua_Integer)lua_rawlen(L, kept);
-  k->p->globals = k->p->nbytes;
+  int top = lua_gettop(L);
+  lua_Integer n = 0;
+  if (!lua_isnil(L, k->globals)) {
+    lua_newtable(L);
+    collect_globals(L, k, top + 1);
+    n = (lua_Integer)lua_rawlen(L, top + 1);
+  }
+  k->p.globals = k->p.nbytes;
   for (lua_Integer i = 1; i <= n; i++) {
-    lua_rawgeti(L, kept, i);
-    gr_pack_value(L, k, kept + 1, &(Origin){.kind = O_GLOBAL});
-    lua_settop(L, kept);
+    lua_rawgeti(L, top + 1, i);
+    gr_pack_value(L, k, top + 2, &(Origin){.kind = O_GLOBAL});
+    lua_settop(L, top + 1);
   }
   gr_packer_put_tag(L, k, T_END);
   gr_pack_items(L, k); /* the names, when they are long */
-  lua_settop(L, kept - 1);
+  lua_settop(L, top);
 }
 
 /* ---- what a goroutine inherits ---- */
@@ -159,7 +206,7 @@ void gr_carry_inherited(lua_State *L, Packer *k) {
     }
     lua_settop(L, list);
   }
-  k->p->inherited = k->p->nbytes;
+  k->p.inherited = k->p.nbytes;
   for (int i = 1; i <= 5; i++) {
     lua_rawgeti(L, list, i);
     gr_pack_value(L, k, list + 1, &(Origin){.kind = O_GLOBAL});

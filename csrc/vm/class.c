@@ -77,3 +77,17 @@ bool gr_class_push(lua_State *L, uint64_t id) {
   if (!found) lua_pop(L, 1);
   return found;
 }
+
+void gr_class_forget(lua_State *L, uint64_t id) {
+  push_weak(L, &ids_key, "k");
+  push_weak(L, &classes_key, "v");
+  if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TTABLE) {
+    lua_pushnil(L);
+    lua_rawset(L, -4);
+  } else {
+    lua_pop(L, 1);
+  }
+  lua_pushnil(L);
+  lua_rawseti(L, -2, (lua_Integer)id);
+  lua_pop(L, 2);
+}

@@ -18,5 +18,7 @@ uint64_t gr_class_id(lua_State *L, int idx);
 bool gr_class_push(lua_State *L, uint64_t id);
 /* The table at idx is this state's table of that identity from now on. */
 void gr_class_keep(lua_State *L, int idx, uint64_t id);
+/* This state's table of that identity, if any, has none any more: it could not be completed. */
+void gr_class_forget(lua_State *L, uint64_t id);
 
 #endif

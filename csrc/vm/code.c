@@ -54,40 +54,43 @@ typedef struct Text {
   size_t len;
 } Text;
 
-static Text *constants(Reader *r, size_t *n) {
-  *n = size(r);
-  if (*n > (size_t)(r->end - r->at)) r->bad = true;
-  Text *list = r->bad ? NULL : gr_zalloc((*n + 1) * sizeof *list);
-  if (list == NULL) {
-    r->bad = true;
-    return NULL;
+static Text constant(Reader *r) {
+  Text t = {NULL, 0};
+  switch (byte(r)) {
+    case 0:
+    case 1:
+    case 17: break;
+    case 3:
+    case 19: take(r, 8); break;
+    case 4:
+    case 20: t.s = string(r, &t.len); break;
+    default: r->bad = true;
   }
-  for (size_t i = 0; i < *n && !r->bad; i++) {
-    switch (byte(r)) {
-      case 0:
-      case 1:
-      case 17: break;
-      case 3:
-      case 19: take(r, 8); break;
-      case 4:
-      case 20: list[i].s = string(r, &list[i].len); break;
-      default: r->bad = true;
-    }
-  }
-  return list;
+  return t;
 }
 
-static void scan(Reader *r, const char *code, size_t ncode, const Text *k, size_t nk, int env) {
+/* An instruction can name the first 256 constants; those are enough of a table, on the stack, since `found` may not come back. Not inlined: nested
+ * functions are read after this one has been scanned. */
+__attribute__((noinline)) static void scan(Reader *r, const char *code, size_t ncode, const char *constants, size_t nk, int env) {
+  enum { NAMED = 256 };
+  Text k[NAMED];
+  Reader names = *r;
   bool all = false;
-  for (size_t i = 0; i < ncode && env >= 0; i++) {
+  names.at = constants;
+  for (size_t i = 0; i < NAMED; i++) k[i] = i < nk ? constant(&names) : (Text){NULL, 0};
+  for (size_t i = 0; i < ncode; i++) {
     uint32_t word;
     memcpy(&word, code + 4 * i, 4);
     uint32_t op = word & 0x7f, b = word >> 16 & 0xff, c = word >> 24;
     if (op == OP_GETUPVAL && b == (uint32_t)env) all = true;
-    if (op == OP_GETTABUP && b == (uint32_t)env && c < nk && k[c].s != NULL) r->found(r->arg, k[c].s, k[c].len);
+    if (op == OP_GETTABUP && b == (uint32_t)env && k[c].s != NULL) r->found(r->arg, k[c].s, k[c].len);
   }
-  for (size_t i = 0; i < nk && all; i++)
-    if (k[i].s != NULL) r->found(r->arg, k[i].s, k[i].len);
+  if (!all) return;
+  names.at = constants;
+  for (size_t i = 0; i < nk; i++) {
+    Text t = constant(&names);
+    if (t.s != NULL) r->found(r->arg, t.s, t.len);
+  }
 }
 
 static void skip_debug(Reader *r) {
@@ -100,22 +103,23 @@ static void skip_debug(Reader *r) {
 
 /* `env`: the index of _ENV among this function's upvalues as its encloser knows it, or -1 to find it by outer_env through the descriptions. */
 static void function(Reader *r, int env, int outer_env, int depth) {
-  size_t len, nk = 0;
+  size_t len, nk;
   string(r, &len); /* source */
   size(r), size(r);
   take(r, 3);
   size_t ncode = size(r);
   if (depth > DEPTH_MAX || ncode > (size_t)(r->end - r->at)) r->bad = true;
   const char *code = take(r, ncode * 4);
-  Text *k = constants(r, &nk);
+  nk = size(r);
+  const char *constants = r->at;
+  for (size_t i = 0; i < nk && !r->bad; i++) constant(r);
   size_t nup = size(r);
   for (size_t i = 0; i < nup && !r->bad; i++) {
     unsigned char instack = byte(r), idx = byte(r);
     byte(r);
     if (depth > 0 && !instack && outer_env >= 0 && idx == outer_env) env = (int)i;
   }
-  if (!r->bad) scan(r, code, ncode, k, nk, env);
-  gr_free(k);
+  if (!r->bad && env >= 0) scan(r, code, ncode, constants, nk, env);
   for (size_t n = size(r); n > 0 && !r->bad; n--) function(r, -1, env, depth + 1);
   skip_debug(r);
 }

@@ -3,7 +3,7 @@
  *
  * Stock functions are the same C functions in every state, so one table for the process, keyed by lua_tocfunction, tells their names; goro's
  * replacements are entered under the name of what they replace. What other modules own is found through an index in each state, from value to {module,
- * field}, made by walking package.loaded. It is made anew when the number of loaded modules changes, and a hit counts only if the module still has
+ * field}, made by walking package.loaded. It is made anew when modules have come or gone, and a hit counts only if the module still has
  * that value there: so a field that was added later is copied like any function, as it must be, since the receiver's module would not have it. */
 #include "vm/names.h"
 
@@ -25,7 +25,7 @@ static lua_CFunction natives[NATIVES];
 static int nnatives;
 static lua_CFunction searchers[SEARCHERS];
 
-static const char index_key, count_key; /* registry */
+static const char index_key, sum_key, held_key; /* registry */
 
 static size_t slot_of(lua_CFunction f) {
   uintptr_t word = (uintptr_t)f;
@@ -169,17 +169,29 @@ static void index_fields(lua_State *L, int index) {
   }
 }
 
-static lua_Integer count_loaded(lua_State *L, int loaded) {
-  lua_Integer n = 0;
-  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_pop(L, 1)) n++;
-  return n;
+/* A number that changes when a module comes, goes or is another. */
+static lua_Integer sum_of_loaded(lua_State *L, int loaded) {
+  uint64_t sum = 0;
+  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_pop(L, 1)) {
+    uint64_t name = (uintptr_t)lua_topointer(L, -2), value = (uintptr_t)lua_topointer(L, -1);
+    sum += (value ^ name * 0xbf58476d1ce4e5b9ULL) * 0x9e3779b97f4a7c15ULL;
+  }
+  return (lua_Integer)(sum | 1);
+}
+
+/* Until the index is made anew, modules that went stay in memory: another one at the same address would give the same sum. */
+static void hold_loaded(lua_State *L, int loaded) {
+  lua_newtable(L);
+  int held = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, loaded) != 0;) lua_rawseti(L, held, (lua_Integer)lua_rawlen(L, held) + 1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &held_key);
 }
 
 void gr_names_push_index(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   int loaded = lua_gettop(L);
-  lua_Integer n = count_loaded(L, loaded);
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &count_key);
+  lua_Integer n = sum_of_loaded(L, loaded);
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &sum_key);
   bool fresh = lua_tointeger(L, -1) == n;
   lua_pop(L, 1);
   if (fresh && lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE) {
@@ -187,6 +199,7 @@ void gr_names_push_index(lua_State *L) {
     return;
   }
   lua_settop(L, loaded);
+  hold_loaded(L, loaded);
   lua_newtable(L);
   int index = lua_gettop(L);
   lua_createtable(L, 0, 1);
@@ -204,7 +217,7 @@ void gr_names_push_index(lua_State *L) {
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
   lua_pushinteger(L, n);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &count_key);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &sum_key);
   lua_remove(L, loaded);
 }
 
@@ -259,7 +272,6 @@ static bool still_there(lua_State *L, int idx) {
 }
 
 bool gr_names_find(lua_State *L, int idx, int index) {
-  idx = lua_absindex(L, idx);
   int top = lua_gettop(L);
   lua_pushvalue(L, idx);
   if (lua_rawget(L, index) != LUA_TNIL && still_there(L, idx)) {

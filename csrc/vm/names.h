@@ -30,7 +30,7 @@ int gr_names_stock_searcher(lua_CFunction f);
 
 /* Pushes the index of what loaded modules own; made anew when modules came or went. May raise. */
 void gr_names_push_index(lua_State *L);
-/* The value at idx (a table or a function) when a loaded module owns it: pushes module and field (nil: it is the module itself) and
+/* The value at idx (absolute; a table or a function) when a loaded module owns it: pushes module and field (nil: it is the module itself) and
  * returns true; else pushes nothing. Modules that require could not find do not count. `index`: absolute, of the index. May raise. */
 bool gr_names_find(lua_State *L, int idx, int index);
 /* Pushes module.field of this state, required on demand. Raises when there is none. `field` may be NULL. */

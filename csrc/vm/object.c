@@ -7,13 +7,25 @@
 
 #include <lauxlib.h>
 
+#include "vm/keep.h"
+
+typedef struct Handle {
+  GrObject o; /* first: what lua_touserdata gives */
+  GrKeep keep;
+} Handle;
+
 static const char objects_key, mark;
 
-static int finalize(lua_State *L) {
-  GrObject *o = lua_touserdata(L, 1);
+static void release(GrKeep *k) {
+  GrObject *o = &gr_container_of(k, Handle, keep)->o;
   GrShare *s = o->share;
   o->share = NULL;
   gr_share_unref(s);
+}
+
+static int finalize(lua_State *L) {
+  Handle *h = lua_touserdata(L, 1);
+  gr_keep_release(&h->keep);
   return 0;
 }
 
@@ -65,12 +77,13 @@ void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
   if (lua_rawgetp(L, -1, (char *)share + view) == LUA_TNIL) {
     lua_pop(L, 1);
     push_metatable(L, (const GrObjectType *)(const void *)share->type, view);
-    GrObject *o = lua_newuserdatauv(L, sizeof *o, 0);
-    o->share = share;
-    o->view = view;
-    gr_share_ref(share); /* nothing between here and the metatable raises */
+    Handle *h = lua_newuserdatauv(L, sizeof *h, 0);
+    *h = (Handle){.o = {.view = view}};
     lua_rotate(L, -2, 1);
     lua_setmetatable(L, -2);
+    gr_keep_add(L, &h->keep, release);
+    gr_share_ref(share);
+    h->o.share = share;
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, (char *)share + view);
   }

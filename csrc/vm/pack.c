@@ -4,7 +4,7 @@
  * No recursion: a value with an identity gets an item's number when it is first met and is put into `values` (a Lua table); the items are then written one after the
  * other, each perhaps adding more. For error messages each item remembers from where it was first reached, which is a path back to the root.
  *
- * What cannot be sent raises, with its path, unless it was only tried (carry.c). The packer is a userdata, so an error at any Lua call frees it with all it holds. */
+ * What cannot be sent raises, with its path, unless it was only tried (carry.c). The packer is kept for the next message (packer.c). */
 #include "vm/pack.h"
 
 #include <stdio.h>
@@ -33,25 +33,56 @@ static void put_name(lua_State *L, Packer *k, const void *identity, const Origin
     luaL_addchar(&b, '\0');
   }
   luaL_pushresult(&b);
-  gr_packer_item(L, k, I_NAME, identity, -1, true, origin)->len = lua_rawlen(L, -1);
+  gr_packer_put_ref(L, k, k->p.nitems);
+  gr_packer_item(L, k, I_NAME, identity, -1, origin)->len = lua_rawlen(L, -1);
   lua_settop(L, top - 2);
 }
 
-static void pack_string(lua_State *L, Packer *k, int idx, const Origin *origin) {
+static void put_string(lua_State *L, Packer *k, const char *s, size_t len) {
+  uint32_t n = (uint32_t)len;
+  char *at = gr_packer_grow(L, k, 1 + sizeof n + len);
+  *at = T_STRING;
+  memcpy(at + 1, &n, sizeof n);
+  memcpy(at + 1 + sizeof n, s, len);
+}
+
+static void pack_long_string(lua_State *L, Packer *k, int idx, const Origin *origin) {
   size_t len;
   const char *s = lua_tolstring(L, idx, &len);
-  if (len <= STRING_INLINE) {
-    uint32_t n = (uint32_t)len;
-    char *at = gr_packer_grow(L, k, 1 + sizeof n + len);
-    *at = T_STRING;
-    memcpy(at + 1, &n, sizeof n);
-    memcpy(at + 1 + sizeof n, s, len);
-    return;
-  }
   Slot *known = gr_packer_find(k, s);
-  uint32_t item = known != NULL ? known->item : k->p->nitems;
-  if (known == NULL) gr_packer_item(L, k, I_STRING, s, idx, true, origin)->len = len;
+  uint32_t item = known != NULL ? known->item : k->p.nitems;
+  if (known == NULL) gr_packer_item(L, k, I_STRING, s, idx, origin)->len = len;
   gr_packer_put_ref(L, k, item);
+}
+
+/* What has no identity and needs no origin is written in place; false: it is something else. */
+static bool put_simple(lua_State *L, Packer *k, int idx, int type) {
+  switch (type) {
+    case LUA_TNIL: gr_packer_put_tag(L, k, T_NIL); return true;
+    case LUA_TBOOLEAN: gr_packer_put_tag(L, k, lua_toboolean(L, idx) ? T_TRUE : T_FALSE); return true;
+    case LUA_TNUMBER:
+      if (lua_isinteger(L, idx)) {
+        lua_Integer n = lua_tointeger(L, idx);
+        gr_packer_put_tagged(L, k, T_INTEGER, &n, sizeof n);
+      } else {
+        lua_Number n = lua_tonumber(L, idx);
+        gr_packer_put_tagged(L, k, T_FLOAT, &n, sizeof n);
+      }
+      return true;
+    case LUA_TLIGHTUSERDATA: {
+      void *p = lua_touserdata(L, idx);
+      gr_packer_put_tagged(L, k, T_LIGHT, &p, sizeof p);
+      return true;
+    }
+    case LUA_TSTRING: {
+      size_t len;
+      const char *s = lua_tolstring(L, idx, &len);
+      if (len > STRING_INLINE) return false;
+      put_string(L, k, s, len);
+      return true;
+    }
+    default: return false;
+  }
 }
 
 /* Metamethod __goro of the value at idx: its function and arguments become a message of their own. */
@@ -68,22 +99,24 @@ static int call_goro(lua_State *L) {
 /* The metamethod is on top; popped. */
 static void pack_made(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
   GrMsg made = GR_MSG_EMPTY;
-  uint32_t number = k->p->nitems;
-  Item *item = gr_packer_item(L, k, I_MADE, identity, idx, false, origin);
-  item->u.made = NULL;
+  uint32_t number = k->p.nitems;
+  gr_packer_put_ref(L, k, number);
+  gr_packer_item(L, k, I_MADE, identity, idx, origin)->u.made = NULL;
   lua_pushcfunction(L, call_goro);
   lua_insert(L, -2);
   lua_pushlightuserdata(L, &made);
   lua_insert(L, -2);
   lua_pushvalue(L, idx);
-  if (lua_pcall(L, 3, 0, 0) != LUA_OK) {
-    if (!k->trying) lua_error(L);
+  int status = lua_pcall(L, 3, 0, 0);
+  if (status == LUA_OK) {
+    k->p.items[number].u.made = made.u.p; /* a function at least: always a GrPack */
+  } else if (k->trying && status != LUA_ERRMEM) {
     lua_pop(L, 1);
     k->failed = true;
-    return;
+  } else {
+    gr_packer_give_up(L, k);
+    lua_error(L);
   }
-  k->p->items[number].u.made = made.u.p; /* more than one value, or a function: always a GrPack */
-  gr_packer_put_ref(L, k, number);
 }
 
 static bool push_metafield(lua_State *L, int idx, const char *name) {
@@ -100,8 +133,8 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
   const void *identity = lua_topointer(L, idx);
   GrObject *o = gr_object_test(L, idx);
   if (o != NULL) {
-    gr_packer_put_ref(L, k, k->p->nitems);
-    Item *item = gr_packer_item(L, k, I_OBJECT, identity, idx, false, origin);
+    gr_packer_put_ref(L, k, k->p.nitems);
+    Item *item = gr_packer_item(L, k, I_OBJECT, identity, idx, origin);
     item->view = o->view;
     item->u.share = o->share;
     gr_share_ref(o->share);
@@ -121,21 +154,25 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
   gr_packer_cannot_send(L, k, origin, what);
 }
 
+/* Pushes module and field of a value that a loaded module owns. */
+static bool owned(lua_State *L, Packer *k, int idx) {
+  gr_packer_need_index(L, k);
+  return gr_names_find(L, idx, k->index);
+}
+
 static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origin) {
   lua_CFunction f = lua_tocfunction(L, idx);
   const void *identity = lua_topointer(L, idx);
   const char *module, *field;
   int native = gr_names_native_index(f);
   if (native >= 0) {
-    gr_packer_put_ref(L, k, k->p->nitems);
-    gr_packer_item(L, k, I_NATIVE, identity, idx, false, origin)->view = (uint32_t)native;
+    gr_packer_put_ref(L, k, k->p.nitems);
+    gr_packer_item(L, k, I_NATIVE, identity, idx, origin)->view = (uint32_t)native;
   } else if (gr_names_stock(f, &module, &field)) {
-    gr_packer_put_ref(L, k, k->p->nitems);
     lua_pushstring(L, module);
     lua_pushstring(L, field);
     put_name(L, k, identity, origin);
-  } else if (gr_names_find(L, idx, k->index)) {
-    gr_packer_put_ref(L, k, k->p->nitems);
+  } else if (owned(L, k, idx)) {
     put_name(L, k, identity, origin);
   } else if (lua_getupvalue(L, idx, 1) != NULL) {
     gr_packer_cannot_send(L, k, origin, "C function with upvalues");
@@ -144,124 +181,120 @@ static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origi
   }
 }
 
-bool gr_pack_is_globals(lua_State *L, int idx) {
-  lua_pushglobaltable(L);
-  bool same = lua_rawequal(L, -1, idx);
-  lua_pop(L, 1);
-  return same;
-}
-
-static void pack_table(lua_State *L, Packer *k, int idx, const Origin *origin) {
-  const void *identity = lua_topointer(L, idx);
-  if (gr_pack_is_globals(L, idx)) {
+static void pack_table(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
+  if (identity == k->globals_table) {
     gr_packer_put_tag(L, k, T_ENV);
-  } else if (gr_names_find(L, idx, k->index)) {
-    bool owned = lua_isnil(L, -1) || origin->kind == O_META || gr_class_has_metamethod(L, idx);
-    if (owned) {
-      gr_packer_put_ref(L, k, k->p->nitems);
-      put_name(L, k, identity, origin);
-    } else {
-      gr_packer_put_ref(L, k, k->p->nitems);
-      gr_packer_item(L, k, I_TABLE, identity, idx, true, origin);
-    }
+    return;
+  }
+  if (owned(L, k, idx) && (lua_isnil(L, -1) || origin->kind == O_META || gr_class_has_metamethod(L, idx))) {
+    put_name(L, k, identity, origin);
   } else if (push_metafield(L, idx, "__goro")) {
     pack_made(L, k, idx, identity, origin);
   } else if (push_metafield(L, idx, "__gc")) {
     gr_packer_cannot_send(L, k, origin, "table with a __gc metamethod and no __goro");
   } else {
-    gr_packer_put_ref(L, k, k->p->nitems);
-    gr_packer_item(L, k, I_TABLE, identity, idx, true, origin);
+    gr_packer_put_ref(L, k, k->p.nitems);
+    gr_packer_item(L, k, I_TABLE, identity, idx, origin);
   }
 }
 
-static void pack_function(lua_State *L, Packer *k, int idx, const Origin *origin) {
-  const void *identity = lua_topointer(L, idx);
-  gr_packer_put_ref(L, k, k->p->nitems);
-  if (gr_names_find(L, idx, k->index)) put_name(L, k, identity, origin);
-  else gr_packer_item(L, k, I_FUNCTION, identity, idx, true, origin);
+static void pack_function(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
+  if (owned(L, k, idx)) {
+    put_name(L, k, identity, origin);
+  } else {
+    gr_packer_put_ref(L, k, k->p.nitems);
+    gr_packer_item(L, k, I_FUNCTION, identity, idx, origin);
+  }
 }
 
-/* Writes the value at idx (absolute); a new item goes on the list. Leaves the stack as it was, unless it raises. */
 void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin) {
   int type = lua_type(L, idx), top = lua_gettop(L);
-  switch (type) {
-    case LUA_TNIL: gr_packer_put_tag(L, k, T_NIL); return;
-    case LUA_TBOOLEAN: gr_packer_put_tag(L, k, lua_toboolean(L, idx) ? T_TRUE : T_FALSE); return;
-    case LUA_TNUMBER:
-      if (lua_isinteger(L, idx)) {
-        lua_Integer n = lua_tointeger(L, idx);
-        gr_packer_put_tagged(L, k, T_INTEGER, &n, sizeof n);
-      } else {
-        lua_Number n = lua_tonumber(L, idx);
-        gr_packer_put_tagged(L, k, T_FLOAT, &n, sizeof n);
-      }
-      return;
-    case LUA_TLIGHTUSERDATA: {
-      void *p = lua_touserdata(L, idx);
-      gr_packer_put_tagged(L, k, T_LIGHT, &p, sizeof p);
-      return;
-    }
-    case LUA_TSTRING: pack_string(L, k, idx, origin); return;
-    case LUA_TTHREAD: gr_packer_cannot_send(L, k, origin, "thread"); return;
-    default: break;
+  if (put_simple(L, k, idx, type)) return;
+  if (type == LUA_TSTRING) {
+    pack_long_string(L, k, idx, origin);
+    return;
   }
-  Slot *known = gr_packer_find(k, lua_topointer(L, idx));
+  if (type == LUA_TTHREAD) {
+    gr_packer_cannot_send(L, k, origin, "thread");
+    return;
+  }
+  const void *identity = lua_topointer(L, idx);
+  Slot *known = gr_packer_find(k, identity);
   if (known != NULL) {
     gr_packer_put_ref(L, k, known->item);
     return;
   }
   luaL_checkstack(L, 30, NULL);
-  if (type == LUA_TTABLE) pack_table(L, k, idx, origin);
+  if (type == LUA_TTABLE) pack_table(L, k, idx, identity, origin);
   else if (type == LUA_TUSERDATA) pack_userdata(L, k, idx, origin);
   else if (lua_iscfunction(L, idx)) pack_cfunction(L, k, idx, origin);
-  else pack_function(L, k, idx, origin);
+  else pack_function(L, k, idx, identity, origin);
   lua_settop(L, top);
 }
 
 /* ---- items ---- */
 
-static Origin keyed(lua_State *L, uint32_t parent, int key) {
-  Origin o = {.kind = O_KEYED, .key_type = (uint8_t)lua_type(L, key), .parent = parent};
-  if (o.key_type == LUA_TSTRING) o.name = lua_tostring(L, key);
-  else if (o.key_type == LUA_TBOOLEAN) o.number = lua_toboolean(L, key);
-  else if (o.key_type == LUA_TNUMBER) o.number = lua_tonumber(L, key);
-  return o;
+static void make_class(lua_State *L, Packer *k, uint32_t number, int idx) {
+  k->p.items[number].id = gr_class_id(L, idx);
+  k->p.items[number].kind = I_CLASS;
+  k->p.classes = true;
 }
 
-/* The table is on top. */
-static void write_table(lua_State *L, Packer *k, uint32_t number) {
-  int table = lua_gettop(L);
-  bool class = false;
-  if (lua_getmetatable(L, table)) gr_pack_value(L, k, table + 1, &(Origin){.kind = O_META, .parent = number});
-  else gr_packer_put_tag(L, k, T_NIL);
-  lua_settop(L, table);
-  lua_Unsigned n = lua_rawlen(L, table);
-  if (n > INT32_MAX / 2) n = 0;
-  for (lua_Unsigned i = 1; i <= n && !k->failed; i++) {
-    Origin o = {.kind = O_KEYED, .key_type = LUA_TNUMBER, .parent = number, .number = (lua_Number)i};
-    lua_rawgeti(L, table, (lua_Integer)i);
-    gr_pack_value(L, k, table + 1, &o);
-    lua_settop(L, table);
+/* The metatable of item `number` is on top; popped. It is kept once in each state, also where it came as a value first. */
+static void write_metatable(lua_State *L, Packer *k, uint32_t number) {
+  int at = lua_gettop(L);
+  gr_pack_value(L, k, at, &(Origin){.kind = O_META, .parent = number});
+  Slot *slot = gr_packer_find(k, lua_topointer(L, at));
+  if (slot != NULL && k->p.items[slot->item].kind == I_TABLE) make_class(L, k, slot->item, at);
+  lua_pop(L, 1);
+}
+
+/* The key and the value at key + 1. Returns whether the key is a metamethod's name. */
+static bool write_pair(lua_State *L, Packer *k, uint32_t number, int key) {
+  bool metamethod = false;
+  int type = lua_type(L, key);
+  size_t len = 0;
+  const char *s = type == LUA_TSTRING ? lua_tolstring(L, key, &len) : NULL;
+  if (s != NULL && len <= STRING_INLINE) {
+    metamethod = s[0] == '_' && gr_class_is_metamethod(s);
+    put_string(L, k, s, len);
+  } else if (!put_simple(L, k, key, type)) {
+    gr_pack_value(L, k, key, &(Origin){.kind = O_KEY_OF, .parent = number});
   }
-  uint32_t nrec = 0;
-  for (lua_pushnil(L); !k->failed && lua_next(L, table) != 0; lua_settop(L, table + 1)) {
-    if (lua_isinteger(L, table + 1) && (lua_Unsigned)lua_tointeger(L, table + 1) - 1 < n) continue;
-    Origin key = {.kind = O_KEY_OF, .parent = number}, value = keyed(L, number, table + 1);
-    if (value.key_type == LUA_TSTRING && !class) class = gr_class_is_metamethod(value.name);
-    gr_pack_value(L, k, table + 1, &key);
-    gr_pack_value(L, k, table + 2, &value);
-    nrec++;
+  type = lua_type(L, key + 1);
+  if (!put_simple(L, k, key + 1, type)) gr_pack_value(L, k, key + 1, &(Origin){.kind = O_KEYED, .parent = number, .key = key});
+  return metamethod;
+}
+
+/* lua_next gives the array part first and in order, so what begins as 1, 2, 3, … is written as values only, with nils for what
+ * is missing, as long as these are fewer; nothing is visited twice. The table is on top. */
+static void write_table(lua_State *L, Packer *k, uint32_t number) {
+  int table = lua_gettop(L), key = table + 1;
+  bool class = false, in_order = true;
+  uint32_t narr = 0, nrec = 0, nils = 0;
+  if (lua_getmetatable(L, table)) write_metatable(L, k, number);
+  else gr_packer_put_tag(L, k, T_NIL);
+  for (lua_pushnil(L); !k->failed && lua_next(L, table) != 0; lua_settop(L, key)) {
+    if (in_order) {
+      lua_Integer i = lua_isinteger(L, key) ? lua_tointeger(L, key) : 0, gap = i > narr ? i - narr - 1 : INT32_MAX;
+      in_order = gap <= narr - nils && narr < INT32_MAX / 2;
+      for (; in_order && gap > 0; gap--, narr++, nils++) gr_packer_put_tag(L, k, T_NIL);
+    }
+    if (!in_order) {
+      class |= write_pair(L, k, number, key);
+      nrec++;
+      continue;
+    }
+    narr++;
+    if (put_simple(L, k, key + 1, lua_type(L, key + 1))) continue;
+    gr_pack_value(L, k, key + 1, &(Origin){.kind = O_KEYED, .parent = number, .key = key});
   }
   lua_settop(L, table);
   gr_packer_put_tag(L, k, T_END);
-  Item *item = &k->p->items[number];
-  item->narr = (uint32_t)n;
+  Item *item = &k->p.items[number];
+  item->narr = narr;
   item->nrec = nrec;
-  if (class || k->origins[number].kind == O_META) {
-    uint64_t id = gr_class_id(L, table);
-    k->p->items[number].kind = I_CLASS;
-    k->p->items[number].id = id;
-  }
+  if (class && item->kind == I_TABLE) make_class(L, k, number, table);
 }
 
 static int dump_piece(lua_State *L, const void *data, size_t n, void *arg) {
@@ -271,86 +304,69 @@ static int dump_piece(lua_State *L, const void *data, size_t n, void *arg) {
 
 typedef struct Names {
   lua_State *L;
-  int globals, environment;
+  Packer *k;
+  int environment;
 } Names;
 
-/* Notes (name, environment) at the end of `globals`, once: globals[environment][name] tells. */
 static void found_global(void *arg, const char *name, size_t len) {
   Names *names = arg;
-  lua_State *L = names->L;
-  int top = lua_gettop(L);
-  lua_pushvalue(L, names->environment);
-  if (lua_rawget(L, names->globals) == LUA_TNIL) {
-    lua_newtable(L);
-    lua_pushvalue(L, names->environment);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, names->globals);
-    lua_replace(L, top + 1);
-  }
-  lua_pushlstring(L, name, len);
-  lua_pushvalue(L, -1);
-  if (lua_rawget(L, top + 1) == LUA_TNIL) {
-    lua_Integer n = (lua_Integer)lua_rawlen(L, names->globals);
-    lua_pushvalue(L, top + 2);
-    lua_pushboolean(L, 1);
-    lua_rawset(L, top + 1);
-    lua_pushvalue(L, top + 2);
-    lua_rawseti(L, names->globals, n + 1);
-    lua_pushvalue(L, names->environment);
-    lua_rawseti(L, names->globals, n + 2);
-  }
-  lua_settop(L, top);
+  gr_carry_note(names->L, names->k, names->environment, name, len);
 }
 
+static bool is_globals(lua_State *L, const Packer *k, int idx) { return lua_topointer(L, idx) == k->globals_table; }
+
 /* Which upvalue is _ENV: the one of that name, or when names are stripped, the one that is the globals. Its value is left on top when there is one. */
-static int find_env(lua_State *L, int function) {
+static int find_env(lua_State *L, const Packer *k, int function) {
   const char *name;
   for (int by_name = 1; by_name >= 0; by_name--)
     for (int i = 1; (name = lua_getupvalue(L, function, i)) != NULL; i++, lua_pop(L, 1))
-      if (lua_istable(L, -1) && (by_name ? strcmp(name, "_ENV") == 0 : gr_pack_is_globals(L, lua_gettop(L)))) return i;
+      if (lua_istable(L, -1) && (by_name ? strcmp(name, "_ENV") == 0 : is_globals(L, k, -1))) return i;
   return 0;
 }
 
-static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i, const char *name) {
+static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i) {
   const void *identity = lua_upvalueid(L, at, i);
   Slot *known = gr_packer_find(k, identity);
-  uint32_t cell = known != NULL ? known->item : k->p->nitems;
-  if (known == NULL) gr_packer_item(L, k, I_CELL, identity, lua_gettop(L), true, &(Origin){.kind = O_UPVALUE, .parent = function, .name = name});
+  uint32_t cell = known != NULL ? known->item : k->p.nitems;
+  if (known == NULL) gr_packer_item(L, k, I_CELL, identity, lua_gettop(L), &(Origin){.kind = O_UPVALUE, .parent = function, .upvalue = (uint32_t)i});
   gr_packer_put_ref(L, k, cell);
+}
+
+/* Notes which globals the code names; it is the last `len` bytes. In a form that is not known it may name any of them. */
+static void note_globals(lua_State *L, Packer *k, int env, size_t len) {
+  int environment = lua_gettop(L);
+  Names names = {L, k, environment};
+  if (gr_code_globals(k->p.bytes + k->p.nbytes - len, len, env - 1, found_global, &names)) return;
+  for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
+    if (lua_type(L, -2) == LUA_TSTRING) gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
 }
 
 /* The function is on top. */
 static void write_function(lua_State *L, Packer *k, uint32_t number) {
-  int function = lua_gettop(L);
-  size_t begin = k->p->nbytes;
+  int function = lua_gettop(L), n = 0;
+  size_t begin = k->p.nbytes;
   lua_dump(L, dump_piece, k, 0);
-  size_t len = k->p->nbytes - begin;
-  k->p->items[number].len = len;
-  int env = find_env(L, function), environment = lua_gettop(L);
-  if (env > 0) {
-    char *copy = lua_newuserdatauv(L, len, 0); /* the bytes may move while names are noted; nothing else is put meanwhile, but be safe */
-    memcpy(copy, k->p->bytes + begin, len);
-    Names names = {L, k->globals, environment};
-    gr_code_globals(copy, len, env - 1, found_global, &names);
-  }
+  size_t len = k->p.nbytes - begin;
+  k->p.items[number].len = len;
+  int env = find_env(L, k, function);
+  if (env > 0) note_globals(L, k, env, len);
   lua_settop(L, function);
-  int n = 0;
-  for (const char *name; (name = lua_getupvalue(L, function, n + 1)) != NULL; n++) {
+  for (; lua_getupvalue(L, function, n + 1) != NULL; n++) {
     if (n + 1 == env) lua_pushglobaltable(L); /* the cell's value, whatever _ENV was here */
-    write_cell(L, k, number, function, n + 1, name);
+    write_cell(L, k, number, function, n + 1);
     lua_settop(L, function);
   }
-  k->p->items[number].nups = (uint8_t)n;
+  k->p.items[number].nups = (uint8_t)n;
 }
 
 static void write_item(lua_State *L, Packer *k, uint32_t number) {
   int top = lua_gettop(L);
-  size_t at = k->p->nbytes;
-  ItemKind kind = (ItemKind)k->p->items[number].kind;
-  k->p->items[number].at = at;
+  ItemKind kind = (ItemKind)k->p.items[number].kind;
+  k->p.items[number].at = k->p.nbytes;
   lua_rawgeti(L, k->values, (lua_Integer)number + 1);
   switch (kind) {
-    case I_TABLE: write_table(L, k, number); break;
+    case I_TABLE:
+    case I_CLASS: write_table(L, k, number); break;
     case I_FUNCTION: write_function(L, k, number); break;
     case I_CELL: {
       Origin origin = k->origins[number]; /* the array may move */
@@ -365,7 +381,7 @@ static void write_item(lua_State *L, Packer *k, uint32_t number) {
 }
 
 void gr_pack_items(lua_State *L, Packer *k) {
-  while (k->next < k->p->nitems && !k->failed) write_item(L, k, k->next++);
+  while (k->next < k->p.nitems && !k->failed) write_item(L, k, k->next++);
 }
 
 /* ---- the interface ---- */
@@ -380,18 +396,30 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   idx = lua_absindex(L, idx);
   int top = lua_gettop(L);
   Packer *k = gr_packer_new(L, names, first_number);
-  k->p->nroots = (uint32_t)n;
-  k->p->start = start;
+  k->p.nroots = (uint32_t)n;
+  k->p.start = start;
   for (int i = 0; i < n; i++) gr_pack_value(L, k, idx + i, &(Origin){.kind = O_ROOT, .parent = (uint32_t)(first_number + i)});
   gr_pack_items(L, k);
   if (start) gr_carry_inherited(L, k);
   gr_carry_globals(L, k);
-  out->kind = M_PACK;
-  out->u.p = k->p;
-  k->p = NULL;
-  gr_packer_fini(k);
+  GrPack *p = gr_packer_finish(L, k);
   lua_settop(L, top);
-  charge(L, ((GrPack *)out->u.p)->nbytes);
+  out->kind = M_PACK;
+  out->u.p = p;
+  charge(L, p->nbytes);
+}
+
+static void pack_long(lua_State *L, const char *s, size_t len, GrMsg *out) {
+  char *copy = gr_malloc(len);
+  if (copy == NULL) {
+    lua_pushliteral(L, "not enough memory");
+    lua_error(L);
+  }
+  memcpy(copy, s, len);
+  out->kind = M_LONG;
+  out->u.p = copy;
+  out->w[0] = len;
+  charge(L, len);
 }
 
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
@@ -420,12 +448,7 @@ bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
         out->len = (uint8_t)len;
         memcpy((char *)out + offsetof(GrMsg, bytes), s, len);
       } else {
-        out->u.p = gr_malloc(len);
-        if (out->u.p == NULL) gr_packer_no_memory(L);
-        out->kind = M_LONG;
-        out->w[0] = len;
-        memcpy(out->u.p, s, len);
-        charge(L, len);
+        pack_long(L, s, len, out);
       }
       return true;
     }
@@ -447,10 +470,14 @@ static void drop(GrMsg *m) {
 
 void gr_pack_init(void) {
   gr_msg_drop_hook = drop;
+  gr_packer_init();
   if (!gr_names_init()) gr_fatal("not enough memory to start");
 }
 
-void gr_pack_open(lua_State *L) { luaL_checkstack(L, LUA_MINSTACK, NULL); }
+void gr_pack_open(lua_State *L) {
+  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  gr_keep_open(L);
+}
 
 void gr_msg_wall(GrMsg *out) {
   *out = GR_MSG_EMPTY;

@@ -1,24 +1,99 @@
 /* SPDX-License-Identifier: MIT */
 /* packer.c - what a pack grows while it is made; see packer.h.
  *
- * All of it hangs on one userdata, so an error at any Lua call frees it. Identities are in a hash table of addresses, since every table, function and
- * long string is looked up in it once for each reference. Errors are told by walking from the value back over the items' origins to the root, or to the
- * nearest upvalue, whose function then is named too. */
+ * All of it hangs on one userdata, so an error at any Lua call loses nothing. To allocate it anew for each message took longer than to pack a small table. So
+ * each state keeps its packer; who finds it busy (a __goro metamethod sends while its value is packed, or an error left it behind) makes another, and that one
+ * is kept then. The arrays are kept by the thread, since a parked goroutine should not hold them. A finished message is one block of exactly its size, unless it
+ * is large: then it takes the arrays.
+ *
+ * Identities are in a hash table of addresses, since every table, function and long string is looked up in it once for each reference. Its slots are emptied
+ * by counting rounds. Errors are told by walking from the value back over the items' origins to the root, or to the nearest upvalue, whose function then is
+ * named too. */
 #include "vm/packer.h"
 
-#include <string.h>
+#include <pthread.h>
 
 #include "vm/names.h"
 
-/* ---- memory ---- */
+enum {
+  APART = 65536, /* bytes: larger messages are not copied together */
+  REUSE = 1024,  /* items: arrays for more are not kept by the thread, */
+  KEEP = 64,     /* and not by the state */
+  FIRST_SLOTS = 64,
+};
 
-GR_NORETURN void gr_packer_no_memory(lua_State *L) {
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
-  gr_throw("lua_error returned");
+/* ---- arrays ---- */
+
+/* What a thread keeps between two messages; all 0 while a packer has them. */
+typedef struct Arrays {
+  Item *items;
+  Origin *origins;
+  Slot *slots;
+  char *bytes;
+  size_t bytes_cap;
+  uint32_t items_cap, origins_cap, nslots, round;
+} Arrays;
+
+static GR_TLS Arrays *kept;
+static pthread_key_t kept_key;
+static bool has_key;
+
+static void free_arrays(Arrays *a) {
+  gr_free(a->items);
+  gr_free(a->origins);
+  gr_free(a->slots);
+  gr_free(a->bytes);
 }
 
-void gr_packer_free_items(GrPack *p, uint32_t from) {
+static void end_of_thread(void *arg) {
+  kept = NULL;
+  free_arrays(arg);
+  gr_free(arg);
+}
+
+void gr_packer_init(void) { has_key = pthread_key_create(&kept_key, end_of_thread) == 0; }
+
+static void take_arrays(Packer *k) {
+  if (kept == NULL) return;
+  k->p.items = kept->items;
+  k->p.bytes = kept->bytes;
+  k->origins = kept->origins;
+  k->slots = kept->slots;
+  k->bytes_cap = kept->bytes_cap;
+  k->items_cap = kept->items_cap;
+  k->origins_cap = kept->origins_cap;
+  k->nslots = kept->nslots;
+  k->round = kept->round;
+  memset(kept, 0, sizeof *kept);
+}
+
+/* Where to keep them, or NULL. */
+static Arrays *place(void) {
+  if (kept != NULL || !has_key) return kept;
+  Arrays *a = gr_zalloc(sizeof *a);
+  if (a != NULL && pthread_setspecific(kept_key, a) != 0) {
+    gr_free(a);
+    a = NULL;
+  }
+  return kept = a;
+}
+
+static void give_arrays(Packer *k) {
+  Arrays a = {k->p.items, k->origins, k->slots, k->p.bytes, k->bytes_cap, k->items_cap, k->origins_cap, k->nslots, k->round};
+  bool small = a.items_cap <= REUSE && a.origins_cap <= REUSE && a.nslots <= 4 * REUSE && a.bytes_cap <= 2 * APART;
+  Arrays *to = small ? place() : NULL;
+  if (to != NULL && to->slots == NULL && to->bytes == NULL) *to = a;
+  else free_arrays(&a);
+  k->p = (GrPack){.nitems = 0};
+  k->origins = NULL;
+  k->slots = NULL;
+  k->bytes_cap = 0;
+  k->items_cap = k->origins_cap = k->nslots = 0;
+}
+
+/* ---- memory ---- */
+
+void gr_pack_free_items(GrPack *p, uint32_t from) {
   for (uint32_t i = from; i < p->nitems; i++) {
     Item *item = &p->items[i];
     if (item->kind == I_OBJECT) gr_share_unref(item->u.share);
@@ -27,76 +102,132 @@ void gr_packer_free_items(GrPack *p, uint32_t from) {
 }
 
 void gr_pack_free(GrPack *p) {
-  gr_packer_free_items(p, 0);
-  gr_free(p->items);
-  gr_free(p->bytes);
+  gr_pack_free_items(p, 0);
+  if (p->apart) {
+    gr_free(p->items);
+    gr_free(p->bytes);
+  }
   gr_free(p);
 }
 
-void gr_packer_fini(Packer *k) {
-  if (k->p != NULL) gr_pack_free(k->p);
-  gr_free(k->origins);
-  gr_free(k->slots);
-  k->p = NULL;
-  k->origins = NULL;
-  k->slots = NULL;
+static void release(GrKeep *keep) {
+  Packer *k = gr_container_of(keep, Packer, keep);
+  gr_pack_free_items(&k->p, 0);
+  give_arrays(k);
+  k->busy = true; /* for ever */
 }
 
-static int finalize(lua_State *L) {
-  gr_packer_fini(lua_touserdata(L, 1));
-  return 0;
-}
-
-/* Pushes the packer and its three tables. */
-Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
-  static const char key;
-  luaL_checkstack(L, 40, NULL);
-  Packer *k = lua_newuserdatauv(L, sizeof *k, 0);
-  memset(k, 0, sizeof *k);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, finalize);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-  }
-  lua_setmetatable(L, -2);
-  k->p = gr_zalloc(sizeof *k->p);
-  if (k->p == NULL) gr_packer_no_memory(L);
-  k->names = names;
-  k->first_number = first_number;
+/* Pushes the packer. */
+static Packer *make(lua_State *L) {
+  Packer *k = gr_keep_new(L, sizeof *k, release);
   lua_newtable(L);
-  k->values = lua_gettop(L);
-  lua_newtable(L);
-  k->globals = lua_gettop(L);
-  gr_names_push_index(L);
-  k->index = lua_gettop(L);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, -1);
+  gr_keep_set(L, GR_KEEP_PACKER);
   return k;
 }
 
-char *gr_packer_grow(lua_State *L, Packer *k, size_t n) {
-  GrPack *p = k->p;
-  if (p->bytes_cap - p->nbytes < n) {
-    size_t cap = p->bytes_cap < 128 ? 128 : p->bytes_cap * 2;
-    while (cap - p->nbytes < n) cap *= 2;
-    char *bytes = gr_realloc(p->bytes, cap);
-    if (bytes == NULL) gr_packer_no_memory(L);
-    p->bytes = bytes;
-    p->bytes_cap = cap;
+Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
+  luaL_checkstack(L, 40, NULL);
+  gr_keep_push(L, GR_KEEP_PACKER);
+  Packer *k = lua_touserdata(L, -1);
+  if (k == NULL || k->busy) {
+    lua_pop(L, 1);
+    k = make(L);
   }
-  p->nbytes += n;
-  return p->bytes + p->nbytes - n;
+  k->busy = true;
+  k->names = names;
+  k->first_number = first_number;
+  k->used = k->next = 0;
+  k->trying = k->failed = false;
+  take_arrays(k);
+  if (++k->round == 0) { /* after 2^32 messages */
+    if (k->slots != NULL) memset(k->slots, 0, k->nslots * sizeof *k->slots);
+    k->round = 1;
+  }
+  lua_getiuservalue(L, -1, 1);
+  k->values = lua_gettop(L);
+  lua_pushnil(L);
+  lua_pushnil(L);
+  k->globals = k->values + 1;
+  k->index = k->values + 2;
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  k->globals_table = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return k;
 }
 
-void gr_packer_put(lua_State *L, Packer *k, const void *data, size_t n) {
-  if (n > 0) memcpy(gr_packer_grow(L, k, n), data, n);
+/* Ready for the next message; what the items held has gone elsewhere. */
+static void reset(lua_State *L, Packer *k) {
+  uint32_t n = k->p.nitems;
+  give_arrays(k);
+  if (n > KEEP) { /* the table of values has grown too large to be kept */
+    lua_pushnil(L);
+    lua_setiuservalue(L, k->values - 1, 1); /* what awaits its finalizer still holds its values */
+    gr_keep_release(&k->keep);
+    lua_pushnil(L);
+    gr_keep_set(L, GR_KEEP_PACKER);
+    return;
+  }
+  for (; n > 0; n--) {
+    lua_pushnil(L);
+    lua_rawseti(L, k->values, n);
+  }
+  k->busy = false;
 }
-void gr_packer_put_tag(lua_State *L, Packer *k, char tag) { *gr_packer_grow(L, k, 1) = tag; }
-void gr_packer_put_tagged(lua_State *L, Packer *k, char tag, const void *data, size_t n) {
-  char *at = gr_packer_grow(L, k, n + 1);
-  *at = tag;
-  memcpy(at + 1, data, n);
+
+void gr_packer_give_up(lua_State *L, Packer *k) {
+  gr_pack_free_items(&k->p, 0);
+  reset(L, k);
+}
+
+GR_NORETURN void gr_packer_no_memory(lua_State *L, Packer *k) {
+  gr_packer_give_up(L, k);
+  lua_pushliteral(L, "not enough memory");
+  lua_error(L);
+  gr_throw("lua_error returned");
+}
+
+/* Both arrays become the message's, cut to size where that works. */
+static void move_apart(Packer *k, GrPack *p) {
+  Item *items = p->nitems > 0 ? gr_realloc(p->items, p->nitems * sizeof *items) : NULL;
+  char *bytes = gr_realloc(p->bytes, p->nbytes);
+  if (items != NULL) p->items = items;
+  if (bytes != NULL) p->bytes = bytes;
+  p->apart = true;
+  k->p.items = NULL;
+  k->p.bytes = NULL;
+  k->items_cap = 0;
+  k->bytes_cap = 0;
+}
+
+GrPack *gr_packer_finish(lua_State *L, Packer *k) {
+  size_t items = k->p.nitems * sizeof(Item), all = sizeof(GrPack) + items + k->p.nbytes;
+  bool apart = all > APART;
+  GrPack *p = gr_malloc(apart ? sizeof *p : all);
+  if (p == NULL) gr_packer_no_memory(L, k);
+  *p = k->p;
+  if (apart) {
+    move_apart(k, p);
+  } else {
+    p->items = (Item *)(void *)(p + 1);
+    p->bytes = (char *)(p->items + p->nitems);
+    if (items > 0) memcpy(p->items, k->p.items, items);
+    memcpy(p->bytes, k->p.bytes, p->nbytes);
+  }
+  reset(L, k);
+  return p;
+}
+
+char *gr_packer_grow_slowly(lua_State *L, Packer *k, size_t n) {
+  size_t want = k->p.nbytes + n, cap = k->bytes_cap < 512 ? 512 : k->bytes_cap * 2;
+  if (want > cap) cap = want;
+  char *bytes = gr_realloc(k->p.bytes, cap);
+  if (bytes == NULL) gr_packer_no_memory(L, k);
+  k->p.bytes = bytes;
+  k->bytes_cap = cap;
+  k->p.nbytes = want;
+  return bytes + want - n;
 }
 
 /* ---- identities ---- */
@@ -105,24 +236,24 @@ static size_t hash(const void *identity, uint32_t nslots) { return (size_t)(((ui
 
 static void slot_insert(Slot *slots, uint32_t nslots, Slot s) {
   size_t at = hash(s.identity, nslots);
-  while (slots[at].identity != NULL) at = (at + 1) & (nslots - 1);
+  while (slots[at].round == s.round) at = (at + 1) & (nslots - 1);
   slots[at] = s;
 }
 
 Slot *gr_packer_find(Packer *k, const void *identity) {
   if (k->nslots == 0) return NULL;
-  for (size_t at = hash(identity, k->nslots); k->slots[at].identity != NULL; at = (at + 1) & (k->nslots - 1))
+  for (size_t at = hash(identity, k->nslots); k->slots[at].round == k->round; at = (at + 1) & (k->nslots - 1))
     if (k->slots[at].identity == identity) return &k->slots[at];
   return NULL;
 }
 
-/* Slots of items from `limit` on are left out: a savepoint is taken back. */
-void gr_packer_rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit) {
+/* Slots of items from `limit` on are left out. */
+static void rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit) {
   Slot *slots = gr_zalloc(nslots * sizeof *slots);
-  if (slots == NULL) gr_packer_no_memory(L);
+  if (slots == NULL) gr_packer_no_memory(L, k);
   k->used = 0;
   for (uint32_t i = 0; i < k->nslots; i++) {
-    if (k->slots[i].identity == NULL || k->slots[i].item >= limit) continue;
+    if (k->slots[i].round != k->round || k->slots[i].item >= limit) continue;
     slot_insert(slots, nslots, k->slots[i]);
     k->used++;
   }
@@ -131,41 +262,51 @@ void gr_packer_rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit) 
   k->nslots = nslots;
 }
 
-static void remember(lua_State *L, Packer *k, const void *identity, uint32_t item) {
-  if ((k->used + 1) * 4 > k->nslots * 3) gr_packer_rehash(L, k, k->nslots > 0 ? k->nslots * 2 : 16, UINT32_MAX);
-  slot_insert(k->slots, k->nslots, (Slot){identity, item});
-  k->used++;
-}
-
-/* A new item for the value at idx, which is kept in `values` when `keep`. */
-Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, bool keep, const Origin *origin) {
-  GrPack *p = k->p;
-  if (p->nitems == p->items_cap) {
-    uint32_t cap = p->items_cap > 0 ? p->items_cap * 2 : 8;
-    Item *items = gr_realloc(p->items, cap * sizeof *items);
-    if (items == NULL) gr_packer_no_memory(L);
-    p->items = items;
-    p->items_cap = cap;
+Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, const Origin *origin) {
+  uint32_t n = k->p.nitems;
+  if (n == k->items_cap) {
+    uint32_t cap = n > 0 ? n * 2 : 16;
+    Item *items = gr_realloc(k->p.items, cap * sizeof *items);
+    if (items == NULL) gr_packer_no_memory(L, k);
+    k->p.items = items;
+    k->items_cap = cap;
   }
-  if (p->nitems == k->origins_cap) {
-    uint32_t cap = k->origins_cap > 0 ? k->origins_cap * 2 : 8;
+  if (n == k->origins_cap) {
+    uint32_t cap = n > 0 ? n * 2 : 16;
     Origin *origins = gr_realloc(k->origins, cap * sizeof *origins);
-    if (origins == NULL) gr_packer_no_memory(L);
+    if (origins == NULL) gr_packer_no_memory(L, k);
     k->origins = origins;
     k->origins_cap = cap;
   }
-  remember(L, k, identity, p->nitems);
-  if (keep) {
-    lua_pushvalue(L, idx);
-    lua_rawseti(L, k->values, (lua_Integer)p->nitems + 1);
-  }
-  k->origins[p->nitems] = *origin;
-  Item *item = &p->items[p->nitems++];
-  *item = (Item){.kind = (uint8_t)kind};
-  return item;
+  if ((k->used + 1) * 4 > k->nslots * 3) rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS, UINT32_MAX);
+  lua_pushvalue(L, idx);
+  lua_rawseti(L, k->values, (lua_Integer)n + 1);
+  slot_insert(k->slots, k->nslots, (Slot){identity, n, k->round});
+  k->used++;
+  k->origins[n] = *origin;
+  k->origins[n].key = 0;
+  k->p.items[n] = (Item){.kind = (uint8_t)kind};
+  k->p.nitems = n + 1;
+  return &k->p.items[n];
 }
 
-void gr_packer_put_ref(lua_State *L, Packer *k, uint32_t item) { gr_packer_put_tagged(L, k, T_REF, &item, sizeof item); }
+void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes, uint32_t next) {
+  gr_pack_free_items(&k->p, nitems);
+  for (uint32_t i = nitems; i < k->p.nitems; i++) {
+    lua_pushnil(L);
+    lua_rawseti(L, k->values, (lua_Integer)i + 1);
+  }
+  k->p.nitems = nitems;
+  k->p.nbytes = nbytes;
+  k->next = next;
+  if (k->nslots > 0) rehash(L, k, k->nslots, nitems);
+}
+
+void gr_packer_need_index(lua_State *L, Packer *k) {
+  if (!lua_isnil(L, k->index)) return;
+  gr_names_push_index(L);
+  lua_replace(L, k->index);
+}
 
 /* ---- errors with a path ---- */
 
@@ -176,62 +317,123 @@ static bool is_identifier(const char *s) {
   return true;
 }
 
-static const char *push_step(lua_State *L, const Origin *o) {
-  if (o->kind == O_META) return lua_pushliteral(L, ".<metatable>");
-  if (o->kind == O_KEY_OF) return lua_pushliteral(L, ".<key>");
-  if (o->key_type == LUA_TSTRING) return is_identifier(o->name) ? lua_pushfstring(L, ".%s", o->name) : lua_pushfstring(L, "[\"%s\"]", o->name);
-  if (o->key_type == LUA_TBOOLEAN) return lua_pushfstring(L, "[%s]", o->number != 0 ? "true" : "false");
-  if (o->key_type == LUA_TNUMBER) {
-    if (o->number >= -9e15 && o->number <= 9e15 && o->number == (lua_Number)(lua_Integer)o->number)
-      return lua_pushfstring(L, "[%I]", (LUAI_UACINT)(lua_Integer)o->number);
-    return lua_pushfstring(L, "[%f]", (LUAI_UACNUMBER)o->number);
+/* The key on top becomes text. */
+static void key_to_text(lua_State *L) {
+  int key = lua_gettop(L);
+  const char *s = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : "";
+  switch (lua_type(L, key)) {
+    case LUA_TSTRING: lua_pushfstring(L, is_identifier(s) ? ".%s" : "[\"%s\"]", s); break;
+    case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, key) ? "[true]" : "[false]"); break;
+    case LUA_TNUMBER:
+      lua_pushvalue(L, key); /* lua_tostring changes it */
+      lua_pushfstring(L, "[%s]", lua_tostring(L, -1));
+      lua_remove(L, -2);
+      break;
+    default: lua_pushfstring(L, "[%s]", luaL_typename(L, key));
   }
-  return lua_pushfstring(L, "[%s]", lua_typename(L, o->key_type));
+  lua_remove(L, key);
 }
 
-static const char *push_root(lua_State *L, Packer *k, uint32_t number) {
+/* Pushes a key of the table at -2 whose value is on top; nil when a finalizer has removed it meanwhile. */
+static void push_key_of_value(lua_State *L) {
+  int value = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, value - 1) != 0; lua_pop(L, 1))
+    if (lua_rawequal(L, -1, value)) {
+      lua_pop(L, 1);
+      return;
+    }
+  lua_pushnil(L);
+}
+
+/* One step of the way, to the value of item `item`, or to the one that is being written. */
+static void push_step(lua_State *L, Packer *k, const Origin *o, uint32_t item) {
+  int top = lua_gettop(L);
+  if (o->kind == O_META) {
+    lua_pushliteral(L, ".<metatable>");
+  } else if (o->kind == O_KEY_OF) {
+    lua_pushliteral(L, ".<key>");
+  } else {
+    if (o->key != 0) {
+      lua_pushvalue(L, o->key);
+    } else {
+      lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
+      lua_rawgeti(L, k->values, (lua_Integer)item + 1);
+      push_key_of_value(L);
+      lua_replace(L, top + 1);
+      lua_settop(L, top + 1);
+    }
+    key_to_text(L);
+  }
+}
+
+/* "argument #2", "upvalue 'db'", … */
+static void push_root(lua_State *L, Packer *k, const Origin *o) {
+  if (o->kind == O_UPVALUE) {
+    lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
+    lua_pushfstring(L, "upvalue '%s'", lua_getupvalue(L, -1, (int)o->upvalue));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return;
+  }
   switch (k->names) {
-    case GR_NAME_ARGUMENT: return lua_pushfstring(L, "argument #%d", (int)number);
-    case GR_NAME_RESULT: return lua_pushfstring(L, "result #%d", (int)number);
-    case GR_NAME_ERROR: return lua_pushliteral(L, "error value");
-    default: return lua_pushliteral(L, "message");
+    case GR_NAME_ARGUMENT: lua_pushfstring(L, "argument #%d", (int)o->parent); break;
+    case GR_NAME_RESULT: lua_pushfstring(L, "result #%d", (int)o->parent); break;
+    case GR_NAME_ERROR: lua_pushliteral(L, "error value"); break;
+    default: lua_pushliteral(L, "message");
   }
 }
 
 /* The function that has the upvalue: " of function at job.lua:12". */
-static void push_function_place(lua_State *L, Packer *k, uint32_t item) {
+static void push_function_place(lua_State *L, Packer *k, const Origin *o) {
   lua_Debug ar;
-  lua_rawgeti(L, k->values, (lua_Integer)item + 1);
+  if (o->kind != O_UPVALUE) {
+    lua_pushliteral(L, "");
+    return;
+  }
+  lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
   lua_getinfo(L, ">S", &ar);
   lua_pushfstring(L, " of function at %s:%d", ar.short_src, ar.linedefined);
 }
 
-/* Raises, or marks the attempt as failed. `what`: the kind of value. */
+static bool is_root(const Origin *o) { return o->kind == O_ROOT || o->kind == O_UPVALUE; }
+
+/* Pushes the way from the root to the value, and returns where it begins. It may be long, so it is noted backwards first. */
+static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin) {
+  const Origin *o;
+  size_t n = 0;
+  for (o = origin; !is_root(o); o = &k->origins[o->parent]) n++;
+  if (n == 0) {
+    lua_pushliteral(L, "");
+    return o;
+  }
+  uint32_t *items = lua_newuserdatauv(L, n * sizeof *items, 0);
+  n = 0;
+  for (o = origin; !is_root(o); o = &k->origins[o->parent]) items[n++] = o->parent; /* where the step begins */
+  luaL_Buffer b;
+  luaL_buffinit(L, &b);
+  for (; n > 0; n--) {
+    if (n == 1) push_step(L, k, origin, 0);
+    else push_step(L, k, &k->origins[items[n - 2]], items[n - 2]);
+    luaL_addvalue(&b);
+  }
+  luaL_pushresult(&b);
+  lua_remove(L, -2);
+  return o;
+}
+
 void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what) {
   if (k->trying) {
     k->failed = true;
     return;
   }
-  int top = lua_gettop(L);
   luaL_checkstack(L, 20, NULL);
-  lua_pushliteral(L, ""); /* top + 1: the steps so far, from the end */
-  lua_pushliteral(L, ""); /* top + 2: of which function */
-  const Origin *o = origin;
-  for (; o->kind != O_ROOT && o->kind != O_UPVALUE; o = &k->origins[o->parent]) {
-    push_step(L, o);
-    lua_pushvalue(L, top + 1);
-    lua_concat(L, 2);
-    lua_replace(L, top + 1);
-  }
-  if (o->kind == O_UPVALUE) {
-    push_function_place(L, k, o->parent);
-    lua_replace(L, top + 2);
-    lua_pushfstring(L, "upvalue '%s'", o->name);
-  } else {
-    push_root(L, k, o->parent);
-  }
-  const char *root = lua_tostring(L, -1);
   luaL_where(L, 1);
-  lua_pushfstring(L, "%scannot send %s%s (%s)%s", lua_tostring(L, -1), root, lua_tostring(L, top + 1), what, lua_tostring(L, top + 2));
+  int top = lua_gettop(L);
+  const Origin *root = push_way(L, k, origin);
+  push_root(L, k, root);
+  push_function_place(L, k, root);
+  const char *where = lua_tostring(L, top), *way = lua_tostring(L, top + 1), *name = lua_tostring(L, top + 2), *function = lua_tostring(L, top + 3);
+  lua_pushfstring(L, "%scannot send %s%s (%s)%s", where, name, way, what, function);
+  gr_packer_give_up(L, k);
   lua_error(L);
 }

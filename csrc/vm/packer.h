@@ -3,63 +3,88 @@
 #ifndef GR_PACKER_H
 #define GR_PACKER_H
 
+#include <string.h>
+
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "vm/keep.h"
 #include "vm/pack.h"
 #include "vm/wire.h"
 
 typedef enum OriginKind { O_ROOT, O_KEYED, O_KEY_OF, O_UPVALUE, O_META, O_GLOBAL } OriginKind;
 
-/* How an item was reached: from item `parent` by a key. Strings belong to the sender's state, which does not run meanwhile. */
+/* How an item was reached: from item `parent`. By which key is looked up when an error has to tell. */
 typedef struct Origin {
-  uint8_t kind, key_type;
-  uint32_t parent;
-  const char *name;
-  lua_Number number;
+  uint8_t kind;
+  uint32_t parent; /* of a root: its number */
+  uint32_t upvalue;
+  int key; /* stack index of the key, as long as the value there is being written; else 0 */
 } Origin;
 
 typedef struct Slot {
   const void *identity;
   uint32_t item;
+  uint32_t round; /* of another round: the slot is empty */
 } Slot;
 
 typedef struct Packer {
-  GrPack *p;
-  Origin *origins;
-  uint32_t origins_cap;
-  Slot *slots; /* open addressing by identity */
-  uint32_t nslots, used;
-  uint32_t next; /* the first item that is not written yet */
-  bool trying;   /* what cannot be sent is left out */
+  GrKeep keep; /* first */
+  bool busy;   /* or left by an error */
+  bool trying; /* what cannot be sent is left out */
   bool failed;
+  GrPack p; /* its items and bytes have room for more */
+  Origin *origins;
+  uint32_t items_cap, origins_cap;
+  size_t bytes_cap;
+  Slot *slots; /* open addressing by identity */
+  uint32_t nslots, used, round;
+  uint32_t next; /* the first item that is not written yet */
   GrPackNames names;
-  int first_number, root;
+  int first_number;
+  const void *globals_table;
   int values;  /* stack index: item number + 1 -> value */
-  int index;   /* stack index: what modules own (names.h) */
-  int globals; /* stack index: names of globals with the environments they are looked up in: name, environment, … */
+  int index;   /* stack index: what modules own (names.h), nil until it is asked for */
+  int globals; /* stack index: names of globals with the environments they are looked up in: name, environment, …; nil while there are none */
 } Packer;
 
 /* packer.c */
-GR_NORETURN void gr_packer_no_memory(lua_State *L);
-/* Pushes a new packer and its three tables. */
+/* Once a process. */
+void gr_packer_init(void);
+/* Pushes a packer and its three tables. One is kept in each state for reuse. */
 Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number);
-/* Frees what it holds; the userdata may follow later. */
-void gr_packer_fini(Packer *k);
-/* Frees what items from `from` on hold. */
-void gr_packer_free_items(GrPack *p, uint32_t from);
+/* The message; the packer is free for others. Raises without memory. */
+GrPack *gr_packer_finish(lua_State *L, Packer *k);
+/* An error is about to be raised: lets go of all it holds. */
+void gr_packer_give_up(lua_State *L, Packer *k);
+/* Raises "not enough memory", after the packer has let go of all it holds. */
+GR_NORETURN void gr_packer_no_memory(lua_State *L, Packer *k);
+char *gr_packer_grow_slowly(lua_State *L, Packer *k, size_t n);
 /* Room for n bytes at the end; valid until the next call. */
-char *gr_packer_grow(lua_State *L, Packer *k, size_t n);
-void gr_packer_put(lua_State *L, Packer *k, const void *data, size_t n);
-void gr_packer_put_tag(lua_State *L, Packer *k, char tag);
-void gr_packer_put_tagged(lua_State *L, Packer *k, char tag, const void *data, size_t n);
-void gr_packer_put_ref(lua_State *L, Packer *k, uint32_t item);
+static inline char *gr_packer_grow(lua_State *L, Packer *k, size_t n) {
+  if (gr_unlikely(k->bytes_cap - k->p.nbytes < n)) return gr_packer_grow_slowly(L, k, n);
+  char *at = k->p.bytes + k->p.nbytes;
+  k->p.nbytes += n;
+  return at;
+}
+static inline void gr_packer_put(lua_State *L, Packer *k, const void *data, size_t n) {
+  if (n > 0) memcpy(gr_packer_grow(L, k, n), data, n);
+}
+static inline void gr_packer_put_tag(lua_State *L, Packer *k, char tag) { *gr_packer_grow(L, k, 1) = tag; }
+static inline void gr_packer_put_tagged(lua_State *L, Packer *k, char tag, const void *data, size_t n) {
+  char *at = gr_packer_grow(L, k, n + 1);
+  *at = tag;
+  memcpy(at + 1, data, n);
+}
+static inline void gr_packer_put_ref(lua_State *L, Packer *k, uint32_t item) { gr_packer_put_tagged(L, k, T_REF, &item, sizeof item); }
 /* The item of an identity, or NULL. */
 Slot *gr_packer_find(Packer *k, const void *identity);
-/* The table of identities made anew, without those of items from `limit` on: a savepoint is taken back. */
-void gr_packer_rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit);
-/* A new item for the value at idx, which is kept in `values` when `keep`. The pointer is valid until the next one. */
-Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, bool keep, const Origin *origin);
+/* A new item for the value at idx, which is kept in `values`. The pointer is valid until the next one. */
+Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, const Origin *origin);
+/* Items from nitems and bytes from nbytes on go: a savepoint is taken back. */
+void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes, uint32_t next);
+/* What modules own: k->index is filled. */
+void gr_packer_need_index(lua_State *L, Packer *k);
 /* Raises, or marks the attempt as failed. `what`: the kind of value. */
 void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what);
 
@@ -68,9 +93,10 @@ void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const 
 void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin);
 /* Writes all items on the list, and those that they add. */
 void gr_pack_items(lua_State *L, Packer *k);
-bool gr_pack_is_globals(lua_State *L, int idx);
 
 /* carry.c */
+/* Notes that a function takes `name` from the environment at an absolute index. */
+void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len);
 void gr_carry_globals(lua_State *L, Packer *k);
 void gr_carry_inherited(lua_State *L, Packer *k);
 

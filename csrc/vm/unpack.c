@@ -3,18 +3,25 @@
  *
  * An item is made when something refers to it first, empty and of the right size, and put on a list; the list is worked off until it is empty. So
  * what nothing refers to is never made, and there is no recursion, but for __goro's functions: those need complete arguments, so theirs are messages of their own.
- * A message comes from this process, through memory that nobody else writes: it is trusted. */
+ * A message comes from this process, through memory that nobody else writes: it is trusted.
+ *
+ * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as with packers (packer.c) each state keeps one for reuse.
+ * A class is known to the state before it is filled, since a __goro function, or a message within a message, may want it meanwhile. Were an error to leave it like
+ * that, it would be half a class for ever: so where there are classes the unpacker is also a to-be-closed variable, and takes back those it has made. */
 #include <stdio.h>
 #include <string.h>
 
 #include <lauxlib.h>
 
 #include "vm/class.h"
+#include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/state.h"
 #include "vm/wire.h"
+
+enum { KEEP = 64 }; /* items: lists and tables for more are not kept */
 
 typedef struct Owner { /* of a cell: the first function that got it */
   uint32_t function;
@@ -22,57 +29,62 @@ typedef struct Owner { /* of a cell: the first function that got it */
 } Owner;
 
 typedef struct Unpacker {
+  GrKeep keep; /* first */
+  bool busy;   /* or left by an error */
   GrPack *p;
   uint32_t *list; /* items that are made and not yet filled */
-  uint32_t n;
-  Owner *owners; /* by item */
-  int values;    /* stack index: item number + 1 -> value */
+  Owner *owners;  /* by item */
+  uint32_t n, cap;
+  uint32_t classes; /* how many on the list are classes */
+  int values;       /* stack index: item number + 1 -> value */
 } Unpacker;
 
-static void fini(Unpacker *u) {
+static void release(GrKeep *keep) {
+  Unpacker *u = gr_container_of(keep, Unpacker, keep);
   if (u->p != NULL) gr_pack_free(u->p);
   gr_free(u->list);
   u->p = NULL;
   u->list = NULL;
+  u->busy = true; /* for ever */
 }
 
-static int finalize(lua_State *L) {
-  fini(lua_touserdata(L, 1));
-  return 0;
+/* Classes that it has made and an error left incomplete are made anew by whoever needs them next. */
+static void failed(lua_State *L, GrKeep *keep) {
+  Unpacker *u = gr_container_of(keep, Unpacker, keep);
+  for (uint32_t i = 0; u->p != NULL && i < u->p->nitems; i++)
+    if (u->p->items[i].kind == I_CLASS && u->p->items[i].view != 0) gr_class_forget(L, u->p->items[i].id);
+  gr_keep_release(keep);
 }
 
-/* Pushes the unpacker, which owns p from then on, and the table of values. p is freed when this raises. */
-static int new_unpacker(lua_State *L) {
-  static const char key;
-  GrPack **p = lua_touserdata(L, 1);
-  Unpacker *u = lua_newuserdatauv(L, sizeof *u, 0);
-  memset(u, 0, sizeof *u);
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, finalize);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
+static int make_unpacker(lua_State *L) {
+  Unpacker *u = gr_keep_new(L, sizeof *u, release);
+  u->keep.failed = failed;
+  lua_newtable(L);
+  lua_setiuservalue(L, -2, 1);
+  lua_pushvalue(L, -1);
+  gr_keep_set(L, GR_KEEP_UNPACKER);
+  return 1;
+}
+
+/* Room to work off n items. */
+static bool reserve(Unpacker *u, uint32_t n) {
+  if (n > u->cap) {
+    uint32_t cap = n < 16 ? 16 : n;
+    gr_free(u->list);
+    u->cap = 0;
+    u->list = gr_malloc(cap * (sizeof *u->list + sizeof *u->owners));
+    if (u->list == NULL) return false;
+    u->owners = (Owner *)(void *)(u->list + cap);
+    u->cap = cap;
   }
-  lua_setmetatable(L, -2);
-  u->p = *p;
-  *p = NULL;
-  uint32_t n = u->p->nitems;
-  u->list = gr_malloc(n * (sizeof *u->list + sizeof *u->owners) + 1);
-  if (u->list == NULL) {
-    lua_pushliteral(L, "not enough memory");
-    return lua_error(L);
-  }
-  u->owners = (Owner *)(void *)(u->list + n);
-  memset(u->owners, 0, n * sizeof *u->owners);
-  lua_createtable(L, n < 1000000 ? (int)n : 1000000, 0);
-  return 2;
+  if (n > 0) memset(u->owners, 0, n * sizeof *u->owners);
+  return true;
 }
 
 /* ---- values ---- */
 
 static const char *push_value(lua_State *L, Unpacker *u, const char *at);
+static void fill_classes(lua_State *L, Unpacker *u);
 
 /* A table for which `item` says the sizes; those were true of the sender's. */
 static void make_table(lua_State *L, const Item *item) { lua_createtable(L, (int)item->narr, (int)item->nrec); }
@@ -90,6 +102,19 @@ static void make_function(lua_State *L, Unpacker *u, const Item *item) {
   if (luaL_loadbufferx(L, u->p->bytes + item->at, item->len, "=goro", "b") != LUA_OK) lua_error(L);
 }
 
+/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message of their own, and classes, which are not, are filled before. */
+static void make_made(lua_State *L, Unpacker *u, Item *item) {
+  GrMsg m = {.kind = M_PACK, .u.p = item->u.made};
+  if (m.u.p == NULL) { /* it gave nil */
+    lua_pushnil(L);
+    return;
+  }
+  fill_classes(L, u);
+  item->u.made = NULL;
+  int n = gr_unpack(L, &m);
+  lua_call(L, n - 1, 1);
+}
+
 /* Makes item i, leaves it on top; true: it is to be filled. */
 static bool make(lua_State *L, Unpacker *u, uint32_t i) {
   Item *item = &u->p->items[i];
@@ -99,7 +124,9 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
     case I_CLASS:
       if (gr_class_push(L, item->id)) return false;
       make_table(L, item);
+      item->view = 1;
       gr_class_keep(L, lua_gettop(L), item->id);
+      u->classes++;
       return true;
     case I_STRING: lua_pushlstring(L, bytes, item->len); return false;
     case I_FUNCTION: make_function(L, u, item); return true;
@@ -110,13 +137,7 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
     }
     case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
     case I_NATIVE: gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view)); return false;
-    case I_MADE: {
-      GrMsg m = {.kind = M_PACK, .u.p = item->u.made};
-      item->u.made = NULL;
-      int n = m.u.p != NULL ? gr_unpack(L, &m) : luaL_error(L, "a '__goro' function gave nil, or refers to what it builds");
-      lua_call(L, n - 1, 1);
-      return false;
-    }
+    case I_MADE: make_made(L, u, item); return false;
     default: gr_throw("an item of kind %d cannot be made", item->kind);
   }
 }
@@ -218,16 +239,34 @@ static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item
   }
 }
 
-static void fill(lua_State *L, Unpacker *u) {
+/* Works the list off down to its first `keep` items. */
+static void fill_down_to(lua_State *L, Unpacker *u, uint32_t keep) {
   int top = lua_gettop(L);
-  while (u->n > 0) {
+  while (u->n > keep) {
     uint32_t number = u->list[--u->n];
     const Item *item = &u->p->items[number];
     lua_rawgeti(L, u->values, (lua_Integer)number + 1);
+    if (item->kind == I_CLASS) u->classes--;
     if (item->kind == I_FUNCTION) fill_function(L, u, number, item);
     else fill_table(L, u, item);
     lua_settop(L, top);
   }
+}
+
+static void fill(lua_State *L, Unpacker *u) { fill_down_to(L, u, 0); }
+
+/* The classes on the list, and all that they need, before the rest. */
+static void fill_classes(lua_State *L, Unpacker *u) {
+  if (u->classes == 0) return;
+  luaL_checkstack(L, 20, NULL);
+  uint32_t others = 0;
+  for (uint32_t i = 0; i < u->n; i++) {
+    uint32_t item = u->list[i];
+    if (u->p->items[item].kind == I_CLASS) continue;
+    u->list[i] = u->list[others];
+    u->list[others++] = item;
+  }
+  fill_down_to(L, u, others);
 }
 
 /* ---- globals, what is inherited ---- */
@@ -332,6 +371,56 @@ static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMs
   lua_error(L);
 }
 
+/* Pushes the unpacker of p, which it owns from then on, and the table of values. p is freed when this raises. */
+static Unpacker *begin(lua_State *L, GrMsg *m) {
+  GrPack *p = m->u.p;
+  gr_keep_push(L, GR_KEEP_UNPACKER);
+  Unpacker *u = lua_touserdata(L, -1);
+  if (u == NULL || u->busy) {
+    lua_pop(L, 1);
+    guarded(L, make_unpacker, NULL, 1, m);
+    u = lua_touserdata(L, -1);
+  }
+  m->kind = M_EMPTY;
+  u->busy = true;
+  u->p = p;
+  u->n = u->classes = 0;
+  if (!reserve(u, p->nitems)) {
+    gr_keep_release(&u->keep);
+    lua_pushliteral(L, "not enough memory");
+    lua_error(L);
+  }
+  if (p->classes) lua_toclose(L, -1);
+  if (p->nitems <= KEEP) {
+    lua_getiuservalue(L, -1, 1);
+  } else {
+    lua_createtable(L, p->nitems < 1000000 ? (int)p->nitems : 1000000, 0);
+  }
+  u->values = lua_gettop(L);
+  return u;
+}
+
+/* A goroutine's first message is often its only one. */
+static void end(lua_State *L, Unpacker *u) {
+  uint32_t n = u->p->nitems;
+  bool keep = n <= KEEP && !u->p->start;
+  gr_pack_free(u->p);
+  u->p = NULL;
+  if (!keep) {
+    lua_pushnil(L);
+    lua_setiuservalue(L, u->values - 1, 1); /* what awaits its finalizer still holds its values */
+    gr_keep_release(&u->keep);
+    lua_pushnil(L);
+    gr_keep_set(L, GR_KEEP_UNPACKER);
+    return;
+  }
+  for (; n > 0; n--) {
+    lua_pushnil(L);
+    lua_rawseti(L, u->values, n);
+  }
+  u->busy = false;
+}
+
 int gr_unpack(lua_State *L, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
     gr_msg_drop(m);
@@ -344,20 +433,19 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     return 1;
   }
   int top = lua_gettop(L);
-  GrPack *p = m->u.p;
-  guarded(L, new_unpacker, &m->u.p, 2, m);
-  m->kind = M_EMPTY;
-  Unpacker *u = lua_touserdata(L, top + 1);
-  u->values = top + 2;
+  Unpacker *u = begin(L, m);
+  const GrPack *p = u->p;
   int n = (int)p->nroots;
+  bool classes = p->classes;
   luaL_checkstack(L, n + 20, NULL);
   if (p->start) set_inherited(L, u);
   const char *at = p->bytes;
   for (int i = 0; i < n; i++) at = push_value(L, u, at);
   fill(L, u);
   set_globals(L, u);
-  fini(u);
-  lua_remove(L, top + 2);
-  lua_remove(L, top + 1);
+  end(L, u);
+  if (classes) lua_closeslot(L, top + 1);
+  lua_rotate(L, top + 1, -2);
+  lua_pop(L, 2);
   return n;
 }

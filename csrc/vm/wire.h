@@ -69,15 +69,19 @@ typedef struct Item {
 } Item;
 
 typedef struct GrPack {
-  uint32_t nroots, nitems, items_cap;
+  uint32_t nroots, nitems;
   bool start;       /* carried globals are set even where present; the roots are followed by what is inherited */
+  bool classes;     /* there are items of that kind */
+  bool apart;       /* items and bytes are blocks of their own; else they follow in this one */
   size_t globals;   /* where the carried globals begin */
   size_t inherited; /* where what is inherited begins: arg, path, cpath, preload, searchers; 0: nothing */
   Item *items;
-  size_t nbytes, bytes_cap;
+  size_t nbytes;
   char *bytes;
 } GrPack;
 
+/* Drops the references of items from `from` on. */
+void gr_pack_free_items(GrPack *p, uint32_t from);
 void gr_pack_free(GrPack *p);
 
 #endif

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* keep.h - what hangs on one Lua state but lies outside of it: references to shared objects, buffers.
+ *
+ * Each such thing is in a userdata whose __gc lets go of it. That is not enough: while a state is closed Lua calls finalizers but takes on no new ones, so
+ * what a finalizer makes then (a channel, a message) would be lost. So all are in a list too, and the state's keeper, the first userdata of goro in the state and
+ * therefore the last that is finalized, lets go of the rest. */
+#ifndef GR_KEEP_H
+#define GR_KEEP_H
+
+#include <lua.h>
+
+#include "base/base.h"
+
+typedef struct GrKeep GrKeep;
+struct GrKeep {
+  GrKeep *prev, *next;                    /* NULL: in no list */
+  void (*release)(GrKeep *);              /* lets go; once. Must not raise */
+  void (*failed)(lua_State *L, GrKeep *); /* NULL, or: it was a to-be-closed variable, and an error has left its block. Must not raise */
+};
+
+/* The keeper of this state; before anything else of goro's has a finalizer. May raise. */
+void gr_keep_open(lua_State *L);
+/* `k` is in the list from now on. Raises "goro is shutting down" when the keeper is gone. */
+void gr_keep_add(lua_State *L, GrKeep *k, void (*release)(GrKeep *));
+/* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the list; it has one user value, and is released when
+ * it is collected. Raises like gr_keep_add. */
+void *gr_keep_new(lua_State *L, size_t size, void (*release)(GrKeep *));
+/* One userdata of each of these kinds is kept for reuse: pushes it, or nil. Does not raise. */
+enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_KINDS = GR_KEEP_UNPACKER };
+void gr_keep_push(lua_State *L, int kind);
+/* The value on top, a userdata or nil, is kept instead; it is popped. */
+void gr_keep_set(lua_State *L, int kind);
+/* Takes it from the list and releases it, unless that has been done. */
+void gr_keep_release(GrKeep *k);
+
+#endif
