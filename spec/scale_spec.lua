@@ -206,6 +206,10 @@ describe("goro.runtime.stats", function()
   end)
 
   it("counts the bytes that states hold", function()
+    if os.getenv "GORO_STOCK_LUA" then
+      pending "a sanitizer's allocator does not tell mallinfo2 what is in use"
+      return
+    end
     passes(function()
       local goro = require "goro"
       local held, gate, done = goro.chan(), goro.chan(), goro.chan()
