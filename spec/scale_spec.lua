@@ -228,60 +228,40 @@ describe("goro.runtime.stats", function()
     end)
   end)
 
-  it("shows that work spawned in one place is stolen by others", function()
-    local r = run_function(function()
-      local goro = require "goro"
-      local stats = goro.runtime.stats
-      local before = stats()
-      -- Few enough to fit the spawner's own queue: others get them by stealing alone. Should the spawner once have done
-      -- all by itself, there is another round.
-      for _ = 1, 100 do
-        local sum = goro.run(function()
-          local done = goro.chan(1000)
-          for i = 1, 100 do
-            goro.go(function()
-              local x = 0
-              for k = 1, 20000 do x = x + k % 7 end
-              done:send(i)
-            end)
-          end
-          local total = 0
-          for _ = 1, 100 do total = total + done:recv(60) end
-          return total
-        end)
-        assert(sum == 5050)
-        local s = stats()
-        if s.steals > before.steals and s.threads >= 2 then return print "stolen" end
-      end
-      local s = stats()
-      print(("steals %d, then %d; threads %d"):format(before.steals, s.steals, s.threads))
-    end, { env = { GOROMAXPROCS = 4 }, timeout = 120 })
-    assert.equal("stolen\n", helper.ended_well(r))
-  end)
-
-  it("shows a thousand goroutines spawned in one place on several threads", function()
-    passes(function()
-      local goro = require "goro"
-      local before = goro.runtime.stats()
-      local sum, steals, threads = goro.run(function()
-        local done = goro.chan(1000)
-        for i = 1, 1000 do
-          goro.go(function()
-            local x = 0
-            for k = 1, 20000 do x = x + k % 7 end
-            done:send(i)
+  -- Whether another thread comes for the work in time is the system's choice, so a round in which the spawner did all by
+  -- itself is followed by another. With few goroutines, all of them fit the spawner's own queue, and others get them by
+  -- stealing alone; with many, most go through the global queue.
+  for _, count in ipairs { 100, 1000 } do
+    it(("shows that %d goroutines spawned in one place are run by several threads"):format(count), function()
+      local r = run_function(function(goroutines)
+        local goro = require "goro"
+        goroutines = tonumber(goroutines)
+        local stats = goro.runtime.stats
+        local before = stats()
+        for _ = 1, 100 do
+          local sum = goro.run(function()
+            local done = goro.chan(1000)
+            for i = 1, goroutines do
+              goro.go(function()
+                local x = 0
+                for k = 1, 20000 do x = x + k % 7 end
+                done:send(i)
+              end)
+            end
+            local total = 0
+            for _ = 1, goroutines do total = total + done:recv(60) end
+            return total
           end)
+          assert(sum == goroutines * (goroutines + 1) // 2)
+          local s = stats()
+          if s.steals > before.steals and s.threads >= 2 then return print "stolen" end
         end
-        local total = 0
-        for _ = 1, 1000 do total = total + done:recv(60) end
-        local s = goro.runtime.stats()
-        return total, s.steals, s.threads
-      end)
-      assert(sum == 500500)
-      assert(steals > before.steals, "nothing was stolen")
-      assert(threads >= 2, "one thread did it all")
-    end, { env = { GOROMAXPROCS = 4 }, timeout = 120 })
-  end)
+        local s = stats()
+        print(("steals %d, then %d; threads %d"):format(before.steals, s.steals, s.threads))
+      end, { env = { GOROMAXPROCS = 4 }, timeout = 120, args = { count } })
+      assert.equal("stolen\n", helper.ended_well(r))
+    end)
+  end
 
   it("shows no more threads than there are", function()
     passes(function()
