@@ -2,6 +2,8 @@
 /* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in its state. */
 #include "lib/lib.h"
 #include "lib/stdlib.h"
+#include "vm/dump.h"
+#include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
@@ -86,6 +88,7 @@ static int l_gosched(lua_State *L) {
     return 0;
   }
   st->outward = GR_OUT_YIELD;
+  st->parked = L;
   return lua_yieldk(L, 0, 0, nothing);
 }
 
@@ -147,6 +150,13 @@ static int l_num_cpu(lua_State *L) {
   lua_pushinteger(L, gr_num_cpu());
   return 1;
 }
+
+typedef struct DumpText {
+  GrKeep keep; /* first */
+  char *text;
+} DumpText;
+
+static void release_dump(GrKeep *k) { gr_free(((DumpText *)k)->text); }
 
 static int l_stats(lua_State *L) {
   GrStats s;
@@ -245,9 +255,22 @@ int luaopen_goro(lua_State *L) {
   return 1;
 }
 
+/* dump() -> text */
+static int l_dump(lua_State *L) {
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  DumpText *d = gr_keep_new(L, sizeof *d, release_dump);
+  size_t len;
+  d->text = gr_dump(L, st, &len);
+  if (d->text == NULL) gr_raise_code(L, GR_NOMEM);
+  lua_pushlstring(L, d->text, len);
+  gr_keep_release(&d->keep);
+  return 1;
+}
+
 int luaopen_goro_runtime(lua_State *L) {
   GrState *st = gr_state_find(L);
-  static const luaL_Reg runtime[] = {{"stats", l_stats}, {NULL, NULL}};
+  static const luaL_Reg runtime[] = {{"stats", l_stats}, {"dump", l_dump}, {NULL, NULL}};
   if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_newtable(L);
   gr_setfuncs(L, st, runtime);

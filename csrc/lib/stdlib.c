@@ -31,6 +31,8 @@ static int go_exit(lua_State *L) {
   if (lua_toboolean(L, 2)) {
     st->chain_ok = false; /* what waits in a finalizer must not yield out of lua_close */
     G *g = st->g;
+    st->running = NULL;
+    g->data = NULL; /* pre-emption and dumps look there */
     lua_close(st->L);
     gr_block_begin(g);
   } else {

@@ -25,7 +25,7 @@ static size_t no_place(G *g, char *buf, size_t size) {
   if (size > 0) *buf = '\0';
   return 0;
 }
-static const GOps host_ops = {NULL, NULL, no_place};
+static const GOps host_ops = {.where = no_place};
 
 static int open_first_locked(void) { return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start(); }
 
@@ -97,13 +97,13 @@ GrPost *gr_host_take(GrHost *h) {
   return post;
 }
 
-bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns) {
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too) {
   gr_lock(&lifecycle);
   gr_lock(&list_lock);
   gr_list_remove(&h->link);
   bool last = gr_list_empty(&hosts);
   gr_unlock(&list_lock);
-  if (last) gr_pool_end(grace_ns, budget_ns);
+  if (last) gr_pool_end(grace_ns, budget_ns, rest_too);
   gr_lock(&h->lock);
   h->closed = true;
   gr_unlock(&h->lock);

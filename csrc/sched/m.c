@@ -7,6 +7,8 @@
 #include "sched/pool.h"
 
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 
 enum { STACK_BYTES = 1 << 20 };
 
@@ -37,8 +39,10 @@ void gr_p_leave(M *m) {
 }
 
 void gr_m_take_p(M *m, P *p) {
+  atomic_store_explicit(&p->m, m, memory_order_relaxed);
   p_set(p, P_RUNNING);
   m->p = p;
+  atomic_store_explicit(&m->retaken, false, memory_order_relaxed);
   m->in_word = atomic_load_explicit(&p->status, memory_order_relaxed);
 }
 
@@ -50,6 +54,7 @@ static P *gr_idle_p_get_locked(Sched *s) {
   s->idle_ps = p->link;
   atomic_fetch_sub(&s->nidle_ps, 1);
   p_set(p, P_RUNNING);
+  if (gr_unlikely(atomic_load_explicit(&s->sysmon_sleeps, memory_order_relaxed))) gr_note_wake(&s->sysmon_note);
   return p;
 }
 
@@ -75,48 +80,84 @@ P *gr_idle_p_get(Sched *s) {
 
 /* ---- threads ---- */
 
-/* Ms block every signal from their first instruction, except those that report the thread's own fault and the one that will pre-empt:
+/* Our threads block every signal from their first instruction, except those that report the thread's own fault and the one that pre-empts:
  * the program's handlers (lua.c's for SIGINT) run on the program's threads. */
-static int start_thread(M *m) {
+int gr_thread_start(void *(*start)(void *), void *arg) {
   sigset_t all, old;
   sigfillset(&all);
   static const int kept[] = {SIGURG, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
   for (size_t i = 0; i < sizeof kept / sizeof *kept; i++) sigdelset(&all, kept[i]);
   pthread_attr_t attr;
   pthread_t thread;
-  if (pthread_attr_init(&attr) != 0) return GR_NOTHREAD;
+  int err = pthread_attr_init(&attr);
+  if (err != 0) return err;
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
   pthread_attr_setstacksize(&attr, STACK_BYTES);
   pthread_sigmask(SIG_SETMASK, &all, &old);
-  int err = pthread_create(&thread, &attr, gr_m_main, m);
+  err = pthread_create(&thread, &attr, start, arg);
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attr);
-  return err == 0 ? GR_OK : GR_NOTHREAD;
+  return err;
 }
 
-/* A new M with this P. On failure the P remains the caller's. */
-static int new_m(Sched *s, P *p, bool spinning) {
+/* An M without a thread: a used one, or a new one. NULL without memory, at the limit, or when the pool ends: *err says which. */
+static M *get_m(Sched *s, int *err) {
   gr_lock(&s->lock);
-  bool full = s->nm >= s->max_threads || atomic_load(&s->stopping);
-  if (!full) s->nm++;
+  *err = GR_NOTHREAD;
+  M *m = NULL;
+  if (atomic_load(&s->nm) < s->max_threads && !atomic_load(&s->stopping)) {
+    *err = GR_NOMEM;
+    if ((m = s->dead_ms) != NULL) {
+      s->dead_ms = m->link;
+    } else if ((m = gr_zalloc(sizeof *m)) != NULL) {
+      m->pool = s;
+      m->rand = gr_rand_seed();
+      atomic_store(&m->gone, true);
+      m->all = atomic_load(&s->all_ms);
+      atomic_store(&s->all_ms, m);
+    }
+    if (m != NULL) {
+      atomic_fetch_add(&s->nm, 1);
+      atomic_fetch_add(&s->alive, 1);
+    }
+  }
   gr_unlock(&s->lock);
-  if (full) return GR_NOTHREAD;
-  int r = GR_NOMEM;
-  M *m = gr_zalloc(sizeof *m);
-  if (m != NULL) {
-    m->pool = s;
-    m->nextp = p;
-    m->spinning = spinning;
-    m->rand = gr_rand_seed();
-    atomic_fetch_add(&s->alive, 1);
-    if ((r = start_thread(m)) == GR_OK) return GR_OK;
-    atomic_fetch_sub(&s->alive, 1);
-    gr_free(m);
+  return m;
+}
+
+static void say_short_of_threads(Sched *s, int err) {
+  static atomic_flag said = ATOMIC_FLAG_INIT;
+  if (atomic_flag_test_and_set(&said)) return;
+  char text[200];
+  snprintf(text, sizeof text, "goro: no more threads (%s): going on with %d; raise `ulimit -u`, or block in fewer goroutines at a time\n",
+           strerror(err), (int)atomic_load(&s->nm));
+  fputs(text, stderr);
+}
+
+/* A new thread with this P. On failure the P remains the caller's. */
+static int new_m(Sched *s, P *p, bool spinning) {
+  int r;
+  M *m = get_m(s, &r);
+  if (m == NULL) return r;
+  m->nextp = p;
+  m->spinning = spinning;
+  m->leaving = false;
+  int err = gr_thread_start(gr_m_main, m);
+  atomic_store(&s->threads_short, err != 0);
+  if (err == 0) {
+    gr_lock(&s->lock);
+    gr_sysmon_start_locked(s);
+    gr_unlock(&s->lock);
+    return GR_OK;
   }
   gr_lock(&s->lock);
-  s->nm--;
+  m->link = s->dead_ms;
+  s->dead_ms = m;
+  atomic_fetch_sub(&s->nm, 1);
+  atomic_fetch_sub(&s->alive, 1);
   gr_unlock(&s->lock);
-  return r;
+  say_short_of_threads(s, err);
+  return GR_NOTHREAD;
 }
 
 /* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been counted for it. */
@@ -152,7 +193,7 @@ void gr_wakep(Sched *s) {
 }
 
 int gr_pool_need_thread(Sched *s) {
-  if (atomic_load(&s->alive) > 0) return GR_OK;
+  if (atomic_load(&s->nm) > 0) return GR_OK;
   P *p = gr_idle_p_get(s);
   if (p == NULL) return GR_OK;
   atomic_fetch_add(&s->nspinning, 1);
@@ -169,9 +210,9 @@ static void idle_m_remove_locked(Sched *s, M *m) {
   }
 }
 
-bool gr_m_await_p(M *m) {
+bool gr_m_await_p(M *m, int64_t until) {
   Sched *s = m->pool;
-  gr_note_sleep(&m->note, GR_FOREVER);
+  gr_note_sleep(&m->note, until);
   gr_lock(&s->lock);
   P *p = m->nextp;
   m->nextp = NULL;
@@ -194,8 +235,7 @@ bool gr_work_anywhere(Sched *s) {
   return false;
 }
 
-/* p, which nobody runs any more, goes to an M if there is work for it, else to the idle list. */
-static void hand_on(Sched *s, P *p) {
+void gr_hand_on(Sched *s, P *p) {
   if (!atomic_load(&s->stopping)) {
     if (!gr_runq_empty(p) || atomic_load(&s->globq_size) > 0) {
       start_m(s, p, false);
@@ -220,7 +260,7 @@ void gr_release_p(M *m) {
   if (p == NULL) return;
   m->p = NULL;
   bump_own(m->handoffs);
-  hand_on(m->pool, p);
+  gr_hand_on(m->pool, p);
 }
 
 void gr_acquire_p(M *m, G *g) {
@@ -240,10 +280,10 @@ void gr_acquire_p(M *m, G *g) {
     gr_unlock(&s->lock);
     if (queued) {
       gr_wakep(s);
-      gr_m_await_p(m);
+      gr_m_await_p(m, GR_FOREVER);
     }
     g->blocks = false;
-    atomic_store_explicit(&g->status, G_RUNNING, memory_order_release);
+    gr_g_runs(g);
   } else if (p != NULL) {
     gr_m_take_p(m, p);
   }
@@ -261,32 +301,3 @@ void gr_hand_p_over(M *m, G *g) {
   gr_unlock(&s->lock);
   gr_note_wake(&other->note);
 }
-
-/* ---- the hostile build: Ps are taken away from Lua at any moment ---- */
-
-#ifdef GORO_HOSTILE
-static bool retake(Sched *s, P *p) {
-  uint64_t word = atomic_load(&p->status);
-  if ((word & 0xff) != P_IN_LUA) return false;
-  if (!atomic_compare_exchange_strong(&p->status, &word, (word & ~(uint64_t)0xff) | P_RUNNING)) return false;
-  hand_on(s, p);
-  return true;
-}
-
-static void *hostile_main(void *arg) {
-  Sched *s = arg;
-  uint64_t rand = gr_rand_seed();
-  GrNote nap;
-  while (!atomic_load(&s->stopping)) {
-    gr_note_clear(&nap);
-    gr_note_sleep(&nap, gr_now_ns() + 1000 * (int64_t)gr_rand_below(&rand, 200));
-    int32_t n = atomic_load(&s->nps);
-    if (n > 0 && retake(s, atomic_load(&s->ps[gr_rand_below(&rand, (uint32_t)n)]))) bump(gr_past.handoffs);
-  }
-  return NULL;
-}
-
-void gr_hostile_start(Sched *s) {
-  if (pthread_create(&s->hostile, NULL, hostile_main, s) != 0) gr_fatal("no thread for the hostile build");
-}
-#endif

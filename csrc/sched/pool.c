@@ -2,8 +2,9 @@
 /* pool.c - the pool's beginning, size, end and counts.
  *
  * The end, in steps: the stop flag; all sleeping Ms are woken and leave, those that wait with their G raise "shutting down" in it; a bounded
- * wait for those that run; then each parked G is destroyed by the closing host's thread. Threads that have not come back by then (they sit in
- * foreign code) are left behind, and with them the pool's memory: a late return finds its own, stopped pool and leaves. */
+ * wait for those that run, which are pre-empted again and again; then each parked G is destroyed. Threads that have not come back by then (they sit in
+ * foreign code) are left behind, and with them the pool's memory: a late return finds its own, stopped pool and leaves. Modelled in
+ * spec/model/end.pml. */
 #include "sched/pool.h"
 
 #include <errno.h>
@@ -96,13 +97,13 @@ static void pool_free(Sched *s) {
     gr_timers_fini(&p->timers);
     gr_free(p);
   }
-  while (s->all_ms != NULL) {
-    M *m = s->all_ms;
-    s->all_ms = m->all;
+  for (M *m = atomic_load(&s->all_ms), *next; m != NULL; m = next) {
+    next = m->all;
     atomic_fetch_add(&gr_past.spawned, atomic_load(&m->spawned));
     atomic_fetch_add(&gr_past.ended, atomic_load(&m->ended));
     atomic_fetch_add(&gr_past.steals, atomic_load(&m->steals));
     atomic_fetch_add(&gr_past.handoffs, atomic_load(&m->handoffs));
+    atomic_fetch_add(&gr_past.preemptions, atomic_load(&m->preemptions));
     gr_free(m);
   }
   gr_free(s);
@@ -122,25 +123,27 @@ int gr_pool_start(void) {
     pool_free(s);
     return GR_NOMEM;
   }
-#ifdef GORO_HOSTILE
-  gr_hostile_start(s);
-#endif
   atomic_store(&gr_pool, s);
   return GR_OK;
 }
 
-/* Ms leave at their next scheduling point; those that wait with their G are woken, and see that the pool ends. */
+/* Ms leave at their next scheduling point; those that wait with their G are woken, and see that the pool ends; those that run are asked, again and again,
+ * since one that is in C code is reached only when it is back. The signal also ends many a system call that would last (sleep, poll). */
 static bool halt(Sched *s, int64_t grace_ns) {
+  enum { ASK_EVERY_NS = 1000000 };
   gr_lock(&s->lock);
   atomic_store(&s->stopping, true);
-  for (M *m = s->all_ms; m != NULL; m = m->all) gr_note_wake(&m->note);
+  for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) gr_note_wake(&m->note);
   gr_unlock(&s->lock);
+  gr_note_wake(&s->sysmon_note);
   gr_poller->wake();
   int64_t until = gr_now_ns() + grace_ns;
   int32_t self = gr_m != NULL ? 1 : 0;
   while (atomic_load(&s->alive) > self && gr_now_ns() < until) {
+    for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
+      if (m != gr_m) gr_ask(m);
     gr_note_clear(&gr_all_left);
-    if (atomic_load(&s->alive) > self) gr_note_sleep(&gr_all_left, gr_now_ns() + 1000000 < until ? gr_now_ns() + 1000000 : until);
+    if (atomic_load(&s->alive) > self) gr_note_sleep(&gr_all_left, gr_now_ns() + ASK_EVERY_NS);
   }
   return atomic_load(&s->alive) == 0;
 }
@@ -155,8 +158,21 @@ void gr_sched_halt(int64_t grace_ns) {
   if (s != NULL) halt(s, grace_ns);
 }
 
+/* ---- destroying what is left ----
+ *
+ * A finalizer may loop for ever or sleep in C, and nothing can stop it there: so this is a thread's work that the closing host can leave behind. It touches
+ * one G at a time, with the baton in hand; the host that takes the baton for good leaves it at most the G that it is stuck in. */
+
+typedef enum Baton { NOBODY, SWEEPER, GIVEN_UP } Baton;
+
 typedef struct Sweep {
+  M m; /* its thread's: whatever a finalizer calls finds a pool that ends */
   int64_t until;
+  bool rest_too; /* Gs are destroyed even after that */
+  _Atomic uint32_t baton;
+  _Atomic uint32_t progress;
+  atomic_bool done;
+  GrNote note; /* the host's */
 } Sweep;
 
 /* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. */
@@ -164,29 +180,80 @@ static bool destroy_one(G *g, void *arg) {
   Sweep *sweep = arg;
   uint32_t status = atomic_load(&g->status);
   if (g->is_host || (status != G_WAITING && status != G_RUNNABLE)) return true;
-  if (status == G_WAITING && !gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) return true;
-  if (!atomic_compare_exchange_strong(&g->status, &status, G_DEAD)) return true;
-  if (g->blocks) return true; /* its thread was left behind with it */
-  gr_timer_stop(&g->limit);
-  g->m = NULL;
-  bool in_time = gr_now_ns() < sweep->until;
-  if (in_time) g->ops->destroy(g);
-  gr_host_unref(g->host);
-  atomic_fetch_add(&gr_past.ended, 1);
-  if (in_time) gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, so its memory must not serve another */
+  uint32_t nobody = NOBODY;
+  if (!atomic_compare_exchange_strong(&sweep->baton, &nobody, SWEEPER)) return false;
+  if ((status == G_RUNNABLE || gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) &&
+      atomic_compare_exchange_strong(&g->status, &status, G_DEAD) && !g->blocks) { /* else its thread was left behind with it */
+    gr_timer_stop(&g->limit);
+    g->m = NULL;
+    bool destroyed = sweep->rest_too || gr_now_ns() < sweep->until;
+    if (destroyed) g->ops->destroy(g, sweep->until);
+    gr_host_unref(g->host);
+    atomic_fetch_add(&gr_past.ended, 1);
+    if (destroyed) gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, so its memory must not serve another */
+  }
+  atomic_fetch_add(&sweep->progress, 1);
+  uint32_t mine = SWEEPER;
+  return atomic_compare_exchange_strong(&sweep->baton, &mine, NOBODY);
+}
+
+static void *sweep_main(void *arg) {
+  Sweep *sweep = arg;
+  gr_m = &sweep->m;
+  gr_g_each(destroy_one, sweep);
+  gr_m = NULL;
+  atomic_store(&sweep->done, true);
+  gr_note_wake(&sweep->note);
+  return NULL;
+}
+
+static bool is_left(G *g, void *any) {
+  uint32_t status = atomic_load(&g->status);
+  *(bool *)any = !g->is_host && (status == G_WAITING || status == G_RUNNABLE);
+  return !*(bool *)any;
+}
+
+/* Waits for the sweeper until the time is over or, with rest_too, until it is stuck. */
+static bool await_sweep(Sweep *sweep) {
+  enum { STUCK_NS = 500000000, LOOK_NS = 10000000 };
+  uint32_t seen = 0;
+  int64_t moved = gr_now_ns();
+  while (!atomic_load(&sweep->done)) {
+    int64_t now = gr_now_ns();
+    uint32_t progress = atomic_load(&sweep->progress);
+    if (progress != seen) moved = now;
+    seen = progress;
+    if (now >= sweep->until && (!sweep->rest_too || now - moved > STUCK_NS)) break;
+    gr_note_sleep(&sweep->note, now + LOOK_NS);
+  }
+  if (atomic_load(&sweep->done)) return true;
+  atomic_store(&sweep->baton, GIVEN_UP);
+  return false;
+}
+
+/* False: something had to be left alone. */
+static bool sweep_all(Sched *s, int64_t budget_ns, bool rest_too) {
+  bool any = false;
+  gr_g_each(is_left, &any);
+  if (!any) return true;
+  Sweep *sweep = gr_zalloc(sizeof *sweep);
+  if (sweep == NULL) return false;
+  sweep->m.pool = s;
+  sweep->until = gr_now_ns() + budget_ns;
+  sweep->rest_too = rest_too;
+  if (gr_thread_start(sweep_main, sweep) != 0) sweep_main(sweep);
+  if (!await_sweep(sweep)) return false;
+  gr_free(sweep);
   return true;
 }
 
-void gr_pool_end(int64_t grace_ns, int64_t budget_ns) {
+void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
   Sched *s = atomic_load(&gr_pool);
   bool all_left = halt(s, grace_ns);
-#ifdef GORO_HOSTILE
-  pthread_join(s->hostile, NULL);
-#endif
-  Sweep sweep = {budget_ns == GR_FOREVER ? GR_FOREVER : gr_now_ns() + budget_ns};
-  gr_g_each(destroy_one, &sweep);
+  bool all_swept = sweep_all(s, budget_ns, rest_too);
   atomic_store(&gr_pool, NULL);
-  if (all_left) pool_free(s); /* else left to those who may still come back to it */
+  gr_sysmon_end();
+  if (all_left && all_swept) pool_free(s); /* else left to those who may still come back to it */
 }
 
 /* ---- counting ---- */
@@ -198,16 +265,18 @@ void gr_sched_stats(GrStats *out) {
   out->spawned = atomic_load(&gr_past.spawned);
   out->steals = atomic_load(&gr_past.steals);
   out->handoffs = atomic_load(&gr_past.handoffs);
+  out->preemptions = atomic_load(&gr_past.preemptions);
   gr_lock(&s->lock);
-  for (M *m = s->all_ms; m != NULL; m = m->all) {
+  for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) {
     ended += atomic_load(&m->ended);
     out->spawned += atomic_load(&m->spawned);
     out->steals += atomic_load(&m->steals);
     out->handoffs += atomic_load(&m->handoffs);
+    out->preemptions += atomic_load(&m->preemptions);
   }
   gr_unlock(&s->lock);
   out->goroutines = out->spawned - ended + gr_host_count();
-  out->threads = atomic_load(&s->alive);
+  out->threads = atomic_load(&s->nm);
   for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
     uint64_t state = atomic_load(&atomic_load(&s->ps[i])->status) & 0xff;
     out->running += state == P_IN_LUA || state == P_RUNNING;

@@ -20,16 +20,30 @@ enum { P_IDLE, P_RUNNING, P_IN_LUA, P_RETIRED };
 
 typedef struct Sched Sched;
 
+/* What sysmon saw when it last looked at a P. Its own. */
+typedef struct GrWatch {
+  M *m;              /* who ran there */
+  uint32_t round;    /* P.tick */
+  int64_t since;     /* that round was first seen */
+  uint64_t word;     /* the status word */
+  int64_t cpu;       /* the thread's clock, when it was last seen to have moved */
+  int64_t still;     /* and the time then */
+  int64_t asked_cpu; /* the thread's clock when it was first asked to let others run, or 0 */
+  uint64_t asked_word;
+} GrWatch;
+
 typedef struct P {
   _Atomic uint64_t status; /* tick << 8 | state; the tick counts entries into Lua */
+  M *_Atomic m;            /* who holds it, or held it last */
   _Atomic uint32_t head;   /* thieves and the owner: CAS */
   _Atomic uint32_t tail;   /* the owner alone */
   G *_Atomic runq[GR_RUNQ];
-  G *_Atomic runnext; /* runs next: what the running G has just readied */
-  uint32_t tick;      /* scheduling rounds */
-  uint32_t streak;    /* rounds in a row that took runnext */
+  G *_Atomic runnext;    /* runs next: what the running G has just readied */
+  _Atomic uint32_t tick; /* scheduling rounds; the owner writes */
+  uint32_t streak;       /* rounds in a row that took runnext */
   uint32_t id;
   struct P *link; /* in the idle list; pool lock */
+  GrWatch watch;
   GrTimers timers;
 } P;
 
@@ -37,9 +51,10 @@ struct M {
   Sched *pool;
   P *p;                /* or NULL: P-less. Its own */
   P *nextp;            /* given by who wakes it; pool lock */
-  bool in_lua;         /* inside GOps.run */
+  atomic_bool in_lua;  /* inside GOps.run. Written by itself, read by its signal handler too, as is cur */
   bool spinning;       /* counted in nspinning */
-  G *cur;              /* the G it runs */
+  bool leaving;        /* has been idle for long: its thread ends */
+  G *_Atomic cur;      /* the G it runs */
   uint64_t readied_at; /* gr_ticks() when cur put another into runnext; 0: it has not */
   uint64_t in_word;    /* the P's status word while in Lua */
   uint64_t rand;
@@ -48,7 +63,13 @@ struct M {
   M *all;      /* next of all Ms */
   G *free;     /* dead Gs for reuse */
   uint32_t nfree;
-  atomic_int_fast64_t spawned, ended, steals, handoffs; /* one writer: itself */
+  atomic_bool asked;     /* the next SIGURG is ours */
+  atomic_bool retaken;   /* its P was taken while it was in Lua, and it has none yet; set under the pool lock */
+  atomic_bool gone;      /* its thread has ended, or is about to */
+  _Atomic int32_t tid;   /* of its thread */
+  _Atomic int32_t clock; /* clockid_t of its thread's CPU time */
+  int64_t lost_cpu;      /* sysmon's: that clock when it was last looked at without a P */
+  atomic_int_fast64_t spawned, ended, steals, handoffs, preemptions; /* one writer: itself */
 };
 
 struct Sched {
@@ -57,9 +78,15 @@ struct Sched {
   G *globq_head, *globq_tail;
   P *idle_ps;
   M *idle_ms;
-  int32_t nm, nidle, nlocked; /* Ms that exist; idle; that wait with their G */
+  M *dead_ms;             /* their threads have ended; to be used again */
+  int32_t nidle, nlocked; /* Ms that are idle; that wait with their G */
   int32_t max_threads;
-  M *all_ms; /* pushed under the lock; walked under it */
+  bool sysmon_started;
+  /* written under the lock */
+  _Atomic int32_t nm;        /* Ms that exist */
+  M *_Atomic all_ms;         /* never shrinks while the pool lives, so it may be walked without the lock */
+  atomic_bool sysmon_sleeps; /* until a P is taken into use */
+  atomic_bool threads_short; /* the system refused a thread lately */
   /* atomics: read without */
   _Atomic int32_t globq_size;
   _Atomic int32_t nidle_ps;
@@ -68,13 +95,11 @@ struct Sched {
   _Atomic int32_t nps; /* Ps made so far: ps[0 .. nps) */
   P *_Atomic ps[GR_MAXPROCS_MAX];
   atomic_bool stopping;
-  _Atomic int32_t alive;      /* threads that have not left yet */
+  _Atomic int32_t alive;      /* threads that have not left yet, sysmon included */
   atomic_bool polling;        /* somebody holds the poll token */
   _Atomic int64_t poll_until; /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
   GrTimers timers;            /* of threads without a P */
-#ifdef GORO_HOSTILE
-  pthread_t hostile; /* joined at the end */
-#endif
+  GrNote sysmon_note;
 };
 
 extern Sched *_Atomic gr_pool; /* NULL: no host is open */
@@ -86,35 +111,35 @@ extern GrNote gr_all_left; /* woken by the last M of a pool that ends, which may
 static inline Sched *gr_my_pool(void) { return gr_m != NULL ? gr_m->pool : atomic_load(&gr_pool); }
 
 /* Counts by threads without an M, and by Ms that are gone. */
-extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs; } gr_past;
+extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs, preemptions; } gr_past;
 #define bump(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
 /* A counter with one writer, the caller. */
 #define bump_own(counter) atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
 
 /* m.c */
-/* m sleeps on its note (cleared before it told others that it would) until somebody gives it a P. False: the pool ends. */
-bool gr_m_await_p(M *m);
-void gr_m_take_p(M *m, P *p);              /* m schedules with p, which is not idle */
-P *gr_idle_p_get(Sched *s);                /* an idle P, RUNNING now, or NULL */
-void gr_idle_p_put_locked(Sched *s, P *p); /* idle, or retired when maxprocs has been lowered */
-bool gr_work_anywhere(Sched *s);           /* is a G queued? */
-void gr_hand_p_over(M *m, G *g);           /* to the M of a bound G that m has picked */
-#ifdef GORO_HOSTILE
-void gr_hostile_start(Sched *s); /* a thread that takes Ps away from Lua at random moments */
-#endif
+/* m sleeps on its note (cleared before it told others that it would) until somebody gives it a P. False: `until` came, or the pool ends; then it is
+ * in the idle list no more. */
+bool gr_m_await_p(M *m, int64_t until);
+void gr_m_take_p(M *m, P *p);                           /* m schedules with p, which is not idle */
+P *gr_idle_p_get(Sched *s);                             /* an idle P, RUNNING now, or NULL */
+void gr_idle_p_put_locked(Sched *s, P *p);              /* idle, or retired when maxprocs has been lowered */
+bool gr_work_anywhere(Sched *s);                        /* is a G queued? */
+int gr_thread_start(void *(*start)(void *), void *arg); /* detached, with the signal mask of our threads. 0 or errno */
+void gr_hand_p_over(M *m, G *g);                        /* to the M of a bound G that m has picked */
+void gr_hand_on(Sched *s, P *p);                        /* p, which nobody runs any more, to an M if there is work for it, else to the idle list */
 /* proc.c */
 void *gr_m_main(void *m);
 /* m.c, proc.c, pool.c */
-int gr_pool_start(void); /* makes gr_pool; the host lock is held */
-void gr_pool_end(int64_t grace_ns, int64_t budget_ns);
-P *gr_p_enter(M *m);                         /* the P of this M, now RUNNING, or NULL. m may be NULL */
-void gr_p_leave(M *m);                       /* back to Lua */
-int gr_pool_need_thread(Sched *s);           /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
-void gr_wakep(Sched *s);                     /* there is work: wakes one more M if none looks for it already */
-void gr_put_runnable(Sched *s, G *g);        /* status RUNNABLE already */
-void gr_timer_added(Sched *s, int64_t when); /* somebody may have to wake up earlier */
-void gr_release_p(M *m);                     /* hands the P on: to who has work for it, or to the idle list */
-void gr_acquire_p(M *m, G *g);               /* gets a P, waiting for one as a bound G if need be */
+int gr_pool_start(void);                                              /* makes gr_pool; the host lock is held */
+void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too); /* as gr_host_close */
+P *gr_p_enter(M *m);                                                  /* the P of this M, now RUNNING, or NULL. m may be NULL */
+void gr_p_leave(M *m);                                                /* back to Lua */
+int gr_pool_need_thread(Sched *s);                                    /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
+void gr_wakep(Sched *s);                                              /* there is work: wakes one more M if none looks for it already */
+void gr_put_runnable(Sched *s, G *g);                                 /* status RUNNABLE already */
+void gr_timer_added(Sched *s, int64_t when);                          /* somebody may have to wake up earlier */
+void gr_release_p(M *m);                                              /* hands the P on: to who has work for it, or to the idle list */
+void gr_acquire_p(M *m, G *g);                                        /* gets a P, waiting for one as a bound G if need be */
 void gr_check_dead_locked(Sched *s);
 
 /* runq.c: the owner's or a thief's side of P.runq; overflow goes to the global queue */
@@ -130,6 +155,14 @@ void gr_runq_drain_locked(Sched *s, P *p);
 G *gr_g_alloc(M *m);
 void gr_g_free(M *m, G *g);
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg);
+
+/* wait.c */
+void gr_g_runs(G *g); /* g's status becomes RUNNING; waits while somebody looks at it */
+
+/* sysmon.c */
+void gr_sysmon_start_locked(Sched *s); /* unless it runs already; installs its signal handlers */
+void gr_sysmon_end(void);              /* gives the signals back */
+void gr_ask(M *m);                     /* its thread lets others run soon, if it runs Lua */
 
 /* host.c */
 int64_t gr_host_count(void);

@@ -18,19 +18,22 @@
 #include "sched/pool.h"
 
 #include <sched.h>
+#include <time.h>
+#include <unistd.h>
 
 enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
+#define IDLE_NS INT64_C(5000000000) /* a thread without work ends after that */
 
 /* ---- queueing ---- */
 
 /* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is about to wait, as in a ping-pong: the place will be
  * free sooner than a thread awake. So each G is judged by what it did last time: whether it ran on for LONG after it had readied
- * one. (Sysmon's work, to see to a G that changes its ways, is done by pre-emption.) */
+ * one. Sysmon sees to a G that changes its ways. */
 enum { LONG_TICKS = 50000 };
 
 static void judge(M *m) {
   if (m->readied_at == 0) return;
-  m->cur->runs_on = gr_ticks() - m->readied_at > LONG_TICKS;
+  atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on = gr_ticks() - m->readied_at > LONG_TICKS;
   m->readied_at = 0;
 }
 
@@ -40,10 +43,11 @@ void gr_put_runnable(Sched *s, G *g) {
   bool wake = true;
   if (p != NULL) {
     gr_runq_put(s, p, g, true);
-    if (m->in_lua) {
+    if (atomic_load_explicit(&m->in_lua, memory_order_relaxed)) {
       judge(m);
       m->readied_at = gr_ticks();
-      wake = m->cur->runs_on || atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
+      wake = atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on ||
+             atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
     }
     gr_p_leave(m);
   } else {
@@ -85,7 +89,7 @@ void gr_spawn(G *g) {
 
 /* Nobody runs, nobody will: the host that has waited longest is told. */
 void gr_check_dead_locked(Sched *s) {
-  if (s->nm - s->nidle - s->nlocked > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
+  if (atomic_load(&s->nm) - s->nidle - s->nlocked > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
   if (gr_timers_first(&s->timers) != INT64_MAX) return;
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++)
@@ -95,7 +99,7 @@ void gr_check_dead_locked(Sched *s) {
   if (host != NULL && gr_wait_win(host, gr_wait_seq(host), GR_CAUSE_DEADLOCK, NULL)) gr_ready(host);
 }
 
-/* Sleeps until somebody gives it a P (or the pool ends: then without one). */
+/* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to do for long: then its thread ends, unless it is the last. */
 static void stop_m(M *m) {
   Sched *s = m->pool;
   gr_note_clear(&m->note);
@@ -109,7 +113,11 @@ static void stop_m(M *m) {
   s->nidle++;
   gr_check_dead_locked(s);
   gr_unlock(&s->lock);
-  gr_m_await_p(m);
+  if (gr_m_await_p(m, gr_now_ns() + IDLE_NS)) return;
+  gr_lock(&s->lock);
+  m->leaving = atomic_load(&s->nm) > 1;
+  if (m->leaving) atomic_fetch_sub(&s->nm, 1);
+  gr_unlock(&s->lock);
 }
 
 static int64_t first_timer(Sched *s) {
@@ -229,7 +237,9 @@ static G *look_once(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
-  if (++p->tick % GLOBAL_EVERY == 0) {
+  uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
+  atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
+  if (tick % GLOBAL_EVERY == 0) {
     gr_timers_run(&m->pool->timers);
     g = globq_get(m, 1);
   }
@@ -247,7 +257,7 @@ static G *look_once(M *m) {
 static G *find_runnable(M *m) {
   Sched *s = m->pool;
   bool was_idle = false; /* others may rely on what this M did while it was: looking for work, sleeping for timers */
-  while (!atomic_load(&s->stopping)) {
+  while (!atomic_load(&s->stopping) && !m->leaving) {
     if (m->p == NULL) {
       was_idle = true;
       P *p = gr_idle_p_get(s);
@@ -280,10 +290,12 @@ static void g_ended(M *m, G *g) {
   gr_g_free(m, g);
 }
 
+/* To the end of the global queue. When the pool ends, RUNNABLE is the last touch: whoever sweeps may destroy it from then on. */
 static void put_global(Sched *s, G *g) {
-  atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
   gr_lock(&s->lock);
-  gr_globq_put_locked(s, g);
+  bool queue = !atomic_load(&s->stopping);
+  atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
+  if (queue) gr_globq_put_locked(s, g);
   gr_unlock(&s->lock);
 }
 
@@ -303,13 +315,13 @@ static void execute(M *m, G *g) {
   }
   g->m = m;
   for (;;) {
-    atomic_store_explicit(&g->status, G_RUNNING, memory_order_release);
-    m->cur = g;
-    m->in_lua = true;
+    gr_g_runs(g);
+    atomic_store_explicit(&m->cur, g, memory_order_relaxed);
+    atomic_store_explicit(&m->in_lua, true, memory_order_release);
     gr_p_leave(m);
     GrRun r = g->ops->run(g);
     gr_p_enter(m);
-    m->in_lua = false;
+    atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
     judge(m);
     if (r == GR_RUN_DONE) g_ended(m, g);
     else if (r == GR_RUN_YIELD) put_global(m->pool, g);
@@ -326,18 +338,25 @@ static void m_leave(M *m) {
     m->free = g->link;
     gr_g_free(NULL, g);
   }
+  m->nfree = 0;
   gr_m = NULL;
+  atomic_store(&m->gone, true);
+  if (m->leaving) { /* m may serve a new thread at once */
+    gr_lock(&s->lock);
+    m->link = s->dead_ms;
+    s->dead_ms = m;
+    gr_unlock(&s->lock);
+  }
   if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
 }
 
 void *gr_m_main(void *arg) {
   M *m = arg;
+  clockid_t clock;
   gr_m = m;
-  Sched *s = m->pool;
-  gr_lock(&s->lock);
-  m->all = s->all_ms;
-  s->all_ms = m;
-  gr_unlock(&s->lock);
+  atomic_store(&m->tid, (int32_t)gettid());
+  atomic_store(&m->clock, pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
+  atomic_store(&m->gone, false);
   gr_m_take_p(m, m->nextp);
   m->nextp = NULL;
   for (G *g; (g = find_runnable(m)) != NULL;) execute(m, g);
@@ -351,14 +370,20 @@ bool gr_wait_may_block(G *g) {
   if (g->is_host || gr_m == NULL) return true;
   Sched *s = gr_m->pool;
   gr_lock(&s->lock);
-  bool ok = s->nm < s->max_threads || s->nidle > 0 || s->nlocked + 1 < s->nm;
+  int32_t nm = atomic_load(&s->nm);
+  bool ok = (nm < s->max_threads && !atomic_load(&s->threads_short)) || s->nidle > 0 || s->nlocked + 1 < nm;
   gr_unlock(&s->lock);
   return ok;
 }
 
 void gr_yield_blocking(G *g) {
   M *m = gr_m;
-  if (g->is_host || m == NULL || !gr_work_anywhere(m->pool)) {
+  if (g->is_host || m == NULL) {
+    sched_yield();
+    return;
+  }
+  if (gr_p_enter(m) != NULL && !gr_work_anywhere(m->pool)) {
+    gr_p_leave(m);
     sched_yield();
     return;
   }
@@ -367,12 +392,20 @@ void gr_yield_blocking(G *g) {
   gr_p_leave(m);
 }
 
+void gr_preempted(void) {
+  if (gr_m != NULL) bump_own(gr_m->preemptions);
+}
+
 void gr_block_begin(G *g) {
-  if (!g->is_host && gr_m != NULL) gr_release_p(gr_m);
+  if (g->is_host || gr_m == NULL) return;
+  gr_release_p(gr_m);
+  g->since = gr_coarse_ns();
+  atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
 }
 
 void gr_block_end(G *g) {
   if (g->is_host || gr_m == NULL) return;
+  gr_g_runs(g);
   gr_acquire_p(gr_m, g);
   gr_p_leave(gr_m);
 }

@@ -15,9 +15,12 @@
  *   5. gr_ready: WAITING -> RUNNABLE and into a run queue; or, when the G has not finished parking, PARKING -> READY_EARLY: the M's move
  *      in step 3 fails, and it runs the G on at once.
  *   6. awake, the G calls gr_wait_finish: its time limit is disarmed, and it takes its remaining sudogs out of their queues.
- * Nobody touches the state of a G that is not WAITING, and a reader (a dump, the deadlock report) first takes the scan bit of it, which
- * makes gr_ready wait. A G's memory is only ever reused for Gs and its sequence numbers never go back, so a late look is harmless.
+ * Nobody touches the state of a G that runs, and a reader (a dump, the deadlock report) of one that does not first takes its scan bit, which
+ * makes gr_ready, and who would run it, wait. A G's memory is only ever reused for Gs and its sequence numbers never go back, so a late look is harmless.
  * Modelled in spec/model/park.pml.
+ *
+ * Nothing starves. A G that has run for 10 ms while others wait is asked by a signal to its thread to let them run (GOps.preempt); one that sits in
+ * foreign C code loses its P to others, and goes on without one: sysmon.c.
  *
  * Every function here may be called by any thread: one with a P, an M whose P was taken (it pushes to the global queue), a host's. */
 #ifndef GR_SCHED_H
@@ -32,6 +35,7 @@ typedef struct G G;
 typedef struct M M;
 typedef struct GrHost GrHost;
 typedef struct GrTimers GrTimers;
+typedef struct GrReport GrReport;
 
 /* Who may touch what the G owns (its Lua state above all). */
 typedef enum GStatus {
@@ -41,6 +45,7 @@ typedef enum GStatus {
   G_PARKING,     /* its M; sudogs may be linked already, so gr_ready can come at any moment */
   G_READY_EARLY, /* its M: gr_ready came before the M had left it */
   G_WAITING,     /* nobody, or who holds the scan bit */
+  G_BLOCKED,     /* nobody, or who holds the scan bit: its thread is in a blocking region */
   G_DEAD,        /* its M, which is freeing it */
 } GStatus;
 enum { G_SCAN = 0x80 };
@@ -100,8 +105,9 @@ typedef enum GrRun {
 } GrRun;
 
 typedef struct GOps {
-  GrRun (*run)(G *g);                            /* on an M: runs it until it ends or yields */
-  void (*destroy)(G *g);                         /* frees what it owns, although it has not ended (the pool ends) */
+  GrRun (*run)(G *g);                   /* on an M: runs it until it ends or yields */
+  void (*destroy)(G *g, int64_t until); /* frees what it owns, although it has not ended (the pool ends); the program's code in it ends by then */
+  void (*preempt)(G *g);                /* in a signal handler on the thread that runs g: g is to let others run soon, or to answer gr_stopping */
   size_t (*where)(G *g, char *buf, size_t size); /* writes its source line, as snprintf; the caller owns g or its scan bit */
 } GOps;
 
@@ -124,8 +130,9 @@ struct G {
   GSudog one;     /* the sudog of a wait for one thing */
   GSudog *many;   /* a select's, gr_malloc'd, or NULL */
   uint32_t nmany;
-  GrNote note;        /* hosts sleep on it */
-  uint8_t host_spins; /* hosts: how often to spin before sleeping; grows when waits are short */
+  GrNote note;              /* hosts sleep on it */
+  GrReport *_Atomic report; /* somebody wants to know what it does while it runs: vm's dump */
+  uint8_t host_spins;       /* hosts: how often to spin before sleeping; grows when waits are short */
 };
 
 static inline uint64_t gr_wait_seq(G *g) { return atomic_load_explicit(&g->wait, memory_order_relaxed) >> 1; }
@@ -165,8 +172,10 @@ void gr_ready(G *g);
 
 /* Sleeps until `until`: GR_PARK (then gr_wait_finish), GR_OK when that is past, GR_NOMEM. */
 int gr_sleep(G *g, int64_t until, bool blocks);
-/* For a G that cannot yield: lets others run, on this thread. */
+/* For a G that cannot yield: lets others run, on this thread; a thread whose P was taken waits for one. */
 void gr_yield_blocking(G *g);
+/* Counts a pre-emption, for gr_sched_stats. */
+void gr_preempted(void);
 
 /* ---- blocking regions: Go's entersyscallblock ----
  * Between the two, the thread may block in the system; its P runs others. Nothing in between may call goro. When an error
@@ -196,8 +205,9 @@ G *gr_host_g(GrHost *h);
 void gr_host_ref(GrHost *h);
 void gr_host_unref(GrHost *h);
 /* Its program has left goro. Takes the opener's reference; returns whether a post was never taken. The last one to close ends the pool: Ms stop (those
- * stuck in foreign code are left behind after `grace_ns`), parked Gs are destroyed (until `budget_ns` is over; GR_FOREVER: all). */
-bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns);
+ * stuck in foreign code are left behind after `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`, the rest
+ * of them too, but their finalizers are cut short. */
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too);
 /* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the caller's. */
 bool gr_host_post(GrHost *h, GrPost *post);
 /* The oldest post, the caller's now, or NULL. One load when there is none. */
@@ -223,8 +233,16 @@ typedef struct GrStats {
 } GrStats;
 void gr_sched_stats(GrStats *out);
 
-/* Calls visit for each waiting G (not hosts), which is held by its scan bit meanwhile; stops when it returns false. */
-void gr_sched_each_waiting(bool (*visit)(G *g, void *arg), void *arg);
+/* Calls visit for each G that exists, hosts included; stops when it returns false. One that nobody runs (RUNNABLE, WAITING, BLOCKED) is held by its scan
+ * bit meanwhile, so its state may be looked at. */
+void gr_sched_each(bool (*visit)(G *g, GStatus status, void *arg), void *arg);
+/* The thread that runs g is asked to call GOps.preempt, as for others' sake. */
+void gr_sched_ask(G *g);
+/* Holds g as gr_sched_each does: false when it runs. Tells its status, which unhold wants. */
+bool gr_sched_hold(G *g, GStatus *status);
+void gr_sched_unhold(G *g, GStatus status);
+/* From the next pool's first thread on, SIGQUIT calls `here` in its handler and then `report` on a thread of goro's. */
+void gr_sched_on_quit(void (*here)(void), void (*report)(void));
 
 /* ---- the poll hook: how an idle M waits ----
  * One M at a time sleeps in `poll`; its wake-up time is published, so that an earlier timer calls `wake`. The default sleeps on a note.

@@ -46,12 +46,18 @@ bool gr_wait_win(G *g, uint64_t seq, GrCause cause, GSudog *sg) {
   return true;
 }
 
-/* From WAITING (a host won its own wait) only past the scan bit: a reader may be looking. */
+/* Past the scan bit: a reader may be looking. */
+void gr_g_runs(G *g) {
+  for (;;) {
+    uint32_t status = atomic_load_explicit(&g->status, memory_order_acquire);
+    if (status & G_SCAN) sched_yield();
+    else if (move_status(g, status, G_RUNNING)) return;
+  }
+}
+
 void gr_wait_taken(G *g) {
   g->blocks = g->is_host;
-  while ((atomic_load_explicit(&g->status, memory_order_acquire) & ~(uint32_t)G_SCAN) == G_WAITING)
-    if (move_status(g, G_WAITING, G_RUNNING)) return;
-  set_status(g, G_RUNNING);
+  gr_g_runs(g);
 }
 
 /* Somebody has won this wait and is about to call gr_ready, or has. */
@@ -151,7 +157,7 @@ static bool thread_block(G *g) {
     gr_check_dead_locked(s);
   }
   gr_unlock(&s->lock);
-  return waits && gr_m_await_p(m); /* false: the pool ends */
+  return waits && gr_m_await_p(m, GR_FOREVER); /* false: the pool ends */
 }
 
 bool gr_wait_block(G *g, int64_t until) {
@@ -186,21 +192,36 @@ int gr_sleep(G *g, int64_t until, bool blocks) {
 }
 
 typedef struct Each {
-  bool (*visit)(G *g, void *arg);
+  bool (*visit)(G *g, GStatus status, void *arg);
   void *arg;
 } Each;
 
-static bool visit_waiting(G *g, void *arg) {
+bool gr_sched_hold(G *g, GStatus *status) {
+  uint32_t now = atomic_load_explicit(&g->status, memory_order_acquire);
+  while (now == G_RUNNABLE || now == G_WAITING || now == G_BLOCKED)
+    if (atomic_compare_exchange_strong(&g->status, &now, now | G_SCAN)) {
+      *status = (GStatus)now;
+      return true;
+    }
+  *status = (GStatus)now;
+  return false;
+}
+
+void gr_sched_unhold(G *g, GStatus status) { set_status(g, status); }
+
+static bool visit_held(G *g, void *arg) {
   Each *each = arg;
-  if (!move_status(g, G_WAITING, G_WAITING | G_SCAN)) return true;
-  bool more = g->is_host || each->visit(g, each->arg);
-  set_status(g, G_WAITING);
+  GStatus status;
+  bool held = gr_sched_hold(g, &status);
+  if (!held && (status == G_FREE || status == G_DEAD || status & G_SCAN)) return true;
+  bool more = each->visit(g, status, each->arg);
+  if (held) gr_sched_unhold(g, status);
   return more;
 }
 
-void gr_sched_each_waiting(bool (*visit)(G *g, void *arg), void *arg) {
+void gr_sched_each(bool (*visit)(G *g, GStatus status, void *arg), void *arg) {
   Each each = {visit, arg};
-  gr_g_each(visit_waiting, &each);
+  gr_g_each(visit_held, &each);
 }
 
 const char *gr_wait_name(GrReason reason) {

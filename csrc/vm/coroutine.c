@@ -16,6 +16,7 @@
  * about exiting in protect.c. */
 #include <lualib.h>
 
+#include "vm/hook.h"
 #include "vm/names.h"
 #include "vm/protect.h"
 
@@ -48,7 +49,13 @@ static int enter(lua_State *L, GrState *st, lua_State *co, int nargs, int *nres)
   st->chain_ok = chain_ok && L == top && lua_isyieldable(L);
   st->co_top = co;
   st->outward = GR_OUT_NONE; /* also when the runner closes the main thread: a __close may use coroutines */
+  lua_State *running = st->running;
+  if (gr_unlikely(st->armed != NULL && st->armed != co)) gr_hook_disarm(st);
+  if (gr_unlikely(st->limit != 0)) gr_hook_limit(st, co, st->limit);
+  st->running = co;
   int status = lua_resume(co, L, nargs, nres);
+  st->running = running;
+  if (gr_unlikely(st->armed != NULL && st->outward == GR_OUT_NONE)) gr_hook_disarm(st);
   st->co_top = top;
   st->chain_ok = chain_ok;
   return status;
@@ -230,4 +237,5 @@ void gr_coroutine_open(lua_State *L, GrState *st) {
 void gr_vm_names(void) {
   for (const luaL_Reg *l = functions; l->name != NULL; l++) gr_names_alias(l->func, LUA_COLIBNAME, l->name);
   gr_protect_names();
+  gr_hook_names();
 }

@@ -10,11 +10,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vm/dump.h"
 #include "vm/state.h"
 
 atomic_bool gr_exit_by_user;
 
-enum { GRACE_NS = 200000000, BUDGET_NS = 200000000 };
+enum { GRACE_NS = 100000000, BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
 
 /* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs our memory back. */
 static bool standalone(void) {
@@ -33,7 +34,8 @@ static int close_host(lua_State *L) {
   bool alone = standalone();
   /* what ends only now may still panic, so look after the pool has stopped: close keeps unread posts until then */
   st->host = NULL;
-  bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : GR_FOREVER);
+  if (alone) gr_dump_on_quit(NULL);
+  bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone);
   if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);
   return 0;
 }
@@ -53,6 +55,7 @@ GrState *gr_state_host(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   st->L = lua_tothread(L, -1);
   lua_pop(L, 1);
+  if (standalone()) gr_dump_on_quit(st);
   st->host = gr_host_open(st);
   if (st->host == NULL) luaL_error(L, "not enough memory");
   st->g = gr_host_g(st->host);

@@ -195,8 +195,9 @@ typedef struct Report {
 } Report;
 
 /* Runs while the goroutine is held: C only, nothing that can raise. */
-static bool report_one(G *g, void *arg) {
+static bool report_one(G *g, GStatus status, void *arg) {
   Report *r = arg;
+  if (status != G_WAITING || g->is_host) return true;
   if (r->n < REPORT_LINES) {
     char place[100];
     g->ops->where(g, place, sizeof place);
@@ -210,7 +211,7 @@ static bool report_one(G *g, void *arg) {
 
 static int raise_deadlock(lua_State *L) {
   Report r = {.n = 0, .now = gr_now_ns()};
-  gr_sched_each_waiting(report_one, &r);
+  gr_sched_each(report_one, &r);
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   luaL_where(L, 1);

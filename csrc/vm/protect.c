@@ -19,6 +19,7 @@
  * deeper is called with a light userdata, which does no harm. */
 #include "vm/protect.h"
 
+#include "vm/hook.h"
 #include "vm/names.h"
 
 enum {
@@ -40,8 +41,14 @@ extern int lua_closethread(lua_State *L, lua_State *from) __attribute__((weak));
 
 int gr_close_thread(lua_State *L, GrState *st, lua_State *co) {
   bool chain_ok = st->chain_ok;
+  lua_State *running = st->running;
   st->chain_ok = false;
+  if (st->armed != NULL) gr_hook_disarm(st);
+  if (gr_unlikely(st->limit != 0)) gr_hook_limit(st, co, st->limit);
+  st->running = running != NULL ? co : NULL;
   int status = lua_closethread != NULL ? lua_closethread(co, L) : lua_resetthread(co);
+  st->running = running;
+  if (st->armed != NULL) gr_hook_disarm(st);
   st->chain_ok = chain_ok;
   return status;
 }
@@ -70,15 +77,20 @@ static void silence_handlers(lua_State *L) {
   }
 }
 
+int gr_exit_raise(lua_State *L, GrState *st) {
+  (void)st;
+  silence_handlers(L);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
+  return lua_error(L);
+}
+
 int gr_exit_on(lua_State *L, GrState *st) {
   lua_settop(L, 0);
   if (L == st->co_top && st->chain_ok && lua_isyieldable(L)) {
     st->outward = GR_OUT_EXIT;
     return lua_yieldk(L, 0, 0, never);
   }
-  silence_handlers(L);
-  lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
-  return lua_error(L);
+  return gr_exit_raise(L, st);
 }
 
 int gr_goexit(lua_State *L, GrState *st) {

@@ -15,6 +15,7 @@
 
 #include <lualib.h>
 
+#include "vm/hook.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
@@ -108,6 +109,7 @@ static int open_state(lua_State *L) {
   lua_pop(L, 1);
   gr_coroutine_open(L, st);
   gr_protect_open(L, st);
+  gr_hook_open(L, st);
   gr_state_open_libs(L, st);
   gr_pack_open(L);
   GrMsg start = st->start;
@@ -122,6 +124,7 @@ static int begin(GrState *st) {
   st->L = L;
   *(GrState **)lua_getextraspace(L) = st;
   lua_atpanic(L, unprotected);
+  st->running = L;
   lua_pushcfunction(L, open_state);
   lua_pushlightuserdata(L, st);
   return lua_pcall(L, 1, LUA_MULTRET, 0);
@@ -129,10 +132,14 @@ static int begin(GrState *st) {
 
 /* ---- its end ---- */
 
+/* Pre-emption looks for the state through its G, and at nothing of it from here on. */
 static void free_state(GrState *st) {
   gr_msg_drop(&st->start);
+  st->running = NULL;
+  *(void *volatile *)&st->g->data = NULL;
   if (st->L != NULL) {
     st->co_top = NULL;
+    if (st->armed != NULL) gr_hook_disarm(st);
     lua_close(st->L);
   }
   if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
@@ -172,7 +179,13 @@ static GrRun end_ok(GrState *st, int nresults) {
   return GR_RUN_DONE;
 }
 
+static void disarm(GrState *st) {
+  if (st->armed != NULL) gr_hook_disarm(st);
+  st->ending = false;
+}
+
 static GrRun end_exit(GrState *st) {
+  disarm(st);
   int status = lua_resetthread(st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
   if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
   else if (st->join != NULL) gr_chan_close(st->join);
@@ -182,6 +195,7 @@ static GrRun end_exit(GrState *st) {
 
 static GrRun end_error(GrState *st) {
   char *traceback = gr_panic_traceback(st->L);
+  disarm(st);
   lua_resetthread(st->L);
   gr_panic(st, traceback);
   gr_free(traceback);
@@ -204,6 +218,7 @@ static GrRun run(G *g) {
     n = lua_gettop(st->L) - 1;
   }
   st->outward = GR_OUT_NONE;
+  st->running = st->L;
   st->co_top = st->L;
   st->chain_ok = true;
   int nresults, status = lua_resume(st->L, NULL, n, &nresults);
@@ -211,8 +226,8 @@ static GrRun run(G *g) {
   st->chain_ok = false;
   if (status == LUA_YIELD) {
     switch (st->outward) {
-      case GR_OUT_PARK: return GR_RUN_PARK;
-      case GR_OUT_YIELD: return GR_RUN_YIELD;
+      case GR_OUT_PARK:
+      case GR_OUT_YIELD: st->running = NULL; return st->outward == GR_OUT_PARK ? GR_RUN_PARK : GR_RUN_YIELD;
       case GR_OUT_EXIT: return end_exit(st);
       default: /* a C module called lua_yield at the top */
         lua_resetthread(st->L);
@@ -227,10 +242,14 @@ static GrRun run(G *g) {
 }
 
 /* The pool ends while it is parked, or before it ran. */
-static void destroy(G *g) {
+static void destroy(G *g, int64_t until) {
   GrState *st = g->data;
   gr_wait_abandon(g);
-  if (st->L != NULL) lua_resetthread(st->L);
+  if (st->L != NULL) {
+    disarm(st);
+    gr_hook_limit(st, st->L, until);
+    lua_resetthread(st->L);
+  }
   free_state(st);
 }
 
@@ -244,7 +263,7 @@ static size_t where(G *g, char *buf, size_t size) {
   return 0;
 }
 
-static const GOps goroutine_ops = {run, destroy, where};
+static const GOps goroutine_ops = {run, destroy, gr_hook_preempt, where};
 
 /* ---- starting one ---- */
 

@@ -31,13 +31,23 @@ typedef struct GrState {
   lua_State *co_top; /* the thread our resume entered last (ours only) */
   lua_State *parked; /* the thread that waits, for its source line */
   bool chain_ok;
-  bool exiting;     /* goexit was called */
-  uint8_t outward;  /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
-  uint64_t rand;    /* for select */
-  GrHost *host;     /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
-  GrMsg start;      /* a goroutine's function and arguments, until it first runs */
-  GrChan *join;     /* where its results go, or NULL. A reference */
-  char created[96]; /* "goro.go at job.lua:30" */
+  volatile bool exiting; /* goexit was called */
+  /* pre-emption: hook.c. What its signal handler touches is volatile */
+  lua_State *volatile running; /* the thread in which Lua code runs now, if a hook could stop it */
+  lua_State *volatile armed;   /* the thread whose hook is ours */
+  lua_Hook hook;               /* what that one had before, with its mask and count */
+  int hook_mask, hook_count;
+  volatile bool asked;      /* to let others run */
+  volatile bool hook_busy;  /* the handler must keep away */
+  volatile bool after_call; /* the last hook event was a call */
+  bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
+  int64_t limit;            /* when the code of a state that is being closed must have ended */
+  uint8_t outward;          /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  uint64_t rand;            /* for select */
+  GrHost *host;             /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
+  GrMsg start;              /* a goroutine's function and arguments, until it first runs */
+  GrChan *join;             /* where its results go, or NULL. A reference */
+  char created[96];         /* "goro.go at job.lua:30" */
 } GrState;
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
