@@ -233,16 +233,21 @@ static void retire_p(M *m) {
   gr_wakep(s);
 }
 
+/* Timers that have no M of their own: those of threads without a P, and of Ps that are too many since maxprocs was lowered. */
+static void run_common_timers(Sched *s) {
+  gr_timers_run(&s->timers);
+  int32_t n = atomic_load_explicit(&s->nps, memory_order_relaxed);
+  for (int32_t i = atomic_load_explicit(&s->maxprocs, memory_order_relaxed); i < n; i++) gr_timers_run(&atomic_load(&s->ps[i])->timers);
+}
+
 static G *look_once(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
+  run_common_timers(m->pool);
   uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
   atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
-  if (tick % GLOBAL_EVERY == 0) {
-    gr_timers_run(&m->pool->timers);
-    g = globq_get(m, 1);
-  }
+  if (tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
   if (g == NULL) g = gr_runq_get(p);
   if (g == NULL) g = globq_get(m, INT32_MAX);
   if (g == NULL && gr_poller->waited_for() && !atomic_exchange(&m->pool->polling, true)) {
