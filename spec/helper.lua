@@ -75,7 +75,7 @@ local function command_line(script, limit, opts, files)
   words[#words + 1] = ("timeout -k 5 %.3f"):format(limit)
   if opts.wrap then words[#words + 1] = opts.wrap end
   words[#words + 1] = quote(opts.lua or helper.interpreter())
-  words[#words + 1] = quote(script)
+  if not opts.bare then words[#words + 1] = quote(script) end
   for _, a in ipairs(opts.args or {}) do words[#words + 1] = quote(a) end
   words[#words + 1] = "<" .. (files.stdin and quote(files.stdin) or "/dev/null")
   words[#words + 1] = "2>" .. quote(files.stderr)
@@ -89,7 +89,7 @@ end
 --- Runs `source` (text, or a dumped function) as a script in a child interpreter.
 -- opts: env = { NAME = value, or false to remove it }, args = { … }, stdin = string,
 -- timeout = seconds (60 for a build of usual speed), pipe = true (its stdout is a pipe, not a file),
--- wrap = shell words to put before the interpreter, lua = another interpreter.
+-- wrap = shell words to put before the interpreter, lua = another interpreter, bare = true (it gets no script's name).
 -- Returns { code=, signal=, timed_out=, stdout=, stderr=, seconds=, script= }; code is nil when a signal ended it.
 function helper.run_script(source, opts)
   opts = opts or {}

@@ -10,7 +10,7 @@
 #include "vm/names.h"
 #include "vm/pack.h"
 
-static void open_chan(lua_State *L, uint32_t view);
+static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view);
 const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy}, open_chan};
 
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
@@ -266,7 +266,8 @@ static const luaL_Reg methods[] = {
 };
 
 /* A receiver's view cannot be closed, so it has no __close. */
-static void open_chan(lua_State *L, uint32_t view_of) {
+static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) {
+  (void)type;
   GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__len", chan_len}, {"__close", chan_leave}, {NULL, NULL}}, length[] = {{"__len", chan_len}, {NULL, NULL}};
   gr_setfuncs(L, st, view_of == GR_VIEW_RECV ? length : meta);

@@ -227,6 +227,7 @@ static void push_module(lua_State *L, GrState *st) {
 
 static void open_goroutine_libs(lua_State *L, GrState *st) {
   gr_stdlib_open(L, st);
+  gr_capi_open(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   push_module(L, st);
   lua_setfield(L, -2, "goro");
@@ -250,6 +251,7 @@ int luaopen_goro(lua_State *L) {
     st = gr_state_host(L);
     gr_pack_open(L);
     gr_stdlib_open_host(L, st);
+    gr_capi_open(L);
   }
   push_module(L, st);
   return 1;

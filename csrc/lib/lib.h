@@ -38,6 +38,9 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
 void gr_lib_init(void);
 void gr_chan_names(void);
 
+/* goro.h's table into the registry. */
+void gr_capi_open(lua_State *L);
+
 int gr_lib_chan(lua_State *L);   /* goro.chan */
 int gr_lib_select(lua_State *L); /* goro.select */
 int gr_lib_after(lua_State *L);  /* goro.after */

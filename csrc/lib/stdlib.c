@@ -109,7 +109,18 @@ static void seed_random(lua_State *L) {
   lua_pop(L, 2);
 }
 
+/* loadlib.c unloads a state's C libraries when it closes. Their functions and objects may live on in other states. */
+static void keep_libraries(lua_State *L) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE && lua_getmetatable(L, -1)) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
 void gr_stdlib_open(lua_State *L, GrState *st) {
+  keep_libraries(L);
   for each (r) {
     push_holder(L, r);
     put(L, st, r, r->go);
@@ -119,6 +130,7 @@ void gr_stdlib_open(lua_State *L, GrState *st) {
 }
 
 void gr_stdlib_open_host(lua_State *L, GrState *st) {
+  keep_libraries(L);
   for each (r) {
     if (r->host == NULL || r->stock == NULL) continue;
     push_holder(L, r);

@@ -29,6 +29,36 @@ static const GOps host_ops = {.where = no_place};
 
 static int open_first_locked(void) { return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start(); }
 
+/* ---- threads that are none of ours ---- */
+
+static atomic_int foreign;
+
+G *gr_foreign_open(void) {
+  G *g = gr_g_alloc(NULL);
+  if (g == NULL) return NULL;
+  g->is_host = g->blocks = true;
+  g->host = NULL;
+  g->ops = &host_ops;
+  g->host_spins = 0;
+  atomic_store(&g->status, G_RUNNING);
+  return g;
+}
+
+void gr_foreign_close(G *g) { gr_g_free(NULL, g); }
+
+void gr_foreign_hold(int delta) {
+  if (atomic_fetch_add(&foreign, delta) + delta != 0) return;
+  Sched *s = gr_my_pool();
+  if (s == NULL || atomic_load(&gr_forked)) return;
+  gr_lock(&s->lock);
+  gr_check_dead_locked(s);
+  gr_unlock(&s->lock);
+}
+
+bool gr_foreign_held(void) { return atomic_load(&foreign) != 0; }
+
+/* ---- hosts ---- */
+
 GrHost *gr_host_open(void *data) {
   GrHost *h = gr_zalloc(sizeof *h);
   G *g = gr_g_alloc(NULL);

@@ -32,7 +32,7 @@ P *gr_p_enter(M *m) {
 }
 
 void gr_p_leave(M *m) {
-  if (m == NULL || m->p == NULL || !m->in_lua) return;
+  if (m == NULL || m->p == NULL || !m->in_lua || (m->in_word & 0xff) != P_RUNNING) return;
   uint64_t tick = (atomic_load_explicit(&m->p->status, memory_order_relaxed) >> 8) + 1;
   m->in_word = tick << 8 | P_IN_LUA;
   atomic_store_explicit(&m->p->status, m->in_word, memory_order_release);
@@ -282,8 +282,8 @@ void gr_acquire_p(M *m, G *g) {
       gr_wakep(s);
       gr_m_await_p(m, GR_FOREVER);
     }
-    g->blocks = false;
     gr_g_runs(g);
+    atomic_store(&g->blocks, false);
   } else if (p != NULL) {
     gr_m_take_p(m, p);
   }
@@ -293,9 +293,13 @@ void gr_acquire_p(M *m, G *g) {
 void gr_hand_p_over(M *m, G *g) {
   Sched *s = m->pool;
   P *p = m->p;
-  m->p = NULL;
   M *other = g->m;
   gr_lock(&s->lock);
+  if (atomic_load(&s->stopping)) { /* that one has been woken already, and takes its G by itself */
+    gr_unlock(&s->lock);
+    return;
+  }
+  m->p = NULL;
   s->nlocked--;
   other->nextp = p;
   gr_unlock(&s->lock);

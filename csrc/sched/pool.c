@@ -12,6 +12,7 @@
 #include <stdlib.h>
 
 Sched *_Atomic gr_pool;
+atomic_bool gr_forked;
 struct GrPast gr_past;
 GrNote gr_all_left;
 
@@ -109,7 +110,11 @@ static void pool_free(Sched *s) {
   gr_free(s);
 }
 
+static void in_child(void) { atomic_store(&gr_forked, true); }
+
 int gr_pool_start(void) {
+  static atomic_flag watching = ATOMIC_FLAG_INIT;
+  if (!atomic_flag_test_and_set(&watching)) pthread_atfork(NULL, NULL, in_child);
   Sched *s = gr_zalloc(sizeof *s);
   if (s == NULL) return GR_NOMEM;
   gr_lock_init(&s->lock, GR_RANK_SCHED);
@@ -150,12 +155,12 @@ static bool halt(Sched *s, int64_t grace_ns) {
 
 bool gr_sched_stopping(void) {
   Sched *s = gr_my_pool();
-  return s == NULL || atomic_load(&s->stopping);
+  return s == NULL || atomic_load(&s->stopping) || atomic_load(&gr_forked);
 }
 
 void gr_sched_halt(int64_t grace_ns) {
   Sched *s = atomic_load(&gr_pool);
-  if (s != NULL) halt(s, grace_ns);
+  if (s != NULL && !atomic_load(&gr_forked)) halt(s, grace_ns);
 }
 
 /* ---- destroying what is left ----
@@ -175,22 +180,23 @@ typedef struct Sweep {
   GrNote note; /* the host's */
 } Sweep;
 
-/* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. */
+/* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. One that waits with its thread
+ * is that thread's, wherever it is. Read in this order, all three belong to one wait. */
 static bool destroy_one(G *g, void *arg) {
   Sweep *sweep = arg;
+  uint64_t seq = gr_wait_seq(g);
   uint32_t status = atomic_load(&g->status);
-  if (g->is_host || (status != G_WAITING && status != G_RUNNABLE)) return true;
+  if (g->is_host || atomic_load(&g->blocks) || (status != G_WAITING && status != G_RUNNABLE)) return true;
   uint32_t nobody = NOBODY;
   if (!atomic_compare_exchange_strong(&sweep->baton, &nobody, SWEEPER)) return false;
-  if ((status == G_RUNNABLE || gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) &&
-      atomic_compare_exchange_strong(&g->status, &status, G_DEAD) && !g->blocks) { /* else its thread was left behind with it */
+  if ((status == G_RUNNABLE || gr_wait_win(g, seq, GR_CAUSE_SHUTDOWN, NULL)) && atomic_compare_exchange_strong(&g->status, &status, G_DEAD)) {
     gr_timer_stop(&g->limit);
     g->m = NULL;
     bool destroyed = sweep->rest_too || gr_now_ns() < sweep->until;
     if (destroyed) g->ops->destroy(g, sweep->until);
     gr_host_unref(g->host);
     atomic_fetch_add(&gr_past.ended, 1);
-    if (destroyed) gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, so its memory must not serve another */
+    if (destroyed) gr_g_bury(sweep->m.pool, g); /* else its sudogs may still be linked somewhere, so its memory must not serve another */
   }
   atomic_fetch_add(&sweep->progress, 1);
   uint32_t mine = SWEEPER;
@@ -209,7 +215,7 @@ static void *sweep_main(void *arg) {
 
 static bool is_left(G *g, void *any) {
   uint32_t status = atomic_load(&g->status);
-  *(bool *)any = !g->is_host && (status == G_WAITING || status == G_RUNNABLE);
+  *(bool *)any = !g->is_host && !atomic_load(&g->blocks) && (status == G_WAITING || status == G_RUNNABLE);
   return !*(bool *)any;
 }
 
@@ -247,13 +253,28 @@ static bool sweep_all(Sched *s, int64_t budget_ns, bool rest_too) {
   return true;
 }
 
+/* Threads that are none of ours wait no longer. */
+static bool turn_away(G *g, void *arg) {
+  (void)arg;
+  if (g->is_host && g->host == NULL && atomic_load(&g->status) != G_FREE && gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) gr_ready(g);
+  return true;
+}
+
+static atomic_bool somebody_left_behind; /* by any pool so far */
+
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
   Sched *s = atomic_load(&gr_pool);
   bool all_left = halt(s, grace_ns);
+  gr_g_each(turn_away, NULL);
   bool all_swept = sweep_all(s, budget_ns, rest_too);
   atomic_store(&gr_pool, NULL);
   gr_sysmon_end();
-  if (all_left && all_swept) pool_free(s); /* else left to those who may still come back to it */
+  if (!all_left || !all_swept) { /* left to those who may still come back to it */
+    atomic_store(&somebody_left_behind, true);
+    return;
+  }
+  if (!atomic_load(&somebody_left_behind)) gr_g_unbury(s); /* the sweep may also have met Gs of an older pool */
+  pool_free(s);
 }
 
 /* ---- counting ---- */

@@ -95,11 +95,13 @@ struct Sched {
   _Atomic int32_t nps; /* Ps made so far: ps[0 .. nps) */
   P *_Atomic ps[GR_MAXPROCS_MAX];
   atomic_bool stopping;
-  _Atomic int32_t alive;      /* threads that have not left yet, sysmon included */
-  atomic_bool polling;        /* somebody holds the poll token */
-  _Atomic int64_t poll_until; /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
-  GrTimers timers;            /* of threads without a P */
+  _Atomic int32_t alive;          /* threads that have not left yet, sysmon included */
+  atomic_bool polling;            /* somebody holds the poll token */
+  _Atomic int32_t asleep_in_poll; /* 0 or 1: that one has no P and sleeps */
+  _Atomic int64_t poll_until;     /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
+  GrTimers timers;                /* of threads without a P */
   GrNote sysmon_note;
+  G *graves; /* Gs that ended while the pool ended: their memory serves others only when all threads have left, who may hold stale pointers. Pool lock */
 };
 
 extern Sched *_Atomic gr_pool; /* NULL: no host is open */
@@ -154,10 +156,13 @@ void gr_runq_drain_locked(Sched *s, P *p);
 /* g.c: the memory of Gs */
 G *gr_g_alloc(M *m);
 void gr_g_free(M *m, G *g);
+void gr_g_bury(Sched *s, G *g); /* the same while the pool ends */
+void gr_g_unbury(Sched *s);     /* all threads have left */
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg);
 
 /* wait.c */
-void gr_g_runs(G *g); /* g's status becomes RUNNING; waits while somebody looks at it */
+void gr_g_runs(G *g);  /* g, which is the caller's thread's, becomes RUNNING; waits while somebody looks at it */
+bool gr_g_claim(G *g); /* RUNNABLE -> RUNNING. False: it was not (any more), which happens only when the pool ends */
 
 /* sysmon.c */
 void gr_sysmon_start_locked(Sched *s); /* unless it runs already; installs its signal handlers */
@@ -166,6 +171,7 @@ void gr_ask(M *m);                     /* its thread lets others run soon, if it
 
 /* host.c */
 int64_t gr_host_count(void);
+bool gr_foreign_held(void);   /* may a thread that is none of ours make somebody run? */
 G *gr_host_all_waiting(void); /* the G of the host that has waited longest, when all hosts wait; else NULL */
 
 #endif

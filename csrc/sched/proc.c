@@ -87,14 +87,15 @@ void gr_spawn(G *g) {
 
 /* ---- idling ---- */
 
-/* Nobody runs, nobody will: the host that has waited longest is told. */
+/* Nobody runs, nobody will: the host that has waited longest is told. Who sleeps for a timer that has been stopped meanwhile counts as idle: awake, it finds
+ * nothing either. */
 void gr_check_dead_locked(Sched *s) {
-  if (atomic_load(&s->nm) - s->nidle - s->nlocked > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
+  if (atomic_load(&s->nm) - s->nidle - s->nlocked - atomic_load(&s->asleep_in_poll) > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
   if (gr_timers_first(&s->timers) != INT64_MAX) return;
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++)
     if (gr_timers_first(&atomic_load(&s->ps[i])->timers) != INT64_MAX) return;
-  if (gr_poller->waited_for()) return;
+  if (gr_poller->waited_for() || gr_foreign_held()) return;
   G *host = gr_host_all_waiting();
   if (host != NULL && gr_wait_win(host, gr_wait_seq(host), GR_CAUSE_DEADLOCK, NULL)) gr_ready(host);
 }
@@ -142,7 +143,9 @@ static bool sleep_in_poll(Sched *s) {
   atomic_store(&s->poll_until, INT64_MAX); /* each new timer wakes us, until we have told when */
   int64_t until = first_timer(s);
   atomic_store(&s->poll_until, until);
+  atomic_store(&s->asleep_in_poll, 1);
   if (first_timer(s) >= until && !atomic_load(&s->stopping)) gr_poller->poll(until);
+  atomic_store(&s->asleep_in_poll, 0);
   atomic_store(&s->polling, false);
   return true;
 }
@@ -261,6 +264,7 @@ static G *look_once(M *m) {
 /* The next G for m, which then has a P; NULL when the pool ends. */
 static G *find_runnable(M *m) {
   Sched *s = m->pool;
+  if (atomic_load(&gr_forked)) gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a child by os.exit, or exec");
   bool was_idle = false; /* others may rely on what this M did while it was: looking for work, sleeping for timers */
   while (!atomic_load(&s->stopping) && !m->leaving) {
     if (m->p == NULL) {
@@ -292,15 +296,15 @@ static void g_ended(M *m, G *g) {
   atomic_store_explicit(&g->status, G_DEAD, memory_order_release);
   gr_host_unref(g->host);
   bump_own(m->ended);
-  gr_g_free(m, g);
+  if (gr_unlikely(atomic_load(&m->pool->stopping))) gr_g_bury(m->pool, g);
+  else gr_g_free(m, g);
 }
 
 /* To the end of the global queue. When the pool ends, RUNNABLE is the last touch: whoever sweeps may destroy it from then on. */
 static void put_global(Sched *s, G *g) {
   gr_lock(&s->lock);
-  bool queue = !atomic_load(&s->stopping);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
-  if (queue) gr_globq_put_locked(s, g);
+  gr_globq_put_locked(s, g);
   gr_unlock(&s->lock);
 }
 
@@ -314,13 +318,13 @@ static bool parked(M *m, G *g) {
 }
 
 static void execute(M *m, G *g) {
-  if (g->blocks) {
+  if (atomic_load(&g->blocks)) {
     gr_hand_p_over(m, g);
     return;
   }
+  if (!gr_g_claim(g)) return;
   g->m = m;
   for (;;) {
-    gr_g_runs(g);
     atomic_store_explicit(&m->cur, g, memory_order_relaxed);
     atomic_store_explicit(&m->in_lua, true, memory_order_release);
     gr_p_leave(m);
@@ -330,7 +334,10 @@ static void execute(M *m, G *g) {
     judge(m);
     if (r == GR_RUN_DONE) g_ended(m, g);
     else if (r == GR_RUN_YIELD) put_global(m->pool, g);
-    else if (!parked(m, g)) continue;
+    else if (!parked(m, g)) {
+      gr_g_runs(g);
+      continue;
+    }
     return;
   }
 }
@@ -383,7 +390,7 @@ bool gr_wait_may_block(G *g) {
 
 void gr_yield_blocking(G *g) {
   M *m = gr_m;
-  if (g->is_host || m == NULL) {
+  if (g->is_host || m == NULL || atomic_load(&gr_forked)) {
     sched_yield();
     return;
   }
@@ -402,14 +409,14 @@ void gr_preempted(void) {
 }
 
 void gr_block_begin(G *g) {
-  if (g->is_host || gr_m == NULL) return;
+  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   gr_release_p(gr_m);
   g->since = gr_coarse_ns();
   atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
 }
 
 void gr_block_end(G *g) {
-  if (g->is_host || gr_m == NULL) return;
+  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
   gr_acquire_p(gr_m, g);
   gr_p_leave(gr_m);

@@ -9,7 +9,9 @@
 
 enum { STREAK_MAX = 64 };
 
+/* When the pool ends nothing is queued any more: a G that is RUNNABLE is the sweep's then, and its link too. */
 static void globq_append_locked(Sched *s, G *first, G *last, int32_t n) {
+  if (atomic_load(&s->stopping)) return;
   last->link = NULL;
   if (s->globq_tail != NULL) s->globq_tail->link = first;
   else s->globq_head = first;
@@ -48,8 +50,8 @@ static bool put_half(Sched *s, P *p, G *g, uint32_t head) {
   for (uint32_t i = 0; i < n; i++) batch[i] = atomic_load_explicit(&p->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
   if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed)) return false;
   batch[n] = g;
-  for (uint32_t i = 0; i < n; i++) batch[i]->link = batch[i + 1];
   gr_lock(&s->lock);
+  for (uint32_t i = 0; i < n && !atomic_load(&s->stopping); i++) batch[i]->link = batch[i + 1];
   globq_append_locked(s, batch[0], g, (int32_t)n + 1);
   gr_unlock(&s->lock);
   return true;

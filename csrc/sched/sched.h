@@ -115,7 +115,7 @@ struct G {
   _Atomic uint32_t status; /* GStatus, and G_SCAN */
   bool is_host;            /* stands for a host's own thread; has no ops */
   bool runs_on;            /* when it last readied another, it went on running for long: see gr_put_runnable */
-  bool blocks;             /* this wait keeps its thread (always so for hosts) */
+  atomic_bool blocks;      /* this wait keeps its thread (always so for hosts): only that thread may make it RUNNING again */
   uint8_t reason;          /* GrReason of the wait */
   uint8_t cause;           /* GrCause of its end */
   _Atomic uint64_t wait;   /* seq << 1 | done */
@@ -216,6 +216,16 @@ GrPost *gr_host_take(GrHost *h);
 bool gr_host_has_post(GrHost *h);
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
+/* ---- threads that are none of ours ---- */
+
+/* A G for one wait of the calling thread, which runs no Lua of goro's: it keeps its thread, as a host does, but has no host. NULL without memory. */
+G *gr_foreign_open(void);
+void gr_foreign_close(G *g);
+/* So many more of them may make somebody run again: no deadlock is reported while there are any. */
+void gr_foreign_hold(int delta);
+
+/* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's. Only what looks may be called. */
+extern atomic_bool gr_forked;
 /* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
 void gr_sched_halt(int64_t grace_ns);
 

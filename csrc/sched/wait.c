@@ -55,9 +55,19 @@ void gr_g_runs(G *g) {
   }
 }
 
+bool gr_g_claim(G *g) {
+  for (;;) {
+    uint32_t status = atomic_load_explicit(&g->status, memory_order_acquire);
+    if (status == (G_RUNNABLE | G_SCAN)) sched_yield();
+    else if (status != G_RUNNABLE) return false;
+    else if (move_status(g, G_RUNNABLE, G_RUNNING)) return true;
+  }
+}
+
+/* RUNNING first: who sees RUNNABLE and not bound takes it. */
 void gr_wait_taken(G *g) {
-  g->blocks = g->is_host;
   gr_g_runs(g);
+  atomic_store(&g->blocks, g->is_host);
 }
 
 /* Somebody has won this wait and is about to call gr_ready, or has. */
@@ -99,7 +109,8 @@ void gr_ready(G *g) {
 
 /* The pool ends, or something was posted: the wait is over unless it is won already. */
 static bool must_abort(G *g, GrCause *cause) {
-  if (g->is_host) { /* while a host waits, the pool ends only because the process exits, which nothing in the script shall notice */
+  if (g->is_host &&
+      g->host != NULL) { /* while a host waits, the pool ends only because the process exits, which nothing in the script shall notice */
     *cause = GR_CAUSE_INBOX;
     return gr_host_has_post(g->host);
   }
@@ -130,10 +141,12 @@ static bool host_block(G *g, int64_t until) {
   } else if (status == G_READY_EARLY) {
     return true;
   }
-  Sched *s = gr_my_pool();
-  gr_lock(&s->lock);
-  gr_check_dead_locked(s);
-  gr_unlock(&s->lock);
+  Sched *s = g->host != NULL ? gr_my_pool() : NULL;
+  if (s != NULL) {
+    gr_lock(&s->lock);
+    gr_check_dead_locked(s);
+    gr_unlock(&s->lock);
+  }
   int64_t before = gr_now_ns();
   bool woken = gr_note_sleep(&g->note, until);
   if (woken && gr_now_ns() - before < 200000 && g->host_spins < 8) g->host_spins += 2;

@@ -162,6 +162,7 @@ static void add_held(Dump *d, G *g, GStatus status) {
 
 static bool visit(G *g, GStatus status, void *arg) {
   Dump *d = arg;
+  if (g->is_host && g->host == NULL) return true; /* a thread that is none of ours */
   if (g == d->self) {
     add_head(&d->text, g, G_RUNNING, d->now);
     add_state(&d->text, g->data, d->L);

@@ -30,7 +30,7 @@ static bool standalone(void) {
 static int close_host(lua_State *L) {
   GrState *st = lua_touserdata(L, 1);
   GrHost *h = st->host;
-  if (h == NULL) return 0;
+  if (h == NULL || atomic_load(&gr_forked)) return 0;
   bool alone = standalone();
   /* what ends only now may still panic, so look after the pool has stopped: close keeps unread posts until then */
   st->host = NULL;
@@ -44,6 +44,7 @@ static void halt_at_exit(void) { gr_sched_halt(GRACE_NS); }
 
 GrState *gr_state_host(lua_State *L) {
   static atomic_flag registered = ATOMIC_FLAG_INIT;
+  if (atomic_load(&gr_forked)) luaL_error(L, "goro does not work in a forked child, where its threads are not");
   GrState *st = lua_newuserdatauv(L, sizeof *st, 0);
   memset(st, 0, sizeof *st);
   st->is_host = true;

@@ -54,7 +54,7 @@ static void push_metatable(lua_State *L, const GrObjectType *type, uint32_t view
   lua_setfield(L, -2, "__name");
   lua_pushboolean(L, 1);
   lua_rawsetp(L, -2, &mark);
-  type->open(L, view);
+  type->open(L, type, view);
   lua_pushvalue(L, -1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }

@@ -16,10 +16,11 @@ typedef struct GrObject {
   uint32_t view;
 } GrObject;
 
-typedef struct GrObjectType {
-  GrShareType share;                         /* first: a GrShare's type points here */
-  void (*open)(lua_State *L, uint32_t view); /* fills the metatable at the top of the stack; may raise */
-} GrObjectType;
+typedef struct GrObjectType GrObjectType;
+struct GrObjectType {
+  GrShareType share;                                                   /* first: a GrShare's type points here */
+  void (*open)(lua_State *L, const GrObjectType *type, uint32_t view); /* fills the metatable at the top of the stack; may raise */
+};
 
 /* Pushes the userdata of (share, view); the state takes a reference of its own. May raise (memory): the caller's reference is untouched. */
 void gr_object_push(lua_State *L, GrShare *share, uint32_t view);

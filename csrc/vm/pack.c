@@ -409,18 +409,27 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   charge(L, p->nbytes);
 }
 
-static void pack_long(lua_State *L, const char *s, size_t len, GrMsg *out) {
-  char *copy = gr_malloc(len);
-  if (copy == NULL) {
-    lua_pushliteral(L, "not enough memory");
-    lua_error(L);
+bool gr_msg_string(const char *s, size_t len, GrMsg *out) {
+  *out = GR_MSG_EMPTY;
+  if (len <= GR_SHORT_MAX) {
+    out->kind = M_SHORT;
+    out->len = (uint8_t)len;
+    memcpy((char *)out + offsetof(GrMsg, bytes), s, len);
+    return true;
   }
+  char *copy = gr_malloc(len);
+  if (copy == NULL) return false;
   memcpy(copy, s, len);
   out->kind = M_LONG;
   out->u.p = copy;
   out->w[0] = len;
-  charge(L, len);
+  return true;
 }
+
+GrMsg gr_msg_nil(void) { return (GrMsg){.kind = M_NIL}; }
+GrMsg gr_msg_boolean(bool b) { return (GrMsg){.kind = b ? M_TRUE : M_FALSE}; }
+GrMsg gr_msg_integer(int64_t i) { return (GrMsg){.kind = M_INTEGER, .u.i = i}; }
+GrMsg gr_msg_float(double n) { return (GrMsg){.kind = M_FLOAT, .u.n = n}; }
 
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
   *out = GR_MSG_EMPTY;
@@ -443,13 +452,11 @@ bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
     case LUA_TSTRING: {
       size_t len;
       const char *s = lua_tolstring(L, idx, &len);
-      if (len <= GR_SHORT_MAX) {
-        out->kind = M_SHORT;
-        out->len = (uint8_t)len;
-        memcpy((char *)out + offsetof(GrMsg, bytes), s, len);
-      } else {
-        pack_long(L, s, len, out);
+      if (!gr_msg_string(s, len, out)) {
+        lua_pushliteral(L, "not enough memory");
+        lua_error(L);
       }
+      charge(L, len);
       return true;
     }
     default: return false;

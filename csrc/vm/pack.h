@@ -42,6 +42,12 @@ int gr_unpack(lua_State *L, GrMsg *m);
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out); /* nil, boolean, number, short string, light userdata */
 bool gr_unpack_scalar(lua_State *L, GrMsg *m);          /* pushes one value; the stack must have room */
 
+/* Messages without a Lua state. The string is copied; false without memory. */
+GrMsg gr_msg_nil(void);
+GrMsg gr_msg_boolean(bool b);
+GrMsg gr_msg_integer(int64_t i);
+GrMsg gr_msg_float(double n);
+bool gr_msg_string(const char *s, size_t len, GrMsg *out);
 /* A message that is gr_wall_s() at this moment, a float. */
 void gr_msg_wall(GrMsg *out);
 

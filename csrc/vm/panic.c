@@ -168,6 +168,8 @@ void gr_raise_code(lua_State *L, int code) {
 }
 
 void gr_check_inbox(lua_State *L, GrState *st) {
+  if (gr_unlikely(atomic_load_explicit(&gr_forked, memory_order_relaxed)))
+    luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program there, or end by os.exit)");
   if (!st->is_host) return;
   if (st->host == NULL) luaL_error(L, "goro is shutting down");
   if (!gr_host_has_post(st->host)) return;

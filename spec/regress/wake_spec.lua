@@ -30,4 +30,25 @@ describe("a wake-up is not lost", function()
       end
     ]]):format(helper.rounds(1500)))
   end)
+
+  it("when nobody but a stopped timer's sleeper is left (the deadlock was reported when that timer would have fired)", function()
+    prints_done [[
+      local goro = require "goro"
+      local c = goro.chan()
+      goro.go(function() c:recv(1000) end)
+      c:send(1)
+      local ok, err = pcall(c.recv, c)
+      assert(not ok and err:find "deadlock")
+    ]]
+  end)
+
+  it("of a sleeping main script while all places are busy (its timer was looked at each 61st round only)", function()
+    prints_done [[
+      local goro = require "goro"
+      for _ = 1, 8 do goro.go(function() while true do end end) end
+      local start = os.time()
+      for _ = 1, 50 do goro.sleep(0.01) end -- 600 ms and more each, then
+      assert(os.time() - start <= 15)
+    ]]
+  end)
 end)

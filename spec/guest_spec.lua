@@ -1,0 +1,43 @@
+-- SPDX-License-Identifier: MIT
+-- goro as a guest in a C program that is particular (spec/embed/guest.c): each case checks by itself.
+
+local helper = require "spec.helper"
+
+local program = (os.getenv "GORO_BUILD_DIR" or "build") .. "/embed/guest"
+
+local function guest(name, n, opts)
+  local all = { lua = program, bare = true, args = { name, tostring(n or 1) } }
+  for k, v in pairs(opts or {}) do all[k] = v end
+  return helper.run_script("", all)
+end
+
+describe("a particular host program", function()
+  local function it_passes(name, case, opts)
+    it(name, function()
+      local f = io.open(program)
+      if not f then
+        pending "the program is not built (./tools/test builds it)"
+        return
+      end
+      f:close()
+      local n = tonumber(os.getenv "GORO_STRESS") or opts and opts.n
+      local r = guest(case, n, { timeout = 120 + (n or 0) / 50 })
+      assert.is_true(r.code == 0 and r.stdout:find "ok\n$" ~= nil, helper.describe(r))
+      assert.equal(opts and opts.stderr or "", (r.stderr:gsub("%(.-%): going on with %d+", "(…): going on with N")), helper.describe(r))
+    end)
+  end
+
+  it_passes("requires goro in a coroutine", "coroutine")
+  it_passes("has its own allocator and panic function", "allocator")
+  it_passes("opens and closes states while goroutines run", "churn", { n = 100 })
+  it_passes("does so on several threads at once", "crowd", { n = 5 })
+  it_passes("keeps its signal handlers and masks", "signals")
+  it_passes("gets few threads from the system", "threads", {
+    stderr = "goro: no more threads (…): going on with N; raise `ulimit -u`, or block in fewer goroutines at a time\n",
+  })
+  it_passes("gets no thread from the system", "nothread", {
+    stderr = "goro: no more threads (…): going on with N; raise `ulimit -u`, or block in fewer goroutines at a time\n",
+  })
+  it_passes("forks", "fork")
+  it_passes("has threads that send, objects that are shared, and blocking regions", "foreign")
+end)
