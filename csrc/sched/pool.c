@@ -177,7 +177,8 @@ typedef struct Sweep {
   _Atomic uint32_t baton;
   _Atomic uint32_t progress;
   atomic_bool done;
-  GrNote note; /* the host's */
+  GrNote note;     /* the host's */
+  atomic_int refs; /* the host's, the sweeper's */
 } Sweep;
 
 /* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. One that waits with its thread
@@ -203,6 +204,10 @@ static bool destroy_one(G *g, void *arg) {
   return atomic_compare_exchange_strong(&sweep->baton, &mine, NOBODY);
 }
 
+static void sweep_unref(Sweep *sweep) {
+  if (atomic_fetch_sub(&sweep->refs, 1) == 1) gr_free(sweep);
+}
+
 static void *sweep_main(void *arg) {
   Sweep *sweep = arg;
   gr_m = &sweep->m;
@@ -210,6 +215,7 @@ static void *sweep_main(void *arg) {
   gr_m = NULL;
   atomic_store(&sweep->done, true);
   gr_note_wake(&sweep->note);
+  sweep_unref(sweep);
   return NULL;
 }
 
@@ -245,12 +251,13 @@ static bool sweep_all(Sched *s, int64_t budget_ns, bool rest_too) {
   Sweep *sweep = gr_zalloc(sizeof *sweep);
   if (sweep == NULL) return false;
   sweep->m.pool = s;
+  atomic_init(&sweep->refs, 2);
   sweep->until = gr_now_ns() + budget_ns;
   sweep->rest_too = rest_too;
   if (gr_thread_start(sweep_main, sweep) != 0) sweep_main(sweep);
-  if (!await_sweep(sweep)) return false;
-  gr_free(sweep);
-  return true;
+  bool all = await_sweep(sweep);
+  sweep_unref(sweep);
+  return all;
 }
 
 /* Threads that are none of ours wait no longer. */
