@@ -9,7 +9,7 @@
 
 enum { STREAK_MAX = 64 };
 
-/* When the pool ends nothing is queued any more: a G that is RUNNABLE is the sweep's then, and its link too. */
+/* When the pool ends nothing is queued any more, and nothing taken: a G that is RUNNABLE is its own thread's or the sweep's then, and its link too. */
 static void globq_append_locked(Sched *s, G *first, G *last, int32_t n) {
   if (atomic_load(&s->stopping)) return;
   last->link = NULL;
@@ -24,7 +24,7 @@ void gr_globq_put_locked(Sched *s, G *g) { globq_append_locked(s, g, g, 1); }
 /* One G to run; up to max more go into p's ring (a fair share, at most half of the ring). */
 G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
   int32_t size = atomic_load_explicit(&s->globq_size, memory_order_relaxed);
-  if (size == 0) return NULL;
+  if (size == 0 || atomic_load(&s->stopping)) return NULL;
   int32_t n = size / atomic_load_explicit(&s->maxprocs, memory_order_relaxed) + 1;
   if (n > max) n = max;
   if (n > size) n = size;

@@ -11,7 +11,10 @@
  * Pitfalls, each met by a rule here:
  *   - A hook that yields leaves a mark in Lua (CIST_HOOKYIELD) so that it is not called again for the same instruction. The mark is only taken away by the next hook
  *     event, and would swallow one of the program's hook set later. So the hook stays armed over the yield, and disarms at its next call.
- *   - Until 5.4.6 a yield in a count hook that follows a call event at once makes that event happen again. So right after one, we wait for the next instruction.
+ *   - Until 5.4.6 a yield in a hook that follows a call event at once makes that event happen again. So right after one, we wait for the next event.
+ *   - A count hook that yields is followed by the line hook of the same instruction, and code in that one would run with the thread's status at "yield", which
+ *     its first instruction obeys. So with a line hook we yield in line events, after the program has had its turn; every loop has them. (Then the instruction
+ *     counts twice for a count hook beside it.)
  *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in the wrong thread.
  *   - A program that counts instructions itself would start anew with each pre-emption. So its count hooks are ours always: called each 1,000
  *     instructions at most, they count for it, and look for a request meanwhile, so that nothing has to be armed.
@@ -90,21 +93,28 @@ static void let_others_run(lua_State *L, GrState *st) {
   }
 }
 
+/* May this event of a hook with this mask let others run? By the rules above. */
+static bool yields_at(GrState *st, int event, int mask) {
+  if (event == LUA_HOOKCALL || event == LUA_HOOKTAILCALL) st->after_call = true;
+  if (event != (mask & LUA_MASKLINE ? LUA_HOOKLINE : LUA_HOOKCOUNT)) return false;
+  bool after_call = st->after_call;
+  st->after_call = false;
+  return !after_call;
+}
+
 static void on_hook(lua_State *L, lua_Debug *ar) {
   GrState *st = gr_state_own(L);
   if (st->ending) {
     gr_exit_raise(L, st);
   } else if (st->armed != L) {
     lua_sethook(L, NULL, 0, 0);
-  } else if (ar->event != LUA_HOOKCOUNT) {
-    st->after_call = ar->event == LUA_HOOKCALL || ar->event == LUA_HOOKTAILCALL;
-    st->hook(L, ar);
-  } else if (st->after_call) {
-    st->after_call = false;
-  } else if (st->asked) {
-    let_others_run(L, st);
   } else {
-    gr_hook_disarm(st);
+    int mask = st->hook_mask;
+    bool may_yield = yields_at(st, ar->event, mask);
+    if (ar->event != LUA_HOOKCOUNT) st->hook(L, ar);
+    if (st->armed != L) return; /* the program has set another */
+    if (!st->asked) gr_hook_disarm(st);
+    else if (may_yield) let_others_run(L, st);
   }
 }
 
@@ -157,8 +167,7 @@ static bool count_is_over(lua_State *L) {
 static void on_program_hook(lua_State *L, lua_Debug *ar) {
   static const char *const names[] = {"call", "return", "line", "count", "tail call"};
   GrState *st = gr_state_own(L);
-  bool after_call = st->after_call;
-  st->after_call = ar->event == LUA_HOOKCALL || ar->event == LUA_HOOKTAILCALL;
+  bool may_yield = yields_at(st, ar->event, lua_gethookmask(L)) && lua_gethook(L) == on_program_hook && (lua_gethookmask(L) & LUA_MASKCOUNT);
   push_entry(L);
   if (lua_istable(L, -1) && (ar->event != LUA_HOOKCOUNT || count_is_over(L))) {
     lua_rawgeti(L, -1, 1);
@@ -167,7 +176,7 @@ static void on_program_hook(lua_State *L, lua_Debug *ar) {
     else lua_pushnil(L);
     lua_call(L, 2, 0);
   }
-  if (ar->event == LUA_HOOKCOUNT && st->asked && !after_call) let_others_run(L, st);
+  if (may_yield && st->asked) let_others_run(L, st);
 }
 
 static lua_State *get_thread(lua_State *L, int *arg) {

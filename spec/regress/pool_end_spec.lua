@@ -46,4 +46,15 @@ describe("the pool's end", function()
       for _ = 1, 25 do a:recv() b:recv() end
     ]], 20)
   end)
+
+  it("takes no goroutine from a queue when it has ended outside of it (a crash, once in some hundred ends)", function()
+    for _ = 1, helper.rounds(100) do
+      local r = helper.run_script([[
+        local goro = require "goro"
+        for _ = 1, 3 do goro.go(function() table.sort({ 1, 2 }, function() while true do end end) end) end
+        goro.sleep(0.03)
+        os.exit(3, true)]], { env = { GOROMAXPROCS = 2 } })
+      assert.is_true(r.code == 3 and r.stderr == "", helper.describe(r))
+    end
+  end)
 end)
