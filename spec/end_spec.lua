@@ -132,7 +132,10 @@ describe("what a goroutine leaves behind", function()
 end)
 
 describe("SIGINT ends a script as it ends plain lua", function()
-  for what, main in pairs { waits = "goro.chan():recv()", sleeps = "goro.sleep(100)", computes = "while true do end", ["waits in run"] = "goro.run(function() while true do end end)" } do
+  for what, main in pairs {
+    waits = "goro.chan():recv()", sleeps = "goro.sleep(100)", computes = "while true do end",
+    ["waits in run"] = "goro.run(function() while true do end end)",
+  } do
     it("when it " .. what, function()
       local r = helper.run_script(([[
         local goro = require "goro"

@@ -56,7 +56,7 @@ describe("a goroutine in foreign C code", function()
 
   it("goes on without a place, but not for long", function()
     passes(function()
-      local goro, ctest = require "goro", require "ctest"
+      local goro = require "goro"
       local n, stop = 100, goro.chan()
       for _ = 1, n do
         goro.go(function()

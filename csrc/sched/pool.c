@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 Sched *_Atomic gr_pool;
 atomic_bool gr_forked;
@@ -158,7 +159,16 @@ bool gr_sched_stopping(void) {
   return s == NULL || atomic_load(&s->stopping) || atomic_load(&gr_forked);
 }
 
+static atomic_bool exiting;
+static GR_TLS bool exits_here;
+
+void gr_sched_await_exit(void) {
+  while (atomic_load(&exiting) && !exits_here) pause();
+}
+
 void gr_sched_halt(int64_t grace_ns) {
+  exits_here = true;
+  atomic_store(&exiting, true);
   Sched *s = atomic_load(&gr_pool);
   if (s != NULL && !atomic_load(&gr_forked)) halt(s, grace_ns);
 }

@@ -226,6 +226,8 @@ void gr_foreign_hold(int delta);
 
 /* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's. Only what looks may be called. */
 extern atomic_bool gr_forked;
+/* When another thread is in exit(), the calling host's thread has nothing more to do, and nobody shall hear that goro has stopped: does not return. */
+void gr_sched_await_exit(void);
 /* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
 void gr_sched_halt(int64_t grace_ns);
 

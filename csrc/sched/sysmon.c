@@ -166,6 +166,7 @@ typedef struct Look {
   int64_t now;
   int64_t slice;   /* how long a round may last; INT64_MAX: for ever, since nobody waits */
   int64_t next_ns; /* when to look again */
+  int64_t tried;   /* when a thread was last woken, or asked for */
   uint64_t rand;
 } Look;
 
@@ -235,9 +236,8 @@ static void look(Sched *s, Look *l) {
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) look_at(s, atomic_load(&s->ps[i]), l);
   /* Work that its readier would have seen to soon, but has not; or a thread that could not be had. */
-  static int64_t tried;
-  if ((work || (timer && !atomic_load(&s->polling))) && (!atomic_load(&s->threads_short) || l->now - tried > RETRY_NS)) {
-    tried = l->now;
+  if ((work || (timer && !atomic_load(&s->polling))) && (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
+    l->tried = l->now;
     gr_wakep(s);
   }
 }

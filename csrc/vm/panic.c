@@ -160,6 +160,8 @@ int gr_raise_remote(lua_State *L, int idx) {
 }
 
 void gr_raise_code(lua_State *L, int code) {
+  GrState *st = gr_state_find(L);
+  if (code == GR_ABORTED && st != NULL && st->is_host) gr_sched_await_exit();
   if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
   if (code == GR_NOTHREAD) luaL_error(L, "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
   lua_pushliteral(L, "not enough memory");
