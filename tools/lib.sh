@@ -65,7 +65,8 @@ need_build() {
 
 need_test() {
   need_build
-  need busted=lua-busted luarocks=luarocks spin=spin git=git timeout=coreutils script=bsdutils
+  need busted=lua-busted luarocks=luarocks spin=spin valgrind=valgrind git=git timeout=coreutils script=bsdutils \
+    "/usr/share/lua/5.4/socket.lua=lua-socket"
 }
 
 need_lint() {
