@@ -185,4 +185,9 @@ local runtime = {}
 ---@return goro.stats
 function runtime.stats() end
 
+---What every goroutine does at this moment: its state, what it waits for and since when, its traceback, where it was created. One that runs is asked, which
+---takes up to 50 ms; of one that sits in C code all that time nothing more is told. In a stand-alone `lua`, SIGQUIT prints the same on stderr.
+---@return string
+function runtime.dump() end
+
 return goro
