@@ -285,6 +285,7 @@ static G *find_runnable(M *m) {
       if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && first_timer(s) != INT64_MAX))) gr_wakep(s);
       return g;
     }
+    was_idle = true; /* it counted as spinning until then, and others left to it what they added meanwhile: timers, more Gs than one */
     if (!give_up_p(m) && !sleep_in_poll(s)) stop_m(m);
   }
   return NULL;

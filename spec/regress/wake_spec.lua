@@ -42,6 +42,19 @@ describe("a wake-up is not lost", function()
     ]]
   end)
 
+  it("of a timer that was added when the last looking M had just given its place up (it got it back, and minded the goroutine only)", function()
+    for _ = 1, helper.rounds(60) do
+      prints_done [[
+        local goro = require "goro"
+        local function late() return io.popen "sleep 2":read "a" end
+        for _ = 1, 3 do goro.go(late) end
+        local start = os.time()
+        goro.sleep(0.01)
+        assert(os.time() - start < 2)
+      ]]
+    end
+  end)
+
   it("of a sleeping main script while all places are busy (its timer was looked at each 61st round only)", function()
     prints_done [[
       local goro = require "goro"
