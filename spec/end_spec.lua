@@ -2,6 +2,7 @@
 -- The end of the script, whatever its goroutines do at that moment: prompt, silent, with the script's own status.
 
 local helper = require "spec.helper"
+local it = helper.it_interrupts
 
 local build = os.getenv "GORO_BUILD_DIR" or "build"
 local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH", GOROMAXPROCS = 2 }
@@ -45,7 +46,7 @@ local ends = {
   { "", 0, "^$" },
   { "os.exit(0)", 0, "^$" },
   { "os.exit(3, true)", 3, "^$" },
-  { "error 'at the end'", 1, "^lua[^\n]*: job.lua:%d+: at the end\nstack traceback:" },
+  { "error 'at the end'", 1, "^[^\n]*lua[^\n]*: job.lua:%d+: at the end\nstack traceback:" },
 }
 
 describe("the script ends while a goroutine", function()
@@ -142,7 +143,7 @@ describe("SIGINT ends a script as it ends plain lua", function()
         for _ = 1, 4 do goro.go(function() while true do end end) end
         goro.go(function() goro.sleep(0.1) require "ctest".kill(2) end)
         %s]]):format(main), { env = env, timeout = 30 })
-      assert.is_true(r.code == 1 and r.stderr:find "^lua[^\n]*: [^\n]*interrupted!\nstack traceback:\n" ~= nil, helper.describe(r))
+      assert.is_true(r.code == 1 and r.stderr:find "^[^\n]*lua[^\n]*: [^\n]*interrupted!\nstack traceback:\n" ~= nil, helper.describe(r))
       assert.is_true(r.seconds < helper.limit(2), r.seconds)
     end)
   end

@@ -54,7 +54,7 @@ describe("a goroutine in foreign C code", function()
     end, with(2))
   end)
 
-  it("goes on without a place, but not for long", function()
+  helper.it_interrupts("goes on without a place, but not for long", function()
     passes(function()
       local goro = require "goro"
       local n, stop = 100, goro.chan()
@@ -90,7 +90,7 @@ describe("a goroutine in foreign C code", function()
     end, with(2))
   end)
 
-  it("is not mistaken for one that the system has no CPU for", function()
+  helper.it_interrupts("is not mistaken for one that the system has no CPU for", function()
     passes(function()
       local goro = require "goro"
       local done = goro.chan(8)

@@ -61,7 +61,8 @@ G *gr_g_alloc(M *m) {
   g->winner = NULL;
   g->many = NULL;
   g->nmany = 0;
-  g->is_host = g->blocks = false;
+  atomic_store_explicit(&g->is_host, false, memory_order_relaxed);
+  atomic_store_explicit(&g->blocks, false, memory_order_relaxed);
   g->runs_on = true;
   g->reason = GR_WAIT_NONE;
   gr_list_init(&g->one.link);

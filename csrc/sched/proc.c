@@ -17,6 +17,8 @@
  * Rejected: one queue for all (the lock is the bottleneck from four cores on); waking for each readied G (ping-pong would pay a futex a message). */
 #include "sched/pool.h"
 
+#include "base/chunk.h"
+
 #include <sched.h>
 #include <time.h>
 #include <unistd.h>
@@ -352,6 +354,7 @@ static void m_leave(M *m) {
     gr_g_free(NULL, g);
   }
   m->nfree = 0;
+  gr_chunk_flush();
   gr_m = NULL;
   atomic_store(&m->gone, true);
   if (m->leaving) { /* m may serve a new thread at once */

@@ -113,7 +113,7 @@ typedef struct GOps {
 
 struct G {
   _Atomic uint32_t status; /* GStatus, and G_SCAN */
-  bool is_host;            /* stands for a host's own thread; has no ops */
+  atomic_bool is_host;     /* stands for a host's own thread; has no ops */
   bool runs_on;            /* when it last readied another, it went on running for long: see gr_put_runnable */
   atomic_bool blocks;      /* this wait keeps its thread (always so for hosts): only that thread may make it RUNNING again */
   uint8_t reason;          /* GrReason of the wait */

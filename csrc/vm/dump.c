@@ -162,11 +162,12 @@ static void add_held(Dump *d, G *g, GStatus status) {
 
 static bool visit(G *g, GStatus status, void *arg) {
   Dump *d = arg;
-  if (g->is_host && g->host == NULL) return true; /* a thread that is none of ours */
+  bool held = status == G_WAITING || status == G_RUNNABLE || status == G_BLOCKED;
+  if (held && g->is_host && g->host == NULL) return true; /* a thread that is none of ours */
   if (g == d->self) {
     add_head(&d->text, g, G_RUNNING, d->now);
     add_state(&d->text, g->data, d->L);
-  } else if (status == G_WAITING || status == G_RUNNABLE || status == G_BLOCKED) {
+  } else if (held) {
     add_held(d, g, status);
   } else if (d->n < RUNNING_MAX) {
     d->running[d->n++] = (Running){g, NULL};
