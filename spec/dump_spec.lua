@@ -2,7 +2,7 @@
 -- goro.runtime.dump and SIGQUIT: what every goroutine does, with its traceback, also of those that run.
 
 local helper = require "spec.helper"
-local it = helper.it_interrupts
+local it = helper.interrupting(it, pending)
 
 local build = os.getenv "GORO_BUILD_DIR" or "build"
 local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH", GOROMAXPROCS = 4 }

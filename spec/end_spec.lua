@@ -2,7 +2,7 @@
 -- The end of the script, whatever its goroutines do at that moment: prompt, silent, with the script's own status.
 
 local helper = require "spec.helper"
-local it = helper.it_interrupts
+local it = helper.interrupting(it, pending)
 
 local build = os.getenv "GORO_BUILD_DIR" or "build"
 local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH", GOROMAXPROCS = 2 }

@@ -3,6 +3,7 @@
 
 local helper = require "spec.helper"
 local passes = helper.passes
+local it_interrupts = helper.interrupting(it, pending)
 
 local build = os.getenv "GORO_BUILD_DIR" or "build"
 local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH" }
@@ -54,7 +55,7 @@ describe("a goroutine in foreign C code", function()
     end, with(2))
   end)
 
-  helper.it_interrupts("goes on without a place, but not for long", function()
+  it_interrupts("goes on without a place, but not for long", function()
     passes(function()
       local goro = require "goro"
       local n, stop = 100, goro.chan()
@@ -90,7 +91,7 @@ describe("a goroutine in foreign C code", function()
     end, with(2))
   end)
 
-  helper.it_interrupts("is not mistaken for one that the system has no CPU for", function()
+  it_interrupts("is not mistaken for one that the system has no CPU for", function()
     passes(function()
       local goro = require "goro"
       local done = goro.chan(8)

@@ -30,15 +30,18 @@ helper.now = system.monotime
 --- A limit on time, in seconds, for a build of this speed.
 function helper.limit(seconds) return seconds * helper.slow end
 
---- it(), for what needs a signal to reach a thread that makes no calls: ThreadSanitizer keeps signals back until the next one.
-function helper.it_interrupts(name, test)
-  it(name, function()
-    if (os.getenv "GORO_SANITIZE" or ""):find "thread" then
-      pending "ThreadSanitizer delivers no signal to code that makes no calls"
-      return
-    end
-    test()
-  end)
+--- Makes an it() for what needs a signal to reach a thread that makes no calls: ThreadSanitizer keeps signals back until the next one.
+-- `it` and `pending` are busted's, which only a spec file sees.
+function helper.interrupting(it, pending)
+  return function(name, test)
+    it(name, function()
+      if (os.getenv "GORO_SANITIZE" or ""):find "thread" then
+        pending "ThreadSanitizer delivers no signal to code that makes no calls"
+        return
+      end
+      test()
+    end)
+  end
 end
 
 --- A number of rounds for a build of this speed.

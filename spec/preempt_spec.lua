@@ -3,7 +3,7 @@
 
 local helper = require "spec.helper"
 local passes = helper.passes
-local it = helper.it_interrupts
+local it = helper.interrupting(it, pending)
 
 -- One place to run: the loop gets it first, and the other goroutine only if the loop is made to give it away.
 local loops = {

@@ -38,7 +38,7 @@ static atomic_int_fast64_t countdown;
 static atomic_bool fail_forever;
 static atomic_int_fast64_t made;
 
-static bool must_fail(void) {
+bool gr_mem_must_fail(void) {
   if (gr_likely(!atomic_load_explicit(&injecting, memory_order_relaxed))) return false;
   atomic_fetch_add(&made, 1);
   int64_t left = atomic_fetch_sub(&countdown, 1);
@@ -63,21 +63,26 @@ int64_t gr_mem_live(void) { return atomic_load(&live); }
 int64_t gr_mem_live(void) { return -1; }
 #endif
 
+void gr_mem_count(int delta) {
+  count_live(delta);
+  (void)delta;
+}
+
 void *gr_malloc(size_t size) {
-  void *p = must_fail() ? NULL : malloc(size);
+  void *p = gr_mem_must_fail() ? NULL : malloc(size);
   if (p != NULL) count_live(1);
   return p;
 }
 
 void *gr_zalloc(size_t size) {
-  void *p = must_fail() ? NULL : calloc(1, size);
+  void *p = gr_mem_must_fail() ? NULL : calloc(1, size);
   if (p != NULL) count_live(1);
   return p;
 }
 
 void *gr_realloc(void *p, size_t size) {
   if (p == NULL) return gr_malloc(size);
-  return must_fail() ? NULL : realloc(p, size);
+  return gr_mem_must_fail() ? NULL : realloc(p, size);
 }
 
 void gr_free(void *p) {

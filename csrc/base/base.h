@@ -41,9 +41,13 @@ void *gr_zalloc(size_t size);
 void *gr_realloc(void *p, size_t size);
 void gr_free(void *p);
 
+/* For allocators that do not come here for each block: must this allocation fail? */
+bool gr_mem_must_fail(void);
 /* Fault injector, for specs: the n-th allocation from now fails (n >= 1), and so does each one
  * after it when `forever`; 0 turns it off. Returns how many allocations were made since the last call. */
 int64_t gr_mem_fail_at(int64_t n, bool forever);
+/* Counts a block of an allocator of its own. */
+void gr_mem_count(int delta);
 /* Blocks allocated and not yet freed: counted in GORO_TESTING builds, else -1. */
 int64_t gr_mem_live(void);
 

@@ -3,6 +3,7 @@
 #include "lib/lib.h"
 #include "lib/stdlib.h"
 #include "vm/dump.h"
+#include "vm/image.h"
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
@@ -159,6 +160,7 @@ typedef struct DumpText {
 static void release_dump(GrKeep *k) { gr_free(((DumpText *)k)->text); }
 
 static int l_stats(lua_State *L) {
+  gr_state_init();
   GrStats s;
   gr_sched_stats(&s);
   struct mallinfo2 memory = mallinfo2(); /* of the process: what is used of the heap, and blocks of their own */
@@ -175,6 +177,8 @@ static int l_stats(lua_State *L) {
     lua_pushinteger(L, fields[i].value);
     lua_setfield(L, -2, fields[i].name);
   }
+  lua_pushstring(L, gr_image_status());
+  lua_setfield(L, -2, "image");
   return 1;
 }
 

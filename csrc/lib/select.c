@@ -5,12 +5,14 @@
  * channel, so an error at any point frees them; the case tables are not looked at again, except for the chosen one's handler. A select whose
  * wait was ended for a hook's sake is tried again with the same plan. */
 #include "lib/lib.h"
+#include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
 
 enum { SLOT_CASES = 1, SLOT_PLAN = 2 };
 
 typedef struct Plan {
+  GrKeep keep; /* first */
   int64_t until;
   uint32_t n, filled;
   bool polls; /* default, not timeout = 0 */
@@ -25,25 +27,11 @@ static void release(Plan *p) {
   p->filled = 0;
 }
 
-static int free_plan(lua_State *L) {
-  release(lua_touserdata(L, 1));
-  return 0;
-}
+static void free_plan(GrKeep *k) { release((Plan *)k); }
 
 static Plan *new_plan(lua_State *L, uint32_t n) {
-  static const char key;
-  Plan *p = lua_newuserdatauv(L, sizeof *p + n * sizeof p->cases[0], 0);
+  Plan *p = gr_keep_new(L, sizeof *p + n * sizeof p->cases[0], free_plan);
   p->n = n;
-  p->filled = 0;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &key) == LUA_TNIL) {
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, free_plan);
-    lua_setfield(L, -2, "__gc");
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &key);
-  }
-  lua_setmetatable(L, -2);
   return p;
 }
 
@@ -135,7 +123,7 @@ static int chosen_case(lua_State *L, Plan *p, uint32_t i, bool ok) {
     else lua_pushnil(L);
     lua_pushboolean(L, ok);
   }
-  release(p);
+  gr_keep_release(&p->keep);
   return handled ? call_handler(L, values) : 1 + values;
 }
 

@@ -52,21 +52,56 @@ static int host_exit(lua_State *L) {
   return stock_exit(L);
 }
 
+/* ---- what makes finalizers: a state in which none was ever made is dropped in one piece (vm/state.c) ---- */
+
+static int go_setmetatable(lua_State *L) {
+  int type = lua_type(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
+  if (type == LUA_TTABLE) gr_state_note_gc(L, 2);
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+/* The stock function, which has no upvalues, is called in our frame: so its messages name it as ever. */
+#define MAKES_FINALIZERS(name) \
+  static lua_CFunction stock_##name; \
+  static int go_##name(lua_State *L) { \
+    (*(GrState **)lua_getextraspace(L))->finalizers = true; \
+    return stock_##name(L); \
+  }
+MAKES_FINALIZERS(open)
+MAKES_FINALIZERS(tmpfile)
+MAKES_FINALIZERS(lines)
+MAKES_FINALIZERS(input)
+MAKES_FINALIZERS(output)
+MAKES_FINALIZERS(debug_setmetatable)
+
 /* ---- where they go ---- */
 
 typedef struct Replacement {
   const char *module, *field; /* module NULL: a method of files */
   lua_CFunction go, host;     /* host NULL: the stock one stays */
   lua_CFunction stock;        /* found at start */
+  lua_CFunction *wrapped;     /* where it is kept for ours to call, or NULL */
 } Replacement;
 
 static Replacement replacements[] = {
-    {"_G", "print", gr_stdio_print, gr_stdio_print, NULL},
-    {"io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL},
-    {NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL},
-    {"io", "popen", gr_shell_popen, gr_shell_popen, NULL},
-    {"os", "execute", gr_shell_execute, NULL, NULL},
-    {"os", "exit", go_exit, host_exit, NULL},
+    {"_G", "print", gr_stdio_print, gr_stdio_print, NULL, NULL},
+    {"_G", "setmetatable", go_setmetatable, NULL, NULL, NULL},
+    {"debug", "setmetatable", go_debug_setmetatable, NULL, NULL, &stock_debug_setmetatable},
+    {"io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL, NULL},
+    {NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL, NULL},
+    {"io", "popen", gr_shell_popen, gr_shell_popen, NULL, NULL},
+    {"io", "open", go_open, NULL, NULL, &stock_open},
+    {"io", "tmpfile", go_tmpfile, NULL, NULL, &stock_tmpfile},
+    {"io", "lines", go_lines, NULL, NULL, &stock_lines},
+    {"io", "input", go_input, NULL, NULL, &stock_input},
+    {"io", "output", go_output, NULL, NULL, &stock_output},
+    {"os", "execute", gr_shell_execute, NULL, NULL, NULL},
+    {"os", "exit", go_exit, host_exit, NULL, &stock_exit},
 };
 
 #define each(r) (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; r++)
@@ -144,7 +179,7 @@ static int find_stock(lua_State *L) {
   for each (r) {
     push_holder(L, r);
     r->stock = current(L, r);
-    if (r->go == go_exit) stock_exit = r->stock;
+    if (r->wrapped != NULL) *r->wrapped = r->stock;
     lua_pop(L, 1);
   }
   return 0;

@@ -47,6 +47,7 @@ GrState *gr_state_host(lua_State *L) {
   if (atomic_load(&gr_forked)) luaL_error(L, "goro does not work in a forked child, where its threads are not");
   GrState *st = lua_newuserdatauv(L, sizeof *st, 0);
   memset(st, 0, sizeof *st);
+  st->self = st;
   st->is_host = true;
   st->rand = gr_rand_seed();
   lua_createtable(L, 0, 1);

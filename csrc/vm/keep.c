@@ -88,6 +88,13 @@ void *gr_keep_new(lua_State *L, size_t size, void (*release)(GrKeep *)) {
   return k;
 }
 
+void gr_keep_close(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key);
+  Keeper *keeper = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  if (keeper != NULL) gr_keep_release(&keeper->keep);
+}
+
 void gr_keep_push(lua_State *L, int kind) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TNIL) return;
   lua_getiuservalue(L, -1, kind);

@@ -18,6 +18,8 @@ struct GrKeep {
   void (*failed)(lua_State *L, GrKeep *); /* NULL, or: it was a to-be-closed variable, and an error has left its block. Must not raise */
 };
 
+/* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is finalized. Does not raise. */
+void gr_keep_close(lua_State *L);
 /* The keeper of this state; before anything else of goro's has a finalizer. May raise. */
 void gr_keep_open(lua_State *L);
 /* `k` is in the list from now on. Raises "goro is shutting down" when the keeper is gone. */

@@ -10,12 +10,15 @@
  * happens in a finalizer may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
 #include "vm/state.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
 #include <lualib.h>
 
 #include "vm/hook.h"
+#include "vm/image.h"
+#include "vm/keep.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
@@ -43,9 +46,9 @@ void gr_setfuncs(lua_State *L, GrState *st, const luaL_Reg *l) {
 
 GrState *gr_state_find(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &state_key);
-  GrState *st = lua_touserdata(L, -1);
+  GrState **st = lua_touserdata(L, -1);
   lua_pop(L, 1);
-  return st;
+  return st != NULL ? *st : NULL;
 }
 
 void gr_state_remember(lua_State *L, int idx) {
@@ -87,24 +90,16 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx) {
 
 /* ---- a state's beginning ---- */
 
-/* Lua takes it for granted that a block can be made smaller. */
-static void *alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
-  (void)ud;
-  if (nsize == 0) {
-    gr_free(ptr);
-    return NULL;
-  }
-  void *p = gr_realloc(ptr, nsize);
-  return p == NULL && ptr != NULL && nsize <= osize ? ptr : p;
-}
-
 static int unprotected(lua_State *L) { gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1)); }
 
+#define owner(L) (*(GrState **)lua_getextraspace(L))
+
+/* Everything that a new goroutine finds, but what is its own. For the template of the image, and for each state when there is none. */
 static int open_state(lua_State *L) {
-  GrState *st = lua_touserdata(L, 1);
-  lua_settop(L, 0);
+  GrState *st = owner(L);
+  lua_atpanic(L, unprotected);
   luaL_openlibs(L);
-  lua_pushlightuserdata(L, st);
+  lua_pushlightuserdata(L, lua_getextraspace(L));
   gr_state_remember(L, -1);
   lua_pop(L, 1);
   gr_coroutine_open(L, st);
@@ -112,6 +107,21 @@ static int open_state(lua_State *L) {
   gr_hook_open(L, st);
   gr_state_open_libs(L, st);
   gr_pack_open(L);
+  return 0;
+}
+
+static void make_image(void) {
+  static GrState nobody;
+  gr_image_init(open_state, &nobody);
+}
+
+void gr_state_init(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  pthread_once(&once, make_image);
+}
+
+static int unpack_start(lua_State *L) {
+  GrState *st = owner(L);
   GrMsg start = st->start;
   st->start = GR_MSG_EMPTY;
   return gr_unpack(L, &start);
@@ -119,18 +129,49 @@ static int open_state(lua_State *L) {
 
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
 static int begin(GrState *st) {
-  lua_State *L = lua_newstate(alloc, NULL);
+  bool ready;
+  lua_State *L = gr_image_state(&st->arena, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
-  *(GrState **)lua_getextraspace(L) = st;
-  lua_atpanic(L, unprotected);
+  owner(L) = st;
   st->running = L;
-  lua_pushcfunction(L, open_state);
-  lua_pushlightuserdata(L, st);
-  return lua_pcall(L, 1, LUA_MULTRET, 0);
+  int status = LUA_OK;
+  if (!ready) {
+    lua_pushcfunction(L, open_state);
+    status = lua_pcall(L, 0, 0, 0);
+  }
+  if (status != LUA_OK) return status;
+  lua_pushcfunction(L, unpack_start);
+  return lua_pcall(L, 0, LUA_MULTRET, 0);
+}
+
+void gr_state_note_gc(lua_State *L, int idx) {
+  idx = lua_absindex(L, idx);
+  lua_pushliteral(L, "__gc");
+  if (lua_rawget(L, idx) != LUA_TNIL) {
+    GrState *st = gr_state_find(L);
+    if (st != NULL) st->finalizers = true;
+  }
+  lua_pop(L, 1);
 }
 
 /* ---- its end ---- */
+
+/* Is there nothing in it whose finalizer has to run? C libraries may have made something. */
+static bool may_drop(GrState *st) {
+  lua_State *L = st->L;
+  if (st->finalizers || !lua_checkstack(L, 2)) return false;
+  lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS");
+  bool none = lua_rawlen(L, -1) == 0;
+  lua_pop(L, 1);
+  return none;
+}
+
+static void close_state(GrState *st) {
+  if (may_drop(st)) gr_keep_close(st->L);
+  else lua_close(st->L);
+  gr_arena_free(st->arena);
+}
 
 /* Pre-emption looks for the state through its G, and at nothing of it from here on. */
 static void free_state(GrState *st) {
@@ -140,7 +181,7 @@ static void free_state(GrState *st) {
   if (st->L != NULL) {
     st->co_top = NULL;
     if (st->armed != NULL) gr_hook_disarm(st);
-    lua_close(st->L);
+    close_state(st);
   }
   if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
   gr_free(st);
@@ -277,6 +318,7 @@ static void say_created(lua_State *L, GrState *st, const char *verb) {
 static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->host; }
 
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
+  gr_state_init();
   GrMsg start = GR_MSG_EMPTY;
   gr_pack_start(L, 1, n, &start);
   int err = GR_NOMEM;

@@ -24,7 +24,11 @@ typedef enum GrOutward {
   GR_OUT_EXIT,  /* goexit */
 } GrOutward;
 
-typedef struct GrState {
+struct GrArena;
+
+typedef struct GrState GrState;
+struct GrState {
+  GrState *self; /* first: where a host's registry leads to */
   G *g;
   lua_State *L; /* the main thread; a host's too */
   bool is_host;
@@ -47,8 +51,10 @@ typedef struct GrState {
   GrHost *host;             /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
   GrMsg start;              /* a goroutine's function and arguments, until it first runs */
   GrChan *join;             /* where its results go, or NULL. A reference */
+  struct GrArena *arena;    /* of a goroutine's state: its memory */
+  bool finalizers;          /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
   char created[96];         /* "goro.go at job.lua:30" */
-} GrState;
+};
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
 static inline GrState *gr_state(lua_State *L) {
@@ -88,11 +94,15 @@ extern const char gr_traceback_key;
 /* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
 GrState *gr_state_host(lua_State *L);
 
-/* Registry: this state's GrState is the userdata (or light userdata) at idx. */
+/* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState. */
 void gr_state_remember(lua_State *L, int idx);
 
 /* What lib puts into each new goroutine state (after luaL_openlibs); set once by lib. */
 extern void (*gr_state_open_libs)(lua_State *L, GrState *st);
+/* Makes the image that new states are copied from, unless there is one: before the first goroutine, since it takes a millisecond. */
+void gr_state_init(void);
+/* setmetatable and others were called in a goroutine's state: is there a finalizer in the table at idx? Then the state notes it. */
+void gr_state_note_gc(lua_State *L, int idx);
 
 /* coroutine.* of ours, into a goroutine's state (coroutine.c). */
 void gr_coroutine_open(lua_State *L, GrState *st);

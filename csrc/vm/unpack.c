@@ -205,8 +205,12 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at) {
 static void fill_table(lua_State *L, Unpacker *u, const Item *item) {
   int table = lua_gettop(L);
   const char *at = push_value(L, u, u->p->bytes + item->at);
-  if (lua_istable(L, -1)) lua_setmetatable(L, table);
-  else lua_pop(L, 1);
+  if (lua_istable(L, -1)) {
+    gr_state_note_gc(L, -1);
+    lua_setmetatable(L, table);
+  } else {
+    lua_pop(L, 1);
+  }
   for (uint32_t i = 1; i <= item->narr; i++) {
     at = push_value(L, u, at);
     lua_rawseti(L, table, i);

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: MIT */
+/* arena.h - the memory of one Lua state.
+ *
+ *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or ARENA_FIRST
+ *   more chunks: | GrSlab  | blocks … |                            each twice the last one's size, up to a limit
+ *   big blocks:  | GrBig   | block |                               from malloc, each in a list
+ *
+ * Lua tells the old size of each block, so blocks need no headers: a size class is a multiple of 16 up to 512 bytes, then one of four steps to each doubling
+ * up to 16 KB; each class has a free list through the free blocks. Bigger blocks are malloc's. All chunks and big blocks of a state go back
+ * at once (gr_arena_free), without a walk over the blocks. One thread at a time, the one that runs the state.
+ *
+ * Everything that points into the first chunk, the arena itself included, can be moved with it: that is how images work (image.h).
+ *
+ * Under sanitizers each block is malloc's, so that they see it. */
+#ifndef GR_ARENA_H
+#define GR_ARENA_H
+
+#include "base/base.h"
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define GR_ARENA_SYSTEM 1
+#else
+#define GR_ARENA_SYSTEM 0
+#endif
+
+enum { GR_ARENA_CLASSES = 52 };
+
+typedef struct GrSlab GrSlab;
+typedef struct GrBig GrBig;
+
+typedef struct GrArena {
+  char *bump, *end; /* what is left of the newest chunk */
+  void *free[GR_ARENA_CLASSES];
+  GrSlab *slabs;
+  GrBig *bigs;
+  uint32_t first; /* bytes of the first chunk */
+  uint32_t next;  /* bytes that the next chunk will have */
+  bool sealed;    /* a template: no memory but its first chunk */
+} GrArena;
+
+/* A new arena of `first` bytes in all; NULL without memory. */
+GrArena *gr_arena_new(uint32_t first);
+/* With everything in it. */
+void gr_arena_free(GrArena *a);
+/* All but the first chunk. */
+void gr_arena_clear(GrArena *a);
+/* lua_Alloc; ud is the arena, and osize of a new block does not matter. */
+void *gr_arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize);
+
+#endif

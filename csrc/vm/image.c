@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* image.c - the template, its proof, and clones; see image.h. */
+#include "vm/image.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <lauxlib.h>
+#include <lualib.h>
+
+#include "base/chunk.h"
+
+enum { TEMPLATE_BYTES = 256 << 10, ROOM = 768, SEEDS = 4 };
+
+typedef struct Image {
+  char *bytes; /* pointers in it count from 0 */
+  uint32_t len, slot;
+  uint32_t *pointers; /* where they are */
+  uint32_t npointers;
+  uint32_t main;   /* where the lua_State is */
+  uint32_t random; /* where math.random's state is */
+} Image;
+
+static Image image;
+static char status[128] = "off: not tried";
+
+const char *gr_image_status(void) { return status; }
+
+/* ---- the template ---- */
+
+/* math.random keeps its state, SEEDS words, in a userdata that is its upvalue. */
+static char *find_random(lua_State *L) {
+  char *found = NULL;
+  if (lua_getglobal(L, LUA_MATHLIBNAME) == LUA_TTABLE) {
+    lua_getfield(L, -1, "random");
+    if (lua_getupvalue(L, -1, 1) != NULL) {
+      if (lua_isuserdata(L, -1) && lua_rawlen(L, -1) == SEEDS * sizeof(uint64_t)) found = lua_touserdata(L, -1);
+      lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+  return found;
+}
+
+/* Raises when a table that can be reached from the value on top has a key that would move. What `visited` knows has been looked at. */
+static void check_keys(lua_State *L, int visited) {
+  if (!lua_istable(L, -1) && !lua_isfunction(L, -1) && !lua_isuserdata(L, -1)) return;
+  luaL_checkstack(L, 8, NULL);
+  bool known = lua_rawgetp(L, visited, lua_topointer(L, -1)) != LUA_TNIL;
+  lua_pop(L, 1);
+  if (known) return;
+  lua_pushboolean(L, 1);
+  lua_rawsetp(L, visited, lua_topointer(L, -2));
+  if (lua_getmetatable(L, -1)) {
+    check_keys(L, visited);
+    lua_pop(L, 1);
+  }
+  for (int i = 1; lua_isfunction(L, -1) && lua_getupvalue(L, -1, i) != NULL; i++) {
+    check_keys(L, visited);
+    lua_pop(L, 1);
+  }
+  if (!lua_istable(L, -1)) return;
+  lua_pushnil(L);
+  while (lua_next(L, -2)) {
+    int type = lua_type(L, -2);
+    if (type == LUA_TTABLE || type == LUA_TFUNCTION || type == LUA_TUSERDATA || type == LUA_TTHREAD)
+      luaL_error(L, "a table has a %s as key", lua_typename(L, type));
+    check_keys(L, visited);
+    lua_pop(L, 1);
+  }
+}
+
+/* From the registry, and from the strings' metatable, which is not in it. */
+static int check(lua_State *L) {
+  lua_newtable(L);
+  lua_pushliteral(L, "");
+  if (lua_getmetatable(L, -1)) check_keys(L, 1);
+  lua_settop(L, 1);
+  lua_pushvalue(L, LUA_REGISTRYINDEX);
+  check_keys(L, 1);
+  return 0;
+}
+
+static bool call(lua_State *L, lua_CFunction f) {
+  lua_pushcfunction(L, f);
+  if (lua_pcall(L, 0, 0, 0) == LUA_OK) return true;
+  const char *why = lua_tostring(L, -1);
+  snprintf(status, sizeof status, "off: %s", why != NULL ? why : "an error");
+  lua_pop(L, 1);
+  return false;
+}
+
+/* A template in an arena of its own, which is all that is to be freed. */
+static lua_State *build(lua_CFunction open, void *owner, GrArena **arena) {
+  GrArena *a = gr_arena_new(TEMPLATE_BYTES);
+  if (a == NULL) return NULL;
+  a->sealed = true;
+  lua_State *L = lua_newstate(gr_arena_alloc, a);
+  if (L != NULL) *(void **)lua_getextraspace(L) = owner;
+  if (L == NULL || !call(L, open)) {
+    gr_arena_free(a);
+    return NULL;
+  }
+  lua_gc(L, LUA_GCCOLLECT);
+  lua_gc(L, LUA_GCCOLLECT);
+  *arena = a;
+  return L;
+}
+
+/* Where the words are that point into the template, its end included (an empty rest points there); their number. */
+static uint32_t find_pointers(const GrArena *a, uint32_t *found) {
+  uintptr_t base = (uintptr_t)a;
+  size_t len = (size_t)(a->bump - (const char *)a);
+  uint32_t n = 0;
+  for (size_t at = 0; at < len; at += sizeof(uintptr_t)) {
+    uintptr_t word;
+    memcpy(&word, (const char *)a + at, sizeof word);
+    if (word - base > len) continue;
+    if (found != NULL) found[n] = (uint32_t)at;
+    n++;
+  }
+  return n;
+}
+
+/* ---- clones ---- */
+
+/* `base` is image.slot bytes, 16-aligned. */
+static lua_State *clone_at(char *base, GrArena **arena) {
+  memcpy(base, image.bytes, image.len);
+  for (const uint32_t *p = image.pointers, *end = p + image.npointers; p < end; p++) *(uintptr_t *)(void *)(base + *p) += (uintptr_t)base;
+  GrArena *a = (GrArena *)(void *)base;
+  a->end = base + image.slot;
+  a->sealed = false;
+  if (image.random != 0) {
+    uint64_t seed = gr_rand_seed();
+    uint64_t *random = (uint64_t *)(void *)(base + image.random);
+    for (int i = 0; i < SEEDS; i++) random[i] = gr_rand(&seed);
+    random[0] |= 1; /* all zeros would stay zeros */
+  }
+  *arena = a;
+  return (lua_State *)(void *)(base + image.main);
+}
+
+static lua_State *clone(GrArena **arena) {
+  char *base = gr_chunk_get(image.slot);
+  return base != NULL ? clone_at(base, arena) : NULL;
+}
+
+/* ---- the proof ---- */
+
+static const char proof[] =
+    "local t = {}\n"
+    "for i = 1, 60 do t[i] = ('%d:%s'):format(i, ('x'):rep(i % 50)) end\n"
+    "table.sort(t)\n"
+    "for k, v in pairs(package.loaded) do assert(type(k) == 'string' and type(v) == 'table' and package.loaded[k] == v, k) end\n"
+    "for _, name in ipairs { 'string', 'table', 'math', 'io', 'os', 'coroutine', 'utf8', 'debug' } do\n"
+    "  assert(_G[name] == require(name))\n"
+    "  for k, v in pairs(_G[name]) do assert(rawget(_G[name], k) == v) end\n"
+    "end\n"
+    "assert(load 'return ...'(7) == 7 and select(2, pcall(error, t)) == t)\n"
+    "local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end)\n"
+    "assert(co(1) == 2 and co(21) == 42)\n"
+    "assert(math.random(10) <= 10 and tostring(io.stdout):find '^file' and getmetatable('').__index == string)\n"
+    "assert(#table.concat(t) > 500 and next({}, nil) == nil and os.time() > 0)\n"
+    "local weak = setmetatable({}, { __mode = 'k' })\n"
+    "for i = 1, 20 do weak[{}] = i end\n"
+    "collectgarbage() collectgarbage()\n"
+    "assert(next(weak) == nil)\n"
+    "collectgarbage 'generational' for i = 1, 50 do t[i] = { i } end collectgarbage() collectgarbage 'incremental'\n"
+    "setmetatable({}, { __gc = function() collected = true end }) collectgarbage()\n"
+    "assert(collected)\n";
+
+static int run_proof(lua_State *L) {
+  if (luaL_loadbufferx(L, proof, sizeof proof - 1, "=image", "t") != LUA_OK) return lua_error(L);
+  lua_call(L, 0, 0);
+  return 0;
+}
+
+static bool proves_itself(void) {
+  for (uint32_t low = 0; low < 256; low += 112) { /* 0, 112, 224: other distances from the template */
+    char *memory = gr_malloc(image.slot + 256);
+    if (memory == NULL) return false;
+    GrArena *a;
+    lua_State *L = clone_at(memory + low, &a);
+    bool ok = call(L, run_proof) && call(L, check);
+    lua_close(L);
+    gr_arena_clear(a);
+    gr_free(memory);
+    if (!ok) return false;
+  }
+  return true;
+}
+
+static void free_image(void) {
+  gr_free(image.bytes);
+  gr_free(image.pointers);
+  image = (Image){0};
+}
+
+/* The words of the image count from 0 from here on. */
+static bool freeze(lua_State *L, GrArena *a) {
+  char *base = (char *)a, *random = find_random(L);
+  image.len = (uint32_t)(a->bump - base);
+  image.slot = (image.len + ROOM + 63) / 64 * 64;
+  image.npointers = find_pointers(a, NULL);
+  image.pointers = gr_malloc(image.npointers * sizeof *image.pointers);
+  image.bytes = gr_malloc(image.len);
+  if (image.pointers == NULL || image.bytes == NULL) return false;
+  find_pointers(a, image.pointers);
+  a->first = image.slot;
+  memcpy(image.bytes, base, image.len);
+  a->first = TEMPLATE_BYTES;
+  for (uint32_t i = 0; i < image.npointers; i++) *(uintptr_t *)(void *)(image.bytes + image.pointers[i]) -= (uintptr_t)base;
+  image.main = (uint32_t)((char *)L - base);
+  image.random = random != NULL ? (uint32_t)(random - base) : 0;
+  return true;
+}
+
+void gr_image_init(lua_CFunction open, void *owner) {
+  const char *wanted = getenv("GOROIMAGE");
+  if (GR_ARENA_SYSTEM || (wanted != NULL && strcmp(wanted, "0") == 0)) {
+    snprintf(status, sizeof status, "off: %s", GR_ARENA_SYSTEM ? "each block is the system's, for a sanitizer" : "GOROIMAGE=0");
+    return;
+  }
+  GrArena *a = NULL;
+  snprintf(status, sizeof status, "off: not enough memory");
+  lua_State *L = build(open, owner, &a);
+  bool ok = L != NULL && freeze(L, a);
+  if (ok && image.random == 0) {
+    snprintf(status, sizeof status, "off: math.random keeps its state elsewhere");
+    ok = false;
+  }
+  ok = ok && proves_itself();
+  if (ok) snprintf(status, sizeof status, "on");
+  else free_image();
+  if (a != NULL) gr_arena_free(a);
+}
+
+lua_State *gr_image_state(GrArena **arena, bool *ready) {
+  *ready = image.bytes != NULL;
+  if (*ready) return clone(arena);
+  GrArena *a = gr_arena_new(0);
+  if (a == NULL) return NULL;
+  lua_State *L = lua_newstate(gr_arena_alloc, a);
+  if (L == NULL) gr_arena_free(a);
+  *arena = a;
+  return L;
+}
