@@ -112,3 +112,206 @@ describe("the dump", function()
     end, { args = { helper.rounds(30) }, env = env, timeout = 120 })
   end)
 end)
+
+-- The form of an entry is free here; what must be in it is not.
+describe("the dump tells", function()
+  local function dumped(source, mode)
+    local r = helper.run_script(source .. "\nprint(require 'goro.runtime'.dump())", { env = env, timeout = 30 })
+    assert.is_true(r.code == 0 and r.stderr == "", helper.describe(r))
+    return (mode and r.stdout or entries(r.stdout)), r.stdout
+  end
+
+  for _, case in ipairs {
+    { "a send", "ch:send(1)", "chan send" },
+    { "a receive from a view", "ch:receiver():recv(100)", "chan receive" },
+    { "a range", "for _ in ch:range() do end", "chan receive" },
+    { "a select that nothing can end", "goro.select {}", "select" },
+    { "a select with a send", "goro.select { { send = ch, value = 1 }, timeout = 100 }", "select" },
+    { "a sleep in a coroutine", "coroutine.wrap(function() goro.sleep(100) end)()", "sleep" },
+    { "a sleep in pcall", "pcall(goro.sleep, 100)", "sleep" },
+    { "a receive in __close", "do local x <close> = setmetatable({}, { __close = function() ch:recv() end }) end", "chan receive" },
+    { "a receive in a metamethod", "local x = setmetatable({}, { __index = function() ch:recv() end }).x", "chan receive" },
+    { "a loop in pcall", "pcall(function() while true do end end)", "run" },
+    { "a loop in a comparator", "table.sort({ 2, 1 }, function() while true do end end)", "run" },
+    { "a loop in __close", "do local x <close> = setmetatable({}, { __close = function() while true do end end }) end", "run" },
+    { "a loop under a hook of its own", "debug.sethook(function() end, 'l') while true do end", "run" },
+    { "a loop of short C calls", "while true do ('x'):rep(100):find('y', 1, true) end", "run" },
+    { "a command that is read", "local s = io.popen 'sleep 1':read 'a'", nil },
+  } do
+    it("of " .. case[1], function()
+      local list, text, at
+      for _ = 1, 3 do -- one that has no CPU for a while cannot answer
+        list, text = dumped(([[
+        local goro = require "goro"
+        local ch = goro.chan()
+        goro.go(function()
+          %s
+          return 1
+        end)
+        goro.sleep(0.2)]]):format(case[2]))
+        assert.equal(2, #list, text)
+        for _, e in ipairs(list) do
+          if not e.head:find "^main" then at = e end
+        end
+        if at.body:find("job.lua:4: in ", 1, true) then break end
+      end
+      assert.is_truthy(at.body:find("job.lua:4: in ", 1, true), text)
+      assert.is_truthy(at.body:find("created by goro.go at job.lua:3", 1, true), text)
+      assert.is_truthy(not case[3] or at.head:find(case[3], 1, true), text)
+    end)
+  end
+
+  it("of the main script alone when there is nobody else", function()
+    local list, text = dumped "require 'goro'"
+    assert.equal(1, #list, text)
+    assert.is_truthy(list[1].head:find "^main goroutine, running", text)
+    assert.is_truthy(list[1].body:find("job.lua:2: in main chunk", 1, true), text)
+  end)
+
+  it("of as many as num_goroutine counts", function()
+    local list, text = dumped([[
+      local goro = require "goro"
+      local ch = goro.chan()
+      for _ = 1, 50 do goro.go(function() ch:recv() end) end
+      for _ = 1, 20 do goro.go(function() goro.sleep(100) end) end
+      for _ = 1, 6 do goro.go(function() while true do end end) end
+      goro.sleep(0.2)
+      assert(goro.num_goroutine() == 77)]])
+    assert.equal(77, #list)
+    local function heads(word) return select(2, text:gsub("goroutine, [^\n]*" .. word, "")) end
+    assert.equal(50, heads "chan receive")
+    assert.equal(20, heads "sleep")
+    assert.is_true(heads "run" >= 6)
+  end)
+
+  it("since when, and that grows", function()
+    local text = dumped([[
+      local goro = require "goro"
+      goro.go(function() goro.chan():recv() end)
+      goro.sleep(0.1)
+      print(goro.runtime.dump())
+      goro.sleep(1)]], "text")
+    local first, second = text:match "chan receive, ([%d.]+) s.-chan receive, ([%d.]+) s"
+    assert.is_truthy(first, text)
+    local grown = tonumber(second) - tonumber(first)
+    assert.is_true(grown >= 0.9 and grown < helper.limit(10), text) -- a digit after the point may be rounded either way
+  end)
+
+  it("the same wherever it is asked for", function()
+    helper.passes(function()
+      local goro = require "goro"
+      local ch = goro.chan()
+      goro.go(function() ch:recv() end)
+      goro.sleep(0.05)
+      local function ask()
+        local text = goro.runtime.dump()
+        assert(type(text) == "string" and text:find("chan receive", 1, true) and text:find "main goroutine", text)
+        return text
+      end
+      local asked = 0
+      local function count() ask() asked = asked + 1 end
+      pcall(count)
+      coroutine.wrap(count)()
+      table.sort({ 2, 1 }, function() count() return false end)
+      string.gsub("x", "x", count)
+      setmetatable({}, { __gc = count })
+      collectgarbage()
+      collectgarbage()
+      do local x <close> = setmetatable({}, { __close = count }) end -- luacheck: ignore 211
+      assert(asked >= 6, asked)
+      goro.run(function() assert(goro.runtime.dump():find("chan receive", 1, true)) end)
+      goro.run(function() table.sort({ 2, 1 }, function() assert(goro.runtime.dump():find("chan receive", 1, true)) end) end)
+    end, { env = env, timeout = 30 })
+  end)
+end)
+
+describe("dumps disturb nobody:", function()
+  it("what runs meanwhile computes the same, and its hook counts the same", function()
+    helper.passes_script([[
+      local function work(rounds)
+        local counts, x = 0, 7
+        for _ = 1, rounds do
+          debug.sethook(function() counts = counts + 1 end, "", 1000)
+          for _ = 1, 300000 do x = x * 48271 % 2147483647 end
+          debug.sethook()
+          local t = {}
+          for i = 1, 500 do x = x * 48271 % 2147483647 t[i] = x end
+          table.sort(t, function(a, b) return a > b end)
+          x = x + t[250]
+          for v in coroutine.wrap(function() for i = 1, 200 do coroutine.yield(i) end end) do x = (x + v) % 2147483647 end
+        end
+        return counts .. " " .. x
+      end
+      local rounds = tonumber((...))
+      local expected = work(rounds)
+      local goro = require "goro"
+      local done = goro.chan(3)
+      for _ = 1, 3 do goro.go(function() done:send(work(rounds)) end) end
+      local dumps, got = 0, 0
+      while got < 3 do
+        local v, ok = done:recv(0.001)
+        if ok then
+          assert(v == expected, v .. " in place of " .. expected)
+          got = got + 1
+        end
+        local text = goro.runtime.dump()
+        assert(text:find "main goroutine")
+        dumps = dumps + 1
+      end
+      assert(dumps > 10, dumps)
+    ]], { args = { helper.rounds(20) }, env = { GOROMAXPROCS = 2, LUA_CPATH = env.LUA_CPATH }, timeout = 120 })
+  end)
+end)
+
+describe("SIGQUIT", function()
+  it("may come often", function()
+    local r = helper.run_script([[
+      local goro = require "goro"
+      for _ = 1, 4 do goro.go(function() while true do end end) end
+      goro.run(function()
+        for _ = 1, 20 do require "ctest".kill(3) goro.sleep(0.02) end
+      end)
+      print "went on"]], { env = env, timeout = 60 })
+    assert.is_true(r.code == 0 and r.stdout == "went on\n", helper.describe(r))
+    local _, n = r.stderr:gsub("main goroutine", "")
+    assert.is_true(n >= 1 and n <= 20, n) -- signals that come while one is at work are one
+  end)
+
+  for what, main in pairs {
+    ["waits in recv"] = "goro.chan():recv(0.6)", ["computes in a comparator"] =
+      "local now = require 'ctest'.now local start = now() table.sort({ 2, 1 }, function() while now() - start < 0.6 do end return false end)",
+    ["sleeps in C"] = "require 'ctest'.sleep(0.6)", ["waits in run"] = "goro.run(goro.sleep, 0.6)",
+  } do
+    it("prints while the main script " .. what .. ", which goes on", function()
+      local r = helper.run_script(([[
+        local goro = require "goro"
+        goro.go(function() goro.chan():recv() end)
+        goro.go(function() while true do end end)
+        goro.go(function() for _ = 1, 3 do goro.sleep(0.1) require "ctest".kill(3) end goro.sleep(100) end)
+        %s
+        print "went on"]]):format(main), { env = env, timeout = 30 })
+      assert.is_true(r.code == 0 and r.stdout == "went on\n", helper.describe(r))
+      local list = entries(r.stderr)
+      find(list, "chan receive", "job.lua:2: in ")
+      find(list, "run", "job.lua:3: in ")
+      find(list, "^main goroutine", "")
+    end)
+  end
+
+  it("comes from outside, too", function()
+    local path = os.tmpname()
+    local r = helper.run_script([[
+      local goro = require "goro"
+      goro.go(function() goro.chan():recv() end)
+      goro.sleep(0.05)
+      local f = io.open(os.getenv "GORO_READY", "w") f:write "x" f:close()
+      goro.sleep(1)
+      print "went on"]], { timeout = 30, env = { GORO_READY = path, LUA_CPATH = env.LUA_CPATH, GOROMAXPROCS = 2 },
+        wrap = [[sh -c '"$@" & pid=$!; until [ -s "$GORO_READY" ]; do sleep 0.01; done; kill -QUIT $pid; wait $pid; exit $?' sh]] })
+    os.remove(path)
+    assert.is_true(r.code == 0 and r.stdout == "went on\n", helper.describe(r))
+    local list = entries(r.stderr)
+    find(list, "chan receive", "job.lua:2: in ")
+    find(list, "^main goroutine, sleep", "job.lua:5: in main chunk")
+  end)
+end)

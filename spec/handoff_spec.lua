@@ -175,3 +175,190 @@ describe("threads", function()
     end, with(2))
   end)
 end)
+
+-- Whoever waits in C half a second long, on the one place there is: meanwhile a ticker ticks, never long stopped.
+local blocking = {
+  { "sleeps in C", "require 'ctest'.sleep(0.5)", true },
+  { "computes in C", "require 'ctest'.spin(0.5)", true },
+  { "sleeps in C, in a coroutine", "coroutine.wrap(function() require 'ctest'.sleep(0.5) end)()", true },
+  { "sleeps in C, in pcall", "pcall(function() require 'ctest'.sleep(0.5) error 'x' end)", true },
+  { "sleeps in C, in a comparator", "local slept table.sort({ 2, 1 }, function(a, b) if not slept then slept = true require 'ctest'.sleep(0.5) end return a < b end)", true },
+  { "sleeps in C, in __close", "local x <close> = setmetatable({}, { __close = function() require 'ctest'.sleep(0.5) end })", true },
+  { "sleeps in C, in __gc", "setmetatable({}, { __gc = function() require 'ctest'.sleep(0.5) end }) collectgarbage()", true },
+  { "sleeps in C, under somebody's C pcall", "require 'ctest'.catch(function() require 'ctest'.sleep(0.5) end)", true },
+  { "runs a command", "assert(os.execute 'sleep 0.5')" },
+  { "reads from a command", "assert(io.popen('sleep 0.5; echo said'):read 'l' == 'said')" },
+  { "reads lines from a command", "for l in io.popen('sleep 0.5; echo said'):lines() do assert(l == 'said') end" },
+  { "closes a command", "local f = io.popen('cat >/dev/null; sleep 0.5', 'w') f:write 'x' assert(f:close())" },
+  { "waits in LuaSocket's sleep", "require 'socket'.sleep(0.5)", true, "socket" },
+  { "waits in LuaSocket's select", "require 'socket'.select({ require 'socket'.udp() }, nil, 0.5)", true, "socket" },
+  { "waits in LuaSocket's receive", [[
+      local socket = require "socket"
+      local server = assert(socket.bind("127.0.0.1", 0))
+      local conn = assert(socket.connect("127.0.0.1", (select(2, server:getsockname()))))
+      conn:settimeout(0.5)
+      local data, why = conn:receive(1)
+      assert(data == nil and why == "timeout")]], true, "socket" },
+}
+
+describe("a ticker is not stopped for long by one who", function()
+  for _, b in ipairs(blocking) do
+    it(b[1], function()
+      if b[4] and not pcall(require, b[4]) then
+        pending "LuaSocket is not installed (Debian: lua-socket)"
+        return
+      end
+      helper.passes_script(([[
+        local slow, foreign = tonumber((...)), (select(2, ...)) == "true"
+        local goro, now = require "goro", require "ctest".now
+        local done, ticks, stop = goro.chan(1), goro.chan(1), goro.chan()
+        local before = goro.runtime.stats().handoffs
+        local start = now()
+        goro.go(function()
+          local now, last, worst, n = require "ctest".now, nil, 0, 0
+          while select(3, stop:recv(0)) == "timeout" do
+            goro.sleep(0.001)
+            local t = now()
+            if last then worst = math.max(worst, t - last) end
+            last, n = t, n + 1
+          end
+          ticks:send { n = n, worst = worst }
+        end)
+        goro.go(function()
+          do %s end
+          done:send(true)
+        end)
+        assert(done:recv(30))
+        local seconds = now() - start
+        stop:close()
+        local t = assert(ticks:recv(30))
+        assert(seconds >= 0.499, "early: " .. seconds)
+        assert(t.n >= 50 / slow, t.n .. " ticks")
+        assert(t.worst < 0.25 * slow, t.worst .. " s without a tick")
+        if foreign then assert(goro.runtime.stats().handoffs > before, "no handoff") end
+      ]]):format(b[2]), { args = { helper.slow, tostring(b[3] or false) }, env = with(1).env, timeout = 60 })
+    end)
+  end
+
+  it("reads from a pipe", function()
+    helper.passes_script([[
+      local goro, now = require "goro", require "ctest".now
+      local read, ticks = goro.chan(1), goro.chan(1)
+      local before = goro.runtime.stats().handoffs
+      local said = goro.chan()
+      goro.go(function() for l in io.lines() do read:send(l) end read:close() end)
+      goro.go(function() local n = 0 repeat goro.sleep(0.001) n = n + 1 until select(3, said:recv(0)) ~= "timeout" ticks:send(n) end)
+      assert(read:recv(30) == "one")
+      assert(read:recv(30) == "two")
+      assert(select(2, read:recv(30)) == false)
+      said:close()
+      assert(ticks:recv(30) >= 50 / tonumber((...)))
+      assert(goro.runtime.stats().handoffs > before)
+    ]], { args = { helper.slow }, env = with(1).env, wrap = "sh -c '(echo one; sleep 0.5; echo two) | exec \"$@\"' sh", timeout = 60 })
+  end)
+end)
+
+describe("calls that block in C", function()
+  it("wait side by side, and never end early", function()
+    helper.passes(function(slow)
+      local goro, now = require "goro", require "ctest".now
+      local done = goro.chan(20)
+      local best = math.huge
+      for _ = 1, 3 do
+        local start = now()
+        for _ = 1, 20 do goro.go(function() require "ctest".sleep(0.1) done:send(true) end) end
+        for _ = 1, 20 do assert(done:recv(30)) end
+        local seconds = now() - start
+        assert(seconds >= 0.1, seconds)
+        best = math.min(best, seconds)
+      end
+      assert(best < 0.6 * tonumber(slow), best) -- one after the other on two places: 1 s
+    end, { args = { helper.slow }, env = with(2).env, timeout = 60 })
+  end)
+
+  it("use their threads again, wave after wave", function()
+    passes(function()
+      local goro = require "goro"
+      local function os_threads()
+        local list <close> = io.popen "ls /proc/$PPID/task | wc -l"
+        return (tonumber(list:read "n"))
+      end
+      local done, first = goro.chan(20), nil
+      for wave = 1, 5 do
+        for _ = 1, 20 do goro.go(function() require "ctest".sleep(0.05) done:send(true) end) end
+        for _ = 1, 20 do assert(done:recv(30)) end
+        local known, real = goro.runtime.stats().threads, os_threads()
+        first = first or { known = known, real = real }
+        assert(known <= first.known + 2, wave .. ": " .. known .. " threads after " .. first.known)
+        assert(real <= first.real + 2, wave .. ": " .. real .. " threads of the system after " .. first.real)
+      end
+    end, with(2))
+  end)
+
+  it("are followed by calls of goro's at once, which all work", function()
+    helper.passes(function(rounds)
+      local goro = require "goro"
+      rounds = tonumber(rounds)
+      local sums, shared = goro.chan(20), goro.chan()
+      for id = 1, 20 do
+        goro.go(function()
+          local sleep, sum = require "ctest".sleep, 0
+          local own = goro.chan(1)
+          for i = 1, rounds do
+            sleep(0.003)
+            goro.go(function() own:send(i) end)
+            sum = sum + own:recv(30)
+            sleep(0.001)
+            assert(goro.run(function(a) return a + 1 end, i) == i + 1)
+            sleep(0.001)
+            goro.select { { send = shared, value = id }, { recv = shared }, timeout = 0.002 }
+            sleep(0.001)
+            goro.gosched()
+            sleep(0.001)
+            goro.sleep(0.001)
+            sleep(0.001)
+            table.sort({ 2, 1 }, function(a, b) own:send(a) return own:recv(30) < b end)
+          end
+          sums:send(sum)
+        end)
+      end
+      for _ = 1, 20 do assert(sums:recv(60) == rounds * (rounds + 1) // 2) end
+    end, { args = { helper.rounds(20) }, env = with(2).env, timeout = 90 })
+  end)
+
+  it_interrupts("return two hundred times, and then no more run Lua than there are places", function()
+    passes(function()
+      local goro = require "goro"
+      local stop, ready = goro.chan(), goro.chan(20)
+      for _ = 1, 20 do
+        goro.go(function()
+          for _ = 1, 10 do
+            require "ctest".sleep(0.01)
+            for _ = 1, 10000 do end
+          end
+          ready:send(true)
+          repeat for _ = 1, 1e6 do end until select(3, stop:recv(0)) ~= "timeout"
+        end)
+      end
+      for _ = 1, 20 do assert(ready:recv(60)) end
+      -- How many threads the system would run, this one asleep: the two with places, and now and then one of goro's own.
+      local function runnable()
+        local count = 0
+        local list <close> = io.popen "cat /proc/$PPID/task/*/stat 2>/dev/null"
+        for line in list:lines() do
+          if line:match "%) (%a)" == "R" then count = count + 1 end
+        end
+        return count
+      end
+      goro.sleep(0.5)
+      local samples = {}
+      for i = 1, 21 do
+        samples[i] = runnable()
+        goro.sleep(0.02)
+      end
+      stop:close()
+      table.sort(samples)
+      assert(samples[1] >= 1 and samples[11] <= 4, table.concat(samples, " "))
+    end, with(2))
+  end)
+end)

@@ -35,6 +35,7 @@ enum { COUNT_MAX = 1000 };
 static const char hooks_key; /* registry: thread -> {function, count, what is left of it}; weak keys */
 static void on_program_hook(lua_State *L, lua_Debug *ar);
 static void on_hook(lua_State *L, lua_Debug *ar);
+static void look_for_catcher(lua_State *L, GrState *st);
 
 #define fence() atomic_signal_fence(memory_order_seq_cst)
 
@@ -65,6 +66,8 @@ void gr_hook_disarm(GrState *st) {
   if (st->armed != NULL) lua_sethook(st->armed, st->hook, st->hook_mask, st->hook_count);
   st->armed = NULL;
   st->asked = false;
+  gr_free(st->frames);
+  st->frames = NULL;
   fence();
   st->hook_busy = false;
 }
@@ -108,6 +111,8 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
     gr_exit_raise(L, st);
   } else if (st->armed != L) {
     lua_sethook(L, NULL, 0, 0);
+  } else if (st->frames != NULL) {
+    look_for_catcher(L, st);
   } else {
     int mask = st->hook_mask;
     bool may_yield = yields_at(st, ar->event, mask);
@@ -116,6 +121,55 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
     if (!st->asked) gr_hook_disarm(st);
     else if (may_yield) let_others_run(L, st);
   }
+}
+
+/* ---- goexit's sentinel, caught by others ----
+ *
+ * While it unwinds the stack, __close handlers run, and may; what must not go on is a function that was there before. So the functions of the stack are noted when the
+ * sentinel is raised, and it is raised again in a function that is where it was then. (A handler that is the same function at the same depth
+ * as one that is gone is cut short.) */
+
+enum { FRAMES_MAX = 1000 };
+
+static int count_frames(lua_State *L) {
+  lua_Debug ar;
+  int n = 0;
+  while (n < FRAMES_MAX && lua_getstack(L, n, &ar)) n++;
+  return n;
+}
+
+static const void *function_at(lua_State *L, int level) {
+  lua_Debug ar;
+  if (!lua_getstack(L, level, &ar) || !lua_getinfo(L, "f", &ar)) return NULL;
+  const void *f = lua_topointer(L, -1);
+  lua_pop(L, 1);
+  return f;
+}
+
+/* Without memory nothing is noted, and who catches it has it. */
+void gr_hook_rethrow(GrState *st, lua_State *L) {
+  if (st->armed != NULL) gr_hook_disarm(st);
+  gr_free(st->frames);
+  int n = count_frames(L);
+  st->frames = gr_malloc((size_t)n * sizeof *st->frames + 1);
+  if (st->frames == NULL) return;
+  st->nframes = n;
+  for (int i = 0; i < n; i++) st->frames[i] = function_at(L, n - 1 - i);
+  st->hook_busy = true;
+  fence();
+  st->hook = lua_gethook(L);
+  st->hook_mask = lua_gethookmask(L);
+  st->hook_count = lua_gethookcount(L);
+  st->armed = L;
+  lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
+  fence();
+  st->hook_busy = false;
+}
+
+static void look_for_catcher(lua_State *L, GrState *st) {
+  int n = count_frames(L);
+  if (n < 1 || n > st->nframes || st->frames[n - 1] != function_at(L, 0)) return;
+  gr_exit_raise(L, st);
 }
 
 /* ---- a state that is being closed ---- */

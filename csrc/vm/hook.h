@@ -12,6 +12,8 @@ void gr_hook_disarm(GrState *st);
 /* From now on Lua code in L is ended by goexit's sentinel once `until` is over. For a state that is being closed. */
 void gr_hook_limit(GrState *st, lua_State *L, int64_t until);
 
+/* goexit's sentinel is about to be raised in L: whoever catches it but us is to meet it again. */
+void gr_hook_rethrow(GrState *st, lua_State *L);
 /* Raises what ends a goroutine where Lua cannot yield (protect.c); for hooks, in which the stack is another function's. */
 int gr_exit_raise(lua_State *L, GrState *st);
 

@@ -241,6 +241,6 @@ void gr_raise_cause(lua_State *L, GrState *st, GrCause cause) {
     case GR_CAUSE_INBOX: gr_check_inbox(L, st); return;
     case GR_CAUSE_DEADLOCK: raise_deadlock(L); return;
     case GR_CAUSE_SIGNAL: let_hook_fire(L); return;
-    default: luaL_error(L, "goro is shutting down");
+    default: gr_raise_code(L, GR_ABORTED);
   }
 }

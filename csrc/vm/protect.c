@@ -4,7 +4,7 @@
  * goexit has two ways out. Where every level can yield, it yields outward with GR_OUT_EXIT and is never resumed: each level of ours
  * closes the coroutine below it and yields on, until the runner closes the main thread. Pending __close run on the way, innermost
  * first, and with no error value. Where some level cannot yield (a sort comparator), an error of a value that is nobody else's, the
- * sentinel, unwinds to the next level of ours, which tries again.
+ * sentinel, unwinds to the next level of ours, which tries again. Others' C code may catch it (load does): then a hook throws it again (hook.c).
  *
  * Who must go on exiting? A level that was entered before goexit was called. One that was entered afterwards belongs to a __close that
  * runs because of it, and there pcall, coroutines and all the rest work as ever (as deferred functions do in Go); only a second goexit,
@@ -78,8 +78,8 @@ static void silence_handlers(lua_State *L) {
 }
 
 int gr_exit_raise(lua_State *L, GrState *st) {
-  (void)st;
   silence_handlers(L);
+  if (!st->ending) gr_hook_rethrow(st, L);
   lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
   return lua_error(L);
 }

@@ -184,6 +184,7 @@ static void free_state(GrState *st) {
     close_state(st);
   }
   if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
+  gr_free(st->frames);
   gr_free(st);
 }
 

@@ -44,16 +44,18 @@ struct GrState {
   volatile bool asked;      /* to let others run */
   volatile bool hook_busy;  /* the handler must keep away */
   volatile bool after_call; /* the last hook event was a call */
-  bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
-  int64_t limit;            /* when the code of a state that is being closed must have ended */
-  uint8_t outward;          /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
-  uint64_t rand;            /* for select */
-  GrHost *host;             /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
-  GrMsg start;              /* a goroutine's function and arguments, until it first runs */
-  GrChan *join;             /* where its results go, or NULL. A reference */
-  struct GrArena *arena;    /* of a goroutine's state: its memory */
-  bool finalizers;          /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
-  char created[96];         /* "goro.go at job.lua:30" */
+  const void **frames;      /* of the thread in which goexit's sentinel was raised: its functions, from the bottom; or NULL */
+  int nframes;
+  bool ending;           /* the pool ends, and it cannot yield: every instruction raises */
+  int64_t limit;         /* when the code of a state that is being closed must have ended */
+  uint8_t outward;       /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  uint64_t rand;         /* for select */
+  GrHost *host;          /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
+  GrMsg start;           /* a goroutine's function and arguments, until it first runs */
+  GrChan *join;          /* where its results go, or NULL. A reference */
+  struct GrArena *arena; /* of a goroutine's state: its memory */
+  bool finalizers;       /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
+  char created[96];      /* "goro.go at job.lua:30" */
 };
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
