@@ -27,5 +27,5 @@ end
 for _ = 1, 20 do done:recv() end
 local total = now() - start
 stop:close()
-local most = worst:recv()
+worst:recv()
 print(("block_total %.2f ms"):format(total * 1000))

@@ -17,7 +17,6 @@ goro.go(function()
   until stopped
   worst:send(most)
 end)
-local start = now()
 for _ = 1, 20 do
   goro.go(function()
     require "socket".sleep(0.1)
@@ -25,7 +24,6 @@ for _ = 1, 20 do
   end)
 end
 for _ = 1, 20 do done:recv() end
-local total = now() - start
 stop:close()
 local most = worst:recv()
 print(("block_worst %.2f ms"):format(most * 1000))
