@@ -7,7 +7,7 @@ goro.maxprocs(2)
 
 local done, stop, worst = goro.chan(20), goro.chan(), goro.chan(1)
 goro.go(function()
-  local most, last, stopped = 0, now(), nil
+  local most, last, stopped = 0, now()
   repeat
     goro.sleep(0.001)
     local t = now()
