@@ -7,13 +7,13 @@ goro.maxprocs(2)
 
 local done, stop, worst = goro.chan(20), goro.chan(), goro.chan(1)
 goro.go(function()
-  local most, last, stopped = 0, now()
+  local most, last = 0, now()
   repeat
     goro.sleep(0.001)
     local t = now()
     most = math.max(most, t - last - 0.001)
     last = t
-    stopped = select(2, stop:recv(0)) == false
+    local stopped = select(2, stop:recv(0)) == false
   until stopped
   worst:send(most)
 end)
