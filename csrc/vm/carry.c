@@ -146,7 +146,7 @@ void gr_carry_globals(lua_State *L, Packer *k) {
 
 /* ---- what a goroutine inherits ---- */
 
-/* Pushes a table {arg, path, cpath, preload, searchers}; stock searchers stand there by their number. */
+/* Pushes a table {arg, path, cpath, preload, searchers} without what is as in a new state; stock searchers stand there by their number. */
 static void push_inherited(lua_State *L) {
   lua_createtable(L, 5, 0);
   int list = lua_gettop(L);
@@ -156,28 +156,41 @@ static void push_inherited(lua_State *L) {
   lua_rawseti(L, list, 1);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    static const char *const fields[] = {"path", "cpath", "preload"};
     int package = lua_gettop(L);
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 2; i++) {
+      static const char *const fields[] = {"path", "cpath"};
       lua_getfield(L, package, fields[i]);
+      if (gr_names_is_stock_path(lua_tostring(L, -1), i)) lua_pushnil(L);
       lua_rawseti(L, list, i + 2);
+      lua_settop(L, package);
     }
-    lua_newtable(L);
+    if (lua_getfield(L, package, "preload") == LUA_TTABLE) {
+      lua_pushnil(L);
+      if (lua_next(L, -2)) lua_pop(L, 2), lua_rawseti(L, list, 4);
+    }
+    lua_settop(L, package);
     if (lua_getfield(L, package, "searchers") == LUA_TTABLE) {
-      for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, -1); i <= n; i++) {
-        lua_rawgeti(L, -1, i);
+      lua_Integer n = (lua_Integer)lua_rawlen(L, -1), same = 0;
+      lua_createtable(L, (int)(n < 16 ? n : 16), 0);
+      for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, -2, i);
         int stock = gr_names_stock_searcher(lua_tocfunction(L, -1));
+        if (stock == i) same++;
         if (stock > 0) {
           lua_pop(L, 1);
           lua_pushinteger(L, stock);
         }
-        lua_rawseti(L, -3, i);
+        lua_rawseti(L, -2, i);
       }
+      if (n != same || n != GR_SEARCHERS) lua_rawseti(L, list, 5);
     }
-    lua_settop(L, package + 1);
-    lua_rawseti(L, list, 5);
   }
   lua_settop(L, list);
+}
+
+static bool is_scalar(lua_State *L, int idx) {
+  int type = lua_type(L, idx);
+  return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
 }
 
 /* A table of optional things: each entry of the table at idx that can be sent, the others left out. Pushes the table of these. */
@@ -185,7 +198,7 @@ static void push_sendable(lua_State *L, Packer *k, int idx) {
   lua_newtable(L);
   int out = lua_gettop(L);
   for (lua_pushnil(L); lua_next(L, idx) != 0; lua_settop(L, out + 1)) {
-    if (!attempt(L, k, probe, out + 2)) continue;
+    if (!(is_scalar(L, out + 1) && is_scalar(L, out + 2)) && !attempt(L, k, probe, out + 2)) continue;
     lua_pushvalue(L, out + 1);
     lua_pushvalue(L, out + 2);
     lua_rawset(L, out);
@@ -196,6 +209,11 @@ static void push_sendable(lua_State *L, Packer *k, int idx) {
 void gr_carry_inherited(lua_State *L, Packer *k) {
   push_inherited(L);
   int list = lua_gettop(L);
+  if (lua_rawlen(L, list) == 0 && (lua_pushnil(L), lua_next(L, list) == 0)) { /* all as in a new state */
+    lua_settop(L, list - 1);
+    return;
+  }
+  lua_settop(L, list);
   for (int i = 1; i <= 5; i++) {
     if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
       push_sendable(L, k, list + 1);

@@ -12,7 +12,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { SLOTS = 1024, NATIVES = 64, SEARCHERS = 4, FIELD_MAX = 24 };
+enum { SLOTS = 1024, NATIVES = 64, FIELD_MAX = 24 };
 
 typedef struct Stock {
   lua_CFunction f;
@@ -23,7 +23,7 @@ static Stock stock[SLOTS]; /* open addressing; written at start only */
 static int nstock;
 static lua_CFunction natives[NATIVES];
 static int nnatives;
-static lua_CFunction searchers[SEARCHERS];
+static lua_CFunction searchers[GR_SEARCHERS];
 
 static const char index_key, sum_key, held_key; /* registry */
 
@@ -74,6 +74,12 @@ bool gr_names_is_stdlib(const char *module) {
 
 /* ---- the standard library of a fresh state ---- */
 
+static char *stock_paths[2];
+
+bool gr_names_is_stock_path(const char *path, int which) {
+  return path != NULL && stock_paths[which] != NULL && strcmp(path, stock_paths[which]) == 0;
+}
+
 static int read_stock(lua_State *L) {
   luaL_openlibs(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -83,8 +89,15 @@ static int read_stock(lua_State *L) {
       if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING) gr_names_alias(lua_tocfunction(L, 5), module, lua_tostring(L, 4));
   }
   lua_getfield(L, 1, "package");
+  for (int i = 0; i < 2; i++, lua_pop(L, 1)) {
+    size_t len;
+    lua_getfield(L, -1, i == 0 ? "path" : "cpath");
+    const char *path = lua_tolstring(L, -1, &len);
+    stock_paths[i] = gr_malloc(len + 1);
+    if (stock_paths[i] != NULL) memcpy(stock_paths[i], path, len + 1);
+  }
   lua_getfield(L, -1, "searchers");
-  for (int i = 0; i < SEARCHERS; i++, lua_pop(L, 1)) {
+  for (int i = 0; i < GR_SEARCHERS; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, -1, i + 1);
     searchers[i] = lua_tocfunction(L, -1);
   }
@@ -92,7 +105,7 @@ static int read_stock(lua_State *L) {
 }
 
 int gr_names_stock_searcher(lua_CFunction f) {
-  for (int i = 0; i < SEARCHERS; i++)
+  for (int i = 0; i < GR_SEARCHERS; i++)
     if (f != NULL && searchers[i] == f) return i + 1;
   return 0;
 }

@@ -25,6 +25,9 @@ bool gr_names_stock(lua_CFunction f, const char **module, const char **field);
 bool gr_names_is_standard(lua_State *L, int idx, const char *name);
 bool gr_names_is_stdlib(const char *module);
 
+/* Is this package.path (which: 0) or package.cpath (1) as a new state has it? */
+bool gr_names_is_stock_path(const char *path, int which);
+enum { GR_SEARCHERS = 4 };
 /* The number of a stock searcher of package.searchers, from 1, or 0. */
 int gr_names_stock_searcher(lua_CFunction f);
 

@@ -442,7 +442,7 @@ int gr_unpack(lua_State *L, GrMsg *m) {
   int n = (int)p->nroots;
   bool classes = p->classes;
   luaL_checkstack(L, n + 20, NULL);
-  if (p->start) set_inherited(L, u);
+  if (p->start && p->inherited != 0) set_inherited(L, u);
   const char *at = p->bytes;
   for (int i = 0; i < n; i++) at = push_value(L, u, at);
   fill(L, u);
