@@ -57,8 +57,10 @@ describe("the image", function()
       local seen, done = {}, goro.chan(100)
       for _ = 1, 100 do
         goro.go(function()
-          assert(mine == nil and string.mine == nil and getmetatable("").mine == nil and package.loaded.mine == nil)
-          mine, string.mine, getmetatable("").mine, package.loaded.mine = 1, 1, 1, 1
+          for _, t in ipairs { _G, string, getmetatable "", package.loaded } do
+            assert(t.mine == nil)
+            t.mine = 1
+          end
           done:send(math.random(0))
         end)
       end
@@ -80,8 +82,9 @@ describe("the image", function()
         for i = 1, 20000 do t[i] = { i, tostring(i), ("x"):rep(i % 300) } end
         local grown = collectgarbage "count"
         for i = 1, 20000 do assert(t[i][1] == i and t[i][2] == tostring(i) and #t[i][3] == i % 300) end
-        t = nil
+        t = #t
         collectgarbage() collectgarbage()
+        assert(t == 20000)
         return start, grown, collectgarbage "count"
       end)
       assert(most > before + 2000 and after < before + 200, ("%g, %g, %g"):format(before, most, after))
