@@ -5,7 +5,8 @@
  * only channels may be held together, and then in address order. GORO_TESTING builds check this at each lock.
  *
  *   rank            guards                                     may be taken while holding
- *   GR_RANK_HOST    the table of host states, pool start/end   -
+ *   GR_RANK_HOST    the table of host states, pool start/end;  -
+ *                   one dump at a time
  *   GR_RANK_CHAN    one channel: ring, both queues             HOST
  *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST, CHAN
  *   GR_RANK_TIMERS  one heap of timers                         HOST, CHAN, SCHED

@@ -180,6 +180,7 @@ local runtime = {}
 ---@field handoffs integer  times that a place to run was given on because its thread was blocked
 ---@field preemptions integer  goroutines that were interrupted
 ---@field bytes integer  of memory in use by the process
+---@field image string  "on": new states are cloned; else "off: " and why
 
 ---Counters of the scheduler. Does not block.
 ---@return goro.stats
