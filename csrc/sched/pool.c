@@ -7,6 +7,8 @@
  * spec/model/end.pml. */
 #include "sched/pool.h"
 
+#include "base/chunk.h"
+
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -222,6 +224,7 @@ static void *sweep_main(void *arg) {
   Sweep *sweep = arg;
   gr_m = &sweep->m;
   gr_g_each(destroy_one, sweep);
+  gr_chunk_flush();
   gr_m = NULL;
   atomic_store(&sweep->done, true);
   gr_note_wake(&sweep->note);
