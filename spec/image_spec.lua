@@ -131,6 +131,10 @@ describe("a state that is dropped", function()
   end)
 
   it("gives its memory back, a hundred thousand times, and after a burst", function()
+    if sanitized then
+      pending "a sanitizer keeps freed memory for a while, to catch who still uses it"
+      return
+    end
     passes(function(rounds)
       local goro = require "goro"
       rounds = tonumber(rounds)
