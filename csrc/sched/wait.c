@@ -22,7 +22,7 @@ static void limit_fired(void *arg, uint64_t seq) {
 
 void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
   g->reason = (uint8_t)reason;
-  g->blocks = blocks;
+  atomic_store_explicit(&g->blocks, blocks, memory_order_relaxed); /* the status, a release, publishes it */
   g->since = gr_coarse_ns();
   g->winner = NULL;
   set_status(g, G_PARKING);
