@@ -88,6 +88,10 @@ describe("a loop is pre-empted", function()
   end
 
   it("only when somebody waits for its place", function()
+    if os.getenv "GORO_HOSTILE" then
+      pending "the hostile build pre-empts everybody all the time"
+      return
+    end
     passes(function()
       local goro = require "goro"
       local before = goro.runtime.stats().preemptions
@@ -490,6 +494,10 @@ end)
 describe("debug.sethook in a goroutine that is pre-empted", function()
   -- f runs in plain Lua and in a goroutine beside others that want its place; both must tell the same.
   local function same_as_plain(source)
+    if os.getenv "GORO_HOSTILE" then
+      pending "every 50 us, the instructions of the hook function itself add up, which Lua counts and a pre-emption forgets"
+      return
+    end
     helper.passes_script(([[
       local work = function() %s end
       local expected = work()

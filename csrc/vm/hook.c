@@ -15,6 +15,8 @@
  *   - A count hook that yields is followed by the line hook of the same instruction, and code in that one would run with the thread's status at "yield", which
  *     its first instruction obeys. So with a line hook we yield in line events, after the program has had its turn; every loop has them. (Then the instruction
  *     counts twice for a count hook beside it.)
+ *   - Lua counts the instructions of a hook function too, towards the next count. What it had counted so is lost at a pre-emption, which starts the count anew: a
+ *     few instructions each 10 ms.
  *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in the wrong thread.
  *   - A program that counts instructions itself would start anew with each pre-emption. So its count hooks are ours always: called each 1,000
  *     instructions at most, they count for it, and look for a request meanwhile, so that nothing has to be armed.
