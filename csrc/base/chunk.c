@@ -28,8 +28,6 @@ static GR_TLS struct {
 
 static atomic_int_fast64_t total, peak; /* bytes out; the most since the last trim */
 
-int64_t gr_chunk_bytes(void) { return atomic_load(&total); }
-
 static void trim(int64_t now) {
   int64_t most = atomic_load(&peak);
   if (now > most) {

@@ -12,9 +12,7 @@
 void *gr_chunk_get(size_t size);
 /* `size` as it was asked for. */
 void gr_chunk_put(void *chunk, size_t size);
-/* This thread ends, or the program needs memory: its cache goes to the system. */
+/* This thread ends: its cache goes to the system. */
 void gr_chunk_flush(void);
-/* Bytes out at arenas, and in all caches. */
-int64_t gr_chunk_bytes(void);
 
 #endif

@@ -48,11 +48,7 @@ void gr_foreign_close(G *g) { gr_g_free(NULL, g); }
 
 void gr_foreign_hold(int delta) {
   if (atomic_fetch_add(&foreign, delta) + delta != 0) return;
-  Sched *s = gr_my_pool();
-  if (s == NULL || atomic_load(&gr_forked)) return;
-  gr_lock(&s->lock);
-  gr_check_dead_locked(s);
-  gr_unlock(&s->lock);
+  if (!atomic_load(&gr_forked)) gr_check_dead(gr_my_pool());
 }
 
 bool gr_foreign_held(void) { return atomic_load(&foreign) != 0; }

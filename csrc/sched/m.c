@@ -128,10 +128,8 @@ static M *get_m(Sched *s, int *err) {
 static void say_short_of_threads(Sched *s, int err) {
   static atomic_flag said = ATOMIC_FLAG_INIT;
   if (atomic_flag_test_and_set(&said)) return;
-  char text[200];
-  snprintf(text, sizeof text, "goro: no more threads (%s): going on with %d; raise `ulimit -u`, or block in fewer goroutines at a time\n",
-           strerror(err), (int)atomic_load(&s->nm));
-  fputs(text, stderr);
+  fprintf(stderr, "goro: no more threads (%s): going on with %d; raise `ulimit -u`, or block in fewer goroutines at a time\n", strerror(err),
+          (int)atomic_load(&s->nm));
 }
 
 /* A new thread with this P. On failure the P remains the caller's. */
@@ -255,9 +253,19 @@ void gr_hand_on(Sched *s, P *p) {
   if (first != INT64_MAX) gr_timer_added(s, first);
 }
 
+/* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look after it any more. */
+static void not_lost(M *m) {
+  gr_lock(&m->pool->lock); /* sysmon takes the P first and marks the thread then */
+  atomic_store(&m->retaken, false);
+  gr_unlock(&m->pool->lock);
+}
+
 void gr_release_p(M *m) {
   P *p = gr_p_enter(m);
-  if (p == NULL) return;
+  if (p == NULL) {
+    not_lost(m);
+    return;
+  }
   m->p = NULL;
   bump_own(m->handoffs);
   gr_hand_on(m->pool, p);

@@ -193,13 +193,16 @@ typedef struct Sweep {
   atomic_int refs; /* the host's, the sweeper's */
 } Sweep;
 
+/* Nobody runs it, and nobody's thread waits with it. */
+static bool is_left(G *g, uint32_t status) { return !g->is_host && !atomic_load(&g->blocks) && (status == G_WAITING || status == G_RUNNABLE); }
+
 /* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. One that waits with its thread
  * is that thread's, wherever it is. Read in this order, all three belong to one wait. */
 static bool destroy_one(G *g, void *arg) {
   Sweep *sweep = arg;
   uint64_t seq = gr_wait_seq(g);
   uint32_t status = atomic_load(&g->status);
-  if (g->is_host || atomic_load(&g->blocks) || (status != G_WAITING && status != G_RUNNABLE)) return true;
+  if (!is_left(g, status)) return true;
   uint32_t nobody = NOBODY;
   if (!atomic_compare_exchange_strong(&sweep->baton, &nobody, SWEEPER)) return false;
   if ((status == G_RUNNABLE || gr_wait_win(g, seq, GR_CAUSE_SHUTDOWN, NULL)) && atomic_compare_exchange_strong(&g->status, &status, G_DEAD)) {
@@ -232,9 +235,8 @@ static void *sweep_main(void *arg) {
   return NULL;
 }
 
-static bool is_left(G *g, void *any) {
-  uint32_t status = atomic_load(&g->status);
-  *(bool *)any = !g->is_host && !atomic_load(&g->blocks) && (status == G_WAITING || status == G_RUNNABLE);
+static bool look_for_left(G *g, void *any) {
+  *(bool *)any = is_left(g, atomic_load(&g->status));
   return !*(bool *)any;
 }
 
@@ -259,7 +261,7 @@ static bool await_sweep(Sweep *sweep) {
 /* False: something had to be left alone. */
 static bool sweep_all(Sched *s, int64_t budget_ns, bool rest_too) {
   bool any = false;
-  gr_g_each(is_left, &any);
+  gr_g_each(look_for_left, &any);
   if (!any) return true;
   Sweep *sweep = gr_zalloc(sizeof *sweep);
   if (sweep == NULL) return false;

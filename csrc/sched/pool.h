@@ -64,7 +64,7 @@ struct M {
   G *free;     /* dead Gs for reuse */
   uint32_t nfree;
   atomic_bool asked;     /* the next SIGURG is ours */
-  atomic_bool retaken;   /* its P was taken while it was in Lua, and it has none yet; set under the pool lock */
+  atomic_bool retaken;   /* its P was taken while it was in Lua, and it goes on without; set under the pool lock */
   atomic_bool gone;      /* its thread has ended, or is about to */
   _Atomic int32_t tid;   /* of its thread */
   _Atomic int32_t clock; /* clockid_t of its thread's CPU time */
@@ -139,10 +139,13 @@ void gr_p_leave(M *m);                                                /* back to
 int gr_pool_need_thread(Sched *s);                                    /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
 void gr_wakep(Sched *s);                                              /* there is work: wakes one more M if none looks for it already */
 void gr_put_runnable(Sched *s, G *g);                                 /* status RUNNABLE already */
+int64_t gr_first_timer(Sched *s);                                     /* when the earliest of all heaps is due; INT64_MAX: there is none */
 void gr_timer_added(Sched *s, int64_t when);                          /* somebody may have to wake up earlier */
 void gr_release_p(M *m);                                              /* hands the P on: to who has work for it, or to the idle list */
 void gr_acquire_p(M *m, G *g);                                        /* gets a P, waiting for one as a bound G if need be */
-void gr_check_dead_locked(Sched *s);
+void gr_check_dead_locked(Sched *s);                                  /* tells a host when nobody can ever run again */
+void gr_check_dead(Sched *s);                                         /* the same; s may be NULL */
+void gr_thread_left(Sched *s);                                        /* the calling thread's last touch of the pool */
 
 /* runq.c: the owner's or a thief's side of P.runq; overflow goes to the global queue */
 void gr_globq_put_locked(Sched *s, G *g);

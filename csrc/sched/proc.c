@@ -89,17 +89,31 @@ void gr_spawn(G *g) {
 
 /* ---- idling ---- */
 
+int64_t gr_first_timer(Sched *s) {
+  int64_t first = gr_timers_first(&s->timers);
+  int32_t n = atomic_load(&s->nps);
+  for (int32_t i = 0; i < n; i++) {
+    int64_t t = gr_timers_first(&atomic_load(&s->ps[i])->timers);
+    if (t < first) first = t;
+  }
+  return first;
+}
+
 /* Nobody runs, nobody will: the host that has waited longest is told. Who sleeps for a timer that has been stopped meanwhile counts as idle: awake, it finds
  * nothing either. */
 void gr_check_dead_locked(Sched *s) {
   if (atomic_load(&s->nm) - s->nidle - s->nlocked - atomic_load(&s->asleep_in_poll) > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
-  if (gr_timers_first(&s->timers) != INT64_MAX) return;
-  int32_t n = atomic_load(&s->nps);
-  for (int32_t i = 0; i < n; i++)
-    if (gr_timers_first(&atomic_load(&s->ps[i])->timers) != INT64_MAX) return;
+  if (gr_first_timer(s) != INT64_MAX) return;
   if (gr_poller->waited_for() || gr_foreign_held()) return;
   G *host = gr_host_all_waiting();
   if (host != NULL && gr_wait_win(host, gr_wait_seq(host), GR_CAUSE_DEADLOCK, NULL)) gr_ready(host);
+}
+
+void gr_check_dead(Sched *s) {
+  if (s == NULL) return;
+  gr_lock(&s->lock);
+  gr_check_dead_locked(s);
+  gr_unlock(&s->lock);
 }
 
 /* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to do for long: then its thread ends, unless it is the last. */
@@ -123,16 +137,6 @@ static void stop_m(M *m) {
   gr_unlock(&s->lock);
 }
 
-static int64_t first_timer(Sched *s) {
-  int64_t first = gr_timers_first(&s->timers);
-  int32_t n = atomic_load(&s->nps);
-  for (int32_t i = 0; i < n; i++) {
-    int64_t t = gr_timers_first(&atomic_load(&s->ps[i])->timers);
-    if (t < first) first = t;
-  }
-  return first;
-}
-
 void gr_timer_added(Sched *s, int64_t when) {
   if (!atomic_load(&s->polling)) gr_wakep(s);
   else if (atomic_load(&s->poll_until) > when) gr_poller->wake();
@@ -140,13 +144,13 @@ void gr_timer_added(Sched *s, int64_t when) {
 
 /* The M without a P that holds the poll token sleeps until the first timer or an event. False: there is nothing to wait for. */
 static bool sleep_in_poll(Sched *s) {
-  if (first_timer(s) == INT64_MAX && !gr_poller->waited_for()) return false;
+  if (gr_first_timer(s) == INT64_MAX && !gr_poller->waited_for()) return false;
   if (atomic_exchange(&s->polling, true)) return false;
   atomic_store(&s->poll_until, INT64_MAX); /* each new timer wakes us, until we have told when */
-  int64_t until = first_timer(s);
+  int64_t until = gr_first_timer(s);
   atomic_store(&s->poll_until, until);
   atomic_store(&s->asleep_in_poll, 1);
-  if (first_timer(s) >= until && !atomic_load(&s->stopping)) gr_poller->poll(until);
+  if (gr_first_timer(s) >= until && !atomic_load(&s->stopping)) gr_poller->poll(until);
   atomic_store(&s->asleep_in_poll, 0);
   atomic_store(&s->polling, false);
   return true;
@@ -284,7 +288,7 @@ static G *find_runnable(M *m) {
     if (g != NULL) {
       was_idle = was_idle || m->spinning;
       if (m->spinning) stop_spinning(m);
-      if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && first_timer(s) != INT64_MAX))) gr_wakep(s);
+      if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && gr_first_timer(s) != INT64_MAX))) gr_wakep(s);
       return g;
     }
     was_idle = true; /* it counted as spinning until then, and others left to it what they added meanwhile: timers, more Gs than one */
@@ -345,6 +349,10 @@ static void execute(M *m, G *g) {
   }
 }
 
+void gr_thread_left(Sched *s) {
+  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
+}
+
 static void m_leave(M *m) {
   Sched *s = m->pool;
   if (m->spinning) stop_spinning(m);
@@ -363,7 +371,7 @@ static void m_leave(M *m) {
     s->dead_ms = m;
     gr_unlock(&s->lock);
   }
-  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
+  gr_thread_left(s);
 }
 
 void *gr_m_main(void *arg) {

@@ -50,6 +50,9 @@ typedef enum GStatus {
 } GStatus;
 enum { G_SCAN = 0x80 };
 
+/* Does nobody run it, so that it may be held by its scan bit? */
+static inline bool gr_status_rests(uint32_t status) { return status == G_RUNNABLE || status == G_WAITING || status == G_BLOCKED; }
+
 /* What a G waits for: names in gr_wait_name, for dumps and the deadlock report. */
 typedef enum GrReason {
   GR_WAIT_NONE,
@@ -216,6 +219,7 @@ GrPost *gr_host_take(GrHost *h);
 bool gr_host_has_post(GrHost *h);
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
+
 /* ---- threads that are none of ours ---- */
 
 /* A G for one wait of the calling thread, which runs no Lua of goro's: it keeps its thread, as a host does, but has no host. NULL without memory. */
@@ -223,6 +227,8 @@ G *gr_foreign_open(void);
 void gr_foreign_close(G *g);
 /* So many more of them may make somebody run again: no deadlock is reported while there are any. */
 void gr_foreign_hold(int delta);
+
+/* ---- the end of the process ---- */
 
 /* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's. Only what looks may be called. */
 extern atomic_bool gr_forked;
@@ -245,7 +251,7 @@ typedef struct GrStats {
 } GrStats;
 void gr_sched_stats(GrStats *out);
 
-/* Calls visit for each G that exists, hosts included; stops when it returns false. One that nobody runs (RUNNABLE, WAITING, BLOCKED) is held by its scan
+/* Calls visit for each G that exists, hosts included; stops when it returns false. One that rests is held by its scan
  * bit meanwhile, so its state may be looked at. */
 void gr_sched_each(bool (*visit)(G *g, GStatus status, void *arg), void *arg);
 /* The thread that runs g is asked to call GOps.preempt, as for others' sake. */

@@ -200,10 +200,13 @@ static void look_at(Sched *s, P *p, Look *look) {
   gr_ask(m);
 }
 
+/* Is it in Lua, or in foreign code, without a P, since that was taken? */
+static bool is_lost(M *m) { return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && !atomic_load(&m->gone); }
+
 /* Threads that came back from foreign code without a P, and now run Lua all the same. */
 static void look_after_lost(Sched *s) {
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) {
-    if (!atomic_load(&m->retaken) || atomic_load(&m->gone)) continue;
+    if (!is_lost(m)) continue;
     int64_t cpu = cpu_ns(m);
     if (cpu - m->lost_cpu > MOVED_NS && (HOSTILE || runs(m))) gr_ask(m);
     m->lost_cpu = cpu;
@@ -211,14 +214,6 @@ static void look_after_lost(Sched *s) {
 }
 
 /* ---- the whole ---- */
-
-static bool timer_due(Sched *s, int64_t now) {
-  if (gr_timers_first(&s->timers) <= now) return true;
-  int32_t n = atomic_load(&s->nps);
-  for (int32_t i = 0; i < n; i++)
-    if (gr_timers_first(&atomic_load(&s->ps[i])->timers) <= now) return true;
-  return false;
-}
 
 /* One P too many runs since maxprocs was lowered. */
 static bool too_many(Sched *s) {
@@ -230,7 +225,7 @@ static bool too_many(Sched *s) {
 
 static void look(Sched *s, Look *l) {
   l->now = gr_now_ns();
-  bool work = HOSTILE || gr_work_anywhere(s) || too_many(s), timer = timer_due(s, l->now);
+  bool work = HOSTILE || gr_work_anywhere(s) || too_many(s), timer = gr_first_timer(s) <= l->now;
   l->slice = timer ? TIMER_SLICE_NS : work ? SLICE_NS : INT64_MAX;
   l->next_ns = work || timer ? TICK_NS : l->next_ns < TICK_MAX_NS / 2 ? l->next_ns * 2 : TICK_MAX_NS;
   int32_t n = atomic_load(&s->nps);
@@ -246,7 +241,7 @@ static void look(Sched *s, Look *l) {
 static bool all_quiet_locked(Sched *s) {
   if (atomic_load(&s->nidle_ps) < atomic_load(&s->maxprocs) || too_many(s)) return false;
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
-    if (atomic_load(&m->retaken) && !atomic_load(&m->gone)) return false;
+    if (is_lost(m)) return false;
   return true;
 }
 
@@ -276,7 +271,7 @@ static void *sysmon_main(void *arg) {
     look_after_lost(s);
     lost_at = l.now;
   }
-  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
+  gr_thread_left(s);
   return NULL;
 }
 

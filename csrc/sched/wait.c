@@ -109,8 +109,8 @@ void gr_ready(G *g) {
 
 /* The pool ends, or something was posted: the wait is over unless it is won already. */
 static bool must_abort(G *g, GrCause *cause) {
-  if (g->is_host &&
-      g->host != NULL) { /* while a host waits, the pool ends only because the process exits, which nothing in the script shall notice */
+  /* While a host waits, the pool ends only because the process exits, which nothing in the script shall notice. */
+  if (g->is_host && g->host != NULL) {
     *cause = GR_CAUSE_INBOX;
     return gr_host_has_post(g->host);
   }
@@ -141,12 +141,7 @@ static bool host_block(G *g, int64_t until) {
   } else if (status == G_READY_EARLY) {
     return true;
   }
-  Sched *s = g->host != NULL ? gr_my_pool() : NULL;
-  if (s != NULL) {
-    gr_lock(&s->lock);
-    gr_check_dead_locked(s);
-    gr_unlock(&s->lock);
-  }
+  if (g->host != NULL) gr_check_dead(gr_my_pool());
   int64_t before = gr_now_ns();
   bool woken = gr_note_sleep(&g->note, until);
   if (woken && gr_now_ns() - before < 200000 && g->host_spins < 8) g->host_spins += 2;
@@ -211,7 +206,7 @@ typedef struct Each {
 
 bool gr_sched_hold(G *g, GStatus *status) {
   uint32_t now = atomic_load_explicit(&g->status, memory_order_acquire);
-  while (now == G_RUNNABLE || now == G_WAITING || now == G_BLOCKED)
+  while (gr_status_rests(now))
     if (atomic_compare_exchange_strong(&g->status, &now, now | G_SCAN)) {
       *status = (GStatus)now;
       return true;

@@ -157,9 +157,7 @@ static void *resize(GrArena *a, void *ptr, size_t osize, size_t nsize) {
 
 void *gr_arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
   GrArena *a = ud;
-  if (ptr == NULL) {
-    return nsize > 0 ? get(a, nsize) : NULL;
-  }
+  if (ptr == NULL) return nsize > 0 ? get(a, nsize) : NULL;
   if (nsize == 0) {
     put(a, ptr, osize);
     return NULL;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* arena.h - the memory of one Lua state.
  *
- *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or ARENA_FIRST
+ *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or FIRST
  *   more chunks: | GrSlab  | blocks … |                            each twice the last one's size, up to a limit
  *   big blocks:  | GrBig   | block |                               from malloc, each in a list
  *

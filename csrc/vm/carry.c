@@ -209,7 +209,8 @@ static void push_sendable(lua_State *L, Packer *k, int idx) {
 void gr_carry_inherited(lua_State *L, Packer *k) {
   push_inherited(L);
   int list = lua_gettop(L);
-  if (lua_rawlen(L, list) == 0 && (lua_pushnil(L), lua_next(L, list) == 0)) { /* all as in a new state */
+  lua_pushnil(L);
+  if (lua_next(L, list) == 0) { /* all as in a new state */
     lua_settop(L, list - 1);
     return;
   }

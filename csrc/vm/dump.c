@@ -162,7 +162,7 @@ static void add_held(Dump *d, G *g, GStatus status) {
 
 static bool visit(G *g, GStatus status, void *arg) {
   Dump *d = arg;
-  bool held = status == G_WAITING || status == G_RUNNABLE || status == G_BLOCKED;
+  bool held = gr_status_rests(status);
   if (held && g->is_host && g->host == NULL) return true; /* a thread that is none of ours */
   if (g == d->self) {
     add_head(&d->text, g, G_RUNNING, d->now);

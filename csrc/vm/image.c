@@ -132,6 +132,7 @@ static lua_State *clone_at(char *base, GrArena **arena) {
   for (const uint32_t *p = image.pointers, *end = p + image.npointers; p < end; p++) *(uintptr_t *)(void *)(base + *p) += (uintptr_t)base;
   GrArena *a = (GrArena *)(void *)base;
   a->end = base + image.slot;
+  a->first = image.slot;
   a->sealed = false;
   if (image.random != 0) {
     uint64_t seed = gr_rand_seed();
@@ -209,9 +210,7 @@ static bool freeze(lua_State *L, GrArena *a) {
   image.bytes = gr_malloc(image.len);
   if (image.pointers == NULL || image.bytes == NULL) return false;
   find_pointers(a, image.pointers);
-  a->first = image.slot;
   memcpy(image.bytes, base, image.len);
-  a->first = TEMPLATE_BYTES;
   for (uint32_t i = 0; i < image.npointers; i++) *(uintptr_t *)(void *)(image.bytes + image.pointers[i]) -= (uintptr_t)base;
   image.main = (uint32_t)((char *)L - base);
   image.random = random != NULL ? (uint32_t)(random - base) : 0;
