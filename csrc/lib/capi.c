@@ -98,10 +98,7 @@ static goro_Chan *hold(GrChan *c) {
 
 static goro_Chan *chan_new(lua_State *L, lua_Integer capacity) {
   if (capacity < 0 || capacity > GR_CHAN_CAP_MAX) luaL_error(L, "capacity %I is out of range", (LUAI_UACINT)capacity);
-  GrChan *c = gr_chan_new(capacity, &gr_chan_type.share);
-  if (c == NULL) gr_raise_code(L, GR_NOMEM);
-  gr_push_owned(L, gr_chan_share(c));
-  return hold(c);
+  return hold(gr_push_chan(L, capacity));
 }
 
 static goro_Chan *chan_get(lua_State *L, int arg) { return hold(gr_check_chan(L, arg, GR_VIEW_SEND)); }

@@ -44,9 +44,8 @@ int gr_lib_chan(lua_State *L) {
   luaL_argcheck(L, cap >= 0, 1, "capacity must not be negative");
   luaL_argcheck(L, cap <= GR_CHAN_CAP_MAX, 1, "capacity is too large");
   gr_check_inbox(L, gr_state(L));
-  GrChan *c = gr_chan_new(cap, &gr_chan_type.share);
-  if (c == NULL) gr_raise_code(L, GR_NOMEM);
-  return gr_push_owned(L, gr_chan_share(c));
+  gr_push_chan(L, cap);
+  return 1;
 }
 
 static int push_object(lua_State *L) {
@@ -62,10 +61,15 @@ int gr_push_owned(lua_State *L, GrShare *share) {
   return status == LUA_OK ? 1 : lua_error(L);
 }
 
-GrChan *gr_push_mailbox(lua_State *L) {
-  GrChan *c = gr_chan_new(1, &gr_chan_type.share);
+GrChan *gr_push_chan(lua_State *L, int64_t cap) {
+  GrChan *c = gr_chan_new(cap, &gr_chan_type.share);
   if (c == NULL) gr_raise_code(L, GR_NOMEM);
   gr_push_owned(L, gr_chan_share(c));
+  return c;
+}
+
+GrChan *gr_push_mailbox(lua_State *L) {
+  GrChan *c = gr_push_chan(L, 1);
   if (gr_chan_reserve(c) != GR_OK) gr_raise_code(L, GR_NOMEM);
   return c;
 }

@@ -84,7 +84,7 @@ static int nothing(lua_State *L, int status, lua_KContext ctx) {
 static int l_gosched(lua_State *L) {
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
-  if (st->is_host || L != st->co_top || !st->chain_ok || !lua_isyieldable(L)) {
+  if (st->is_host || !gr_can_yield(L, st)) {
     gr_yield_blocking(st->g);
     return 0;
   }

@@ -26,6 +26,8 @@ GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
 /* Pushes an object that the caller has just made, and takes its reference, also when it raises. Returns 1. */
 int gr_push_owned(lua_State *L, GrShare *share);
 
+/* Pushes a new channel of this capacity, at most GR_CHAN_CAP_MAX. Borrowed from the userdata. */
+GrChan *gr_push_chan(lua_State *L, int64_t cap);
 /* Pushes a new channel of capacity 1, into which the first send cannot fail. Borrowed from the userdata. */
 GrChan *gr_push_mailbox(lua_State *L);
 
@@ -35,7 +37,6 @@ void gr_push_msg(lua_State *L, GrMsg *m);
 void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
 
 /* Registers the names of goro's functions with vm, once a process. */
-void gr_lib_init(void);
 void gr_chan_names(void);
 
 /* goro.h's table into the registry. */

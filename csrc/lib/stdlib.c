@@ -16,6 +16,7 @@
 #include <lualib.h>
 
 #include "vm/names.h"
+#include "vm/protect.h"
 
 /* ---- os.exit ---- */
 
@@ -69,7 +70,7 @@ static int go_setmetatable(lua_State *L) {
 #define MAKES_FINALIZERS(name) \
   static lua_CFunction stock_##name; \
   static int go_##name(lua_State *L) { \
-    (*(GrState **)lua_getextraspace(L))->finalizers = true; \
+    gr_state_own(L)->finalizers = true; \
     return stock_##name(L); \
   }
 MAKES_FINALIZERS(open)

@@ -46,7 +46,7 @@ static Status status_of(lua_State *L, lua_State *co) {
 static int enter(lua_State *L, GrState *st, lua_State *co, int nargs, int *nres) {
   lua_State *top = st->co_top;
   bool chain_ok = st->chain_ok;
-  st->chain_ok = chain_ok && L == top && lua_isyieldable(L);
+  st->chain_ok = gr_can_yield(L, st);
   st->co_top = co;
   st->outward = GR_OUT_NONE; /* also when the runner closes the main thread: a __close may use coroutines */
   lua_State *running = st->running;

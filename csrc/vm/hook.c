@@ -39,9 +39,27 @@ static void on_program_hook(lua_State *L, lua_Debug *ar);
 static void on_hook(lua_State *L, lua_Debug *ar);
 static void look_for_catcher(lua_State *L, GrState *st);
 
-#define fence() atomic_signal_fence(memory_order_seq_cst)
+/* Between the two the signal handler keeps away. */
+static void keep_away(GrState *st) {
+  st->hook_busy = true;
+  atomic_signal_fence(memory_order_seq_cst);
+}
+
+static void let_in(GrState *st) {
+  atomic_signal_fence(memory_order_seq_cst);
+  st->hook_busy = false;
+}
 
 /* ---- arming ---- */
+
+/* L's hook is ours from the next instruction on, and for the events in `mask`; its own is kept. */
+static void arm(GrState *st, lua_State *L, int mask) {
+  st->hook = lua_gethook(L);
+  st->hook_mask = lua_gethookmask(L);
+  st->hook_count = lua_gethookcount(L);
+  st->armed = L;
+  lua_sethook(L, on_hook, mask | LUA_MASKCOUNT, 1);
+}
 
 void gr_hook_preempt(G *g) {
   GrState *st = *(GrState *volatile *)&g->data;
@@ -54,35 +72,27 @@ void gr_hook_preempt(G *g) {
   int mask = lua_gethookmask(L);
   if (hook == on_program_hook && (mask & LUA_MASKCOUNT)) return; /* that one looks by itself */
   if (hook == on_hook) return;                                   /* st->ending */
-  st->hook = hook;
-  st->hook_mask = mask;
-  st->hook_count = lua_gethookcount(L);
   st->after_call = (mask & LUA_MASKCALL) != 0;
-  st->armed = L;
-  lua_sethook(L, on_hook, mask | LUA_MASKCOUNT, 1);
+  arm(st, L, mask);
 }
 
 void gr_hook_disarm(GrState *st) {
-  st->hook_busy = true;
-  fence();
+  keep_away(st);
   if (st->armed != NULL) lua_sethook(st->armed, st->hook, st->hook_mask, st->hook_count);
   st->armed = NULL;
   st->asked = false;
   gr_free(st->frames);
   st->frames = NULL;
-  fence();
-  st->hook_busy = false;
+  let_in(st);
 }
 
 /* ---- answering ---- */
-
-static bool can_yield(lua_State *L, GrState *st) { return L == st->co_top && st->chain_ok && lua_isyieldable(L); }
 
 static void let_others_run(lua_State *L, GrState *st) {
   st->asked = false;
   gr_dump_answer(L, st);
   bool stopping = gr_sched_stopping();
-  if (can_yield(L, st)) {
+  if (gr_can_yield(L, st)) {
     gr_preempted();
     st->outward = GR_OUT_YIELD;
     st->parked = L;
@@ -157,15 +167,9 @@ void gr_hook_rethrow(GrState *st, lua_State *L) {
   if (st->frames == NULL) return;
   st->nframes = n;
   for (int i = 0; i < n; i++) st->frames[i] = function_at(L, n - 1 - i);
-  st->hook_busy = true;
-  fence();
-  st->hook = lua_gethook(L);
-  st->hook_mask = lua_gethookmask(L);
-  st->hook_count = lua_gethookcount(L);
-  st->armed = L;
-  lua_sethook(L, on_hook, LUA_MASKCOUNT, 1);
-  fence();
-  st->hook_busy = false;
+  keep_away(st);
+  arm(st, L, 0);
+  let_in(st);
 }
 
 static void look_for_catcher(lua_State *L, GrState *st) {
@@ -212,11 +216,9 @@ static bool count_is_over(lua_State *L) {
   lua_rawseti(L, -2, 3);
   int next = left < COUNT_MAX ? (int)left : COUNT_MAX;
   GrState *st = gr_state_own(L);
-  st->hook_busy = true;
-  fence();
+  keep_away(st);
   if (next != lua_gethookcount(L)) lua_sethook(L, on_program_hook, lua_gethookmask(L), next);
-  fence();
-  st->hook_busy = false;
+  let_in(st);
   return over;
 }
 
@@ -289,12 +291,10 @@ static int go_sethook(lua_State *L) {
   push_thread(L, of);
   set_entry(L, arg + 1, count);
   GrState *st = gr_state_own(L);
-  st->hook_busy = true;
-  fence();
+  keep_away(st);
   if (st->armed == of) st->armed = NULL;
   lua_sethook(of, off ? NULL : on_program_hook, mask, count < COUNT_MAX ? count : COUNT_MAX);
-  fence();
-  st->hook_busy = false;
+  let_in(st);
   return 0;
 }
 
@@ -303,13 +303,11 @@ static int go_gethook(lua_State *L) {
   int arg;
   lua_State *of = get_thread(L, &arg);
   GrState *st = gr_state_own(L);
-  st->hook_busy = true;
-  fence();
+  keep_away(st);
   bool ours = st->armed == of;
   lua_Hook hook = ours ? st->hook : lua_gethook(of);
   int mask = ours ? st->hook_mask : lua_gethookmask(of), count = ours ? st->hook_count : lua_gethookcount(of);
-  fence();
-  st->hook_busy = false;
+  let_in(st);
   if (hook == NULL) {
     luaL_pushfail(L);
     return 1;

@@ -19,12 +19,17 @@ enum { GRACE_NS = 100000000, BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
 
 /* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs our memory back. */
 static bool standalone(void) {
-  char path[4096];
-  ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
-  if (n <= 0) return false;
-  path[n] = '\0';
-  const char *name = strrchr(path, '/');
-  return name != NULL && strncmp(name + 1, "lua", 3) == 0;
+  static _Atomic int8_t known; /* 1: yes, -1: no */
+  int8_t answer = atomic_load(&known);
+  if (answer == 0) {
+    char path[4096];
+    ssize_t n = readlink("/proc/self/exe", path, sizeof path - 1);
+    path[n > 0 ? n : 0] = '\0';
+    const char *name = strrchr(path, '/');
+    answer = name != NULL && strncmp(name + 1, "lua", 3) == 0 ? 1 : -1;
+    atomic_store(&known, answer);
+  }
+  return answer > 0;
 }
 
 static int close_host(lua_State *L) {
@@ -44,7 +49,7 @@ static void halt_at_exit(void) { gr_sched_halt(GRACE_NS); }
 
 GrState *gr_state_host(lua_State *L) {
   static atomic_flag registered = ATOMIC_FLAG_INIT;
-  if (atomic_load(&gr_forked)) luaL_error(L, "goro does not work in a forked child, where its threads are not");
+  gr_check_forked(L);
   GrState *st = lua_newuserdatauv(L, sizeof *st, 0);
   memset(st, 0, sizeof *st);
   st->self = st;

@@ -169,9 +169,13 @@ void gr_raise_code(lua_State *L, int code) {
   gr_throw("lua_error returned");
 }
 
+void gr_check_forked(lua_State *L) {
+  if (gr_likely(!atomic_load_explicit(&gr_forked, memory_order_relaxed))) return;
+  luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program there, or end by os.exit)");
+}
+
 void gr_check_inbox(lua_State *L, GrState *st) {
-  if (gr_unlikely(atomic_load_explicit(&gr_forked, memory_order_relaxed)))
-    luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program there, or end by os.exit)");
+  gr_check_forked(L);
   if (!st->is_host) return;
   if (st->host == NULL) luaL_error(L, "goro is shutting down");
   if (!gr_host_has_post(st->host)) return;

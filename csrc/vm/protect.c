@@ -86,7 +86,7 @@ int gr_exit_raise(lua_State *L, GrState *st) {
 
 int gr_exit_on(lua_State *L, GrState *st) {
   lua_settop(L, 0);
-  if (L == st->co_top && st->chain_ok && lua_isyieldable(L)) {
+  if (gr_can_yield(L, st)) {
     st->outward = GR_OUT_EXIT;
     return lua_yieldk(L, 0, 0, never);
   }

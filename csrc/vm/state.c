@@ -60,7 +60,7 @@ void gr_state_remember(lua_State *L, int idx) {
 
 bool gr_must_block(lua_State *L, GrState *st) {
   if (st->is_host) return true;
-  if (L == st->co_top && st->chain_ok && lua_isyieldable(L)) return false;
+  if (gr_can_yield(L, st)) return false;
   if (!gr_wait_may_block(st->g))
     luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise GOROMAXTHREADS, or wait outside of "
                   "sort comparators, gsub callbacks and the like)");
@@ -92,11 +92,9 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx) {
 
 static int unprotected(lua_State *L) { gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1)); }
 
-#define owner(L) (*(GrState **)lua_getextraspace(L))
-
 /* Everything that a new goroutine finds, but what is its own. For the template of the image, and for each state when there is none. */
 static int open_state(lua_State *L) {
-  GrState *st = owner(L);
+  GrState *st = gr_state_own(L);
   lua_atpanic(L, unprotected);
   luaL_openlibs(L);
   lua_pushlightuserdata(L, lua_getextraspace(L));
@@ -121,7 +119,7 @@ void gr_state_init(void) {
 }
 
 static int unpack_start(lua_State *L) {
-  GrState *st = owner(L);
+  GrState *st = gr_state_own(L);
   GrMsg start = st->start;
   st->start = GR_MSG_EMPTY;
   return gr_unpack(L, &start);
@@ -133,7 +131,7 @@ static int begin(GrState *st) {
   lua_State *L = gr_image_state(&st->arena, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
-  owner(L) = st;
+  *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = LUA_OK;
   if (!ready) {

@@ -71,6 +71,8 @@ void gr_setfuncs(lua_State *L, GrState *st, const luaL_Reg *l);
 /* The state of L anywhere (through the registry; slower than gr_state). NULL when L is not goro's. */
 GrState *gr_state_find(lua_State *L);
 
+/* Can L yield out of Lua to the runner, through every level? */
+static inline bool gr_can_yield(lua_State *L, const GrState *st) { return L == st->co_top && st->chain_ok && lua_isyieldable(L); }
 /* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no thread is left for others. */
 bool gr_must_block(lua_State *L, GrState *st);
 
@@ -78,6 +80,8 @@ bool gr_must_block(lua_State *L, GrState *st);
  * between the core call and this no other Lua call. */
 int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
+/* Raises in a child of fork. */
+void gr_check_forked(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by each goro call. */
 void gr_check_inbox(lua_State *L, GrState *st);
 
