@@ -41,5 +41,6 @@ describe("a particular host program", function()
   -- At the end of a forked child AddressSanitizer looks for leaks, and waits for locks that threads held which are not in the child.
   local asan = os.getenv "ASAN_OPTIONS"
   it_passes("forks", "fork", { env = { ASAN_OPTIONS = asan and asan .. ":detect_leaks=0" } })
+  it_passes("closes a state whose goroutines loop in __close", "closers")
   it_passes("has threads that send, objects that are shared, and blocking regions", "foreign")
 end)

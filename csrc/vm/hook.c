@@ -168,7 +168,7 @@ void gr_hook_rethrow(GrState *st, lua_State *L) {
   st->nframes = n;
   for (int i = 0; i < n; i++) st->frames[i] = function_at(L, n - 1 - i);
   keep_away(st);
-  arm(st, L, 0);
+  if (st->armed == NULL) arm(st, L, 0); /* else the handler was here meanwhile */
   let_in(st);
 }
 

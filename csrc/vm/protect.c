@@ -79,7 +79,7 @@ static void silence_handlers(lua_State *L) {
 
 int gr_exit_raise(lua_State *L, GrState *st) {
   silence_handlers(L);
-  if (!st->ending) gr_hook_rethrow(st, L);
+  if (!st->ending && st->limit == 0) gr_hook_rethrow(st, L); /* else the hook that raises stays */
   lua_pushlightuserdata(L, (void *)(uintptr_t)&sentinel);
   return lua_error(L);
 }

@@ -9,7 +9,8 @@
  *   threads     the system gives only three threads: all goes on, and stderr is told once
  *   nothread    the system gives no thread at all: a clear error, and the program goes on
  *   fork        a child of fork gets errors from goro, and ends well; so does one of a goroutine's
- *   foreign     threads of the program's own send to a channel by goro.h */
+ *   foreign     threads of the program's own send to a channel by goro.h
+ *   closers     a goroutine's __close handlers, and those of its coroutines, loop at the end: each is cut short, and nothing runs on afterwards */
 #include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
@@ -288,6 +289,32 @@ static void forks(int n) {
   lua_close(L);
 }
 
+static double cpu_seconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void closers(int n) {
+  (void)n;
+  lua_State *L = open_state();
+  run(L, "local goro = require 'goro'\n"
+         "local ch = goro.chan()\n"
+         "local function looper(f) return setmetatable({}, { __close = f }) end\n"
+         "goro.go(function()\n"
+         "  local a <close> = looper(function() while true do end end)\n"
+         "  local b <close> = looper(function() while true do pcall(error) end end)\n"
+         "  local c <close> = looper(function() coroutine.wrap(function() while true do pcall(function() while true do end end) end end)() end)\n"
+         "  local d <close> = looper(function() load(function() while true do end end) while true do end end)\n"
+         "  ch:recv()\n"
+         "end)\n"
+         "goro.sleep(0.05)\n");
+  lua_close(L);
+  double before = cpu_seconds();
+  usleep(500000);
+  check(cpu_seconds() - before < 0.1);
+}
+
 /* ---- goro.h ---- */
 
 typedef struct Sender {
@@ -411,8 +438,8 @@ static void foreign(int n) {
 static const struct {
   const char *name;
   void (*run)(int n);
-} cases[] = {{"coroutine", coroutine}, {"allocator", allocator}, {"churn", churn}, {"crowd", crowd},    {"signals", signals},
-             {"threads", threads},     {"nothread", nothread},   {"fork", forks},  {"foreign", foreign}};
+} cases[] = {{"coroutine", coroutine}, {"allocator", allocator}, {"churn", churn}, {"crowd", crowd},     {"signals", signals},
+             {"threads", threads},     {"nothread", nothread},   {"fork", forks},  {"foreign", foreign}, {"closers", closers}};
 
 int main(int argc, char **argv) {
   for (size_t i = 0; argc >= 2 && i < sizeof cases / sizeof *cases; i++) {
