@@ -4,8 +4,7 @@
 local helper = require "spec.helper"
 local it = helper.interrupting(it, pending)
 
-local build = os.getenv "GORO_BUILD_DIR" or "build"
-local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH", GOROMAXPROCS = 4 }
+local env = helper.with_ctest { GOROMAXPROCS = 4 }
 
 local goroutines = [[
 local goro = require "goro"
@@ -259,7 +258,7 @@ describe("dumps disturb nobody:", function()
         dumps = dumps + 1
       end
       assert(dumps > 2, dumps)
-    ]], { args = { helper.rounds(20) }, env = { GOROMAXPROCS = 2, LUA_CPATH = env.LUA_CPATH }, timeout = 120 })
+    ]], { args = { helper.rounds(20) }, env = helper.with_ctest { GOROMAXPROCS = 2 }, timeout = 120 })
   end)
 end)
 
@@ -306,7 +305,7 @@ describe("SIGQUIT", function()
       goro.sleep(0.05)
       local f = io.open(os.getenv "GORO_READY", "w") f:write "x" f:close()
       goro.sleep(1)
-      print "went on"]], { timeout = 30, env = { GORO_READY = path, LUA_CPATH = env.LUA_CPATH, GOROMAXPROCS = 2 },
+      print "went on"]], { timeout = 30, env = helper.with_ctest { GORO_READY = path, GOROMAXPROCS = 2 },
         wrap = [[sh -c '"$@" & pid=$!; until [ -s "$GORO_READY" ]; do sleep 0.01; done; kill -QUIT $pid; wait $pid; exit $?' sh]] })
     os.remove(path)
     assert.is_true(r.code == 0 and r.stdout == "went on\n", helper.describe(r))

@@ -4,7 +4,7 @@
 
 local helper = require "spec.helper"
 
-local program = (os.getenv "GORO_BUILD_DIR" or "build") .. "/embed/host"
+local program, it_runs = helper.embedding(it, pending, "host")
 
 local function host(threads, rounds, source, opts)
   local all = { lua = program, args = { tostring(threads), tostring(rounds) } }
@@ -27,18 +27,6 @@ local function repeated(n, line)
 end
 
 describe("a program with Lua inside", function()
-  local function it_runs(name, test)
-    it(name, function()
-      local f = io.open(program)
-      if not f then
-        pending "the program is not built (./tools/test builds it)"
-        return
-      end
-      f:close()
-      test()
-    end)
-  end
-
   it_runs("has a main goroutine in each of its states", function()
     local out = helper.ended_well(host(4, 5, [[
       local goro = require "goro"

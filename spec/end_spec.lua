@@ -4,8 +4,7 @@
 local helper = require "spec.helper"
 local it = helper.interrupting(it, pending)
 
-local build = os.getenv "GORO_BUILD_DIR" or "build"
-local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH", GOROMAXPROCS = 2 }
+local env = helper.with_ctest { GOROMAXPROCS = 2 }
 
 -- Bodies of goroutines; `ch` is a channel that nobody else uses.
 local states = {
@@ -457,7 +456,7 @@ describe("SIGINT from the terminal", function()
   local function interrupt(source, shell)
     local path = os.tmpname()
     local r = helper.run_script(source, { wrap = shell or wrap, timeout = 30,
-      env = { GORO_READY = path, LUA_CPATH = env.LUA_CPATH, GOROMAXPROCS = env.GOROMAXPROCS } })
+      env = helper.with_ctest { GORO_READY = path, GOROMAXPROCS = env.GOROMAXPROCS } })
     os.remove(path)
     return r
   end

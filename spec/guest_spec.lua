@@ -3,7 +3,7 @@
 
 local helper = require "spec.helper"
 
-local program = (os.getenv "GORO_BUILD_DIR" or "build") .. "/embed/guest"
+local program, it_runs = helper.embedding(it, pending, "guest")
 
 local function guest(name, n, opts)
   local all = { lua = program, bare = true, args = { name, tostring(n or 1) } }
@@ -13,13 +13,7 @@ end
 
 describe("a particular host program", function()
   local function it_passes(name, case, opts)
-    it(name, function()
-      local f = io.open(program)
-      if not f then
-        pending "the program is not built (./tools/test builds it)"
-        return
-      end
-      f:close()
+    it_runs(name, function()
       local n = tonumber(os.getenv "GORO_STRESS") or opts and opts.n
       local r = guest(case, n, { timeout = 120 + (n or 0) / 50, env = opts and opts.env })
       assert.is_true(r.code == 0 and r.stdout:find "ok\n$" ~= nil, helper.describe(r))

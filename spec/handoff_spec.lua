@@ -5,10 +5,8 @@ local helper = require "spec.helper"
 local passes = helper.passes
 local it_interrupts = helper.interrupting(it, pending)
 
-local build = os.getenv "GORO_BUILD_DIR" or "build"
-local env = { LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH" }
 local function with(procs)
-  return { env = { GOROMAXPROCS = procs, LUA_CPATH = env.LUA_CPATH }, timeout = 60 }
+  return { env = helper.with_ctest { GOROMAXPROCS = procs }, timeout = 60 }
 end
 
 describe("a goroutine in foreign C code", function()

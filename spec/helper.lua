@@ -30,18 +30,42 @@ helper.now = system.monotime
 --- A limit on time, in seconds, for a build of this speed.
 function helper.limit(seconds) return seconds * helper.slow end
 
---- Makes an it() for what needs a signal to reach a thread that makes no calls: ThreadSanitizer keeps signals back until the next one.
+-- What CMake has built for the specs.
+local built = (os.getenv "GORO_BUILD_DIR" or "build") .. "/embed/"
+
+--- An it() for tests that can be made only when `why_not` returns nothing; else they are pending, for the reason that it returns.
 -- `it` and `pending` are busted's, which only a spec file sees.
-function helper.interrupting(it, pending)
+local function unless(it, pending, why_not)
   return function(name, test)
     it(name, function()
-      if (os.getenv "GORO_SANITIZE" or ""):find "thread" then
-        pending "ThreadSanitizer delivers no signal to code that makes no calls"
-        return
-      end
-      test()
+      local reason = why_not()
+      if reason then pending(reason) else test() end
     end)
   end
+end
+
+--- An it() for what needs a signal to reach a thread that makes no calls: ThreadSanitizer keeps signals back until the next one.
+function helper.interrupting(it, pending)
+  return unless(it, pending, function()
+    return (os.getenv "GORO_SANITIZE" or ""):find "thread" and "ThreadSanitizer delivers no signal to code that makes no calls"
+  end)
+end
+
+--- The path of a program of spec/embed/, and an it() for what runs it.
+function helper.embedding(it, pending, name)
+  local program = built .. name
+  return program, unless(it, pending, function()
+    local f = io.open(program)
+    if not f then return "the program is not built (./tools/test builds it)" end
+    f:close()
+  end)
+end
+
+--- An environment in which children find the C module ctest (spec/embed/module), and with these variables besides.
+function helper.with_ctest(env)
+  local all = { LUA_CPATH = built .. "?.so;" .. os.getenv "LUA_CPATH" }
+  for name, value in pairs(env or {}) do all[name] = value end
+  return all
 end
 
 --- A number of rounds for a build of this speed.

@@ -66,7 +66,7 @@ local loops = {
   ["of varargs"] = "local function f(...) return select('#', ...) end while true do f(1, f(1, 2, 3), 4) end",
   ["of tables"] = "while true do local t = {} for i = 1, 100 do t[i] = { i } end end",
   ["in a hook that counts"] = "debug.sethook(function() while true do end end, '', 1) local x = 1",
-  ["in debug.sethook's hook"] = "debug.sethook(function() while true do end end, 'l') local x = 1",
+  ["in debug.sethook's hook"] = "debug.sethook(function() while true do end end, 'l')\nlocal x = 1",
 }
 
 describe("a loop is pre-empted", function()

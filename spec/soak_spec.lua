@@ -6,7 +6,6 @@
 local helper = require "spec.helper"
 
 local seconds = tonumber(os.getenv "GORO_SOAK") or 4
-local build = os.getenv "GORO_BUILD_DIR" or "build"
 
 describe("a soak", function()
   for _, procs in ipairs { 1, 2, 8 } do
@@ -132,7 +131,7 @@ describe("a soak", function()
         end
         assert(goro.num_goroutine() == 1, goro.num_goroutine())
         assert(not before or s.bytes < before + (8 << 20), "memory grows")
-      end, { args = { seconds }, timeout = seconds + 120, env = { GOROMAXPROCS = procs, LUA_CPATH = build .. "/embed/?.so;" .. os.getenv "LUA_CPATH" } })
+      end, { args = { seconds }, timeout = seconds + 120, env = helper.with_ctest { GOROMAXPROCS = procs } })
       assert.is_true(r.code == 0 and r.stderr == "", helper.describe(r))
       if seconds > 60 then io.stderr:write(r.stdout) end
     end)
