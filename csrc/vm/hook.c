@@ -20,7 +20,7 @@
  *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in the wrong thread.
  *   - A program that counts instructions itself would start anew with each pre-emption. So its count hooks are ours always: called each 1,000
  *     instructions at most, they count for it, and look for a request meanwhile, so that nothing has to be armed.
- *   - Lua calls finalizers (__gc) with hooks off. A loop there is stopped by nobody; sysmon takes its P as from C code. */
+ *   - Lua calls finalizers (__gc), and hook functions, with hooks off. A loop there is stopped by nobody; sysmon takes its P as from C code. */
 #include "vm/hook.h"
 
 #include <limits.h>
