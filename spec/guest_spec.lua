@@ -24,6 +24,7 @@ describe("a particular host program", function()
   it_passes("requires goro in a coroutine", "coroutine")
   it_passes("has its own allocator and panic function", "allocator")
   it_passes("opens and closes states while goroutines run", "churn", { n = 100 })
+  it_passes("opens and closes states before their goroutines get anywhere", "brief", { n = 300 })
   it_passes("does so on several threads at once", "crowd", { n = 5 })
   it_passes("keeps its signal handlers and masks", "signals")
   it_passes("gets few threads from the system", "threads", {

@@ -118,6 +118,17 @@ describe("a goroutine in foreign C code", function()
     end, { env = { GOROMAXPROCS = 1 }, wrap = "sh -c '(sleep 0.5; echo late) | exec \"$@\"' sh", timeout = 60 })
   end)
 
+  it("may read from a terminal", function()
+    local r = helper.run_function(function()
+      local goro = require "goro"
+      local done = goro.chan(2)
+      goro.go(function() done:send(io.read "l") end)
+      goro.go(function() goro.sleep(0.05) done:send "ticked" end)
+      print(done:recv(30), done:recv(30))
+    end, { env = { GOROMAXPROCS = 1 }, wrap = [[sh -c '(sleep 0.5; echo late) | script -qec "$*" /dev/null' sh]], timeout = 60 })
+    assert.is_true(r.code == 0 and r.stdout:find "ticked\tlate\ttrue\r?\n" ~= nil, helper.describe(r))
+  end)
+
   it("may be LuaSocket, on both ends of a connection", function()
     if not pcall(require, "socket") then
       pending "LuaSocket is not installed (Debian: lua-socket)"
@@ -324,13 +335,13 @@ describe("calls that block in C", function()
     end, { args = { helper.rounds(20) }, env = with(2).env, timeout = 90 })
   end)
 
-  it_interrupts("return two hundred times, and then no more run Lua than there are places", function()
+  it_interrupts("return a thousand times, and then no more run Lua than there are places", function()
     passes(function()
       local goro = require "goro"
       local stop, ready = goro.chan(), goro.chan(20)
       for _ = 1, 20 do
         goro.go(function()
-          for _ = 1, 10 do
+          for _ = 1, 50 do
             require "ctest".sleep(0.01)
             for _ = 1, 10000 do end
           end

@@ -4,7 +4,8 @@
  *   coroutine   goro is required, and used, in a coroutine of the program's state
  *   allocator   the state has an allocator of the program's: all that it gave is back in the end; and an error without pcall reaches the program's panic function
  *   churn N     N times: a state is opened, goroutines loop, wait, sleep, sit in C, and it is closed
- *   crowd N     the same on four threads, whose states overlap in time
+ *   brief N     the same, but each state is closed as soon as its goroutines have been started
+ *   crowd N     the same as churn on four threads, whose states overlap in time
  *   signals     the masks and handlers of signals are the program's afterwards, and a SIGURG of its own reaches it meanwhile
  *   threads     the system gives only three threads: all goes on, and stderr is told once
  *   nothread    the system gives no thread at all: a clear error, and the program goes on
@@ -188,6 +189,19 @@ static void *churn_on_thread(void *arg) {
 }
 
 static void churn(int n) { churn_on_thread(&n); }
+
+static void brief(int n) {
+  for (int i = 0; i < n; i++) {
+    lua_State *L = open_state();
+    run(L, "local goro = require 'goro'\n"
+           "local ch = goro.chan()\n"
+           "goro.go(function() while true do end end)\n"
+           "goro.go(function() ch:recv() end)\n"
+           "goro.go(function() goro.sleep(100) end)\n"
+           "goro.go(function() pcall(table.sort, { 3, 2, 1 }, function() while true do end end) end)\n");
+    lua_close(L);
+  }
+}
 
 static void crowd(int n) {
   pthread_t threads[4];
@@ -441,7 +455,7 @@ static void foreign(int n) {
 static const struct {
   const char *name;
   void (*run)(int n);
-} cases[] = {{"coroutine", coroutine}, {"allocator", allocator}, {"churn", churn}, {"crowd", crowd},     {"signals", signals},
+} cases[] = {{"coroutine", coroutine}, {"allocator", allocator}, {"churn", churn}, {"brief", brief},     {"crowd", crowd},    {"signals", signals},
              {"threads", threads},     {"nothread", nothread},   {"fork", forks},  {"foreign", foreign}, {"closers", closers}};
 
 int main(int argc, char **argv) {
