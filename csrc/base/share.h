@@ -16,6 +16,7 @@ typedef struct GrShare GrShare;
 typedef struct GrShareType {
   const char *name;            /* what users see: "goro.chan" */
   void (*destroy)(GrShare *s); /* frees; s->refs is 0 */
+  bool foreign;                /* it is of a C module, whose functions may look for anything in a state */
 } GrShareType;
 
 struct GrShare {

@@ -61,7 +61,7 @@ static const Type *type_of(const goro_Type *theirs) {
       if (t->theirs == theirs) return t;
     Type *type = gr_zalloc(sizeof *type);
     if (type == NULL) return NULL;
-    type->ours = (GrObjectType){{theirs->name, destroy}, open_type};
+    type->ours = (GrObjectType){{theirs->name, destroy, true}, open_type};
     type->theirs = theirs;
     type->next = first;
     if (atomic_compare_exchange_strong(&types, &first, type)) return type;

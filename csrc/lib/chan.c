@@ -11,7 +11,7 @@
 #include "vm/pack.h"
 
 static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy}, open_chan};
+const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy, false}, open_chan};
 
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
   int is_number;

@@ -6,6 +6,7 @@
 #include "vm/image.h"
 #include "vm/keep.h"
 #include "vm/names.h"
+#include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
 
@@ -190,6 +191,7 @@ static int lazy_field(lua_State *L) {
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
   for (int i = 0; name != NULL && names[i] != NULL; i++) {
     if (strcmp(names[i], name) != 0) continue;
+    gr_state_need(L, GR_NEED_ALL);
     lua_getglobal(L, "require");
     lua_pushfstring(L, "goro.%s", name);
     lua_call(L, 1, 1);
@@ -229,9 +231,11 @@ static void push_module(lua_State *L, GrState *st) {
   lua_setmetatable(L, -2);
 }
 
-static void open_goroutine_libs(lua_State *L, GrState *st) {
-  gr_stdlib_open(L, st);
-  gr_capi_open(L);
+static void adjust(lua_State *L, GrState *st, const char *module) {
+  if (strcmp(module, "goro") != 0) {
+    gr_stdlib_open(L, st, module);
+    return;
+  }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   push_module(L, st);
   lua_setfield(L, -2, "goro");
@@ -243,7 +247,8 @@ static void init_once(void) {
   gr_vm_names();
   gr_stdlib_names();
   gr_chan_names();
-  gr_state_open_libs = open_goroutine_libs;
+  gr_state_adjust = adjust;
+  if (!gr_need_init()) gr_fatal("not enough memory to start");
 }
 
 int luaopen_goro(lua_State *L) {

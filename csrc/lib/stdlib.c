@@ -11,10 +11,12 @@
 #include "lib/stdlib.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include <lualib.h>
 
+#include "lib/lib.h"
 #include "vm/names.h"
 #include "vm/protect.h"
 
@@ -155,14 +157,17 @@ static void keep_libraries(lua_State *L) {
   lua_pop(L, 1);
 }
 
-void gr_stdlib_open(lua_State *L, GrState *st) {
-  keep_libraries(L);
+void gr_stdlib_open(lua_State *L, GrState *st, const char *module) {
   for each (r) {
+    if (strcmp(module, r->module != NULL ? r->module : LUA_IOLIBNAME) != 0) continue;
     push_holder(L, r);
     put(L, st, r, r->go);
     lua_pop(L, 1);
   }
-  seed_random(L);
+  if (strcmp(module, LUA_MATHLIBNAME) == 0) seed_random(L);
+  if (strcmp(module, LUA_LOADLIBNAME) != 0) return;
+  keep_libraries(L);
+  gr_capi_open(L);
 }
 
 void gr_stdlib_open_host(lua_State *L, GrState *st) {

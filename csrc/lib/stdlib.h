@@ -5,8 +5,8 @@
 
 #include "vm/state.h"
 
-/* Into a new goroutine's state, over the stock libraries. Raises. */
-void gr_stdlib_open(lua_State *L, GrState *st);
+/* Into a library of a goroutine's state that has just been opened. Raises. */
+void gr_stdlib_open(lua_State *L, GrState *st, const char *module);
 /* Into a host's: only over what is still the stock function there. Raises. */
 void gr_stdlib_open_host(lua_State *L, GrState *st);
 /* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start, before any of the above. */

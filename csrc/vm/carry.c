@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* carry.c - what comes along with functions without being asked for: the globals that they name, and what a goroutine inherits.
+/* carry.c - what comes along with functions without being asked for: the globals that they name.
  *
  * None of it is essential, so each piece is tried behind a savepoint: it is written with all that hangs on it, and when something in it cannot be sent,
  * items, bytes and identities go back to where they were. What could be sent is then written once more as a list of references, at the place where the
@@ -15,6 +15,7 @@
 static bool attempt(lua_State *L, Packer *k, void (*write)(lua_State *L, Packer *k, int idx), int idx) {
   size_t nbytes = k->p.nbytes;
   uint32_t nitems = k->p.nitems, next = k->next;
+  uint64_t need = k->p.need;
   k->trying = true;
   k->failed = false;
   write(L, k, idx);
@@ -22,6 +23,7 @@ static bool attempt(lua_State *L, Packer *k, void (*write)(lua_State *L, Packer 
   if (!k->failed) return true;
   k->failed = false;
   gr_packer_roll_back(L, k, nitems, nbytes, next);
+  k->p.need = need;
   return false;
 }
 
@@ -142,95 +144,4 @@ void gr_carry_globals(lua_State *L, Packer *k) {
   gr_packer_put_tag(L, k, T_END);
   gr_pack_items(L, k); /* the names, when they are long */
   lua_settop(L, top);
-}
-
-/* ---- what a goroutine inherits ---- */
-
-/* Pushes a table {arg, path, cpath, preload, searchers} without what is as in a new state; stock searchers stand there by their number. */
-static void push_inherited(lua_State *L) {
-  lua_createtable(L, 5, 0);
-  int list = lua_gettop(L);
-  lua_pushglobaltable(L);
-  lua_pushliteral(L, "arg");
-  lua_rawget(L, -2);
-  lua_rawseti(L, list, 1);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  if (lua_getfield(L, -1, "package") == LUA_TTABLE) {
-    int package = lua_gettop(L);
-    for (int i = 0; i < 2; i++) {
-      static const char *const fields[] = {"path", "cpath"};
-      lua_getfield(L, package, fields[i]);
-      if (gr_names_is_stock_path(lua_tostring(L, -1), i)) lua_pushnil(L);
-      lua_rawseti(L, list, i + 2);
-      lua_settop(L, package);
-    }
-    if (lua_getfield(L, package, "preload") == LUA_TTABLE) {
-      lua_pushnil(L);
-      if (lua_next(L, -2)) lua_pop(L, 2), lua_rawseti(L, list, 4);
-    }
-    lua_settop(L, package);
-    if (lua_getfield(L, package, "searchers") == LUA_TTABLE) {
-      lua_Integer n = (lua_Integer)lua_rawlen(L, -1), same = 0;
-      lua_createtable(L, (int)(n < 16 ? n : 16), 0);
-      for (lua_Integer i = 1; i <= n; i++) {
-        lua_rawgeti(L, -2, i);
-        int stock = gr_names_stock_searcher(lua_tocfunction(L, -1));
-        if (stock == i) same++;
-        if (stock > 0) {
-          lua_pop(L, 1);
-          lua_pushinteger(L, stock);
-        }
-        lua_rawseti(L, -2, i);
-      }
-      if (n != same || n != GR_SEARCHERS) lua_rawseti(L, list, 5);
-    }
-  }
-  lua_settop(L, list);
-}
-
-static bool is_scalar(lua_State *L, int idx) {
-  int type = lua_type(L, idx);
-  return type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN;
-}
-
-/* A table of optional things: each entry of the table at idx that can be sent, the others left out. Pushes the table of these. */
-static void push_sendable(lua_State *L, Packer *k, int idx) {
-  lua_newtable(L);
-  int out = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, idx) != 0; lua_settop(L, out + 1)) {
-    if (!(is_scalar(L, out + 1) && is_scalar(L, out + 2)) && !attempt(L, k, probe, out + 2)) continue;
-    lua_pushvalue(L, out + 1);
-    lua_pushvalue(L, out + 2);
-    lua_rawset(L, out);
-  }
-  lua_settop(L, out);
-}
-
-void gr_carry_inherited(lua_State *L, Packer *k) {
-  push_inherited(L);
-  int list = lua_gettop(L);
-  lua_pushnil(L);
-  if (lua_next(L, list) == 0) { /* all as in a new state */
-    lua_settop(L, list - 1);
-    return;
-  }
-  lua_settop(L, list);
-  for (int i = 1; i <= 5; i++) {
-    if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
-      push_sendable(L, k, list + 1);
-      lua_rawseti(L, list, i);
-    } else if (!lua_isstring(L, -1)) {
-      lua_pushboolean(L, 0);
-      lua_rawseti(L, list, i);
-    }
-    lua_settop(L, list);
-  }
-  k->p.inherited = k->p.nbytes;
-  for (int i = 1; i <= 5; i++) {
-    lua_rawgeti(L, list, i);
-    gr_pack_value(L, k, list + 1, &(Origin){.kind = O_GLOBAL});
-    lua_settop(L, list);
-  }
-  gr_pack_items(L, k);
-  lua_settop(L, list - 1);
 }

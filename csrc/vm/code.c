@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* code.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to 5.4.8).
  *
- * Only what tells about globals is looked at: GETTABUP with _ENV's index names one; GETUPVAL of _ENV makes every string constant a possible name. _ENV is
- * followed into nested functions through their upvalue descriptions. The reader checks every length against the end, so a dump in
+ * Only what tells about globals is looked at: GETTABUP and SETTABUP with _ENV's index name one; GETUPVAL of _ENV makes every string constant a possible name; SELF
+ * names a method, which may be a string's. _ENV is followed into nested functions through their upvalue descriptions. The reader checks every length against the end, so a dump in
  * another format ends it with false and not with a crash. */
 #include "vm/code.h"
 
 #include <string.h>
 
-enum { OP_GETUPVAL = 9, OP_GETTABUP = 11, DEPTH_MAX = 250 };
+enum { OP_GETUPVAL = 9, OP_SETUPVAL = 10, OP_GETTABUP = 11, OP_SETTABUP = 15, OP_SELF = 20, DEPTH_MAX = 250 };
 
 typedef struct Reader {
   const char *at, *end;
   bool bad;
-  void (*found)(void *arg, const char *name, size_t len);
+  void (*found)(void *arg, GrCodeUse use, const char *name, size_t len);
   void *arg;
 } Reader;
 
@@ -71,25 +71,29 @@ static Text constant(Reader *r) {
 
 /* An instruction can name the first 256 constants; those are enough of a table, on the stack, since `found` may not come back. Not inlined: nested
  * functions are read after this one has been scanned. */
-__attribute__((noinline)) static void scan(Reader *r, const char *code, size_t ncode, const char *constants, size_t nk, int env) {
+__attribute__((noinline)) static void scan(Reader *r, const char *code, size_t ncode, const char *constants, size_t nk, int env_index) {
   enum { NAMED = 256 };
   Text k[NAMED];
   Reader names = *r;
+  uint32_t env = env_index >= 0 ? (uint32_t)env_index : UINT32_MAX;
   bool all = false;
   names.at = constants;
   for (size_t i = 0; i < NAMED; i++) k[i] = i < nk ? constant(&names) : (Text){NULL, 0};
   for (size_t i = 0; i < ncode; i++) {
     uint32_t word;
     memcpy(&word, code + 4 * i, 4);
-    uint32_t op = word & 0x7f, b = word >> 16 & 0xff, c = word >> 24;
-    if (op == OP_GETUPVAL && b == (uint32_t)env) all = true;
-    if (op == OP_GETTABUP && b == (uint32_t)env && k[c].s != NULL) r->found(r->arg, k[c].s, k[c].len);
+    uint32_t op = word & 0x7f, a = word >> 7 & 0xff, b = word >> 16 & 0xff, c = word >> 24;
+    if ((op == OP_GETUPVAL || op == OP_SETUPVAL) && b == env) all = true;
+    if (op == OP_GETTABUP && b == env && k[c].s != NULL) r->found(r->arg, GR_CODE_GLOBAL, k[c].s, k[c].len);
+    if (op == OP_SETTABUP && a == env && k[b].s != NULL) r->found(r->arg, GR_CODE_GLOBAL, k[b].s, k[b].len);
+    if (op == OP_SELF && (word >> 15 & 1) && k[c].s != NULL) r->found(r->arg, GR_CODE_METHOD, k[c].s, k[c].len);
   }
   if (!all) return;
+  r->found(r->arg, GR_CODE_ENV, NULL, 0);
   names.at = constants;
   for (size_t i = 0; i < nk; i++) {
     Text t = constant(&names);
-    if (t.s != NULL) r->found(r->arg, t.s, t.len);
+    if (t.s != NULL) r->found(r->arg, GR_CODE_GLOBAL, t.s, t.len);
   }
 }
 
@@ -119,12 +123,12 @@ static void function(Reader *r, int env, int outer_env, int depth) {
     byte(r);
     if (depth > 0 && !instack && outer_env >= 0 && idx == outer_env) env = (int)i;
   }
-  if (!r->bad && env >= 0) scan(r, code, ncode, constants, nk, env);
+  if (!r->bad) scan(r, code, ncode, constants, nk, env);
   for (size_t n = size(r); n > 0 && !r->bad; n--) function(r, -1, env, depth + 1);
   skip_debug(r);
 }
 
-bool gr_code_globals(const char *dump, size_t length, int env, void (*found)(void *arg, const char *name, size_t len), void *arg) {
+bool gr_code_read(const char *dump, size_t length, int env, void (*found)(void *arg, GrCodeUse use, const char *name, size_t len), void *arg) {
   static const char head[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08";
   Reader r = {dump, dump + length, false, found, arg};
   const char *p = take(&r, sizeof head - 1 + 16 + 1); /* then an integer, a number, the count of upvalues */

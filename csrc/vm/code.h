@@ -1,13 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* code.h - reading a dumped Lua function: which globals does its code name? */
+/* code.h - reading a dumped Lua function: which globals does its code name, which methods does it call? */
 #ifndef GR_CODE_H
 #define GR_CODE_H
 
 #include "base/base.h"
 
-/* Calls `found` for each name that the function, or one inside it, takes from its _ENV; `env` is the index of the upvalue of the outer
- * function that is _ENV, or -1. A function that takes _ENV itself into a register (it has more than 255 constants, or uses _ENV as a value): all its
- * string constants are reported. False: the dump is in no format known here. A name may come several times. */
-bool gr_code_globals(const char *dump, size_t size, int env, void (*found)(void *arg, const char *name, size_t len), void *arg);
+typedef enum GrCodeUse {
+  GR_CODE_GLOBAL, /* it takes or sets the name in its _ENV */
+  GR_CODE_METHOD, /* it calls a method of that name */
+  GR_CODE_ENV, /* it takes or sets _ENV itself (it has more than 255 constants, or uses _ENV as a value), so any name may be meant. No name is told */
+} GrCodeUse;
+
+/* Calls `found` for what the function, or one inside it, uses; `env` is the index of the upvalue of the outer function that is _ENV, or -1. With
+ * GR_CODE_ENV all its string constants are told as globals. False: the dump is in no format known here. A name may come several times. */
+bool gr_code_read(const char *dump, size_t size, int env, void (*found)(void *arg, GrCodeUse use, const char *name, size_t len), void *arg);
 
 #endif

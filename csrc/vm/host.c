@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "vm/dump.h"
+#include "vm/inherit.h"
 #include "vm/state.h"
 
 atomic_bool gr_exit_by_user;
@@ -39,6 +40,8 @@ static int close_host(lua_State *L) {
   bool alone = standalone();
   /* what ends only now may still panic, so look after the pool has stopped: close keeps unread posts until then */
   st->host = NULL;
+  gr_inherit_unref(st->inherited);
+  st->inherited = NULL;
   if (alone) gr_dump_on_quit(NULL);
   bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone);
   if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);

@@ -10,19 +10,21 @@
 #include <lualib.h>
 
 #include "base/chunk.h"
+#include "vm/need.h"
 
-enum { TEMPLATE_BYTES = 256 << 10, ROOM = 768, SEEDS = 4 };
+enum { TEMPLATE_BYTES = 256 << 10, ROOM = 768, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
 
 typedef struct Image {
+  GrNeed have;
   char *bytes; /* pointers in it count from 0 */
   uint32_t len, slot;
   uint32_t *pointers; /* where they are */
   uint32_t npointers;
   uint32_t main;   /* where the lua_State is */
-  uint32_t random; /* where math.random's state is */
+  uint32_t random; /* where math.random's state is; 0: nowhere */
 } Image;
 
-static Image image;
+static Image images[IMAGES]; /* each has what the one before has, and more */
 static char status[128] = "off: not tried";
 
 const char *gr_image_status(void) { return status; }
@@ -74,6 +76,7 @@ static void check_keys(lua_State *L, int visited) {
 
 /* From the registry, and from the strings' metatable, which is not in it. */
 static int check(lua_State *L) {
+  lua_settop(L, 0);
   lua_newtable(L);
   lua_pushliteral(L, "");
   if (lua_getmetatable(L, -1)) check_keys(L, 1);
@@ -83,28 +86,37 @@ static int check(lua_State *L) {
   return 0;
 }
 
-static bool call(lua_State *L, lua_CFunction f) {
+static bool call(lua_State *L, lua_CFunction f, void *arg) {
   lua_pushcfunction(L, f);
-  if (lua_pcall(L, 0, 0, 0) == LUA_OK) return true;
+  lua_pushlightuserdata(L, arg);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
   const char *why = lua_tostring(L, -1);
   snprintf(status, sizeof status, "off: %s", why != NULL ? why : "an error");
   lua_pop(L, 1);
   return false;
 }
 
-/* A template in an arena of its own, which is all that is to be freed. */
-static lua_State *build(lua_CFunction open, void *owner, GrArena **arena) {
+/* A small state would collect at twice its size, again and again; each gets about as far as one with all libraries before its first collection. */
+static void collect(lua_State *L, const GrArena *a) {
+  size_t used = (size_t)(a->bump - (const char *)a), pause = FIRST_GC * 100 / used;
+  lua_gc(L, LUA_GCCOLLECT);
+  int usual = lua_gc(L, LUA_GCSETPAUSE, (int)(pause < 200 ? 200 : pause < 1000 ? pause : 1000));
+  lua_gc(L, LUA_GCCOLLECT);
+  lua_gc(L, LUA_GCSETPAUSE, usual);
+}
+
+/* A template with `have` in an arena of its own, which is all that is to be freed. */
+static lua_State *build(lua_CFunction open, void *owner, GrNeed have, GrArena **arena) {
   GrArena *a = gr_arena_new(TEMPLATE_BYTES);
   if (a == NULL) return NULL;
   a->sealed = true;
   lua_State *L = lua_newstate(gr_arena_alloc, a);
   if (L != NULL) *(void **)lua_getextraspace(L) = owner;
-  if (L == NULL || !call(L, open)) {
+  if (L == NULL || !call(L, open, &have)) {
     gr_arena_free(a);
     return NULL;
   }
-  lua_gc(L, LUA_GCCOLLECT);
-  lua_gc(L, LUA_GCCOLLECT);
+  collect(L, a);
   *arena = a;
   return L;
 }
@@ -126,27 +138,27 @@ static uint32_t find_pointers(const GrArena *a, uint32_t *found) {
 
 /* ---- clones ---- */
 
-/* `base` is image.slot bytes, 16-aligned. */
-static lua_State *clone_at(char *base, GrArena **arena) {
-  memcpy(base, image.bytes, image.len);
-  for (const uint32_t *p = image.pointers, *end = p + image.npointers; p < end; p++) *(uintptr_t *)(void *)(base + *p) += (uintptr_t)base;
+/* `base` is image->slot bytes, 16-aligned. */
+static lua_State *clone_at(const Image *image, char *base, GrArena **arena) {
+  memcpy(base, image->bytes, image->len);
+  for (const uint32_t *p = image->pointers, *end = p + image->npointers; p < end; p++) *(uintptr_t *)(void *)(base + *p) += (uintptr_t)base;
   GrArena *a = (GrArena *)(void *)base;
-  a->end = base + image.slot;
-  a->first = image.slot;
+  a->end = base + image->slot;
+  a->first = image->slot;
   a->sealed = false;
-  if (image.random != 0) {
+  if (image->random != 0) {
     uint64_t seed = gr_rand_seed();
-    uint64_t *random = (uint64_t *)(void *)(base + image.random);
+    uint64_t *random = (uint64_t *)(void *)(base + image->random);
     for (int i = 0; i < SEEDS; i++) random[i] = gr_rand(&seed);
     random[0] |= 1; /* all zeros would stay zeros */
   }
   *arena = a;
-  return (lua_State *)(void *)(base + image.main);
+  return (lua_State *)(void *)(base + image->main);
 }
 
-static lua_State *clone(GrArena **arena) {
-  char *base = gr_chunk_get(image.slot);
-  return base != NULL ? clone_at(base, arena) : NULL;
+static lua_State *clone(const Image *image, GrArena **arena) {
+  char *base = gr_chunk_get(image->slot);
+  return base != NULL ? clone_at(image, base, arena) : NULL;
 }
 
 /* ---- the proof ---- */
@@ -179,13 +191,37 @@ static int run_proof(lua_State *L) {
   return 0;
 }
 
-static bool proves_itself(void) {
+/* What a state without libraries can do: make strings until their table grows, tables, and collect all garbage. */
+static int run_small_proof(lua_State *L) {
+  lua_settop(L, 0);
+  lua_newtable(L);
+  for (int i = 1; i <= 300; i++) {
+    lua_pushfstring(L, "%d:%f", i, (double)i / 3);
+    lua_pushvalue(L, -1);
+    lua_rawset(L, 1);
+  }
+  lua_gc(L, LUA_GCCOLLECT);
+  for (int i = 1; i <= 300; i++) {
+    lua_pushfstring(L, "%d:%f", i, (double)i / 3);
+    if (lua_rawget(L, 1) != LUA_TSTRING) luaL_error(L, "a string is lost");
+    lua_pop(L, 1);
+  }
+  lua_settop(L, 0);
+  lua_gc(L, LUA_GCCOLLECT);
+  lua_getfield(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, 1, "_G");
+  lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+  if (!lua_rawequal(L, -1, -2)) luaL_error(L, "the globals are lost");
+  return 0;
+}
+
+static bool proves_itself(const Image *image) {
   for (uint32_t low = 0; low < 256; low += 112) { /* 0, 112, 224: other distances from the template */
-    char *memory = gr_malloc(image.slot + 256);
+    char *memory = gr_malloc(image->slot + 256);
     if (memory == NULL) return false;
     GrArena *a;
-    lua_State *L = clone_at(memory + low, &a);
-    bool ok = call(L, run_proof) && call(L, check);
+    lua_State *L = clone_at(image, memory + low, &a);
+    bool ok = call(L, run_small_proof, NULL) && (image->have != GR_NEED_ALL || call(L, run_proof, NULL)) && call(L, check, NULL);
     lua_close(L);
     gr_arena_clear(a);
     gr_free(memory);
@@ -194,27 +230,42 @@ static bool proves_itself(void) {
   return true;
 }
 
-static void free_image(void) {
-  gr_free(image.bytes);
-  gr_free(image.pointers);
-  image = (Image){0};
+static void free_image(Image *image) {
+  gr_free(image->bytes);
+  gr_free(image->pointers);
+  *image = (Image){0};
 }
 
 /* The words of the image count from 0 from here on. */
-static bool freeze(lua_State *L, GrArena *a) {
+static bool freeze(Image *image, lua_State *L, GrArena *a) {
   char *base = (char *)a, *random = find_random(L);
-  image.len = (uint32_t)(a->bump - base);
-  image.slot = (image.len + ROOM + 63) / 64 * 64;
-  image.npointers = find_pointers(a, NULL);
-  image.pointers = gr_malloc(image.npointers * sizeof *image.pointers);
-  image.bytes = gr_malloc(image.len);
-  if (image.pointers == NULL || image.bytes == NULL) return false;
-  find_pointers(a, image.pointers);
-  memcpy(image.bytes, base, image.len);
-  for (uint32_t i = 0; i < image.npointers; i++) *(uintptr_t *)(void *)(image.bytes + image.pointers[i]) -= (uintptr_t)base;
-  image.main = (uint32_t)((char *)L - base);
-  image.random = random != NULL ? (uint32_t)(random - base) : 0;
+  image->len = (uint32_t)(a->bump - base);
+  image->slot = (image->len + ROOM + 63) / 64 * 64;
+  image->npointers = find_pointers(a, NULL);
+  image->pointers = gr_malloc(image->npointers * sizeof *image->pointers);
+  image->bytes = gr_malloc(image->len);
+  if (image->pointers == NULL || image->bytes == NULL) return false;
+  find_pointers(a, image->pointers);
+  memcpy(image->bytes, base, image->len);
+  for (uint32_t i = 0; i < image->npointers; i++) *(uintptr_t *)(void *)(image->bytes + image->pointers[i]) -= (uintptr_t)base;
+  image->main = (uint32_t)((char *)L - base);
+  image->random = random != NULL ? (uint32_t)(random - base) : 0;
   return true;
+}
+
+static bool make(Image *image, lua_CFunction open, void *owner, GrNeed have) {
+  GrArena *a = NULL;
+  snprintf(status, sizeof status, "off: not enough memory");
+  lua_State *L = build(open, owner, have, &a);
+  bool ok = L != NULL && freeze(image, L, a);
+  image->have = have;
+  if (ok && have == GR_NEED_ALL && image->random == 0) {
+    snprintf(status, sizeof status, "off: math.random keeps its state elsewhere");
+    ok = false;
+  }
+  ok = ok && proves_itself(image);
+  if (a != NULL) gr_arena_free(a);
+  return ok;
 }
 
 void gr_image_init(lua_CFunction open, void *owner) {
@@ -223,23 +274,29 @@ void gr_image_init(lua_CFunction open, void *owner) {
     snprintf(status, sizeof status, "off: %s", GR_ARENA_SYSTEM ? "each block is the system's, for a sanitizer" : "GOROIMAGE=0");
     return;
   }
-  GrArena *a = NULL;
-  snprintf(status, sizeof status, "off: not enough memory");
-  lua_State *L = build(open, owner, &a);
-  bool ok = L != NULL && freeze(L, a);
-  if (ok && image.random == 0) {
-    snprintf(status, sizeof status, "off: math.random keeps its state elsewhere");
-    ok = false;
-  }
-  ok = ok && proves_itself();
+  const GrNeed have[IMAGES] = {0, gr_need_goro(), gr_need_everyday(), GR_NEED_ALL};
+  bool ok = true;
+  for (int i = 0; i < IMAGES && ok; i++) ok = make(&images[i], open, owner, have[i]);
   if (ok) snprintf(status, sizeof status, "on");
-  else free_image();
-  if (a != NULL) gr_arena_free(a);
+  else
+    for (int i = 0; i < IMAGES; i++) free_image(&images[i]);
 }
 
-lua_State *gr_image_state(GrArena **arena, bool *ready) {
-  *ready = image.bytes != NULL;
-  if (*ready) return clone(arena);
+/* The smallest that leaves little to be done. */
+static const Image *choose(GrNeed need) {
+  const Image *image = images;
+  while (image < images + IMAGES - 1 && !gr_need_is_small(need & ~image->have)) image++;
+  return image;
+}
+
+lua_State *gr_image_state(GrNeed need, GrArena **arena, GrNeed *have, bool *ready) {
+  *ready = images[0].bytes != NULL;
+  if (*ready) {
+    const Image *image = choose(need);
+    *have = image->have;
+    return clone(image, arena);
+  }
+  *have = 0;
   GrArena *a = gr_arena_new(0);
   if (a == NULL) return NULL;
   lua_State *L = lua_newstate(gr_arena_alloc, a);

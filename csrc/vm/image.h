@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* image.h - new Lua states by copying one.
  *
+ * There are a few images, each with more in it than the one before (need.h): nothing but what Lua itself needs; goro; the everyday libraries; all. A goroutine
+ * starts in the smallest that covers what its code names, or nearly: a base function or two are set afterwards.
+ *
  * Opening the standard libraries costs 20 us and more; copying a state in which they are open, under 1 us. A template state is built once a process, inside
  * one chunk (arena.h). Every word in it that points into that chunk is written down; a clone is a copy of the bytes in which those words
  * have been moved. Lua knows nothing of it: whatever it finds is what it would have built itself.
@@ -20,11 +23,13 @@
 #include <lua.h>
 
 #include "vm/arena.h"
+#include "vm/pack.h"
 
-/* Builds and proves the images. Once a process. `open` opens everything in a state, whose extra space has `owner` then. */
+/* Builds and proves the images. Once a process. `open` opens a state with the set of globals that it is given (a pointer to a GrNeed), whose extra
+ * space has `owner` then. */
 void gr_image_init(lua_CFunction open, void *owner);
-/* A new state that `open` has opened, and its arena; NULL without memory. When there is no image: a bare state, *ready is false. */
-lua_State *gr_image_state(GrArena **arena, bool *ready);
+/* A new state for code that needs this, what it has, and its arena; NULL without memory. When there is no image: a bare state, *ready is false. */
+lua_State *gr_image_state(GrNeed need, GrArena **arena, GrNeed *have, bool *ready);
 /* "on", or "off: " and why. */
 const char *gr_image_status(void);
 

@@ -13,6 +13,7 @@
 #include "vm/class.h"
 #include "vm/code.h"
 #include "vm/names.h"
+#include "vm/need.h"
 #include "vm/object.h"
 #include "vm/packer.h"
 #include "vm/state.h"
@@ -25,6 +26,7 @@ enum { STRING_INLINE = 64 }; /* longer ones are items, so that a string that com
 static void put_name(lua_State *L, Packer *k, const void *identity, const Origin *origin) {
   luaL_Buffer b;
   int top = lua_gettop(L);
+  k->p.need |= gr_need_module(lua_tostring(L, top - 1), lua_tostring(L, top));
   luaL_buffinit(L, &b);
   for (int i = top - 1; i <= top; i++) {
     size_t len;
@@ -138,10 +140,12 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
     item->view = o->view;
     item->u.share = o->share;
     gr_share_ref(o->share);
+    if (o->share->type->foreign) k->p.need = GR_NEED_ALL;
     return;
   }
   luaL_Stream *stream = luaL_testudata(L, idx, LUA_FILEHANDLE);
   if (stream != NULL && stream->closef != NULL && (stream->f == stdin || stream->f == stdout || stream->f == stderr)) {
+    k->p.need |= gr_need_module("io", NULL);
     gr_packer_put_tag(L, k, stream->f == stdin ? T_STDIN : stream->f == stdout ? T_STDOUT : T_STDERR);
     return;
   }
@@ -178,12 +182,14 @@ static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origi
     gr_packer_cannot_send(L, k, origin, "C function with upvalues");
   } else {
     gr_packer_put_tagged(L, k, T_CFUNCTION, &f, sizeof f);
+    k->p.need = GR_NEED_ALL;
   }
 }
 
 static void pack_table(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
   if (identity == k->globals_table) {
     gr_packer_put_tag(L, k, T_ENV);
+    k->p.need = GR_NEED_ALL;
     return;
   }
   if (owned(L, k, idx) && (lua_isnil(L, -1) || origin->kind == O_META || gr_class_has_metamethod(L, idx))) {
@@ -308,9 +314,16 @@ typedef struct Names {
   int environment;
 } Names;
 
-static void found_global(void *arg, const char *name, size_t len) {
+static void found(void *arg, GrCodeUse use, const char *name, size_t len) {
   Names *names = arg;
-  gr_carry_note(names->L, names->k, names->environment, name, len);
+  Packer *k = names->k;
+  switch (use) {
+    case GR_CODE_ENV: k->p.need = GR_NEED_ALL; break;
+    case GR_CODE_METHOD: k->p.need |= gr_need_method(name, len); break;
+    case GR_CODE_GLOBAL:
+      k->p.need |= gr_need_global(name, len);
+      if (names->environment != 0) gr_carry_note(names->L, k, names->environment, name, len);
+  }
 }
 
 static bool is_globals(lua_State *L, const Packer *k, int idx) { return lua_topointer(L, idx) == k->globals_table; }
@@ -324,19 +337,25 @@ static int find_env(lua_State *L, const Packer *k, int function) {
   return 0;
 }
 
-static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i) {
+/* `env`: it is the function's _ENV, in which it names what it needs; any other variable that holds the globals may lead anywhere in them. */
+static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i, bool env) {
   const void *identity = lua_upvalueid(L, at, i);
   Slot *known = gr_packer_find(k, identity);
   uint32_t cell = known != NULL ? known->item : k->p.nitems;
-  if (known == NULL) gr_packer_item(L, k, I_CELL, identity, lua_gettop(L), &(Origin){.kind = O_UPVALUE, .parent = function, .upvalue = (uint32_t)i});
+  if (known == NULL) {
+    Item *item = gr_packer_item(L, k, I_CELL, identity, lua_gettop(L), &(Origin){.kind = O_UPVALUE, .parent = function, .upvalue = (uint32_t)i});
+    item->view = env;
+  }
   gr_packer_put_ref(L, k, cell);
 }
 
-/* Notes which globals the code names; it is the last `len` bytes. In a form that is not known it may name any of them. */
+/* Notes which globals the code names, in the environment on top if env > 0; it is the last `len` bytes. In a form that is not known it may name any of them. */
 static void note_globals(lua_State *L, Packer *k, int env, size_t len) {
-  int environment = lua_gettop(L);
+  int environment = env > 0 ? lua_gettop(L) : 0;
   Names names = {L, k, environment};
-  if (gr_code_globals(k->p.bytes + k->p.nbytes - len, len, env - 1, found_global, &names)) return;
+  if (gr_code_read(k->p.bytes + k->p.nbytes - len, len, env - 1, found, &names)) return;
+  k->p.need = GR_NEED_ALL;
+  if (environment == 0) return;
   for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
     if (lua_type(L, -2) == LUA_TSTRING) gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
 }
@@ -349,11 +368,11 @@ static void write_function(lua_State *L, Packer *k, uint32_t number) {
   size_t len = k->p.nbytes - begin;
   k->p.items[number].len = len;
   int env = find_env(L, k, function);
-  if (env > 0) note_globals(L, k, env, len);
+  note_globals(L, k, env, len);
   lua_settop(L, function);
   for (; lua_getupvalue(L, function, n + 1) != NULL; n++) {
     if (n + 1 == env) lua_pushglobaltable(L); /* the cell's value, whatever _ENV was here */
-    write_cell(L, k, number, function, n + 1);
+    write_cell(L, k, number, function, n + 1, n + 1 == env);
     lua_settop(L, function);
   }
   k->p.items[number].nups = (uint8_t)n;
@@ -370,7 +389,8 @@ static void write_item(lua_State *L, Packer *k, uint32_t number) {
     case I_FUNCTION: write_function(L, k, number); break;
     case I_CELL: {
       Origin origin = k->origins[number]; /* the array may move */
-      gr_pack_value(L, k, top + 1, &origin);
+      if (k->p.items[number].view) gr_packer_put_tag(L, k, T_ENV);
+      else gr_pack_value(L, k, top + 1, &origin);
       break;
     }
     case I_STRING:
@@ -400,7 +420,6 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   k->p.start = start;
   for (int i = 0; i < n; i++) gr_pack_value(L, k, idx + i, &(Origin){.kind = O_ROOT, .parent = (uint32_t)(first_number + i)});
   gr_pack_items(L, k);
-  if (start) gr_carry_inherited(L, k);
   gr_carry_globals(L, k);
   GrPack *p = gr_packer_finish(L, k);
   lua_settop(L, top);
@@ -469,6 +488,19 @@ void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, 
 }
 
 void gr_pack_start(lua_State *L, int idx, int n, GrMsg *out) { pack(L, idx, n, GR_NAME_ARGUMENT, 1, true, out); }
+
+void gr_msg_set_start(GrMsg *m) {
+  if (m->kind == M_PACK) ((GrPack *)m->u.p)->start = true;
+}
+
+bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
+  *out = *m;
+  if (m->kind == M_LONG) return gr_msg_string(m->u.p, m->w[0], out);
+  if (m->kind == M_PACK) out->u.p = gr_pack_copy(m->u.p);
+  if (m->kind != M_PACK || out->u.p != NULL) return true;
+  *out = GR_MSG_EMPTY;
+  return false;
+}
 
 static void drop(GrMsg *m) {
   if (m->kind == M_PACK && m->u.p != NULL) gr_pack_free(m->u.p);

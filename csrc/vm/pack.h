@@ -10,6 +10,9 @@
 
 #include "base/msg.h"
 
+/* A set of standard globals: need.h. */
+typedef uint64_t GrNeed;
+
 /* How an error names the root value. */
 typedef enum GrPackNames {
   GR_NAME_MESSAGE,  /* "message" */
@@ -30,13 +33,19 @@ void gr_pack_open(lua_State *L);
  * function), leaving *out empty and nothing changed. "not enough memory" likewise. May run Lua (__goro metamethods), which may block. */
 void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, GrMsg *out);
 
-/* As gr_pack with n values at idx, for the start of a goroutine: names are GR_NAME_ARGUMENT from 1, and the message also carries what
- * a goroutine inherits from this state: arg, package.path, cpath, preload and added searchers (each silently left out when it cannot be sent). */
+/* As gr_pack with n values at idx, for the start of a goroutine: names are GR_NAME_ARGUMENT from 1, and unpacking sets carried globals even where present. */
 void gr_pack_start(lua_State *L, int idx, int n, GrMsg *out);
+/* A message that was packed otherwise sets carried globals so too. */
+void gr_msg_set_start(GrMsg *m);
 
 /* Pushes the values and returns their number. Always consumes *m, also when it raises (a require or __goro function failed, no memory).
- * May run Lua, which may block. A start message also installs what is inherited, and sets carried globals even where present. */
+ * May run Lua, which may block. First opens what the message needs and the state has not (need.h). */
 int gr_unpack(lua_State *L, GrMsg *m);
+
+/* The standard globals that unpacking it, and what is in it, may need. */
+GrNeed gr_msg_need(const GrMsg *m);
+/* Another message with the same content; false without memory. */
+bool gr_msg_copy(const GrMsg *m, GrMsg *out);
 
 /* Fast paths without a call into the packer, for one value: true when done. */
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out); /* nil, boolean, number, short string, light userdata */

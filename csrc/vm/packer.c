@@ -110,6 +110,33 @@ void gr_pack_free(GrPack *p) {
   gr_free(p);
 }
 
+/* What the items hold is the copy's too; false without memory: then the first n items hold it. */
+static bool hold_items(GrPack *p, uint32_t *n) {
+  for (; *n < p->nitems; ++*n) {
+    Item *item = &p->items[*n];
+    if (item->kind == I_OBJECT) gr_share_ref(item->u.share);
+    if (item->kind == I_MADE && item->u.made != NULL && (item->u.made = gr_pack_copy(item->u.made)) == NULL) return false;
+  }
+  return true;
+}
+
+GrPack *gr_pack_copy(const GrPack *from) {
+  size_t items = from->nitems * sizeof(Item);
+  GrPack *p = gr_malloc(sizeof *p + items + from->nbytes);
+  if (p == NULL) return NULL;
+  *p = *from;
+  p->apart = false;
+  p->items = (Item *)(void *)(p + 1);
+  p->bytes = (char *)p->items + items;
+  if (items > 0) memcpy(p->items, from->items, items);
+  memcpy(p->bytes, from->bytes, from->nbytes);
+  uint32_t held = 0;
+  if (hold_items(p, &held)) return p;
+  p->nitems = held;
+  gr_pack_free(p);
+  return NULL;
+}
+
 static void release(GrKeep *keep) {
   Packer *k = gr_container_of(keep, Packer, keep);
   gr_pack_free_items(&k->p, 0);

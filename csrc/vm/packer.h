@@ -98,6 +98,5 @@ void gr_pack_items(lua_State *L, Packer *k);
 /* Notes that a function takes `name` from the environment at an absolute index. */
 void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len);
 void gr_carry_globals(lua_State *L, Packer *k);
-void gr_carry_inherited(lua_State *L, Packer *k);
 
 #endif

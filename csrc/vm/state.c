@@ -18,12 +18,14 @@
 
 #include "vm/hook.h"
 #include "vm/image.h"
+#include "vm/inherit.h"
 #include "vm/keep.h"
+#include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
 
-void (*gr_state_open_libs)(lua_State *L, GrState *st);
+void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
 static const char state_key; /* registry: the GrState */
 
 /* ---- finding ---- */
@@ -92,19 +94,20 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx) {
 
 static int unprotected(lua_State *L) { gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1)); }
 
-/* Everything that a new goroutine finds, but what is its own. For the template of the image, and for each state when there is none. */
+/* (GrNeed *): what a new goroutine with these standard globals finds, but what is its own. For the templates of images, and for each state when there are none. */
 static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
+  GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
   lua_atpanic(L, unprotected);
-  luaL_openlibs(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_pushglobaltable(L);
+  lua_setfield(L, -2, "_G");
   lua_pushlightuserdata(L, lua_getextraspace(L));
   gr_state_remember(L, -1);
-  lua_pop(L, 1);
-  gr_coroutine_open(L, st);
-  gr_protect_open(L, st);
-  gr_hook_open(L, st);
-  gr_state_open_libs(L, st);
   gr_pack_open(L);
+  gr_need_trap(L);
+  st->have = 0;
+  gr_need_open(L, st, have);
   return 0;
 }
 
@@ -118,8 +121,24 @@ void gr_state_init(void) {
   pthread_once(&once, make_image);
 }
 
+void gr_state_need(lua_State *L, GrNeed need) {
+  GrState *st = gr_state_find(L);
+  if (st == NULL || st->is_host) return;
+  GrNeed before = st->have;
+  gr_need_open(L, st, need);
+  if (st->settled || st->have != GR_NEED_ALL) return;
+  st->settled = true;
+  gr_inherit_install(L, st, before);
+}
+
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
+  if (st->have == GR_NEED_ALL) {
+    st->settled = true;
+    gr_inherit_install(L, st, 0);
+  } else {
+    gr_state_need(L, gr_msg_need(&st->start));
+  }
   GrMsg start = st->start;
   st->start = GR_MSG_EMPTY;
   return gr_unpack(L, &start);
@@ -128,17 +147,21 @@ static int unpack_start(lua_State *L) {
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
 static int begin(GrState *st) {
   bool ready;
-  lua_State *L = gr_image_state(&st->arena, &ready);
+  GrNeed have;
+  lua_State *L = gr_image_state(gr_msg_need(&st->start), &st->arena, &have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = LUA_OK;
   if (!ready) {
+    have = GR_NEED_ALL;
     lua_pushcfunction(L, open_state);
-    status = lua_pcall(L, 0, 0, 0);
+    lua_pushlightuserdata(L, &have);
+    status = lua_pcall(L, 1, 0, 0);
   }
   if (status != LUA_OK) return status;
+  st->have = have;
   lua_pushcfunction(L, unpack_start);
   return lua_pcall(L, 0, LUA_MULTRET, 0);
 }
@@ -159,6 +182,7 @@ void gr_state_note_gc(lua_State *L, int idx) {
 static bool may_drop(GrState *st) {
   lua_State *L = st->L;
   if (st->finalizers || !lua_checkstack(L, 2)) return false;
+  if (st->have != GR_NEED_ALL) return true;
   lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS");
   bool none = lua_rawlen(L, -1) == 0;
   lua_pop(L, 1);
@@ -182,6 +206,7 @@ static void free_state(GrState *st) {
     close_state(st);
   }
   if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
+  gr_inherit_unref(st->inherited);
   gr_free(st->frames);
   gr_free(st);
 }
@@ -319,6 +344,7 @@ static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->hos
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
   gr_state_init();
   GrMsg start = GR_MSG_EMPTY;
+  gr_inherit_prepare(L, st);
   gr_pack_start(L, 1, n, &start);
   int err = GR_NOMEM;
   GrState *child = gr_zalloc(sizeof *child);
@@ -330,6 +356,7 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
   }
   child->g = g;
   child->start = start;
+  child->inherited = gr_inherit_ref(st->inherited);
   child->rand = gr_rand_seed();
   child->join = join;
   if (join != NULL) gr_share_ref(gr_chan_share(join));

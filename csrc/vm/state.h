@@ -16,6 +16,7 @@
 
 #include "sched/sched.h"
 #include "sync/chan.h"
+#include "vm/pack.h"
 
 typedef enum GrOutward {
   GR_OUT_NONE,
@@ -25,6 +26,7 @@ typedef enum GrOutward {
 } GrOutward;
 
 struct GrArena;
+struct GrInherited;
 
 typedef struct GrState GrState;
 struct GrState {
@@ -46,16 +48,20 @@ struct GrState {
   volatile bool after_call; /* the last hook event was a call */
   const void **frames;      /* of the thread in which goexit's sentinel was raised: its functions, from the bottom; or NULL */
   int nframes;
-  bool ending;           /* the pool ends, and it cannot yield: every instruction raises */
-  int64_t limit;         /* when the code of a state that is being closed must have ended */
-  uint8_t outward;       /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
-  uint64_t rand;         /* for select */
-  GrHost *host;          /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
-  GrMsg start;           /* a goroutine's function and arguments, until it first runs */
-  GrChan *join;          /* where its results go, or NULL. A reference */
-  struct GrArena *arena; /* of a goroutine's state: its memory */
-  bool finalizers;       /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
-  char created[96];      /* "goro.go at job.lua:30" */
+  bool ending;                   /* the pool ends, and it cannot yield: every instruction raises */
+  int64_t limit;                 /* when the code of a state that is being closed must have ended */
+  uint8_t outward;               /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  uint64_t rand;                 /* for select */
+  GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
+  GrMsg start;                   /* a goroutine's function and arguments, until it first runs */
+  GrChan *join;                  /* where its results go, or NULL. A reference */
+  struct GrArena *arena;         /* of a goroutine's state: its memory */
+  GrNeed have;                   /* the standard globals that it has (need.h); a host's are its program's business */
+  bool settled;                  /* what it inherited has been put in place */
+  struct GrInherited *inherited; /* what it was given, or has packed for others; a reference, or NULL */
+  uint64_t inherited_sum;        /* of what that was packed from (inherit.c) */
+  bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
+  char created[96];              /* "goro.go at job.lua:30" */
 };
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
@@ -103,8 +109,10 @@ GrState *gr_state_host(lua_State *L);
 /* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState. */
 void gr_state_remember(lua_State *L, int idx);
 
-/* What lib puts into each new goroutine state (after luaL_openlibs); set once by lib. */
-extern void (*gr_state_open_libs)(lua_State *L, GrState *st);
+/* Puts what goro replaces into a library that has just been opened in a goroutine's state ("_G": the base functions), or opens goro itself ("goro"); set once by lib. */
+extern void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
+/* The state gets what it has not of these standard globals. Raises; what was opened stays. Nothing in hosts. */
+void gr_state_need(lua_State *L, GrNeed need);
 /* Makes the image that new states are copied from, unless there is one: before the first goroutine, since it takes a millisecond. */
 void gr_state_init(void);
 /* setmetatable and others were called in a goroutine's state: is there a finalizer in the table at idx? Then the state notes it. */

@@ -16,6 +16,7 @@
 #include "vm/class.h"
 #include "vm/keep.h"
 #include "vm/names.h"
+#include "vm/need.h"
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/state.h"
@@ -273,7 +274,7 @@ static void fill_classes(lua_State *L, Unpacker *u) {
   fill_down_to(L, u, others);
 }
 
-/* ---- globals, what is inherited ---- */
+/* ---- globals ---- */
 
 /* Those that came with a message do not replace what is there. */
 static void set_globals(lua_State *L, Unpacker *u) {
@@ -289,53 +290,6 @@ static void set_globals(lua_State *L, Unpacker *u) {
     fill(L, u);
   }
   lua_settop(L, globals - 1);
-}
-
-/* The parent's list, in which a number stands for a stock searcher and what could not be sent is missing, replaces ours. */
-static void set_searchers(lua_State *L, int list, int ours) {
-  lua_Integer n = 0, stock = (lua_Integer)lua_rawlen(L, ours);
-  lua_newtable(L);
-  for (lua_pushnil(L); lua_next(L, list) != 0; lua_pop(L, 1))
-    if (lua_tointeger(L, -2) > n) n = lua_tointeger(L, -2);
-  lua_Integer count = 0;
-  for (lua_Integer i = 1; i <= n; i++) {
-    if (lua_rawgeti(L, list, i) == LUA_TNUMBER) lua_rawgeti(L, ours, lua_tointeger(L, -1));
-    if (lua_isnil(L, -1)) lua_settop(L, ours + 1);
-    else lua_rawseti(L, ours + 1, ++count);
-    lua_settop(L, ours + 1);
-  }
-  for (lua_Integer i = 1; i <= count || i <= stock; i++) {
-    lua_rawgeti(L, ours + 1, i);
-    lua_rawseti(L, ours, i);
-  }
-}
-
-static void set_inherited(lua_State *L, Unpacker *u) {
-  int top = lua_gettop(L);
-  const char *at = u->p->bytes + u->p->inherited;
-  for (int i = 0; i < 5; i++) at = push_value(L, u, at);
-  fill(L, u);
-  lua_pushvalue(L, top + 1);
-  if (lua_istable(L, -1)) lua_setglobal(L, "arg");
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  lua_getfield(L, -1, "package");
-  int package = lua_gettop(L);
-  static const char *const fields[] = {"path", "cpath"};
-  for (int i = 0; i < 2; i++) {
-    lua_pushvalue(L, top + 2 + i);
-    if (lua_isstring(L, -1)) lua_setfield(L, package, fields[i]);
-  }
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-  int preload = lua_gettop(L);
-  if (lua_istable(L, top + 4))
-    for (lua_pushnil(L); lua_next(L, top + 4) != 0; lua_settop(L, preload + 1)) {
-      lua_pushvalue(L, preload + 1);
-      lua_pushvalue(L, preload + 2);
-      lua_rawset(L, preload);
-    }
-  lua_getfield(L, package, "searchers");
-  if (lua_istable(L, top + 5)) set_searchers(L, top + 5, lua_gettop(L));
-  lua_settop(L, top);
 }
 
 /* ---- the interface ---- */
@@ -373,6 +327,12 @@ static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMs
   if (lua_pcall(L, 1, nresults, 0) == LUA_OK) return;
   gr_msg_drop(m);
   lua_error(L);
+}
+
+/* (GrMsg *): what the message needs, before anything of it is made. */
+static int open_needed(lua_State *L) {
+  gr_state_need(L, gr_msg_need(lua_touserdata(L, 1)));
+  return 0;
 }
 
 /* Pushes the unpacker of p, which it owns from then on, and the table of values. p is freed when this raises. */
@@ -425,6 +385,8 @@ static void end(lua_State *L, Unpacker *u) {
   u->busy = false;
 }
 
+GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0; }
+
 int gr_unpack(lua_State *L, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
     gr_msg_drop(m);
@@ -436,13 +398,13 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     gr_msg_drop(m);
     return 1;
   }
+  if (((const GrPack *)m->u.p)->need != 0) guarded(L, open_needed, m, 0, m);
   int top = lua_gettop(L);
   Unpacker *u = begin(L, m);
   const GrPack *p = u->p;
   int n = (int)p->nroots;
   bool classes = p->classes;
   luaL_checkstack(L, n + 20, NULL);
-  if (p->start && p->inherited != 0) set_inherited(L, u);
   const char *at = p->bytes;
   for (int i = 0; i < n; i++) at = push_value(L, u, at);
   fill(L, u);

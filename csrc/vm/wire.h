@@ -70,11 +70,11 @@ typedef struct Item {
 
 typedef struct GrPack {
   uint32_t nroots, nitems;
-  bool start;       /* carried globals are set even where present; the roots are followed by what is inherited */
-  bool classes;     /* there are items of that kind */
-  bool apart;       /* items and bytes are blocks of their own; else they follow in this one */
-  size_t globals;   /* where the carried globals begin */
-  size_t inherited; /* where what is inherited begins: arg, path, cpath, preload, searchers; 0: nothing */
+  bool start;     /* carried globals are set even where present */
+  bool classes;   /* there are items of that kind */
+  bool apart;     /* items and bytes are blocks of their own; else they follow in this one */
+  size_t globals; /* where the carried globals begin */
+  uint64_t need;  /* standard globals that a state must have first (need.h) */
   Item *items;
   size_t nbytes;
   char *bytes;
@@ -83,5 +83,7 @@ typedef struct GrPack {
 /* Drops the references of items from `from` on. */
 void gr_pack_free_items(GrPack *p, uint32_t from);
 void gr_pack_free(GrPack *p);
+/* Another message with the same content; NULL without memory. */
+GrPack *gr_pack_copy(const GrPack *p);
 
 #endif
