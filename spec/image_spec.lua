@@ -185,3 +185,115 @@ describe("a state that is dropped", function()
     helper.passes_script(("local f = function() %s end\nassert(require 'goro'.run(f) == f(), require 'goro'.run(f) .. '\\n--\\n' .. f())"):format(source))
   end)
 end)
+
+-- What its code does not name is not in a goroutine's state at first: nobody can tell.
+describe("a state with few globals", function()
+  it("is small, and grows when code that names more arrives", function()
+    if sanitized or os.getenv "GOROIMAGE" == "0" then pending "there are no images" return end
+    passes(function()
+      local goro = require "goro"
+      local least = goro.run(function() return collectgarbage "count" end)
+      local all = goro.run(function() return collectgarbage "count", require end)
+      assert(least < 11 and all > 22, ("%s KB, %s KB"):format(least, all))
+      local ch = goro.chan(1)
+      ch:send(function() return collectgarbage "count", require "string" == string end)
+      local more, same = goro.run(function(c) return c:recv()() end, ch)
+      assert(more > 22 and same)
+    end)
+  end)
+
+  it("has the string library for methods and arithmetic that name nothing", function()
+    passes(function()
+      local goro = require "goro"
+      local function sum(a, b) return a + b end
+      local function field(s, k) return s[k] end
+      assert(goro.run(sum, "10", 1) == 11 and goro.run(sum, 2, "0x10") == 18 and goro.run(function(s) return -s end, "2") == -2)
+      assert(goro.run(function(a, b) return a - b, a * b, a / b, a // b, a % b, a ^ b end, "7", "2") == 5)
+      assert(goro.run(field, "x", "upper") == string.upper and goro.run(field, "x", "nosuch") == nil)
+      assert(goro.run(function(s, m) return s[m](s, 3) end, "ab", "rep") == "ababab")
+      assert(goro.run(function(s) return (s:lower()) end, "AB") == "ab")
+      local ok, why = pcall(goro.run, sum, "x", 1)
+      local _, plain = pcall(sum, "x", 1)
+      assert(not ok and why == plain, why)
+      ok, why = pcall(goro.run, function(s) return s.y.z end, "x")
+      assert(not ok and why:find "attempt to index a nil value %(field 'y'%)")
+      -- opened by the trap, it is the library that a name finds later, in the same state
+      local ch = goro.chan(1)
+      ch:send(function(f) return string.upper == f and getmetatable "".__index == string and rawget(_G, "string") == package.loaded.string end)
+      assert(goro.run(function(c, s) local f = s.upper return c:recv()(f) end, ch, "x"))
+    end)
+  end)
+
+  -- luacheck: push ignore 111 112 113 121 122
+  it("leaves alone what the code has assigned before", function()
+    passes(function()
+      local goro = require "goro"
+      local ch = goro.chan(1)
+      local function look() return rawget(_G, "print"), rawget(_G, "string"), rawget(_G, "arg"), rawget(_G, "type") ~= nil, mine end
+      ch:send(look)
+      local p, s, a, t, m = goro.run(function(c)
+        print, string, arg, mine = nil, 7, nil, 8
+        return c:recv()()
+      end, ch)
+      assert(p == nil and s == 7 and a == nil and t and m == 8)
+      ch:send(look)
+      p, s, a, t = goro.run(function(c) return c:recv()() end, ch)
+      assert(p == print and s == string and type(a) == "table" and t)
+    end)
+  end)
+
+  it("hands on what it inherited, though it does not have it", function()
+    passes(function()
+      local goro = require "goro"
+      package.path = package.path .. ";/nowhere/?.lua"
+      package.preload.made_here = function(...) return { name = ..., path = package.path } end
+      arg = { "one", n = 2 }
+      local out = goro.chan(1)
+      goro.go(function(c) -- has neither go's library nor package
+        goro.go(function(d)
+          local m = require "made_here"
+          d:send { m.name, m.path == package.path, package.path, _G.arg[1], arg.n, #package.searchers }
+        end, c)
+      end, out)
+      local r = out:recv(30)
+      assert(r[1] == "made_here" and r[2] and r[3] == package.path and r[4] == "one" and r[5] == 2 and r[6] == 4)
+      package.path, arg = "?", nil -- a change counts from the next goroutine on
+      assert(goro.run(function() return package.path end) == "?" and goro.run(function() return _G.arg end) == nil)
+    end)
+  end)
+
+  -- luacheck: pop
+
+  it("finds everything by _ENV, by a variable that holds the globals, by functions of modules", function()
+    passes(function()
+      local goro = require "goro"
+      local globals, upper = _G, string.upper
+      assert(goro.run(function() local env = _ENV return env["string"] ~= nil and env._G == env end))
+      assert(goro.run(function() return globals.math.floor(2.5) end) == 2)
+      assert(goro.run(function(f, s) return f(s), s:len() end, upper, "x") == "X")
+      assert(goro.run(function(t) return t.concat { 1, 2 } end, table) == "12")
+      assert(goro.run(load "local _ENV = {} x = 1 return x" --[[@as function]]) == 1)
+      assert(goro.run(load(string.dump(function() return math.type(1) end, true))) == "integer")
+      assert(goro.run(function() return goro.runtime.stats().threads end) > 0)
+    end)
+  end)
+
+  it("says that memory is short when the rest cannot be opened, and can be asked again", function()
+    passes(function()
+      local goro, testing = require "goro", require "goro.testing"
+      local ch = goro.chan(2)
+      for n = 1, 60 do
+        local function all() return require "string" == string and io.stdout ~= nil end
+        ch:send(all)
+        ch:send(all)
+        local ok, first, again = goro.run(function(c, nth, fail_at)
+          fail_at(nth)
+          local done, why = pcall(c.recv, c)
+          fail_at(0)
+          return done, why, c:recv()()
+        end, ch, n, testing.fail_at)
+        assert((ok or tostring(first):find "memory") and again, first)
+      end
+    end)
+  end)
+end)

@@ -275,7 +275,7 @@ static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) 
   GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__len", chan_len}, {"__close", chan_leave}, {NULL, NULL}}, length[] = {{"__len", chan_len}, {NULL, NULL}};
   gr_setfuncs(L, st, view_of == GR_VIEW_RECV ? length : meta);
-  lua_newtable(L);
+  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
   gr_setfuncs(L, st, methods);
   lua_setfield(L, -2, "__index");
 }

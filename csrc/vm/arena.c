@@ -10,7 +10,7 @@
 
 #include "base/chunk.h"
 
-enum { SMALL = 512, MOST = 16384, ALIGN = 16, CHUNK_MIN = 2048, CHUNK_MAX = 65536, FIRST = 4096 };
+enum { SMALL = 512, MOST = 16384, ALIGN = 16, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
   GrSlab *next;

@@ -78,15 +78,16 @@ __attribute__((noinline)) static void scan(Reader *r, const char *code, size_t n
   uint32_t env = env_index >= 0 ? (uint32_t)env_index : UINT32_MAX;
   bool all = false;
   names.at = constants;
-  for (size_t i = 0; i < NAMED; i++) k[i] = i < nk ? constant(&names) : (Text){NULL, 0};
+  size_t named = nk < NAMED ? nk : NAMED;
+  for (size_t i = 0; i < named; i++) k[i] = constant(&names);
   for (size_t i = 0; i < ncode; i++) {
     uint32_t word;
     memcpy(&word, code + 4 * i, 4);
     uint32_t op = word & 0x7f, a = word >> 7 & 0xff, b = word >> 16 & 0xff, c = word >> 24;
     if ((op == OP_GETUPVAL || op == OP_SETUPVAL) && b == env) all = true;
-    if (op == OP_GETTABUP && b == env && k[c].s != NULL) r->found(r->arg, GR_CODE_GLOBAL, k[c].s, k[c].len);
-    if (op == OP_SETTABUP && a == env && k[b].s != NULL) r->found(r->arg, GR_CODE_GLOBAL, k[b].s, k[b].len);
-    if (op == OP_SELF && (word >> 15 & 1) && k[c].s != NULL) r->found(r->arg, GR_CODE_METHOD, k[c].s, k[c].len);
+    if (op == OP_GETTABUP && b == env && c < named && k[c].s != NULL) r->found(r->arg, GR_CODE_GLOBAL, k[c].s, k[c].len);
+    if (op == OP_SETTABUP && a == env && b < named && k[b].s != NULL) r->found(r->arg, GR_CODE_GLOBAL, k[b].s, k[b].len);
+    if (op == OP_SELF && (word >> 15 & 1) && c < named && k[c].s != NULL) r->found(r->arg, GR_CODE_METHOD, k[c].s, k[c].len);
   }
   if (!all) return;
   r->found(r->arg, GR_CODE_ENV, NULL, 0);

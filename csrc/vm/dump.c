@@ -97,7 +97,11 @@ static void add_state(Text *t, GrState *st, lua_State *top) {
       add_stack(t, st->L);
     }
   }
-  if (!st->is_host) add(t, "\tcreated by %s\n", st->created);
+  if (!st->is_host) {
+    char created[GR_CREATED_SIZE];
+    gr_state_created(st, created, sizeof created);
+    add(t, "\tcreated by %s\n", created);
+  }
   add(t, "\n");
 }
 

@@ -48,7 +48,7 @@ static void push_metatable(lua_State *L, const GrObjectType *type, uint32_t view
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
   lua_pop(L, 1);
   static const luaL_Reg meta[] = {{"__gc", finalize}, {"__tostring", to_string}, {"__eq", equal}, {NULL, NULL}};
-  lua_newtable(L);
+  lua_createtable(L, 0, 8);
   luaL_setfuncs(L, meta, 0);
   lua_pushstring(L, type->share.name);
   lua_setfield(L, -2, "__name");

@@ -112,16 +112,18 @@ static void print_top(GrState *st, const char *traceback) {
   lua_State *L = st->L;
   size_t len;
   const char *text = NULL;
+  char created[GR_CREATED_SIZE];
+  gr_state_created(st, created, sizeof created);
   if (L == NULL) {
-    print_panic(nomem, sizeof nomem - 1, NULL, st->created);
+    print_panic(nomem, sizeof nomem - 1, NULL, created);
     return;
   }
   lua_pushcfunction(L, describe);
   lua_pushvalue(L, -2);
   lua_pcall(L, 1, 1, 0);
   text = lua_tolstring(L, -1, &len);
-  if (text != NULL) print_panic(text, len, traceback, st->created);
-  else print_panic("(no text)", 9, traceback, st->created);
+  if (text != NULL) print_panic(text, len, traceback, created);
+  else print_panic("(no text)", 9, traceback, created);
   lua_pop(L, 1);
 }
 

@@ -334,9 +334,15 @@ static const GOps goroutine_ops = {run, destroy, gr_hook_preempt, where};
 
 static void say_created(lua_State *L, GrState *st, const char *verb) {
   lua_Debug ar;
-  if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "Sl", &ar) && ar.currentline > 0)
-    snprintf(st->created, sizeof st->created, "%s at %s:%d", verb, ar.short_src, ar.currentline);
-  else snprintf(st->created, sizeof st->created, "%s", verb);
+  st->verb = verb;
+  if (!lua_getstack(L, 1, &ar) || !lua_getinfo(L, "Sl", &ar) || ar.currentline <= 0) return;
+  st->line = ar.currentline;
+  memcpy(st->source, ar.short_src, sizeof st->source);
+}
+
+void gr_state_created(const GrState *st, char *buf, size_t size) {
+  if (st->line > 0) snprintf(buf, size, "%s at %s:%d", st->verb, st->source, st->line);
+  else snprintf(buf, size, "%s", st->verb);
 }
 
 static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->host; }

@@ -61,7 +61,9 @@ struct GrState {
   struct GrInherited *inherited; /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;        /* of what that was packed from (inherit.c) */
   bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
-  char created[96];              /* "goro.go at job.lua:30" */
+  const char *verb;              /* where it was created: "goro.go", */
+  char source[LUA_IDSIZE];
+  int line; /* 0: unknown */
 };
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
@@ -99,6 +101,10 @@ void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
  * results…) or error (false, value, traceback) go there as one message, or the channel is closed when goexit ends it. Raises; then nothing
  * has happened. */
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join);
+
+enum { GR_CREATED_SIZE = 128 };
+/* Where it was created: "goro.go at job.lua:30". */
+void gr_state_created(const GrState *st, char *buf, size_t size);
 
 /* Text of the traceback of the last error that goro raised in this state on another goroutine's behalf: registry key. */
 extern const char gr_traceback_key;
