@@ -3,7 +3,9 @@
  *
  * A call that waits goes round once more when its wait was ended from outside for no reason of its own (a hook had to run in the main script): its limit
  * is absolute, so nothing is lost. Its arguments are still on the stack, and so is the channel, which thereby stays alive. The absolute limit
- * is kept in the stack's third slot, since a continuation has no C locals. */
+ * is kept there too, since a continuation has no C locals: in the fourth slot, which a call without a limit does not have.
+ *
+ * What most calls do not need costs them nothing: the arguments are checked once, and a second time only by a call that goes round. */
 #include <math.h>
 
 #include "lib/lib.h"
@@ -74,11 +76,19 @@ GrChan *gr_push_mailbox(lua_State *L) {
   return c;
 }
 
+enum { SLOT_LIMIT = 4 };
+
+static int64_t limit_of(lua_State *L) { return lua_gettop(L) < SLOT_LIMIT ? GR_FOREVER : (int64_t)lua_tointeger(L, SLOT_LIMIT); }
+
+/* The timeout is argument `arg`, the last one that is wanted: a limit goes to its slot, and nothing stays of others. */
+static int64_t keep_limit(lua_State *L, int arg) {
+  int64_t until = gr_check_timeout(L, arg);
+  lua_settop(L, until == GR_FOREVER ? arg - 1 : SLOT_LIMIT - 1);
+  if (until != GR_FOREVER) lua_pushinteger(L, (lua_Integer)until);
+  return until;
+}
+
 /* ---- send ---- */
-
-enum { SLOT_UNTIL = 4 };
-
-static int64_t limit_of(lua_State *L) { return (int64_t)lua_tointeger(L, SLOT_UNTIL); }
 
 static int timeout_result(lua_State *L) {
   lua_pushboolean(L, 0);
@@ -86,14 +96,14 @@ static int timeout_result(lua_State *L) {
   return 2;
 }
 
-static int send_step(lua_State *L);
+static int send_again(lua_State *L);
 
 static int send_result(lua_State *L, int r, GrCause cause) {
   switch (r) {
     case GR_OK: lua_pushboolean(L, 1); return 1;
     case GR_TIMEOUT: return timeout_result(L);
     case GR_CLOSED: return luaL_error(L, "send on closed channel");
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return send_step(L);
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return send_again(L);
     default: gr_raise_code(L, r);
   }
 }
@@ -105,17 +115,17 @@ static int sent(lua_State *L, int status, lua_KContext ctx) {
   return send_result(L, r, cause);
 }
 
-static int send_step(lua_State *L) {
-  GrState *st = gr_state(L);
-  GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
-  bool blocks = gr_must_block(L, st);
+static int send_step(lua_State *L, GrState *st, GrChan *c, int64_t until) {
+  bool blocks = gr_blocks(L, st);
   GrMsg m;
   gr_pack_msg(L, 2, &m);
-  int r = gr_chan_send(st->g, c, &m, limit_of(L), blocks);
+  int r = gr_chan_send(st->g, c, &m, until, blocks);
   if (r == GR_PARK) return gr_park(L, st, sent, 0);
-  if (r != GR_OK) gr_msg_drop(&m);
+  if (gr_unlikely(r != GR_OK)) gr_msg_drop(&m);
   return send_result(L, r, GR_CAUSE_SUDOG);
 }
+
+static int send_again(lua_State *L) { return send_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_SEND), limit_of(L)); }
 
 /* send(v, inp:recv()) passes recv's `ok` on as the timeout: true is a message, false a closed channel. */
 static void check_send_timeout(lua_State *L) {
@@ -128,19 +138,22 @@ static void check_send_timeout(lua_State *L) {
 }
 
 static int chan_send(lua_State *L) {
-  gr_check_chan(L, 1, GR_VIEW_SEND);
-  luaL_checkany(L, 2);
-  gr_check_inbox(L, gr_state(L));
-  check_send_timeout(L);
-  lua_Integer until = (lua_Integer)gr_check_timeout(L, 3);
-  lua_settop(L, 3);
-  lua_pushinteger(L, until);
-  return send_step(L);
+  GrState *st = gr_state(L);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
+  int64_t until = GR_FOREVER;
+  int n = lua_gettop(L);
+  if (n != 2) luaL_checkany(L, 2);
+  gr_enter(L, st);
+  if (n > 2) {
+    check_send_timeout(L);
+    until = keep_limit(L, 3);
+  }
+  return send_step(L, st, c, until);
 }
 
 /* ---- receive ---- */
 
-static int recv_step(lua_State *L);
+static int recv_again(lua_State *L);
 
 static int recv_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
   switch (r) {
@@ -157,7 +170,7 @@ static int recv_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
       lua_pushnil(L);
       lua_pushliteral(L, "timeout");
       return 3;
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return recv_step(L);
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return recv_again(L);
     default: gr_raise_code(L, r);
   }
 }
@@ -170,22 +183,21 @@ static int received(lua_State *L, int status, lua_KContext ctx) {
   return recv_result(L, r, &m, cause);
 }
 
-static int recv_step(lua_State *L) {
-  GrState *st = gr_state(L);
+static int recv_step(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   GrMsg m = GR_MSG_EMPTY;
-  bool blocks = gr_must_block(L, st);
-  int r = gr_chan_recv(st->g, gr_check_chan(L, 1, GR_VIEW_RECV), &m, limit_of(L), blocks);
+  bool blocks = gr_blocks(L, st);
+  int r = gr_chan_recv(st->g, c, &m, until, blocks);
   if (r == GR_PARK) return gr_park(L, st, received, 0);
   return recv_result(L, r, &m, GR_CAUSE_SUDOG);
 }
 
+static int recv_again(lua_State *L) { return recv_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_RECV), limit_of(L)); }
+
 static int chan_recv(lua_State *L) {
-  gr_check_chan(L, 1, GR_VIEW_RECV);
-  gr_check_inbox(L, gr_state(L));
-  lua_Integer until = (lua_Integer)gr_check_timeout(L, 2);
-  lua_settop(L, 3);
-  lua_pushinteger(L, until);
-  return recv_step(L);
+  GrState *st = gr_state(L);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
+  gr_enter(L, st);
+  return recv_step(L, st, c, lua_gettop(L) > 1 ? keep_limit(L, 2) : GR_FOREVER);
 }
 
 /* ---- range: the iterator is called with (channel, last value) ---- */
@@ -203,9 +215,9 @@ static int range_received(lua_State *L, int status, lua_KContext ctx) {
 static int range_next(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
-  gr_check_inbox(L, st);
+  gr_enter(L, st);
   GrMsg m = GR_MSG_EMPTY;
-  bool blocks = gr_must_block(L, st);
+  bool blocks = gr_blocks(L, st);
   int r = gr_chan_recv(st->g, c, &m, GR_FOREVER, blocks);
   if (r == GR_PARK) return gr_park(L, st, range_received, 0);
   return range_result(L, r, &m, GR_CAUSE_SUDOG);
@@ -215,7 +227,7 @@ static int range_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
   switch (r) {
     case GR_OK:
       gr_push_msg(L, m);
-      if (lua_isnil(L, -1)) return luaL_error(L, "nil message in range");
+      if (gr_unlikely(lua_isnil(L, -1))) return luaL_error(L, "nil message in range");
       return 1;
     case GR_CLOSED: lua_pushnil(L); return 1;
     case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return range_next(L);

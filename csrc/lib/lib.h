@@ -36,6 +36,12 @@ void gr_push_msg(lua_State *L, GrMsg *m);
 /* Packs the value at idx as a message. Raises, naming it `message`. */
 void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
 
+/* gr_check_inbox and gr_must_block for calls that take less time than these two. */
+static inline void gr_enter(lua_State *L, GrState *st) {
+  if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_inbox(L, st);
+}
+static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st) && gr_must_block(L, st); }
+
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);
 

@@ -452,17 +452,17 @@ GrMsg gr_msg_float(double n) { return (GrMsg){.kind = M_FLOAT, .u.n = n}; }
 
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
   *out = GR_MSG_EMPTY;
+  if (lua_isinteger(L, idx)) {
+    out->kind = M_INTEGER;
+    out->u.i = lua_tointeger(L, idx);
+    return true;
+  }
   switch (lua_type(L, idx)) {
     case LUA_TNIL: out->kind = M_NIL; return true;
     case LUA_TBOOLEAN: out->kind = lua_toboolean(L, idx) ? M_TRUE : M_FALSE; return true;
     case LUA_TNUMBER:
-      if (lua_isinteger(L, idx)) {
-        out->kind = M_INTEGER;
-        out->u.i = lua_tointeger(L, idx);
-      } else {
-        out->kind = M_FLOAT;
-        out->u.n = lua_tonumber(L, idx);
-      }
+      out->kind = M_FLOAT;
+      out->u.n = lua_tonumber(L, idx);
       return true;
     case LUA_TLIGHTUSERDATA:
       out->kind = M_LIGHT;
