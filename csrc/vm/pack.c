@@ -158,8 +158,9 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
   gr_packer_cannot_send(L, k, origin, what);
 }
 
-/* Pushes module and field of a value that a loaded module owns. */
+/* Pushes module and field of a value that a loaded module owns. In a state without the package library no module owns Lua functions. */
 static bool owned(lua_State *L, Packer *k, int idx) {
+  if (k->no_modules && lua_isfunction(L, idx) && !lua_iscfunction(L, idx)) return false;
   gr_packer_need_index(L, k);
   return gr_names_find(L, idx, k->index);
 }

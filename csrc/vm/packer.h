@@ -43,9 +43,10 @@ typedef struct Packer {
   GrPackNames names;
   int first_number;
   const void *globals_table;
-  int values;  /* stack index: item number + 1 -> value */
-  int index;   /* stack index: what modules own (names.h), nil until it is asked for */
-  int globals; /* stack index: names of globals with the environments they are looked up in: name, environment, …; nil while there are none */
+  bool no_modules; /* the state has not the package library */
+  int values;      /* stack index: item number + 1 -> value */
+  int index;       /* stack index: what modules own (names.h), nil until it is asked for */
+  int globals;     /* stack index: names of globals with the environments they are looked up in: name, environment, …; nil while there are none */
 } Packer;
 
 /* packer.c */
