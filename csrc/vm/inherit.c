@@ -231,21 +231,25 @@ static bool push_parts(lua_State *L) {
   return any;
 }
 
-/* Its reference is the state's, so that no error loses it. */
+/* A __goro function may come here meanwhile, so the state is touched when all is packed. */
 static void pack_anew(lua_State *L, GrState *st, uint64_t sum) {
   int top = lua_gettop(L);
-  gr_inherit_unref(st->inherited);
-  st->inherited = NULL;
-  st->inherited_sum = 0;
+  GrInherited *inherited = NULL;
   if (push_parts(L)) {
-    GrInherited *inherited = gr_zalloc(sizeof *inherited);
-    if (inherited == NULL) gr_raise_code(L, GR_NOMEM);
+    GrMsg m;
+    gr_pack(L, top + 1, PARTS, GR_NAME_MESSAGE, 0, &m);
+    inherited = gr_malloc(sizeof *inherited);
+    if (inherited == NULL) {
+      gr_msg_drop(&m);
+      gr_raise_code(L, GR_NOMEM);
+    }
     atomic_init(&inherited->refs, 1);
-    st->inherited = inherited;
-    gr_pack(L, top + 1, PARTS, GR_NAME_MESSAGE, 0, &inherited->message);
+    inherited->message = m;
   }
-  st->inherited_sum = sum;
   lua_settop(L, top);
+  gr_inherit_unref(st->inherited);
+  st->inherited = inherited;
+  st->inherited_sum = sum;
 }
 
 void gr_inherit_prepare(lua_State *L, GrState *st) {
@@ -296,13 +300,13 @@ static void set_parts(lua_State *L, int first, GrNeed before) {
   if (lua_istable(L, first + 4)) set_searchers(L, first + 4, lua_gettop(L));
 }
 
-void gr_inherit_install(lua_State *L, GrState *st, GrNeed before) {
+void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins) {
   int top = lua_gettop(L);
   luaL_checkstack(L, 20, NULL);
   if (st->inherited != NULL) {
     GrMsg copy;
     if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_code(L, GR_NOMEM);
-    if (before == 0) gr_msg_set_start(&copy);
+    if (begins) gr_msg_set_start(&copy);
     gr_unpack(L, &copy);
     set_parts(L, top + 1, before);
     lua_settop(L, top);

@@ -13,8 +13,9 @@ typedef struct GrInherited GrInherited;
 /* st->inherited is what a goroutine that is started now inherits; NULL: nothing that a new state does not have. Raises. */
 void gr_inherit_prepare(lua_State *L, GrState *st);
 GrInherited *gr_inherit_ref(GrInherited *inherited);
-/* Puts what st was given in place, but for `arg` when the state had that name before (`before`). The package library is open. Raises. */
-void gr_inherit_install(lua_State *L, GrState *st, GrNeed before);
+/* Puts what st was given in place, but for `arg` when the state had that name before (`before`). The package library is open. When it begins, globals that
+ * come along are set even where present. Raises. */
+void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins);
 /* NULL does nothing. */
 void gr_inherit_unref(GrInherited *inherited);
 

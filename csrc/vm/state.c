@@ -128,14 +128,14 @@ void gr_state_need(lua_State *L, GrNeed need) {
   gr_need_open(L, st, need);
   if (st->settled || st->have != GR_NEED_ALL) return;
   st->settled = true;
-  gr_inherit_install(L, st, before);
+  gr_inherit_install(L, st, before, false);
 }
 
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
   if (st->have == GR_NEED_ALL) {
     st->settled = true;
-    gr_inherit_install(L, st, 0);
+    gr_inherit_install(L, st, 0, true);
   } else {
     gr_state_need(L, gr_msg_need(&st->start));
   }
