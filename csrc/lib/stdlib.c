@@ -17,6 +17,7 @@
 #include <lualib.h>
 
 #include "lib/lib.h"
+#include "vm/loader.h"
 #include "vm/names.h"
 #include "vm/protect.h"
 
@@ -105,6 +106,7 @@ static Replacement replacements[] = {
     {"io", "output", go_output, NULL, NULL, &stock_output},
     {"os", "execute", gr_shell_execute, NULL, NULL, NULL},
     {"os", "exit", go_exit, host_exit, NULL, &stock_exit},
+    {"package", "loadlib", gr_loader_loadlib, gr_loader_loadlib, NULL, &gr_loader_stock_loadlib},
 };
 
 #define each(r) (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; r++)
@@ -167,6 +169,7 @@ void gr_stdlib_open(lua_State *L, GrState *st, const char *module) {
   if (strcmp(module, LUA_MATHLIBNAME) == 0) seed_random(L);
   if (strcmp(module, LUA_LOADLIBNAME) != 0) return;
   keep_libraries(L);
+  gr_loader_open(L);
   gr_capi_open(L);
 }
 
@@ -178,6 +181,7 @@ void gr_stdlib_open_host(lua_State *L, GrState *st) {
     if (lua_istable(L, -1) && current(L, r) == r->stock) put(L, st, r, r->host);
     lua_pop(L, 1);
   }
+  gr_loader_open_host(L);
 }
 
 static int find_stock(lua_State *L) {
@@ -188,6 +192,7 @@ static int find_stock(lua_State *L) {
     if (r->wrapped != NULL) *r->wrapped = r->stock;
     lua_pop(L, 1);
   }
+  gr_loader_stock(L);
   return 0;
 }
 
@@ -204,4 +209,5 @@ void gr_stdlib_names(void) {
     gr_names_alias(r->go, r->module, r->field);
     if (r->host != NULL && r->host != r->go) gr_names_alias(r->host, r->module, r->field);
   }
+  gr_loader_names();
 }

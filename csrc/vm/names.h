@@ -28,8 +28,10 @@ bool gr_names_is_stdlib(const char *module);
 /* Is this package.path (which: 0) or package.cpath (1) as a new state has it? */
 bool gr_names_is_stock_path(const char *path, int which);
 enum { GR_SEARCHERS = 4 };
-/* The number of a stock searcher of package.searchers, from 1, or 0. */
+/* The number of a stock searcher of package.searchers, from 1, or of ours for it; or 0. */
 int gr_names_stock_searcher(lua_CFunction f);
+/* `ours` stands for the stock searcher of that number. Once a process, at start. */
+void gr_names_searcher(lua_CFunction ours, int number);
 
 /* Pushes the index of what loaded modules own; made anew when modules came or went. May raise. */
 void gr_names_push_index(lua_State *L);
