@@ -270,6 +270,11 @@ describe("a state with few globals", function()
       local globals, upper = _G, string.upper
       assert(goro.run(function() local env = _ENV return env["string"] ~= nil and env._G == env end))
       assert(goro.run(function() return globals.math.floor(2.5) end) == 2)
+      local joined = nil
+      local function get() return joined, print end
+      local function named() return print end
+      debug.upvaluejoin(get, 1, named, 1) -- what is named's _ENV is get's variable too
+      assert(goro.run(function(_, f) return f()["math"] ~= nil end, named, get))
       assert(goro.run(function(f, s) return f(s), s:len() end, upper, "x") == "X")
       assert(goro.run(function(t) return t.concat { 1, 2 } end, table) == "12")
       assert(goro.run(load "local _ENV = {} x = 1 return x" --[[@as function]]) == 1)

@@ -347,6 +347,7 @@ static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i
     Item *item = gr_packer_item(L, k, I_CELL, identity, lua_gettop(L), &(Origin){.kind = O_UPVALUE, .parent = function, .upvalue = (uint32_t)i});
     item->view = env;
   }
+  if (!env && is_globals(L, k, -1)) k->p.need = GR_NEED_ALL;
   gr_packer_put_ref(L, k, cell);
 }
 
