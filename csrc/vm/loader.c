@@ -87,7 +87,7 @@ enum { BUCKETS = 256, CACHE_BYTES = 16 << 20, ENTRY_BYTES = 4 << 20 };
 
 typedef struct Entry Entry;
 struct Entry {
-  GrList recent; /* first: the one used last */
+  GrList recent; /* first: what was not used for longest */
   Entry *next;   /* in its bucket, then among the dead */
   Stamp stamp;
   int refs; /* the cache's, and those of who undumps it */

@@ -108,6 +108,7 @@ GrNeed gr_need_everyday(void) {
 }
 
 bool gr_need_is_small(GrNeed missing) {
+  if (missing == 0) return true;
   int n = 0;
   for (int i = 0; i < GLOBALS; i++) {
     if (!(missing & bit(i))) continue;

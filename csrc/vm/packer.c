@@ -182,8 +182,7 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   k->globals_table = lua_topointer(L, -1);
   lua_pop(L, 1);
-  const GrState *st = gr_state_find(L);
-  k->no_modules = st != NULL && !st->is_host && st->have != GR_NEED_ALL;
+  k->no_modules = gr_state_lacks(L, GR_NEED_ALL);
   return k;
 }
 

@@ -121,9 +121,15 @@ void gr_state_init(void) {
   pthread_once(&once, make_image);
 }
 
+bool gr_state_lacks(lua_State *L, GrNeed need) {
+  if (need == 0) return false;
+  const GrState *st = gr_state_find(L);
+  return st != NULL && !st->is_host && (need & ~st->have) != 0;
+}
+
 void gr_state_need(lua_State *L, GrNeed need) {
+  if (!gr_state_lacks(L, need)) return;
   GrState *st = gr_state_find(L);
-  if (st == NULL || st->is_host) return;
   GrNeed before = st->have;
   gr_need_open(L, st, need);
   if (st->settled || st->have != GR_NEED_ALL) return;

@@ -117,6 +117,8 @@ void gr_state_remember(lua_State *L, int idx);
 
 /* Puts what goro replaces into a library that has just been opened in a goroutine's state ("_G": the base functions), or opens goro itself ("goro"); set once by lib. */
 extern void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
+/* Is any of these standard globals missing in the state of L? In hosts none is. */
+bool gr_state_lacks(lua_State *L, GrNeed need);
 /* The state gets what it has not of these standard globals. Raises; what was opened stays. Nothing in hosts. */
 void gr_state_need(lua_State *L, GrNeed need);
 /* Makes the image that new states are copied from, unless there is one: before the first goroutine, since it takes a millisecond. */

@@ -398,7 +398,7 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     gr_msg_drop(m);
     return 1;
   }
-  if (((const GrPack *)m->u.p)->need != 0) guarded(L, open_needed, m, 0, m);
+  if (gr_state_lacks(L, gr_msg_need(m))) guarded(L, open_needed, m, 0, m);
   int top = lua_gettop(L);
   Unpacker *u = begin(L, m);
   const GrPack *p = u->p;
