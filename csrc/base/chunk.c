@@ -8,6 +8,7 @@
 #include "base/chunk.h"
 
 #include <malloc.h>
+#include <pthread.h>
 #include <stdlib.h>
 
 #include "base/region.h"
@@ -44,13 +45,31 @@ static void *pop(Cache *k, uint32_t c, size_t size) {
   return f;
 }
 
+static void thread_ends(void *ours) {
+  (void)ours;
+  gr_chunk_flush();
+}
+
+static pthread_key_t key;
+static void make_key(void) { pthread_key_create(&key, thread_ends); }
+
+/* NULL without memory: then chunks come and go one by one. */
+static Cache *my_cache(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (gr_likely(cache != NULL)) return cache;
+  pthread_once(&once, make_key);
+  cache = calloc(1, sizeof *cache);
+  pthread_setspecific(key, cache);
+  return cache;
+}
+
 /* One for the caller, more for the cache. */
 static void *refill(uint32_t c, size_t size) {
-  if (cache == NULL) cache = calloc(1, sizeof *cache);
+  Cache *k = my_cache();
   void *chunks[BATCH];
   uint32_t n = (uint32_t)(BATCH_BYTES / size);
-  n = gr_region_take(c, cache == NULL || n < 1 ? 1 : n > BATCH ? BATCH : n, chunks);
-  for (uint32_t i = n; i > 1; i--) push(cache, c, chunks[i - 1], size);
+  n = gr_region_take(c, k == NULL || n < 1 ? 1 : n > BATCH ? BATCH : n, chunks);
+  for (uint32_t i = n; i > 1; i--) push(k, c, chunks[i - 1], size);
   return n > 0 ? chunks[0] : NULL;
 }
 
@@ -100,13 +119,14 @@ void gr_chunk_put(void *chunk, size_t size) {
     free(chunk);
     return;
   }
-  if (gr_unlikely(cache == NULL) && (cache = calloc(1, sizeof *cache)) == NULL) {
+  Cache *k = my_cache();
+  if (gr_unlikely(k == NULL)) {
     *(void **)chunk = NULL;
     gr_region_give(chunk);
     return;
   }
-  if (gr_unlikely(cache->bytes + size > CACHE_BYTES)) make_room(cache, c, size);
-  push(cache, c, chunk, size);
+  if (gr_unlikely(k->bytes + size > CACHE_BYTES)) make_room(k, c, size);
+  push(k, c, chunk, size);
 }
 
 void gr_chunk_flush(void) {
@@ -117,7 +137,13 @@ void gr_chunk_flush(void) {
 }
 
 int64_t gr_chunk_bytes(void) { return gr_region_bytes(); }
-int64_t gr_chunk_settle(int64_t now) { return gr_region_settle(now); }
+
+/* malloc gives back by itself only what is at the end of its heap. */
+bool gr_chunk_settle(int64_t now, int64_t *again) {
+  if (!gr_region_settle(now, again)) return false;
+  malloc_trim(0);
+  return true;
+}
 
 void gr_chunk_clear(void *chunk, size_t size) {
   if (!GR_CHUNK_SYSTEM && gr_region_class(size) != 0) gr_region_clear(chunk, size);

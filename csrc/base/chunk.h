@@ -24,9 +24,9 @@ void gr_chunk_put(void *chunk, size_t size);
 void gr_chunk_flush(void);
 /* Bytes of chunks that mallinfo2 does not know: in use, or in the threads' caches. */
 int64_t gr_chunk_bytes(void);
-/* For sysmon: gives memory that has not been needed for a while back to the system, for some ms at most. When it wants to be called again, or GR_FOREVER:
- * not before goroutines have run. */
-int64_t gr_chunk_settle(int64_t now);
+/* For sysmon: gives memory that has not been needed for a while back to the system, for some ms at most. *again: when it wants to be called again, or
+ * GR_FOREVER: not before goroutines have run. True: a burst is over, so others may give memory back too; malloc has. */
+bool gr_chunk_settle(int64_t now, int64_t *again);
 /* A chunk in use loses its contents, but for what shares a page with others: zeros, or what was there. Costs no memory until it is written again. */
 void gr_chunk_clear(void *chunk, size_t size);
 

@@ -12,14 +12,13 @@
  * What is given back: what nobody needed for a while. `low` is the least warm memory there was since the last look; what it has above KEEP was of no use for all that time,
  * and half of it goes: so a burst of gigabytes is gone in some tenths of a second, and one that returns soon finds most of its memory.
  * Sysmon calls gr_region_settle at its ticks and does not sleep for good before there is nothing to give back. Empty regions are unmapped; of others, the pages that lie
- * wholly in free chunks are dropped, and huge pages are turned off there, lest the kernel fill the holes again. At the end malloc is told to do the same with its own heap, in which the
- * small things of the same goroutines were.
+ * wholly in free chunks are dropped, and huge pages are turned off there, lest the kernel fill the holes again. When a burst is over, others are told: malloc's heap and the Gs have small things of the same
+ * goroutines (sysmon).
  *
  * One lock for all: threads come here with a batch at a time. It is held over a mmap and over nothing longer; advice is given outside of it, on chunks that count as
  * used meanwhile. fork() waits for it, so that a child finds the heads whole. */
 #include "base/region.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <sys/mman.h>
 
@@ -35,7 +34,7 @@ enum {
   DENSE = 8,         /* so many regions of a size: the next ones will be filled too */
   KEEP = 16 << 20,   /* warm memory that stays */
   BUDGET = 64 << 20, /* given back in one call: some ms */
-  TRIM = 32 << 20,   /* given back since malloc was last told */
+  OVER = 32 << 20,   /* much */
 };
 #define LOOK_NS INT64_C(20000000)
 
@@ -62,7 +61,8 @@ static Class classes[GR_REGION_CLASSES]; /* [0] is none */
 static uint32_t nclasses = 1;
 static _Atomic uint8_t class_of_size[GR_REGION_MOST / GR_REGION_GRAIN + 1];
 static atomic_int_fast64_t used, warm; /* bytes; written under the lock */
-static int64_t low, surplus, given, look_at;
+static int64_t low, surplus, look_at;
+static atomic_int_fast64_t given; /* since much had gone back the last time */
 static atomic_bool settling;
 
 /* ---- classes ---- */
@@ -309,20 +309,22 @@ static void give_back_locked(void) {
     int64_t bytes = r->used == 0 ? unmap_unlocking(r) : chill_locked(r);
     left -= bytes;
     surplus -= bytes;
-    given += bytes;
+    atomic_fetch_add(&given, bytes);
   }
 }
 
-int64_t gr_region_settle(int64_t now) {
-  if (atomic_load(&warm) <= KEEP || atomic_exchange(&settling, true)) return GR_FOREVER;
+bool gr_region_settle(int64_t now, int64_t *again) {
+  *again = GR_FOREVER;
+  if (atomic_load(&warm) <= KEEP && atomic_load(&given) < OVER) return false;
+  if (atomic_exchange(&settling, true)) return false;
   gr_lock(&lock);
   look_locked(now);
   give_back_locked();
-  bool more = surplus > 0, trim = !more && given >= TRIM;
-  if (trim) given = 0;
-  int64_t again = more ? now : atomic_load(&warm) > KEEP ? look_at : GR_FOREVER;
+  int64_t left = atomic_load(&warm) - KEEP;
+  bool over = left <= KEEP && atomic_load(&given) >= OVER;
+  if (over) atomic_store(&given, 0);
+  if (left > 0) *again = surplus > 0 ? now : look_at;
   gr_unlock(&lock);
-  if (trim) malloc_trim(0);
   atomic_store(&settling, false);
-  return again;
+  return over;
 }

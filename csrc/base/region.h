@@ -22,9 +22,9 @@ uint32_t gr_region_take(uint32_t class, uint32_t n, void **chunks);
 void gr_region_give(void *first);
 /* Bytes of all chunks that are taken. */
 int64_t gr_region_bytes(void);
-/* Gives memory that has been free for a while back to the system, a bounded amount a call. When it should be called again; GR_FOREVER: not before
- * chunks come back. */
-int64_t gr_region_settle(int64_t now);
+/* Gives memory that has been free for a while back to the system, a bounded amount a call. *again: when it should be called again; GR_FOREVER: not before
+ * chunks come back. True: much has gone back, and this is the end of it. */
+bool gr_region_settle(int64_t now, int64_t *again);
 /* The whole pages of a taken chunk go to the system; they read as zeros from then on, and may be written again. */
 void gr_region_clear(void *chunk, size_t size);
 

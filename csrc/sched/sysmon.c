@@ -265,7 +265,8 @@ static void *sysmon_main(void *arg) {
     bool quiet = all_quiet_locked(s) && !atomic_load(&s->stopping);
     atomic_store(&s->sysmon_sleeps, quiet);
     gr_unlock(&s->lock);
-    int64_t settle_at = gr_chunk_settle(l.now);
+    int64_t settle_at;
+    if (gr_chunk_settle(l.now, &settle_at)) gr_g_settle();
     nap(s, quiet ? settle_at : gr_now_ns() + l.next_ns);
     atomic_store(&s->sysmon_sleeps, false);
     report_on_quit();
