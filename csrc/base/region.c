@@ -3,8 +3,8 @@
  *
  * Why not malloc. A goroutine's state touches two to eight pages, and the first touch of a page costs as much as all else at its start. Only who knows that
  * memory is going to be used can have it filled in at once: by MADV_POPULATE_WRITE for the few chunks that a thread takes at a time, and by huge pages once a size has
- * filled some regions. Starting 30,000 goroutines of 30 KB, against malloc: regions alone 0.9 to 1.1 of its time, populated 0.5 to 0.7, with huge pages as well 0.15 to 0.25. (Chunks of 8 KB
- * alone, all touched: 0.25 to 0.7.) Where huge pages are off, that advice does nothing. As to giving back, malloc_trim is as good, holes between survivors included; but somebody has to call it, and
+ * filled some regions. Starting 30,000 goroutines of 30 KB, against malloc: regions alone 0.8 to 1.15 of its time, populated 0.5 to 0.8, with huge pages as well 0.13 to 0.24. (Chunks of 8 KB
+ * alone, all touched: 0.2 to 0.7.) Where huge pages are off, that advice does nothing. As to giving back, malloc_trim is as good, holes between survivors included; but somebody has to call it, and
  * it keeps the heap locked for all of it at once: 0.25 s for 1.6 GB, where regions go by BUDGET. Hot, a chunk comes from the cache in both cases.
  *
  * Which chunk. A region has chunks of one size, so freed ones fit the next goroutine exactly and nothing has to be merged. Warm chunks go first, lowest address first,
