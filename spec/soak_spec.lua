@@ -1,11 +1,13 @@
 -- SPDX-License-Identifier: MIT
 -- A soak: loops, blocking C calls, coroutines, comparators, channels, timeouts, panics and exits at once, for a while, with everything checked and nothing
 -- growing. GORO_SOAK=seconds (default 4) says how long; `GORO_SOAK=600 ./tools/test --hostile spec/soak_spec.lua` is the long one, with pre-emption every
--- 50 us and places taken away at random.
+-- 50 us and places taken away at random. Then memory: millions of goroutines that come and go (ten in the long one, else 300,000), and as many at once as
+-- two gigabytes hold (in the long one a million, whatever they take), all of which the system has again when they have ended.
 
 local helper = require "spec.helper"
 
 local seconds = tonumber(os.getenv "GORO_SOAK") or 4
+local long = seconds > 60
 
 describe("a soak", function()
   for _, procs in ipairs { 1, 2, 8 } do
@@ -133,7 +135,75 @@ describe("a soak", function()
         assert(not before or s.bytes < before + (8 << 20), "memory grows")
       end, { args = { seconds }, timeout = seconds + 120, env = helper.with_ctest { GOROMAXPROCS = procs } })
       assert.is_true(r.code == 0 and r.stderr == "", helper.describe(r))
-      if seconds > 60 then io.stderr:write(r.stdout) end
+      if long then io.stderr:write(r.stdout) end
     end)
   end
+end)
+
+describe("memory, when goroutines", function()
+  local function not_for_sanitizers(name, test)
+    it(name, function()
+      if os.getenv "GORO_STOCK_LUA" then pending "a sanitizer's allocator keeps freed memory" else test() end
+    end)
+  end
+
+  not_for_sanitizers("come and go by the million, does not grow", function()
+    helper.passes(function(rounds)
+      local goro = require "goro"
+      local function resident()
+        local f <close> = assert(io.open "/proc/self/statm")
+        return select(2, f:read("n", "n")) * 4096
+      end
+      local function nothing() end
+      local function something(n) local t = {} for i = 1, n do t[i] = { i } end return t end
+      local function churn(batches)
+        local before = goro.num_goroutine()
+        for b = 1, batches do
+          for i = 1, 100 do goro.go(i % 10 == 0 and something or nothing, (b + i) % 300) end
+          while goro.num_goroutine() > before do goro.gosched() end
+        end
+      end
+      rounds = tonumber(rounds)
+      goro.run(churn, rounds // 1000)
+      goro.sleep(0.1)
+      local early = resident()
+      for _ = 1, 9 do goro.run(churn, rounds // 1000) end
+      goro.sleep(0.1)
+      local late = resident()
+      assert(late < early + (24 << 20), ("%d bytes, then %d"):format(early, late))
+    end, { args = { long and 10000000 or helper.rounds(300000) }, timeout = long and 1000 or 120 })
+  end)
+
+  not_for_sanitizers("were there in crowds, is the system's again", function()
+    helper.passes(function(most, budget)
+      local goro = require "goro"
+      most, budget = tonumber(most), tonumber(budget)
+      local function resident()
+        local f <close> = assert(io.open "/proc/self/statm")
+        return select(2, f:read("n", "n")) * 4096
+      end
+      local ready, gate = goro.chan(1000), goro.chan()
+      local function wait() ready:send(true) gate:recv() end
+      goro.run(function() end)
+      local before, n = resident(), 0
+      repeat
+        for _ = 1, 1000 do goro.go(wait) end
+        for _ = 1, 1000 do ready:recv(60) end
+        n = n + 1000
+        local full = resident() - before
+      until n >= most or full > budget
+      gate:close()
+      for _ = 1, 60000 do
+        if goro.num_goroutine() == 1 then break end
+        goro.sleep(0.01)
+      end
+      local left
+      for _ = 1, 200 do
+        left = resident() - before
+        if left < 64 << 20 then break end
+        goro.sleep(0.05)
+      end
+      assert(left < 64 << 20, ("%d goroutines, %d bytes left"):format(n, left))
+    end, { args = { long and 1000000 or helper.rounds(200000), long and 1 << 60 or 2 << 30 }, timeout = long and 1000 or 240 })
+  end)
 end)

@@ -32,11 +32,11 @@ void gr_throw(const char *fmt, ...) {
   abort();
 }
 
-/* The injector costs one load of a flag that never changes in normal use. */
+#ifdef GORO_TESTING
 static atomic_bool injecting;
 static atomic_int_fast64_t countdown;
 static atomic_bool fail_forever;
-static atomic_int_fast64_t made;
+static atomic_int_fast64_t made, live;
 
 bool gr_mem_must_fail(void) {
   if (gr_likely(!atomic_load_explicit(&injecting, memory_order_relaxed))) return false;
@@ -54,13 +54,10 @@ int64_t gr_mem_fail_at(int64_t n, bool forever) {
   return since;
 }
 
-#ifdef GORO_TESTING
-static atomic_int_fast64_t live;
-#define count_live(n) atomic_fetch_add_explicit(&live, (n), memory_order_relaxed)
 int64_t gr_mem_live(void) { return atomic_load(&live); }
+#define count_live(n) atomic_fetch_add_explicit(&live, (n), memory_order_relaxed)
 #else
 #define count_live(n) ((void)0)
-int64_t gr_mem_live(void) { return -1; }
 #endif
 
 void gr_mem_count(int delta) {

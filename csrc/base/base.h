@@ -42,8 +42,12 @@ void *gr_realloc(void *p, size_t size);
 void gr_free(void *p);
 
 /* For allocators that do not come here for each block: must this allocation fail? */
+#ifdef GORO_TESTING
 bool gr_mem_must_fail(void);
-/* Fault injector, for specs: the n-th allocation from now fails (n >= 1), and so does each one
+#else
+static inline bool gr_mem_must_fail(void) { return false; }
+#endif
+/* Fault injector, for specs, in GORO_TESTING builds: the n-th allocation from now fails (n >= 1), and so does each one
  * after it when `forever`; 0 turns it off. Returns how many allocations were made since the last call. */
 int64_t gr_mem_fail_at(int64_t n, bool forever);
 /* Counts a block of an allocator of its own. */

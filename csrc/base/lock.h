@@ -11,7 +11,7 @@
  *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST, CHAN
  *   GR_RANK_TIMERS  one heap of timers                         HOST, CHAN, SCHED
  *   GR_RANK_INBOX   one host's inbox                           all above
- *   GR_RANK_LEAF    slabs of Gs, tables of names               all above
+ *   GR_RANK_LEAF    slabs of Gs, regions, tables of names      all above
  *
  * Algorithm of the mutex: U. Drepper, "Futexes Are Tricky" (mutex 2), with a short spin before the sleep. */
 #ifndef GR_LOCK_H

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in its state. */
 #include "lib/lib.h"
+#include "base/chunk.h"
 #include "lib/stdlib.h"
 #include "vm/dump.h"
 #include "vm/image.h"
@@ -169,8 +170,10 @@ static int l_stats(lua_State *L) {
     const char *name;
     int64_t value;
   } fields[] = {
-      {"goroutines", s.goroutines}, {"running", s.running},   {"threads", s.threads},         {"spawned", s.spawned},
-      {"steals", s.steals},         {"handoffs", s.handoffs}, {"preemptions", s.preemptions}, {"bytes", (int64_t)(memory.uordblks + memory.hblkhd)},
+      {"goroutines", s.goroutines},   {"running", s.running},
+      {"threads", s.threads},         {"spawned", s.spawned},
+      {"steals", s.steals},           {"handoffs", s.handoffs},
+      {"preemptions", s.preemptions}, {"bytes", (int64_t)(memory.uordblks + memory.hblkhd) + gr_chunk_bytes()},
   };
   size_t n = sizeof fields / sizeof *fields;
   lua_createtable(L, 0, (int)n);

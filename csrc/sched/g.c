@@ -1,48 +1,140 @@
 /* SPDX-License-Identifier: MIT */
-/* g.c - the memory of Gs: slabs that are never given back, so that a G pointer stays one for the life of the process.
+/* g.c - the memory of Gs: slabs that serve Gs only, so that a G pointer stays one for the life of the process.
  *
  * A late waker may look at a G that has ended and been reused; the sequence number in its wait word, which only ever grows, tells it so.
- * Free Gs lie in a list of the M that freed them; long lists spill over to a common one. */
+ * Free Gs lie in a list of the M that freed them; what is too many goes back to its slab, and slabs with free Gs are in a common list, those that are all free at its end.
+ *
+ * After a burst, slabs that are all free lose their pages (gr_g_settle), but not their addresses: a late look finds zeros, that is a free G in its wait 0, which nobody
+ * waits in. So that numbers go on growing when the slab is used again, it remembers the greatest that it had; its head lies elsewhere for that. */
 #include "sched/pool.h"
 
-enum { SLAB = 64, KEEP = 64 };
+#include <string.h>
 
-typedef struct Slab {
-  struct Slab *next;
-  G gs[SLAB];
-} Slab;
+#include "base/chunk.h"
+
+enum { SLAB_BYTES = 64 << 10, SLAB = SLAB_BYTES / sizeof(G), KEEP = 64, KEEP_SLABS = 64 };
+
+struct GrSlabOfGs {
+  GrSlabOfGs *all; /* next of all slabs */
+  GrList link;     /* in `with_free` or `cleared`; alone when none of its Gs is free */
+  G *gs;
+  G *free;
+  uint32_t nfree;
+  uint64_t seq;        /* none of its free Gs has had a later wait */
+  atomic_bool cleared; /* its Gs are zeros */
+};
+typedef GrSlabOfGs Slab;
 
 static Slab *_Atomic slabs;
 static GrLock free_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static G *free_list;
+/* Under the lock, as is all of a slab but `all` and `gs`. */
+static GrList with_free = {&with_free, &with_free}, cleared = {&cleared, &cleared};
+static uint32_t all_free; /* slabs whose Gs are all free, not cleared */
 
-static void give(G *first, G *last) {
+static void give(G *g) {
+  Slab *slab = g->slab;
+  uint64_t seq = gr_wait_seq(g);
   gr_lock(&free_lock);
-  last->link = free_list;
-  free_list = first;
+  if (seq > slab->seq) slab->seq = seq;
+  g->link = slab->free;
+  slab->free = g;
+  if (slab->nfree++ == 0) gr_list_push_back(with_free.next, &slab->link);
+  if (slab->nfree == SLAB) {
+    gr_list_remove(&slab->link);
+    gr_list_push_back(&with_free, &slab->link);
+    all_free++;
+  }
   gr_unlock(&free_lock);
 }
 
-static bool new_slab(void) {
-  Slab *slab = gr_zalloc(sizeof *slab);
-  if (slab == NULL) return false;
-  for (int i = 0; i < SLAB; i++) {
-    atomic_init(&slab->gs[i].status, G_FREE);
-    atomic_init(&slab->gs[i].wait, 1);
-    slab->gs[i].link = i + 1 < SLAB ? &slab->gs[i + 1] : NULL;
+/* All of its Gs are nobody's, and zeros. */
+static void fill(Slab *slab) {
+  for (uint32_t i = 0; i < SLAB; i++) {
+    G *g = &slab->gs[i];
+    atomic_store_explicit(&g->wait, slab->seq << 1 | 1, memory_order_relaxed);
+    g->slab = slab;
+    g->link = i + 1 < SLAB ? g + 1 : NULL;
   }
-  slab->next = atomic_load(&slabs);
-  while (!atomic_compare_exchange_weak(&slabs, &slab->next, slab)) {}
-  give(&slab->gs[0], &slab->gs[SLAB - 1]);
+  slab->free = slab->gs;
+  slab->nfree = SLAB;
+  atomic_store_explicit(&slab->cleared, false, memory_order_release);
+}
+
+static Slab *new_slab(void) {
+  Slab *slab = gr_zalloc(sizeof *slab);
+  if (slab == NULL) return NULL;
+  if ((slab->gs = gr_chunk_get(SLAB_BYTES)) == NULL) {
+    gr_free(slab);
+    return NULL;
+  }
+  memset(slab->gs, 0, SLAB_BYTES);
+  gr_list_init(&slab->link);
+  return slab;
+}
+
+/* A slab that was cleared, or a new one. */
+static bool add_slab(void) {
+  gr_lock(&free_lock);
+  GrList *entry = gr_list_pop_front(&cleared);
+  gr_unlock(&free_lock);
+  Slab *slab = entry != NULL ? gr_container_of(entry, Slab, link) : new_slab();
+  if (slab == NULL) return false;
+  fill(slab);
+  if (entry == NULL) {
+    slab->all = atomic_load(&slabs);
+    while (!atomic_compare_exchange_weak(&slabs, &slab->all, slab)) {}
+  }
+  gr_lock(&free_lock);
+  gr_list_push_back(&with_free, &slab->link);
+  all_free++;
+  gr_unlock(&free_lock);
   return true;
 }
 
 static G *take_common(void) {
+  G *g = NULL;
   gr_lock(&free_lock);
-  G *g = free_list;
-  if (g != NULL) free_list = g->link;
+  if (!gr_list_empty(&with_free)) {
+    Slab *slab = gr_container_of(with_free.next, Slab, link);
+    g = slab->free;
+    slab->free = g->link;
+    if (slab->nfree-- == SLAB) all_free--;
+    if (slab->nfree == 0) gr_list_remove(&slab->link);
+  }
   gr_unlock(&free_lock);
   return g;
+}
+
+/* A dump that asked a G which ended meanwhile looks there again for its question. */
+static bool is_asked(const Slab *slab) {
+  for (uint32_t i = 0; i < SLAB; i++)
+    if (atomic_load_explicit(&slab->gs[i].report, memory_order_relaxed) != NULL) return true;
+  return false;
+}
+
+/* The slabs that are all free, but some, one by one: nobody can take a G of one that is in no list. */
+void gr_g_settle(void) {
+  for (;;) {
+    Slab *slab = NULL;
+    gr_lock(&free_lock);
+    if (all_free > KEEP_SLABS) {
+      slab = gr_container_of(with_free.prev, Slab, link);
+      gr_list_remove(&slab->link);
+      all_free--;
+    }
+    gr_unlock(&free_lock);
+    if (slab == NULL) return;
+    bool clear = !is_asked(slab);
+    if (clear) {
+      atomic_store(&slab->cleared, true);
+      gr_chunk_clear(slab->gs, SLAB_BYTES);
+    }
+    gr_lock(&free_lock);
+    gr_list_push_back(clear ? &cleared : with_free.next, &slab->link);
+    if (!clear) all_free++;
+    gr_unlock(&free_lock);
+    if (!clear) return;
+  }
 }
 
 /* Status FREE, wait done, everything else unset. */
@@ -53,7 +145,7 @@ G *gr_g_alloc(M *m) {
     m->nfree--;
   } else {
     while ((g = take_common()) == NULL)
-      if (!new_slab()) return NULL;
+      if (!add_slab()) return NULL;
   }
   g->link = NULL;
   g->m = NULL;
@@ -72,7 +164,7 @@ G *gr_g_alloc(M *m) {
 void gr_g_free(M *m, G *g) {
   atomic_store(&g->status, G_FREE);
   if (m == NULL || m->nfree >= KEEP) {
-    give(g, g);
+    give(g);
     return;
   }
   g->link = m->free;
@@ -96,7 +188,9 @@ void gr_g_unbury(Sched *s) {
 }
 
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg) {
-  for (Slab *slab = atomic_load(&slabs); slab != NULL; slab = slab->next)
-    for (int i = 0; i < SLAB; i++)
+  for (Slab *slab = atomic_load(&slabs); slab != NULL; slab = slab->all) {
+    if (atomic_load_explicit(&slab->cleared, memory_order_acquire)) continue;
+    for (uint32_t i = 0; i < SLAB; i++)
       if (!visit(&slab->gs[i], arg)) return;
+  }
 }

@@ -161,6 +161,7 @@ G *gr_g_alloc(M *m);
 void gr_g_free(M *m, G *g);
 void gr_g_bury(Sched *s, G *g); /* the same while the pool ends */
 void gr_g_unbury(Sched *s);     /* all threads have left */
+void gr_g_settle(void);         /* after a burst: what free Gs take goes back to the system */
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg);
 
 /* wait.c */

@@ -36,6 +36,7 @@ typedef struct M M;
 typedef struct GrHost GrHost;
 typedef struct GrTimers GrTimers;
 typedef struct GrReport GrReport;
+typedef struct GrSlabOfGs GrSlabOfGs;
 
 /* Who may touch what the G owns (its Lua state above all). */
 typedef enum GStatus {
@@ -123,6 +124,7 @@ struct G {
   uint8_t cause;           /* GrCause of its end */
   _Atomic uint64_t wait;   /* seq << 1 | done */
   G *link;                 /* in a run queue or the free list */
+  GrSlabOfGs *slab;        /* where its memory is */
   M *m;                    /* its thread while it runs or blocks there */
   const GOps *ops;
   void *data;     /* ops' own */

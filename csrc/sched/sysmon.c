@@ -21,6 +21,8 @@
  * After Go's runtime (proc.go: sysmon, retake, preemptone). */
 #include "sched/pool.h"
 
+#include "base/chunk.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -263,7 +265,9 @@ static void *sysmon_main(void *arg) {
     bool quiet = all_quiet_locked(s) && !atomic_load(&s->stopping);
     atomic_store(&s->sysmon_sleeps, quiet);
     gr_unlock(&s->lock);
-    nap(s, quiet ? GR_FOREVER : gr_now_ns() + l.next_ns);
+    int64_t settle_at;
+    if (gr_chunk_settle(l.now, &settle_at)) gr_g_settle();
+    nap(s, quiet ? settle_at : gr_now_ns() + l.next_ns);
     atomic_store(&s->sysmon_sleeps, false);
     report_on_quit();
     look(s, &l);

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#include "base/chunk.h"
-
 enum { SMALL = 512, MOST = 16384, ALIGN = 16, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
@@ -19,7 +17,10 @@ struct GrSlab {
 
 struct GrBig {
   GrBig *prev, *next;
+  size_t size; /* of all of it */
+  size_t unused;
 };
+_Static_assert(sizeof(GrBig) % ALIGN == 0, "the block after it is aligned");
 
 /* ---- size classes ---- */
 
@@ -63,6 +64,7 @@ static bool grow(GrArena *a, size_t need) {
   s->next = a->slabs;
   s->size = size;
   a->slabs = s;
+  a->more += size;
   a->bump = (char *)s + sizeof *s;
   a->end = (char *)s + size;
   if (a->next < CHUNK_MAX) a->next *= 2;
@@ -79,6 +81,7 @@ static void *get_big(GrArena *a, size_t size) {
   b->next = a->bigs;
   if (b->next != NULL) b->next->prev = b;
   a->bigs = b;
+  a->more += b->size = sizeof *b + size;
   return b + 1;
 }
 
@@ -87,6 +90,7 @@ static void put_big(GrArena *a, void *ptr) {
   if (b->prev != NULL) b->prev->next = b->next;
   else a->bigs = b->next;
   if (b->next != NULL) b->next->prev = b->prev;
+  a->more -= b->size;
   gr_free(b);
 }
 
@@ -97,6 +101,8 @@ static void *resize_big(GrArena *a, void *ptr, size_t size) {
   if (b->prev != NULL) b->prev->next = b;
   else a->bigs = b;
   if (b->next != NULL) b->next->prev = b;
+  a->more += sizeof *b + size - b->size;
+  b->size = sizeof *b + size;
   return b + 1;
 }
 
@@ -188,6 +194,7 @@ void gr_arena_clear(GrArena *a) {
     next = s->next;
     gr_chunk_put(s, s->size);
   }
+  a->more = 0;
 }
 
 void gr_arena_free(GrArena *a) {

@@ -11,17 +11,13 @@
  *
  * Everything that points into the first chunk, the arena itself included, can be moved with it: that is how images work (image.h).
  *
- * Under sanitizers each block is malloc's, so that they see it. */
+ * Under sanitizers, and with GORO_SYSTEM_ALLOC, each block is malloc's, so that they, or valgrind, see it. */
 #ifndef GR_ARENA_H
 #define GR_ARENA_H
 
-#include "base/base.h"
+#include "base/chunk.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define GR_ARENA_SYSTEM 1
-#else
-#define GR_ARENA_SYSTEM 0
-#endif
+#define GR_ARENA_SYSTEM GR_CHUNK_SYSTEM
 
 enum { GR_ARENA_CLASSES = 52 };
 
@@ -33,6 +29,7 @@ typedef struct GrArena {
   void *free[GR_ARENA_CLASSES];
   GrSlab *slabs;
   GrBig *bigs;
+  size_t more;    /* bytes that it holds besides the first chunk */
   uint32_t first; /* bytes of the first chunk */
   uint32_t next;  /* bytes that the next chunk will have */
   bool sealed;    /* a template: no memory but its first chunk */
@@ -42,6 +39,8 @@ typedef struct GrArena {
 GrArena *gr_arena_new(uint32_t first);
 /* With everything in it. */
 void gr_arena_free(GrArena *a);
+/* The memory that it holds: chunks, big blocks. */
+static inline size_t gr_arena_bytes(const GrArena *a) { return a->first + a->more; }
 /* All but the first chunk. */
 void gr_arena_clear(GrArena *a);
 /* lua_Alloc; ud is the arena, and osize of a new block does not matter. */

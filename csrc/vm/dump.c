@@ -14,6 +14,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "vm/arena.h"
+
 enum { WAIT_MS = 50, FIRST_LEVELS = 10, LAST_LEVELS = 11, RUNNING_MAX = 1024 };
 
 /* ---- text ---- */
@@ -97,6 +99,7 @@ static void add_state(Text *t, GrState *st, lua_State *top) {
       add_stack(t, st->L);
     }
   }
+  if (st->arena != NULL) add(t, "\tholds %zu KB\n", (gr_arena_bytes(st->arena) + 1023) / 1024);
   if (!st->is_host) {
     char created[GR_CREATED_SIZE];
     gr_state_created(st, created, sizeof created);

@@ -5,7 +5,7 @@
 
 #include "vm/state.h"
 
-/* The dump: for each goroutine its state, what it waits for and since when, its traceback, where it was created. `L` and `self` are the caller's running
+/* The dump: for each goroutine its state, what it waits for and since when, its traceback, the memory that its state holds, where it was created. `L` and `self` are the caller's running
  * thread and state, or both NULL. Takes up to 50 ms when goroutines run, which are asked. *len bytes, to be gr_freed; NULL without memory.
  * Does not raise and takes no Lua memory. */
 char *gr_dump(lua_State *L, GrState *self, size_t *len);
