@@ -7,9 +7,11 @@
  *   rank            guards                                     may be taken while holding
  *   GR_RANK_HOST    the table of host states, pool start/end;  -
  *                   one dump at a time
- *   GR_RANK_CHAN    one channel: ring, both queues             HOST
- *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST, CHAN
- *   GR_RANK_TIMERS  one heap of timers                         HOST, CHAN, SCHED
+ *   GR_RANK_CONTEXT the children of one context                HOST
+ *   GR_RANK_SYNC    one mutex, semaphore, …: its queue         HOST, CONTEXT
+ *   GR_RANK_CHAN    one channel: ring, both queues             HOST, CONTEXT, SYNC
+ *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST to CHAN
+ *   GR_RANK_TIMERS  one heap of timers                         HOST to SCHED
  *   GR_RANK_INBOX   one host's inbox                           all above
  *   GR_RANK_LEAF    slabs of Gs, regions, tables of names      all above
  *
@@ -21,6 +23,8 @@
 
 typedef enum GrRank {
   GR_RANK_HOST = 1,
+  GR_RANK_CONTEXT,
+  GR_RANK_SYNC,
   GR_RANK_CHAN,
   GR_RANK_SCHED,
   GR_RANK_TIMERS,

@@ -241,6 +241,13 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SELECT_NONE] = "select (no cases)",
       [GR_WAIT_SLEEP] = "sleep",
       [GR_WAIT_RUN] = "goro.run",
+      [GR_WAIT_LOCK] = "mutex lock",
+      [GR_WAIT_RLOCK] = "rwmutex read lock",
+      [GR_WAIT_GROUP] = "group wait",
+      [GR_WAIT_COND] = "cond wait",
+      [GR_WAIT_SEMA] = "semaphore acquire",
+      [GR_WAIT_ONCE] = "once",
+      [GR_WAIT_KEY] = "map update",
   };
   return reason < GR_WAIT_REASONS ? names[reason] : "?";
 }
