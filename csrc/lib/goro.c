@@ -273,7 +273,8 @@ int luaopen_goro(lua_State *L) {
 static int l_dump(lua_State *L) {
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
-  DumpText *d = gr_keep_new(L, sizeof *d, release_dump);
+  static const GrKeepType type = {release_dump, NULL};
+  DumpText *d = gr_keep_new(L, sizeof *d, &type);
   size_t len;
   d->text = gr_dump(L, st, &len);
   if (d->text == NULL) gr_raise_code(L, GR_NOMEM);

@@ -22,6 +22,7 @@
 #include "vm/inherit.h"
 #include "vm/keep.h"
 #include "vm/need.h"
+#include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
@@ -107,6 +108,7 @@ static int open_state(lua_State *L) {
   gr_state_remember(L, -1);
   gr_pack_open(L);
   gr_need_trap(L);
+  gr_object_open(L);
   st->have = 0;
   gr_need_open(L, st, have);
   return 0;
