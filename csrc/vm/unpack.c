@@ -3,7 +3,7 @@
  *
  * An item is made when something refers to it first, empty and of the right size, and put on a list; the list is worked off until it is empty. So
  * what nothing refers to is never made, and there is no recursion, but for __goro's functions: those need complete arguments, so theirs are messages of their own.
- * A message comes from this process, through memory that nobody else writes: it is trusted.
+ * A message comes from this process, through memory that nobody else writes: it is trusted. Only the hostile build looks at it first (verify.c).
  *
  * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as with packers (packer.c) each state keeps one for reuse.
  * A class is known to the state before it is filled, since a __goro function, or a message within a message, may want it meanwhile. Were an error to leave it like
@@ -20,6 +20,7 @@
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/state.h"
+#include "vm/verify.h"
 #include "vm/wire.h"
 
 enum { KEEP = 64 }; /* items: lists and tables for more are not kept */
@@ -230,6 +231,9 @@ static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item
     at++; /* T_REF */
     READ(uint32_t, cell);
     at += sizeof cell;
+#ifdef GORO_HOSTILE
+    if (lua_upvalueid(L, function, i) == NULL) luaL_error(L, "corrupt message: a function has not as many variables as it says");
+#endif
     Owner *owner = &u->owners[cell];
     if (owner->upvalue != 0) {
       lua_rawgeti(L, u->values, (lua_Integer)owner->function + 1);
@@ -393,6 +397,9 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     return luaL_error(L, "stack overflow");
   }
   if (gr_unpack_scalar(L, m)) return 1;
+#ifdef GORO_HOSTILE
+  guarded(L, gr_verify, m, 0, m);
+#endif
   if (m->kind == M_LONG) {
     guarded(L, long_string, m, 1, m);
     gr_msg_drop(m);
