@@ -13,7 +13,7 @@
 
 #include "base/region.h"
 
-enum { CACHE_BYTES = 1 << 20, BATCH_BYTES = 128 << 10, BATCH = 16, FEW = 4 };
+enum { CACHE_BYTES = 1 << 20, BATCH_BYTES = 128 << 10, BATCH = 64, FEW = 4 };
 
 typedef struct Free {
   struct Free *next;

@@ -30,7 +30,7 @@ enum {
   REGION = 2 << 20,
   HEAD = 4096,
   PAGE = 4096,
-  LEAST = 1024,
+  LEAST = 256,
   WORDS = REGION / LEAST / 64,
   DENSE = 8,         /* so many regions of a size: the next ones will be filled too */
   KEEP = 16 << 20,   /* warm memory that stays */

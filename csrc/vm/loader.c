@@ -78,7 +78,7 @@ static bool has_settled(const Stamp *s) {
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
   int64_t age_s = (int64_t)now.tv_sec - s->changed.tv_sec;
   if (age_s > COARSE_GRAIN_S) return true;
-  return s->changed.tv_nsec != 0 && age_s * 1000000000 + now.tv_nsec - s->changed.tv_nsec > GRAIN_NS;
+  return age_s >= 0 && s->changed.tv_nsec != 0 && age_s * 1000000000 + now.tv_nsec - s->changed.tv_nsec > GRAIN_NS;
 }
 
 /* ---- the cache ---- */
@@ -87,7 +87,7 @@ enum { BUCKETS = 256, CACHE_BYTES = 16 << 20, ENTRY_BYTES = 4 << 20 };
 
 typedef struct Entry Entry;
 struct Entry {
-  GrList recent; /* first: what was not used for longest */
+  GrList recent; /* first: the one used last */
   Entry *next;   /* in its bucket, then among the dead */
   Stamp stamp;
   int refs; /* the cache's, and those of who undumps it */
@@ -174,12 +174,12 @@ static void cache_enter(Entry *e) {
   for (; (old = dead) != NULL; free_entry(old)) dead = old->next;
 }
 
-/* lua_Writer: appends to an entry's code; its size is the capacity, a power of two. */
 typedef struct Dump {
   char *bytes;
   size_t len, room;
 } Dump;
 
+/* A lua_Writer: what grows too large, or finds no memory, is not kept. */
 static int append(lua_State *L, const void *bytes, size_t n, void *arg) {
   (void)L;
   Dump *d = arg;

@@ -42,6 +42,9 @@ void gr_msg_set_start(GrMsg *m);
  * May run Lua, which may block. First opens what the message needs and the state has not (need.h). */
 int gr_unpack(lua_State *L, GrMsg *m);
 
+/* The same for what gr_pack_start made, once; the message stays the caller's, also when it raises. */
+int gr_unpack_start(lua_State *L, const GrMsg *m);
+
 /* The standard globals that unpacking it, and what is in it, may need. */
 GrNeed gr_msg_need(const GrMsg *m);
 /* Another message with the same content; false without memory. */

@@ -11,6 +11,8 @@
  * named too. */
 #include "vm/packer.h"
 
+#include "base/chunk.h"
+
 #include <pthread.h>
 
 #include "vm/names.h"
@@ -18,8 +20,9 @@
 
 enum {
   APART = 65536, /* bytes: larger messages are not copied together */
-  REUSE = 1024,  /* items: arrays for more are not kept by the thread, */
-  KEEP = 64,     /* and not by the state */
+  CHUNK_MOST = 8192,
+  REUSE = 1024, /* items: arrays for more are not kept by the thread, */
+  KEEP = 64,    /* and not by the state */
   FIRST_SLOTS = 64,
 };
 
@@ -102,13 +105,28 @@ void gr_pack_free_items(GrPack *p, uint32_t from) {
   }
 }
 
+/* A block for a message; there are few sizes of chunks, so sizes are four to each doubling. */
+static GrPack *new_pack(size_t size) {
+  size_t step = 64;
+  while (size > 8 * step) step *= 2;
+  size = (size + step - 1) / step * step;
+  GrPack *p = size <= CHUNK_MOST ? gr_chunk_get(size) : gr_malloc(size);
+  if (p != NULL) p->size = size <= CHUNK_MOST ? (uint32_t)size : 0;
+  return p;
+}
+
+static void free_pack(GrPack *p) {
+  if (p->size > 0) gr_chunk_put(p, p->size);
+  else gr_free(p);
+}
+
 void gr_pack_free(GrPack *p) {
   gr_pack_free_items(p, 0);
   if (p->apart) {
     gr_free(p->items);
     gr_free(p->bytes);
   }
-  gr_free(p);
+  free_pack(p);
 }
 
 /* What the items hold is the copy's too; false without memory: then the first n items hold it. */
@@ -123,9 +141,11 @@ static bool hold_items(GrPack *p, uint32_t *n) {
 
 GrPack *gr_pack_copy(const GrPack *from) {
   size_t items = from->nitems * sizeof(Item);
-  GrPack *p = gr_malloc(sizeof *p + items + from->nbytes);
+  GrPack *p = new_pack(sizeof *p + items + from->nbytes);
   if (p == NULL) return NULL;
+  uint32_t size = p->size;
   *p = *from;
+  p->size = size;
   p->apart = false;
   p->items = (Item *)(void *)(p + 1);
   p->bytes = (char *)p->items + items;
@@ -233,8 +253,9 @@ static void move_apart(Packer *k, GrPack *p) {
 GrPack *gr_packer_finish(lua_State *L, Packer *k) {
   size_t items = k->p.nitems * sizeof(Item), all = sizeof(GrPack) + items + k->p.nbytes;
   bool apart = all > APART;
-  GrPack *p = gr_malloc(apart ? sizeof *p : all);
+  GrPack *p = new_pack(apart ? sizeof *p : all);
   if (p == NULL) gr_packer_no_memory(L, k);
+  k->p.size = p->size;
   *p = k->p;
   if (apart) {
     move_apart(k, p);

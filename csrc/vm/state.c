@@ -16,6 +16,7 @@
 
 #include <lualib.h>
 
+#include "base/chunk.h"
 #include "vm/hook.h"
 #include "vm/image.h"
 #include "vm/inherit.h"
@@ -145,9 +146,7 @@ static int unpack_start(lua_State *L) {
   } else {
     gr_state_need(L, gr_msg_need(&st->start));
   }
-  GrMsg start = st->start;
-  st->start = GR_MSG_EMPTY;
-  return gr_unpack(L, &start);
+  return gr_unpack_start(L, &st->start);
 }
 
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
@@ -169,7 +168,9 @@ static int begin(GrState *st) {
   if (status != LUA_OK) return status;
   st->have = have;
   lua_pushcfunction(L, unpack_start);
-  return lua_pcall(L, 0, LUA_MULTRET, 0);
+  status = lua_pcall(L, 0, LUA_MULTRET, 0);
+  gr_msg_drop(&st->start);
+  return status;
 }
 
 void gr_state_note_gc(lua_State *L, int idx) {
@@ -214,7 +215,7 @@ static void free_state(GrState *st) {
   if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
   gr_inherit_unref(st->inherited);
   gr_free(st->frames);
-  gr_free(st);
+  gr_chunk_put(st, sizeof *st);
 }
 
 static void deliver(GrState *st, GrMsg *m) {
@@ -359,11 +360,12 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
   gr_inherit_prepare(L, st);
   gr_pack_start(L, 1, n, &start);
   int err = GR_NOMEM;
-  GrState *child = gr_zalloc(sizeof *child);
+  GrState *child = gr_chunk_get(sizeof *child);
+  if (child != NULL) memset(child, 0, sizeof *child);
   G *g = child != NULL ? gr_g_new(&goroutine_ops, child, host_of(st), &err) : NULL;
   if (g == NULL) {
     gr_msg_drop(&start);
-    gr_free(child);
+    if (child != NULL) gr_chunk_put(child, sizeof *child);
     gr_raise_code(L, err);
   }
   child->g = g;

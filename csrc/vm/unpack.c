@@ -5,7 +5,8 @@
  * what nothing refers to is never made, and there is no recursion, but for __goro's functions: those need complete arguments, so theirs are messages of their own.
  * A message comes from this process, through memory that nobody else writes: it is trusted. Only the hostile build looks at it first (verify.c).
  *
- * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as with packers (packer.c) each state keeps one for reuse.
+ * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as with packers (packer.c) each state keeps one for reuse. The first
+ * message of a goroutine is its state's own, so there it is a C variable, and many goroutines never need another one. Values of a few items lie on the stack, of more in a table.
  * A class is known to the state before it is filled, since a __goro function, or a message within a message, may want it meanwhile. Were an error to leave it like
  * that, it would be half a class for ever: so where there are classes the unpacker is also a to-be-closed variable, and takes back those it has made. */
 #include <stdio.h>
@@ -23,7 +24,7 @@
 #include "vm/verify.h"
 #include "vm/wire.h"
 
-enum { KEEP = 64 }; /* items: lists and tables for more are not kept */
+enum { FEW = 16 }; /* items: the values of so many lie on the stack */
 
 typedef struct Owner { /* of a cell: the first function that got it */
   uint32_t function;
@@ -34,19 +35,19 @@ typedef struct Unpacker {
   GrKeep keep; /* first */
   bool busy;   /* or left by an error */
   GrPack *p;
-  uint32_t *list; /* items that are made and not yet filled */
-  Owner *owners;  /* by item */
-  uint32_t n, cap;
+  uint32_t *list;   /* items that are made and not yet filled */
+  Owner *owners;    /* by item */
+  uint32_t n;       /* on the list */
   uint32_t classes; /* how many on the list are classes */
-  int values;       /* stack index: item number + 1 -> value */
+  int values;       /* stack index: of the first item's value; with more than FEW, of a table: item number + 1 -> value */
+  uint32_t few_list[FEW];
+  Owner few_owners[FEW];
 } Unpacker;
 
 static void release(GrKeep *keep) {
   Unpacker *u = gr_container_of(keep, Unpacker, keep);
   if (u->p != NULL) gr_pack_free(u->p);
-  gr_free(u->list);
   u->p = NULL;
-  u->list = NULL;
   u->busy = true; /* for ever */
 }
 
@@ -61,26 +62,23 @@ static void failed(lua_State *L, GrKeep *keep) {
 static int make_unpacker(lua_State *L) {
   Unpacker *u = gr_keep_new(L, sizeof *u, release);
   u->keep.failed = failed;
-  lua_newtable(L);
-  lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, -1);
   gr_keep_set(L, GR_KEEP_UNPACKER);
   return 1;
 }
 
 /* Room to work off n items. */
-static bool reserve(Unpacker *u, uint32_t n) {
-  if (n > u->cap) {
-    uint32_t cap = n < 16 ? 16 : n;
-    gr_free(u->list);
-    u->cap = 0;
-    u->list = gr_malloc(cap * (sizeof *u->list + sizeof *u->owners));
-    if (u->list == NULL) return false;
-    u->owners = (Owner *)(void *)(u->list + cap);
-    u->cap = cap;
+static void reserve(lua_State *L, Unpacker *u, uint32_t n) {
+  if (n <= FEW) {
+    u->list = u->few_list;
+    u->owners = u->few_owners;
+    memset(u->owners, 0, n * sizeof *u->owners);
+    return;
   }
-  if (n > 0) memset(u->owners, 0, n * sizeof *u->owners);
-  return true;
+  luaL_checkstack(L, 2, NULL);
+  u->list = lua_newuserdatauv(L, n * (sizeof *u->list + sizeof *u->owners), 0);
+  u->owners = (Owner *)(void *)(u->list + n);
+  memset(u->owners, 0, n * sizeof *u->owners);
 }
 
 /* ---- values ---- */
@@ -144,13 +142,23 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
   }
 }
 
+static bool is_few(const Unpacker *u) { return u->p->nitems <= FEW; }
+
+/* Item i, or nil when it has not been made. */
+static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
+  if (is_few(u)) lua_pushvalue(L, u->values + (int)i);
+  else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
+}
+
 static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
-  if (lua_rawgeti(L, u->values, (lua_Integer)i + 1) != LUA_TNIL) return;
+  push_made(L, u, i);
+  if (!lua_isnil(L, -1)) return;
   lua_pop(L, 1);
   luaL_checkstack(L, 20, NULL);
   if (make(L, u, i)) u->list[u->n++] = i;
   lua_pushvalue(L, -1);
-  lua_rawseti(L, u->values, (lua_Integer)i + 1);
+  if (is_few(u)) lua_replace(L, u->values + (int)i);
+  else lua_rawseti(L, u->values, (lua_Integer)i + 1);
 }
 
 #define READ(type, name) \
@@ -236,7 +244,7 @@ static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item
 #endif
     Owner *owner = &u->owners[cell];
     if (owner->upvalue != 0) {
-      lua_rawgeti(L, u->values, (lua_Integer)owner->function + 1);
+      push_made(L, u, owner->function);
       lua_upvaluejoin(L, function, i, -1, owner->upvalue);
       lua_pop(L, 1);
     } else {
@@ -254,7 +262,7 @@ static void fill_down_to(lua_State *L, Unpacker *u, uint32_t keep) {
   while (u->n > keep) {
     uint32_t number = u->list[--u->n];
     const Item *item = &u->p->items[number];
-    lua_rawgeti(L, u->values, (lua_Integer)number + 1);
+    push_made(L, u, number);
     if (item->kind == I_CLASS) u->classes--;
     if (item->kind == I_FUNCTION) fill_function(L, u, number, item);
     else fill_table(L, u, item);
@@ -339,9 +347,8 @@ static int open_needed(lua_State *L) {
   return 0;
 }
 
-/* Pushes the unpacker of p, which it owns from then on, and the table of values. p is freed when this raises. */
-static Unpacker *begin(lua_State *L, GrMsg *m) {
-  GrPack *p = m->u.p;
+/* Pushes a userdata whose message is p from then on; what *m held is dropped when this raises. */
+static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
   gr_keep_push(L, GR_KEEP_UNPACKER);
   Unpacker *u = lua_touserdata(L, -1);
   if (u == NULL || u->busy) {
@@ -349,44 +356,35 @@ static Unpacker *begin(lua_State *L, GrMsg *m) {
     guarded(L, make_unpacker, NULL, 1, m);
     u = lua_touserdata(L, -1);
   }
-  m->kind = M_EMPTY;
   u->busy = true;
-  u->p = p;
-  u->n = u->classes = 0;
-  if (!reserve(u, p->nitems)) {
-    gr_keep_release(&u->keep);
-    lua_pushliteral(L, "not enough memory");
-    lua_error(L);
-  }
-  if (p->classes) lua_toclose(L, -1);
-  if (p->nitems <= KEEP) {
-    lua_getiuservalue(L, -1, 1);
-  } else {
-    lua_createtable(L, p->nitems < 1000000 ? (int)p->nitems : 1000000, 0);
-  }
-  u->values = lua_gettop(L);
+  u->p = m->u.p;
+  m->kind = M_EMPTY;
+  if (u->p->classes) lua_toclose(L, -1);
   return u;
 }
 
-/* A goroutine's first message is often its only one. */
-static void end(lua_State *L, Unpacker *u) {
-  uint32_t n = u->p->nitems;
-  bool keep = n <= KEEP && !u->p->start;
-  gr_pack_free(u->p);
-  u->p = NULL;
-  if (!keep) {
-    lua_pushnil(L);
-    lua_setiuservalue(L, u->values - 1, 1); /* what awaits its finalizer still holds its values */
-    gr_keep_release(&u->keep);
-    lua_pushnil(L);
-    gr_keep_set(L, GR_KEEP_UNPACKER);
-    return;
-  }
-  for (; n > 0; n--) {
-    lua_pushnil(L);
-    lua_rawseti(L, u->values, n);
-  }
-  u->busy = false;
+/* Pushes what is needed besides the values of u's message, then these; their number. */
+static int work(lua_State *L, Unpacker *u) {
+  const GrPack *p = u->p;
+  int n = (int)p->nroots;
+  luaL_checkstack(L, n + FEW + 20, NULL);
+  u->n = u->classes = 0;
+  reserve(L, u, p->nitems);
+  u->values = lua_gettop(L) + 1;
+  if (is_few(u)) lua_settop(L, u->values - 1 + (int)p->nitems);
+  else lua_createtable(L, p->nitems < 1000000 ? (int)p->nitems : 1000000, 0);
+  const char *at = p->bytes;
+  for (int i = 0; i < n; i++) at = push_value(L, u, at);
+  fill(L, u);
+  set_globals(L, u);
+  return n;
+}
+
+/* The n values on top take the place of what is above `below`. */
+static int leave(lua_State *L, int below, int n) {
+  lua_rotate(L, below + 1, n);
+  lua_settop(L, below + n);
+  return n;
 }
 
 GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0; }
@@ -407,18 +405,19 @@ int gr_unpack(lua_State *L, GrMsg *m) {
   }
   if (gr_state_lacks(L, gr_msg_need(m))) guarded(L, open_needed, m, 0, m);
   int top = lua_gettop(L);
-  Unpacker *u = begin(L, m);
-  const GrPack *p = u->p;
-  int n = (int)p->nroots;
-  bool classes = p->classes;
-  luaL_checkstack(L, n + 20, NULL);
-  const char *at = p->bytes;
-  for (int i = 0; i < n; i++) at = push_value(L, u, at);
-  fill(L, u);
-  set_globals(L, u);
-  end(L, u);
+  Unpacker *u = push_unpacker(L, m);
+  int n = work(L, u);
+  bool classes = u->p->classes;
+  gr_pack_free(u->p);
+  u->p = NULL;
+  u->busy = false;
   if (classes) lua_closeslot(L, top + 1);
-  lua_rotate(L, top + 1, -2);
-  lua_pop(L, 2);
-  return n;
+  return leave(L, top, n);
+}
+
+int gr_unpack_start(lua_State *L, const GrMsg *m) {
+  Unpacker u;
+  u.p = m->u.p;
+  int top = lua_gettop(L);
+  return leave(L, top, work(L, &u));
 }

@@ -73,6 +73,7 @@ typedef struct GrPack {
   bool start;     /* carried globals are set even where present */
   bool classes;   /* there are items of that kind */
   bool apart;     /* items and bytes are blocks of their own; else they follow in this one */
+  uint32_t size;  /* of this block, a chunk; 0: it is malloc's */
   size_t globals; /* where the carried globals begin */
   uint64_t need;  /* standard globals that a state must have first (need.h) */
   Item *items;
