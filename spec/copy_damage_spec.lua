@@ -115,6 +115,6 @@ end
 
 describe("damaged messages are refused or are others, and nothing breaks:", function()
   local hostile = os.getenv "GORO_HOSTILE" and it or pending
-  hostile("small ones", function() run(20000, 4) end)
-  hostile("larger ones", function() run(3000, 60) end)
+  hostile("small ones", function() run(60000, 4) end)
+  hostile("larger ones", function() run(6000, 60) end)
 end)

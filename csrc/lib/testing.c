@@ -64,6 +64,7 @@ static void begin_damage(Damage *d, GrMsg *m) {
   apart->items = memcpy(need_memory(p->nitems * sizeof(Item)), p->items, p->nitems * sizeof(Item));
   apart->bytes = memcpy(need_memory(p->nbytes), p->bytes, p->nbytes);
   apart->apart = true;
+  apart->size = 0;
   p->nitems = 0;
   gr_pack_free(p);
   m->u.p = d->p = p = apart;

@@ -416,6 +416,11 @@ int gr_unpack(lua_State *L, GrMsg *m) {
 }
 
 int gr_unpack_start(lua_State *L, const GrMsg *m) {
+#ifdef GORO_HOSTILE
+  lua_pushcfunction(L, gr_verify);
+  lua_pushlightuserdata(L, (void *)m);
+  lua_call(L, 1, 0);
+#endif
   Unpacker u;
   u.p = m->u.p;
   int top = lua_gettop(L);
