@@ -102,14 +102,23 @@ static void make_function(lua_State *L, Unpacker *u, const Item *item) {
   if (luaL_loadbufferx(L, u->p->bytes + item->at, item->len, "=goro", "b") != LUA_OK) lua_error(L);
 }
 
-/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message of their own, and classes, which are not, are filled before. */
-static void make_made(lua_State *L, Unpacker *u, Item *item) {
-  GrMsg m = {.kind = M_PACK, .u.p = item->u.made};
-  if (m.u.p == NULL) { /* it gave nil */
-    lua_pushnil(L);
-    return;
-  }
+static bool is_few(const Unpacker *u) { return u->p->nitems <= FEW; }
+
+/* Item i, or nil when it has not been made. */
+static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
+  if (is_few(u)) lua_pushvalue(L, u->values + (int)i);
+  else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
+}
+
+/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message of their own, and classes, which are not, are filled before.
+ * A class may lead to the same item, which then has been made. */
+static void make_made(lua_State *L, Unpacker *u, uint32_t i) {
   fill_classes(L, u);
+  push_made(L, u, i);
+  Item *item = &u->p->items[i];
+  if (!lua_isnil(L, -1) || item->u.made == NULL) return; /* NULL: it gave nil */
+  lua_pop(L, 1);
+  GrMsg m = {.kind = M_PACK, .u.p = item->u.made};
   item->u.made = NULL;
   int n = gr_unpack(L, &m);
   lua_call(L, n - 1, 1);
@@ -137,17 +146,9 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
     }
     case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
     case I_NATIVE: gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view)); return false;
-    case I_MADE: make_made(L, u, item); return false;
+    case I_MADE: make_made(L, u, i); return false;
     default: gr_throw("an item of kind %d cannot be made", item->kind);
   }
-}
-
-static bool is_few(const Unpacker *u) { return u->p->nitems <= FEW; }
-
-/* Item i, or nil when it has not been made. */
-static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
-  if (is_few(u)) lua_pushvalue(L, u->values + (int)i);
-  else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
 }
 
 static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
