@@ -9,7 +9,7 @@
 #include "vm/names.h"
 #include "vm/pack.h"
 
-enum { SLOT_CASES = 1, SLOT_PLAN = 2 };
+enum { SLOT_CASES = 1, SLOT_PLAN = 2, SLOT_RECV = 3, SLOT_SEND = 4 }; /* the last two: names of fields, while the cases are read */
 
 typedef struct Plan {
   GrKeep keep; /* first */
@@ -55,7 +55,10 @@ static void read_case(lua_State *L, Plan *p, uint32_t i) {
   GrCase *c = &p->cases[i];
   *c = (GrCase){0};
   p->filled = i + 1;
-  bool recv = lua_getfield(L, table, "recv") != LUA_TNIL, send = lua_getfield(L, table, "send") != LUA_TNIL;
+  lua_pushvalue(L, SLOT_RECV);
+  bool recv = lua_gettable(L, table) != LUA_TNIL;
+  lua_pushvalue(L, SLOT_SEND);
+  bool send = lua_gettable(L, table) != LUA_TNIL;
   if (recv && send) bad_case(L, i, "both 'recv' and 'send'");
   if (!recv && !send) bad_case(L, i, "neither 'recv' nor 'send'");
   if (lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
@@ -169,12 +172,15 @@ int gr_lib_select(lua_State *L) {
   luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
   Plan *p = new_plan(L, (uint32_t)n);
   read_limits(L, p);
-  luaL_checkstack(L, 10, NULL);
+  luaL_checkstack(L, 12, NULL);
+  lua_pushliteral(L, "recv");
+  lua_pushliteral(L, "send");
   for (uint32_t i = 0; i < p->n; i++) {
     if (lua_rawgeti(L, SLOT_CASES, (lua_Integer)i + 1) != LUA_TTABLE)
       bad_case(L, i, lua_pushfstring(L, "table expected, got %s", luaL_typename(L, -1)));
     read_case(L, p, i);
-    lua_settop(L, SLOT_PLAN);
+    lua_settop(L, SLOT_SEND);
   }
+  lua_settop(L, SLOT_PLAN);
   return select_step(L);
 }

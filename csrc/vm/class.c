@@ -70,6 +70,10 @@ uint64_t gr_class_id(lua_State *L, int idx) {
   return id;
 }
 
+#ifdef GORO_HOSTILE
+bool gr_class_is_given(uint64_t id) { return id != 0 && id <= atomic_load(&last_id); }
+#endif
+
 bool gr_class_push(lua_State *L, uint64_t id) {
   push_weak(L, &classes_key, "v");
   bool found = lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TTABLE;

@@ -12,6 +12,8 @@ bool gr_class_is_metamethod(const char *name);
 /* Has the table at idx a field of such a name? */
 bool gr_class_has_metamethod(lua_State *L, int idx);
 
+/* Has the identity been given to a table? In the hostile build, for verify.c. */
+bool gr_class_is_given(uint64_t id);
 /* The identity of the table at idx: given on first use, kept as long as the table lives in this state. */
 uint64_t gr_class_id(lua_State *L, int idx);
 /* Pushes this state's table of that identity and returns true; else pushes nothing. */

@@ -65,6 +65,10 @@ int gr_names_native_index(lua_CFunction f) {
 
 lua_CFunction gr_names_native_at(int index) { return natives[index]; }
 
+#ifdef GORO_HOSTILE
+bool gr_names_is_native(uint32_t index) { return index < (uint32_t)nnatives; }
+#endif
+
 bool gr_names_is_stdlib(const char *module) {
   static const char *const libs[] = {"_G", "package", "coroutine", "table", "io", "os", "string", "math", "utf8", "debug", NULL};
   for (int i = 0; libs[i] != NULL; i++)

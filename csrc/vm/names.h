@@ -18,6 +18,8 @@ void gr_names_native(lua_CFunction f);
 /* The number of a native function, or -1; and back. */
 int gr_names_native_index(lua_CFunction f);
 lua_CFunction gr_names_native_at(int index);
+/* Is there one of this number? In the hostile build, for verify.c. */
+bool gr_names_is_native(uint32_t index);
 
 /* The stock function's names, when f is one. */
 bool gr_names_stock(lua_CFunction f, const char **module, const char **field);

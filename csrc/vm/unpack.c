@@ -3,7 +3,7 @@
  *
  * An item is made when something refers to it first, empty and of the right size, and put on a list; the list is worked off until it is empty. So
  * what nothing refers to is never made, and there is no recursion, but for __goro's functions: those need complete arguments, so theirs are messages of their own.
- * A message comes from this process, through memory that nobody else writes: it is trusted.
+ * A message comes from this process, through memory that nobody else writes: it is trusted. Only the hostile build looks at it first (verify.c).
  *
  * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as with packers (packer.c) each state keeps one for reuse. The first
  * message of a goroutine is its state's own, so there it is a C variable, and many goroutines never need another one. Values of a few items lie on the stack, of more in a table.
@@ -21,6 +21,7 @@
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/state.h"
+#include "vm/verify.h"
 #include "vm/wire.h"
 
 enum { FEW = 16 }; /* items: the values of so many lie on the stack */
@@ -103,14 +104,21 @@ static void make_function(lua_State *L, Unpacker *u, const Item *item) {
   if (luaL_loadbufferx(L, u->p->bytes + item->at, item->len, "=goro", "b") != LUA_OK) lua_error(L);
 }
 
-/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message of their own, and classes, which are not, are filled before. */
-static void make_made(lua_State *L, Unpacker *u, Item *item) {
-  GrMsg m = {.kind = M_PACK, .u.p = item->u.made};
-  if (m.u.p == NULL) { /* it gave nil */
-    lua_pushnil(L);
-    return;
-  }
+/* Item i, or nil when it has not been made. */
+static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
+  if (is_few(u)) lua_pushvalue(L, u->values + (int)i);
+  else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
+}
+
+/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message of their own, and classes, which are not, are filled before.
+ * A class may lead to the same item, which then has been made. */
+static void make_made(lua_State *L, Unpacker *u, uint32_t i) {
   fill_classes(L, u);
+  push_made(L, u, i);
+  Item *item = &u->p->items[i];
+  if (!lua_isnil(L, -1) || item->u.made == NULL) return; /* NULL: it gave nil */
+  lua_pop(L, 1);
+  GrMsg m = {.kind = M_PACK, .u.p = item->u.made};
   item->u.made = NULL;
   int n = gr_unpack(L, &m);
   lua_call(L, n - 1, 1);
@@ -138,15 +146,9 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
     }
     case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
     case I_NATIVE: gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view)); return false;
-    case I_MADE: make_made(L, u, item); return false;
+    case I_MADE: make_made(L, u, i); return false;
     default: gr_throw("an item of kind %d cannot be made", item->kind);
   }
-}
-
-/* Item i, or nil when it has not been made. */
-static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
-  if (is_few(u)) lua_pushvalue(L, u->values + (int)i);
-  else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
 }
 
 static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
@@ -238,6 +240,9 @@ static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item
     at++; /* T_REF */
     READ(uint32_t, cell);
     at += sizeof cell;
+#ifdef GORO_HOSTILE
+    if (lua_upvalueid(L, function, i) == NULL) luaL_error(L, "corrupt message: a function has not as many variables as it says");
+#endif
     Owner *owner = &u->owners[cell];
     if (owner->upvalue != 0) {
       push_made(L, u, owner->function);
@@ -391,6 +396,9 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     return luaL_error(L, "stack overflow");
   }
   if (gr_unpack_scalar(L, m)) return 1;
+#ifdef GORO_HOSTILE
+  guarded(L, gr_verify, m, 0, m);
+#endif
   if (m->kind == M_LONG) {
     guarded(L, long_string, m, 1, m);
     gr_msg_drop(m);
@@ -409,6 +417,11 @@ int gr_unpack(lua_State *L, GrMsg *m) {
 }
 
 int gr_unpack_start(lua_State *L, const GrMsg *m) {
+#ifdef GORO_HOSTILE
+  lua_pushcfunction(L, gr_verify);
+  lua_pushlightuserdata(L, (void *)m);
+  lua_call(L, 1, 0);
+#endif
   Unpacker u;
   u.p = m->u.p;
   int top = lua_gettop(L);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* wire.h - the form of a packed message, for pack.c and unpack.c alone.
+/* wire.h - the form of a packed message, for pack.c, unpack.c and verify.c (and goro.testing, which damages messages) alone.
  *
  * A message of anything but one small scalar or string is a GrPack: items, and bytes. An item is whatever has an identity: a table, a function, an
  * upvalue that is shared, a long string, an object, a name. Values in the bytes are a tag and its payload; what has an identity is a

@@ -51,6 +51,24 @@ describe("copying, once wrong:", function()
     ]]
   end)
 
+  it("a value of which its own class has a reference is built once", function()
+    passes [[
+      local C = {}
+      C.__index = C
+      local calls = goro.chan(10)
+      function C.__goro(o)
+        return function(n)
+          calls:send(n)
+          return { built = n }
+        end, o.n
+      end
+      C.instance = setmetatable({ n = 5 }, C)
+      assert(goro.run(function(t) return t[2] == t[1].instance and t[2].built == 5 end, { C, C.instance }))
+      assert(goro.run(function(t) return t[1] == t[2].instance and t[1].built == 5 end, { C.instance, C }))
+      assert(calls:len() == 2)
+    ]]
+  end)
+
   it("a __goro function may give nil for two references", function()
     passes [[
       local none = setmetatable({}, { __goro = function() return function() end end })
