@@ -13,6 +13,7 @@
 
 #include <malloc.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 
 GR_API int luaopen_goro(lua_State *L);
@@ -200,6 +201,10 @@ static int l_stats(lua_State *L) {
 static int lazy_field(lua_State *L) {
   static const char *const names[] = {"time", "sync", "context", "net", "fs", "process", "signal", "runtime", NULL};
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  if (name != NULL && strcmp(name, "vet") == 0) {
+    lua_pushboolean(L, atomic_load(&gr_vet));
+    return 1;
+  }
   for (int i = 0; name != NULL && names[i] != NULL; i++) {
     if (strcmp(names[i], name) != 0) continue;
     gr_state_need(L, GR_NEED_ALL);
@@ -213,6 +218,13 @@ static int lazy_field(lua_State *L) {
   }
   lua_pushnil(L);
   return 1;
+}
+
+/* goro.vet is the process's; whatever else a program puts there is a field like any other. */
+static int set_field(lua_State *L) {
+  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "vet") == 0) atomic_store(&gr_vet, lua_toboolean(L, 3));
+  else lua_rawset(L, 1);
+  return 0;
 }
 
 static const luaL_Reg functions[] = {
@@ -236,9 +248,11 @@ static void push_module(lua_State *L, GrState *st) {
   gr_setfuncs(L, st, functions);
   lua_pushliteral(L, "goro 0.1.0");
   lua_setfield(L, -2, "_VERSION");
-  lua_createtable(L, 0, 1);
+  lua_createtable(L, 0, 2);
   lua_pushcfunction(L, lazy_field);
   lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, set_field);
+  lua_setfield(L, -2, "__newindex");
   lua_setmetatable(L, -2);
 }
 
@@ -260,6 +274,8 @@ static void init_once(void) {
   gr_chan_names();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
+  const char *vet = getenv("GORO_VET");
+  atomic_store(&gr_vet, vet != NULL && strcmp(vet, "0") != 0 && *vet != '\0');
 }
 
 int luaopen_goro(lua_State *L) {

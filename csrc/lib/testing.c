@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "vm/class.h"
+#include "vm/codes.h"
 #include "vm/pack.h"
 #include "vm/wire.h"
 
@@ -41,6 +42,12 @@ static int l_weigh(lua_State *L) {
   lua_pushinteger(L, classes);
   gr_msg_drop(&m);
   return 3;
+}
+
+/* image_bytes() -> of all images of code */
+static int l_image_bytes(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)gr_codes_image_bytes());
+  return 1;
 }
 
 #ifdef GORO_HOSTILE
@@ -182,7 +189,7 @@ static int l_damage(lua_State *L) {
 
 int luaopen_goro_testing(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fail_at", l_fail_at}, {"live", l_live}, {"weigh", l_weigh},
+      {"fail_at", l_fail_at}, {"live", l_live}, {"image_bytes", l_image_bytes}, {"weigh", l_weigh},
 #ifdef GORO_HOSTILE
       {"damage", l_damage},
 #endif

@@ -12,9 +12,9 @@
 #include "base/chunk.h"
 #include "vm/need.h"
 
-enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1664, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
+enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1664, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
 
-typedef struct Image {
+struct GrImage {
   GrNeed have;
   char *bytes; /* pointers in it count from 0 */
   uint32_t len, slot;
@@ -22,7 +22,8 @@ typedef struct Image {
   uint32_t npointers;
   uint32_t main;   /* where the lua_State is */
   uint32_t random; /* where math.random's state is; 0: nowhere */
-} Image;
+};
+typedef GrImage Image;
 
 static Image images[IMAGES]; /* each has what the one before has, and more */
 static char status[128] = "off: not tried";
@@ -289,10 +290,10 @@ static const Image *choose(GrNeed need) {
   return image;
 }
 
-lua_State *gr_image_state(GrNeed need, GrArena **arena, GrNeed *have, bool *ready) {
+lua_State *gr_image_state(const GrImage *special, GrNeed need, GrArena **arena, GrNeed *have, bool *ready) {
   *ready = images[0].bytes != NULL;
   if (*ready) {
-    const Image *image = choose(need);
+    const Image *image = special != NULL && gr_need_is_small(need & ~special->have) ? special : choose(need);
     *have = image->have;
     return clone(image, arena);
   }
@@ -304,3 +305,57 @@ lua_State *gr_image_state(GrNeed need, GrArena **arena, GrNeed *have, bool *read
   *arena = a;
   return L;
 }
+
+/* ---- special images ---- */
+
+/* What is in it already needs no room; and it is to be the same each time. */
+static void settle_special(const Image *base, Image *image) {
+  uint32_t more = image->len - base->len;
+  image->slot -= more < ROOM - LEAST_ROOM ? more & ~(uint32_t)63 : ROOM - LEAST_ROOM;
+  if (image->random != 0) memset(image->bytes + image->random, 0, SEEDS * sizeof(uint64_t));
+}
+
+static bool extend_once(const Image *base, GrImagePlan *plan, Image *out) {
+  size_t size = (base->len + plan->room + 15) / 16 * 16;
+  char *memory = gr_malloc(size);
+  if (memory == NULL) return false;
+  GrArena *a;
+  lua_State *L = clone_at(base, memory, &a);
+  memset(memory + base->len, 0, size - base->len);
+  a->end = memory + size;
+  a->sealed = true;
+  *(void **)lua_getextraspace(L) = plan->owner;
+  plan->before = base->have;
+  lua_pushcfunction(L, plan->fill);
+  lua_pushlightuserdata(L, plan);
+  bool ok = lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK;
+  a->end = a->bump;
+  ok = ok && freeze(out, L, a);
+  if (ok) settle_special(base, out);
+  else free_image(out);
+  gr_free(memory);
+  return ok;
+}
+
+static bool is_same(const Image *a, const Image *b) {
+  return a->len == b->len && a->npointers == b->npointers && a->main == b->main && a->random == b->random &&
+         memcmp(a->bytes, b->bytes, a->len) == 0 && memcmp(a->pointers, b->pointers, a->npointers * sizeof *a->pointers) == 0;
+}
+
+const GrImage *gr_image_extend(GrImagePlan *plan) {
+  if (images[0].bytes == NULL) return NULL;
+  const Image *base = choose(plan->need);
+  Image *image = gr_zalloc(sizeof *image), other = {0};
+  if (image == NULL) return NULL;
+  bool ok = extend_once(base, plan, image) && extend_once(base, plan, &other) && is_same(image, &other);
+  free_image(&other);
+  if (ok) {
+    image->have = base->have | plan->need;
+    return image;
+  }
+  free_image(image);
+  gr_free(image);
+  return NULL;
+}
+
+size_t gr_image_bytes(const GrImage *image) { return sizeof *image + image->len + image->npointers * sizeof *image->pointers; }

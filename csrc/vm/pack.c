@@ -11,7 +11,7 @@
 #include <string.h>
 
 #include "vm/class.h"
-#include "vm/code.h"
+#include "vm/codes.h"
 #include "vm/names.h"
 #include "vm/need.h"
 #include "vm/object.h"
@@ -309,24 +309,6 @@ static int dump_piece(lua_State *L, const void *data, size_t n, void *arg) {
   return 0;
 }
 
-typedef struct Names {
-  lua_State *L;
-  Packer *k;
-  int environment;
-} Names;
-
-static void found(void *arg, GrCodeUse use, const char *name, size_t len) {
-  Names *names = arg;
-  Packer *k = names->k;
-  switch (use) {
-    case GR_CODE_ENV: k->p.need = GR_NEED_ALL; break;
-    case GR_CODE_METHOD: k->p.need |= gr_need_method(name, len); break;
-    case GR_CODE_GLOBAL:
-      k->p.need |= gr_need_global(name, len);
-      if (names->environment != 0) gr_carry_note(names->L, k, names->environment, name, len);
-  }
-}
-
 static bool is_globals(lua_State *L, const Packer *k, int idx) { return lua_topointer(L, idx) == k->globals_table; }
 
 /* Which upvalue is _ENV: the one of that name, or when names are stripped, the one that is the globals. Its value is left on top when there is one. */
@@ -351,15 +333,45 @@ static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i
   gr_packer_put_ref(L, k, cell);
 }
 
-/* Notes which globals the code names, in the environment on top if env > 0; it is the last `len` bytes. In a form that is not known it may name any of them. */
-static void note_globals(lua_State *L, Packer *k, int env, size_t len) {
-  int environment = env > 0 ? lua_gettop(L) : 0;
-  Names names = {L, k, environment};
-  if (gr_code_read(k->p.bytes + k->p.nbytes - len, len, env - 1, found, &names)) return;
-  k->p.need = GR_NEED_ALL;
-  if (environment == 0) return;
-  for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
-    if (lua_type(L, -2) == LUA_TSTRING) gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
+/* What the code names is looked up in the environment on top if there is one; in a form that is not known it may name anything. */
+static void note_names(lua_State *L, Packer *k, const GrCode *code) {
+  int environment = lua_gettop(L);
+  gr_codes_ref(k->code = code); /* a finalizer may run meanwhile, and send */
+  const char *at = code->names;
+  for (uint32_t i = 0, len; i < code->nnames; i++, at += sizeof len + len + 1) {
+    memcpy(&len, at, sizeof len);
+    gr_carry_note(L, k, environment, at + sizeof len, len);
+  }
+  if (!code->known)
+    for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
+      if (lua_type(L, -2) == LUA_TSTRING) gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
+  gr_codes_unref(code);
+  k->code = NULL;
+}
+
+atomic_bool gr_vet;
+
+/* Warns once for each code of a goroutine that assigns to what it has captured. */
+static void vet(lua_State *L, const GrCode *code, int function, int env) {
+  lua_Debug ar;
+  if (!gr_codes_vet(code)) return;
+  lua_pushvalue(L, function);
+  lua_getinfo(L, ">Su", &ar);
+  for (int i = 1; i <= ar.nups; i++) {
+    const char *name = code->lines[i - 1] != 0 && i != env ? lua_getupvalue(L, function, i) : NULL;
+    if (name == NULL) continue;
+    lua_pop(L, 1);
+    if (code->lines[i - 1] > 0)
+      fprintf(stderr, "%s:%d: assigns to captured variable '%s', which is a copy\n", ar.short_src, code->lines[i - 1], name);
+    else fprintf(stderr, "%s: assigns to captured variable '%s', which is a copy\n", ar.short_src, name);
+  }
+}
+
+static int count_upvalues(lua_State *L, int function) {
+  lua_Debug ar;
+  lua_pushvalue(L, function);
+  lua_getinfo(L, ">u", &ar);
+  return ar.nups;
 }
 
 /* The function is on top. */
@@ -370,7 +382,14 @@ static void write_function(lua_State *L, Packer *k, uint32_t number) {
   size_t len = k->p.nbytes - begin;
   k->p.items[number].len = len;
   int env = find_env(L, k, function);
-  note_globals(L, k, env, len);
+  const GrCode *code = gr_codes_find(k->p.bytes + begin, len, env, count_upvalues(L, function));
+  if (code == NULL) gr_packer_no_memory(L, k);
+  k->p.need |= code->need;
+  if (number == 0 && k->p.start) {
+    k->p.image = gr_codes_start(code);
+    if (gr_unlikely(atomic_load_explicit(&gr_vet, memory_order_relaxed))) vet(L, code, function, env);
+  }
+  if (env > 0 && (code->nnames > 0 || !code->known)) note_names(L, k, code);
   lua_settop(L, function);
   for (; lua_getupvalue(L, function, n + 1) != NULL; n++) {
     if (n + 1 == env) lua_pushglobaltable(L); /* the cell's value, whatever _ENV was here */

@@ -21,6 +21,9 @@ typedef enum GrPackNames {
   GR_NAME_ERROR,    /* "error value" */
 } GrPackNames;
 
+/* Shall starting a goroutine warn, on stderr, that its function assigns to captured variables, which are copies? */
+extern atomic_bool gr_vet;
+
 /* Once a process, before anything else here. Any thread, any number of times. */
 void gr_pack_init(void);
 
@@ -42,8 +45,11 @@ void gr_msg_set_start(GrMsg *m);
  * May run Lua, which may block. First opens what the message needs and the state has not (need.h). */
 int gr_unpack(lua_State *L, GrMsg *m);
 
-/* The same for what gr_pack_start made, once; the message stays the caller's, also when it raises. */
-int gr_unpack_start(lua_State *L, const GrMsg *m);
+/* The same for what gr_pack_start made, once; the message stays the caller's, also when it raises. `function`: the state was made of gr_msg_image, and its function
+ * is at this index; else 0. */
+int gr_unpack_start(lua_State *L, const GrMsg *m, int function);
+/* The image for a goroutine that starts with it, or NULL. */
+const struct GrImage *gr_msg_image(const GrMsg *m);
 
 /* The standard globals that unpacking it, and what is in it, may need. */
 GrNeed gr_msg_need(const GrMsg *m);

@@ -89,6 +89,8 @@ static void give_arrays(Packer *k) {
   if (to != NULL && to->slots == NULL && to->bytes == NULL) *to = a;
   else free_arrays(&a);
   k->p = (GrPack){.nitems = 0};
+  if (k->code != NULL) gr_codes_unref(k->code);
+  k->code = NULL;
   k->origins = NULL;
   k->slots = NULL;
   k->bytes_cap = 0;

@@ -8,6 +8,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "vm/codes.h"
 #include "vm/keep.h"
 #include "vm/pack.h"
 #include "vm/wire.h"
@@ -42,6 +43,7 @@ typedef struct Packer {
   uint32_t next; /* the first item that is not written yet */
   GrPackNames names;
   int first_number;
+  const GrCode *code; /* whose names are being looked up: a reference, or NULL */
   const void *globals_table;
   bool no_modules; /* the state has not the package library */
   int values;      /* stack index: item number + 1 -> value */

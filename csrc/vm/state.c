@@ -140,22 +140,24 @@ void gr_state_need(lua_State *L, GrNeed need) {
   gr_inherit_install(L, st, before, false);
 }
 
+/* (the function, when the state's image had it) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
+  int function = lua_gettop(L);
   if (st->have == GR_NEED_ALL) {
     st->settled = true;
     gr_inherit_install(L, st, 0, true);
   } else {
     gr_state_need(L, gr_msg_need(&st->start));
   }
-  return gr_unpack_start(L, &st->start);
+  return gr_unpack_start(L, &st->start, function);
 }
 
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
 static int begin(GrState *st) {
   bool ready;
   GrNeed have;
-  lua_State *L = gr_image_state(gr_msg_need(&st->start), &st->arena, &have, &ready);
+  lua_State *L = gr_image_state(gr_msg_image(&st->start), gr_msg_need(&st->start), &st->arena, &have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
   *(GrState **)lua_getextraspace(L) = st;
@@ -170,7 +172,8 @@ static int begin(GrState *st) {
   if (status != LUA_OK) return status;
   st->have = have;
   lua_pushcfunction(L, unpack_start);
-  status = lua_pcall(L, 0, LUA_MULTRET, 0);
+  lua_insert(L, 1);
+  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
   gr_msg_drop(&st->start);
   return status;
 }

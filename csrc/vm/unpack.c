@@ -39,6 +39,7 @@ typedef struct Unpacker {
   Owner *owners;    /* by item */
   uint32_t n;       /* on the list */
   uint32_t classes; /* how many on the list are classes */
+  int function;     /* stack index of the function that is item 0, when the state had it from the beginning; else 0 */
   int values;       /* stack index: of the first item's value; with more than FEW, of a table: item number + 1 -> value */
   uint32_t few_list[FEW];
   Owner few_owners[FEW];
@@ -138,7 +139,10 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       u->classes++;
       return true;
     case I_STRING: lua_pushlstring(L, bytes, item->len); return false;
-    case I_FUNCTION: make_function(L, u, item); return true;
+    case I_FUNCTION:
+      if (i == 0 && u->function != 0) lua_pushvalue(L, u->function);
+      else make_function(L, u, item);
+      return true;
     case I_NAME: {
       const char *field = bytes + strlen(bytes) + 1;
       gr_names_push(L, bytes, *field != '\0' ? field : NULL);
@@ -416,7 +420,9 @@ int gr_unpack(lua_State *L, GrMsg *m) {
   return leave(L, top, n);
 }
 
-int gr_unpack_start(lua_State *L, const GrMsg *m) {
+const struct GrImage *gr_msg_image(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->image : NULL; }
+
+int gr_unpack_start(lua_State *L, const GrMsg *m, int function) {
 #ifdef GORO_HOSTILE
   lua_pushcfunction(L, gr_verify);
   lua_pushlightuserdata(L, (void *)m);
@@ -424,6 +430,7 @@ int gr_unpack_start(lua_State *L, const GrMsg *m) {
 #endif
   Unpacker u;
   u.p = m->u.p;
+  u.function = function;
   int top = lua_gettop(L);
   return leave(L, top, work(L, &u));
 }

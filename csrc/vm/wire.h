@@ -70,12 +70,13 @@ typedef struct Item {
 
 typedef struct GrPack {
   uint32_t nroots, nitems;
-  bool start;     /* carried globals are set even where present */
-  bool classes;   /* there are items of that kind */
-  bool apart;     /* items and bytes are blocks of their own; else they follow in this one */
-  uint32_t size;  /* of this block, a chunk; 0: it is malloc's */
-  size_t globals; /* where the carried globals begin */
-  uint64_t need;  /* standard globals that a state must have first (need.h) */
+  bool start;                  /* carried globals are set even where present */
+  bool classes;                /* there are items of that kind */
+  bool apart;                  /* items and bytes are blocks of their own; else they follow in this one */
+  uint32_t size;               /* of this block, a chunk; 0: it is malloc's */
+  size_t globals;              /* where the carried globals begin */
+  uint64_t need;               /* standard globals that a state must have first (need.h) */
+  const struct GrImage *image; /* of goroutines that start with the function that is item 0, or NULL */
   Item *items;
   size_t nbytes;
   char *bytes;

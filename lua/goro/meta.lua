@@ -11,6 +11,7 @@
 ---@class goro
 ---@field _VERSION string  `"goro 0.1.0"`
 ---@field runtime goro.runtime
+---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
