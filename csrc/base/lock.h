@@ -10,7 +10,8 @@
  *   GR_RANK_CONTEXT the children of one context                HOST
  *   GR_RANK_SYNC    one mutex, semaphore, …: its queue         HOST, CONTEXT
  *   GR_RANK_CHAN    one channel: ring, both queues             HOST, CONTEXT, SYNC
- *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST to CHAN
+ *   GR_RANK_IO      one descriptor: who reads, writes, waits   HOST to CHAN
+ *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST to IO
  *   GR_RANK_TIMERS  one heap of timers                         HOST to SCHED
  *   GR_RANK_INBOX   one host's inbox                           all above
  *   GR_RANK_LEAF    slabs of Gs, regions, tables of names      all above
@@ -26,6 +27,7 @@ typedef enum GrRank {
   GR_RANK_CONTEXT,
   GR_RANK_SYNC,
   GR_RANK_CHAN,
+  GR_RANK_IO,
   GR_RANK_SCHED,
   GR_RANK_TIMERS,
   GR_RANK_INBOX,

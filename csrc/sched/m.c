@@ -251,6 +251,7 @@ void gr_hand_on(Sched *s, P *p) {
   if (gr_work_anywhere(s)) gr_wakep(s);
   int64_t first = gr_timers_first(&p->timers);
   if (first != INT64_MAX) gr_timer_added(s, first);
+  else if (gr_poller->waited_for() && !atomic_load(&s->polling)) gr_wakep(s);
 }
 
 /* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look after it any more. */

@@ -23,15 +23,17 @@ GrNote gr_all_left;
 
 static GrNote poll_note;
 
-static void note_poll(int64_t until) {
-  if (until == GR_POLL) return;
+static bool note_wait(int64_t until) {
+  if (until == GR_POLL) return false;
   gr_note_sleep(&poll_note, until);
   gr_note_clear(&poll_note);
+  return false;
 }
+static void nothing(void) {}
 static void note_wake(void) { gr_note_wake(&poll_note); }
-static bool note_waited_for(void) { return false; }
+static bool never(void) { return false; }
 
-static const GrPoller note_poller = {note_poll, note_wake, note_waited_for};
+static const GrPoller note_poller = {note_wait, nothing, note_wake, never, never, nothing};
 const GrPoller *gr_poller = &note_poller;
 
 void gr_sched_set_poller(const GrPoller *poller) { gr_poller = poller; }
@@ -289,6 +291,7 @@ void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
   bool all_left = halt(s, grace_ns);
   gr_g_each(turn_away, NULL);
   bool all_swept = sweep_all(s, budget_ns, rest_too);
+  gr_poller->end();
   atomic_store(&gr_pool, NULL);
   gr_sysmon_end();
   if (!all_left || !all_swept) { /* left to those who may still come back to it */

@@ -98,6 +98,7 @@ struct Sched {
   _Atomic int32_t alive;          /* threads that have not left yet, sysmon included */
   atomic_bool polling;            /* somebody holds the poll token */
   _Atomic int32_t asleep_in_poll; /* 0 or 1: that one has no P and sleeps */
+  _Atomic int64_t polled_at;      /* gr_coarse_ns() of the last look for events */
   _Atomic int64_t poll_until;     /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
   GrTimers timers;                /* of threads without a P */
   GrNote sysmon_note;
@@ -140,6 +141,7 @@ int gr_pool_need_thread(Sched *s);                                    /* GR_OK; 
 void gr_wakep(Sched *s);                                              /* there is work: wakes one more M if none looks for it already */
 void gr_put_runnable(Sched *s, G *g);                                 /* status RUNNABLE already */
 int64_t gr_first_timer(Sched *s);                                     /* when the earliest of all heaps is due; INT64_MAX: there is none */
+bool gr_poll_now(Sched *s);                                           /* looks for events without waiting. False: somebody else is polling */
 void gr_timer_added(Sched *s, int64_t when);                          /* somebody may have to wake up earlier */
 void gr_release_p(M *m);                                              /* hands the P on: to who has work for it, or to the idle list */
 void gr_acquire_p(M *m, G *g);                                        /* gets a P, waiting for one as a bound G if need be */

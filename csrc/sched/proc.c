@@ -30,7 +30,8 @@ enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
 
 /* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is about to wait, as in a ping-pong: the place will be
  * free sooner than a thread awake. So each G is judged by what it did last time: whether it ran on for LONG after it had readied
- * one. Sysmon sees to a G that changes its ways. */
+ * one. Sysmon sees to a G that changes its ways. An M that is not in Lua is on its way to look for work, or has just found it in a timer or an event: it runs a single
+ * G itself. */
 enum { LONG_TICKS = 50000 };
 
 static void judge(M *m) {
@@ -45,11 +46,11 @@ void gr_put_runnable(Sched *s, G *g) {
   bool wake = true;
   if (p != NULL) {
     gr_runq_put(s, p, g, true);
+    wake = atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
     if (atomic_load_explicit(&m->in_lua, memory_order_relaxed)) {
       judge(m);
       m->readied_at = gr_ticks();
-      wake = atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on ||
-             atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
+      wake = wake || atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on;
     }
     gr_p_leave(m);
   } else {
@@ -142,16 +143,36 @@ void gr_timer_added(Sched *s, int64_t when) {
   else if (atomic_load(&s->poll_until) > when) gr_poller->wake();
 }
 
+bool gr_poll_now(Sched *s) {
+  if (atomic_exchange(&s->polling, true)) return false;
+  atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
+  if (gr_poller->wait(GR_POLL)) gr_poller->deliver();
+  atomic_store(&s->polling, false);
+  return true;
+}
+
+/* The M that has polled goes on with what it found itself, and so needs a P first: without one all would go to the global queue, and another M be woken for it. */
+static void deliver(M *m) {
+  P *p = gr_idle_p_get(m->pool);
+  if (p != NULL) gr_m_take_p(m, p);
+  gr_poller->deliver();
+}
+
 /* The M without a P that holds the poll token sleeps until the first timer or an event. False: there is nothing to wait for. */
-static bool sleep_in_poll(Sched *s) {
-  if (gr_first_timer(s) == INT64_MAX && !gr_poller->waited_for()) return false;
+static bool sleep_in_poll(M *m) {
+  Sched *s = m->pool;
+  bool timers = gr_first_timer(s) != INT64_MAX, waited_for = gr_poller->waited_for();
+  if (!timers && !waited_for && !gr_poller->wanted()) return false;
   if (atomic_exchange(&s->polling, true)) return false;
   atomic_store(&s->poll_until, INT64_MAX); /* each new timer wakes us, until we have told when */
   int64_t until = gr_first_timer(s);
   atomic_store(&s->poll_until, until);
   atomic_store(&s->asleep_in_poll, 1);
-  if (gr_first_timer(s) >= until && !atomic_load(&s->stopping)) gr_poller->poll(until);
+  if (!timers && !waited_for) gr_check_dead(s);
+  bool happened = gr_first_timer(s) >= until && !atomic_load(&s->stopping) && gr_poller->wait(until);
   atomic_store(&s->asleep_in_poll, 0);
+  atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
+  if (happened) deliver(m);
   atomic_store(&s->polling, false);
   return true;
 }
@@ -259,11 +280,7 @@ static G *look_once(M *m) {
   if (tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
   if (g == NULL) g = gr_runq_get(p);
   if (g == NULL) g = globq_get(m, INT32_MAX);
-  if (g == NULL && gr_poller->waited_for() && !atomic_exchange(&m->pool->polling, true)) {
-    gr_poller->poll(GR_POLL);
-    atomic_store(&m->pool->polling, false);
-    g = gr_runq_get(p);
-  }
+  if (g == NULL && gr_poller->waited_for() && gr_poll_now(m->pool)) g = gr_runq_get(p);
   return g != NULL ? g : spin(m);
 }
 
@@ -288,11 +305,12 @@ static G *find_runnable(M *m) {
     if (g != NULL) {
       was_idle = was_idle || m->spinning;
       if (m->spinning) stop_spinning(m);
-      if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && gr_first_timer(s) != INT64_MAX))) gr_wakep(s);
+      if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && (gr_first_timer(s) != INT64_MAX || gr_poller->waited_for()))))
+        gr_wakep(s);
       return g;
     }
     was_idle = true; /* it counted as spinning until then, and others left to it what they added meanwhile: timers, more Gs than one */
-    if (!give_up_p(m) && !sleep_in_poll(s)) stop_m(m);
+    if (!give_up_p(m) && !sleep_in_poll(m)) stop_m(m);
   }
   return NULL;
 }
@@ -432,6 +450,19 @@ void gr_block_end(G *g) {
   gr_g_runs(g);
   gr_acquire_p(gr_m, g);
   gr_p_leave(gr_m);
+}
+
+int gr_sched_poll_wanted(void) {
+  Sched *s = gr_my_pool();
+  if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
+  int r = gr_pool_need_thread(s);
+  if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
+  return r;
+}
+
+void gr_sched_poll(void) {
+  Sched *s = gr_my_pool();
+  if (s != NULL && !gr_poll_now(s)) gr_poller->wake();
 }
 
 int gr_timer_start(GrTimer *t, int64_t when) {

@@ -70,6 +70,10 @@ typedef enum GrReason {
   GR_WAIT_SEMA,
   GR_WAIT_ONCE,
   GR_WAIT_KEY, /* of a sync.map: somebody updates it */
+  GR_WAIT_READ,
+  GR_WAIT_WRITE,
+  GR_WAIT_ACCEPT,
+  GR_WAIT_DIAL,
   GR_WAIT_REASONS
 } GrReason;
 const char *gr_wait_name(GrReason reason);
@@ -271,14 +275,23 @@ void gr_sched_unhold(G *g, GStatus status);
 /* From the next pool's first thread on, SIGQUIT calls `here` in its handler and then `report` on a thread of goro's. */
 void gr_sched_on_quit(void (*here)(void), void (*report)(void));
 
-/* ---- the poll hook: how an idle M waits ----
- * One M at a time sleeps in `poll`; its wake-up time is published, so that an earlier timer calls `wake`. The default sleeps on a note.
- * csrc/io sets its own before the pool starts. */
+/* ---- the poller: how an idle M waits, and how events of the system come in ----
+ * Who polls holds a token, so these two are called by one thread at a time: an idle M, which sleeps in `wait` (its wake-up time is published, so that an earlier
+ * timer calls `wake`); an M without work, before it looks further; sysmon, when nobody else has for 10 ms. The default sleeps on a note; csrc/io sets its own
+ * before the pool starts. */
 typedef struct GrPoller {
-  void (*poll)(int64_t until); /* waits until gr_now_ns() reaches `until` (GR_POLL: not at all) or something happened; calls gr_ready itself */
-  void (*wake)(void);          /* makes a poll that sleeps, or is about to, return. Any thread */
-  bool (*waited_for)(void);    /* does a goroutine wait for an event? */
+  bool (*wait)(int64_t until); /* until gr_now_ns() reaches `until` (GR_POLL: not at all), or something happened: true, then deliver is called */
+  void (*deliver)(void);       /* readies who waits for what has happened */
+  void (*wake)(void);          /* makes a wait that sleeps, or is about to, return. Any thread */
+  bool (*waited_for)(void);    /* does anybody wait for an event? Puts the deadlock report off, and is a reason to look for events */
+  bool (*wanted)(void);        /* may an event come at all? Then an M that is idle sleeps there, and not on its note */
+  void (*end)(void);           /* the pool has ended: what is open is closed */
 } GrPoller;
 void gr_sched_set_poller(const GrPoller *poller);
+/* Somebody waits for an event from now on, who does not run on an M that will look for work: sees to it that somebody polls. GR_OK, GR_NOMEM, GR_NOTHREAD,
+ * GR_ABORTED: the pool ends. */
+int gr_sched_poll_wanted(void);
+/* Polls without waiting, on this thread, unless somebody does: then that one is woken. No lock of rank SCHED or above may be held. */
+void gr_sched_poll(void);
 
 #endif

@@ -42,6 +42,7 @@ enum {
   STILL_CALM_NS = 10000000, /* the same when nobody waits */
   ANSWER_NS = 1000000,      /* CPU time in which Lua code would have answered */
   MOVED_NS = 20000,         /* less than that is a thread that was woken and sleeps again */
+  POLL_NS = 10000000,       /* who waits for an event of the system is not forgotten for longer */
   LOST_NS = 10000000,       /* how often threads without a P are asked */
   RETRY_NS = 10000000,      /* how often a thread is asked of a system that refused one */
 };
@@ -233,6 +234,7 @@ static void look(Sched *s, Look *l) {
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) look_at(s, atomic_load(&s->ps[i]), l);
   /* Work that its readier would have seen to soon, but has not; or a thread that could not be had. */
+  if (l->now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > POLL_NS && gr_poller->waited_for()) gr_poll_now(s);
   if ((work || (timer && !atomic_load(&s->polling))) && (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
     l->tried = l->now;
     gr_wakep(s);

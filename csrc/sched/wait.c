@@ -248,6 +248,10 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SEMA] = "semaphore acquire",
       [GR_WAIT_ONCE] = "once",
       [GR_WAIT_KEY] = "map update",
+      [GR_WAIT_READ] = "I/O read",
+      [GR_WAIT_WRITE] = "I/O write",
+      [GR_WAIT_ACCEPT] = "accept",
+      [GR_WAIT_DIAL] = "dial",
   };
   return reason < GR_WAIT_REASONS ? names[reason] : "?";
 }

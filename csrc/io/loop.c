@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* loop.c - libuv's loop, run by whichever thread polls.
+ *
+ * libuv is not made for threads: so everything that touches the loop is a request, and requests are run by who holds the poll token, which exactly one thread does at a
+ * time. A request that finds nobody polling takes the token itself and is done before gr_loop_post returns; else the thread that polls is woken. The queue is a stack of
+ * one CAS (Treiber), taken as a whole and reversed: no ABA, since nobody pops.
+ *
+ * libuv's epoll is itself a descriptor in ours. It is readable when libuv has something to do; what it wants to register it registers in
+ * uv_run, which therefore follows each request. Its timers, which nothing of goro's uses, limit how long the poller sleeps. */
+#include "io/loop.h"
+
+#include "io/poll.h"
+
+static GrLoopReq *_Atomic posted;
+static uv_loop_t loop; /* of who has the token */
+static bool made;
+static int64_t timer_at = GR_FOREVER;
+
+bool gr_loop_posted(void) { return atomic_load(&posted) != NULL; }
+bool gr_loop_due(void) { return timer_at != GR_FOREVER && gr_now_ns() >= timer_at; }
+
+void gr_loop_limit(int64_t *until) {
+  if (timer_at < *until) *until = timer_at;
+}
+
+static int make(void) {
+  if (made) return 0;
+  int r = gr_poll_start();
+  if (r != GR_OK) return -gr_sys_errno(r);
+  if ((r = uv_loop_init(&loop)) != 0) return r;
+  if ((r = gr_poll_watch_loop(uv_backend_fd(&loop))) != 0) uv_loop_close(&loop);
+  made = r == 0;
+  return r;
+}
+
+static GrLoopReq *take_in_order(void) {
+  GrLoopReq *in_order = NULL;
+  for (GrLoopReq *req = atomic_exchange(&posted, NULL), *next; req != NULL; req = next) {
+    next = req->next;
+    req->next = in_order;
+    in_order = req;
+  }
+  return in_order;
+}
+
+static void run_posted(bool ends) {
+  for (GrLoopReq *req = take_in_order(), *next; req != NULL; req = next) {
+    next = req->next;
+    int error = ends ? UV_ECANCELED : make();
+    req->run(req, error == 0 ? &loop : NULL, error);
+  }
+}
+
+void gr_loop_run(void) {
+  while (gr_loop_posted()) run_posted(false);
+  if (!made) return;
+  int ms;
+  do uv_run(&loop, UV_RUN_NOWAIT);
+  while ((ms = uv_backend_timeout(&loop)) == 0); /* handles to be closed */
+  timer_at = ms < 0 ? GR_FOREVER : gr_now_ns() + (int64_t)ms * 1000000;
+}
+
+void gr_loop_post(GrLoopReq *req) {
+  int r = gr_poll_start(); /* so that whoever polls can be woken; a failure is told by make */
+  req->next = atomic_load_explicit(&posted, memory_order_relaxed);
+  while (!atomic_compare_exchange_weak(&posted, &req->next, req)) {}
+  if (r == GR_OK) gr_sched_poll();
+  (void)gr_sched_poll_wanted(); /* when the token was another's: it is asked for once more by who runs out of work */
+}
+
+static void close_handle(uv_handle_t *h, void *arg) {
+  (void)arg;
+  uv_close_cb *owner = h->data;
+  if (!uv_is_closing(h)) uv_close(h, owner != NULL ? *owner : NULL);
+}
+
+void gr_loop_end(void) {
+  run_posted(true);
+  if (!made) return;
+  uv_walk(&loop, close_handle, NULL);
+  while (uv_run(&loop, UV_RUN_DEFAULT) != 0) {}
+  uv_loop_close(&loop);
+  made = false;
+  timer_at = GR_FOREVER;
+}
