@@ -354,6 +354,13 @@ void gr_fd_free(GrFd *f) {
   gr_unlock(&slabs_lock);
 }
 
+void gr_fd_forget(GrFd *f) {
+  gr_lock(&f->lock);
+  f->fd = -1;
+  gr_unlock(&f->lock);
+  gr_fd_free(f);
+}
+
 int gr_fd_number(const GrFd *f) { return f->fd; }
 bool gr_fd_spent(const GrFd *f, GrWay way) { return f->way[way].spent; }
 

@@ -34,6 +34,8 @@ int gr_poll_start(void);
 /* Of a descriptor that is non-blocking and close-on-exec already: takes it when it returns GR_OK. GR_NOMEM, GR_SYS. It is registered with epoll
  * at the first wait. */
 int gr_fd_new(int fd, GrFd **out);
+/* Frees it without closing the descriptor, which is the caller's again. Nobody has waited for it yet. */
+void gr_fd_forget(GrFd *f);
 /* Closes it unless that is done, and frees it. Nobody may be in a call on it. NULL does nothing. */
 void gr_fd_free(GrFd *f);
 /* Wakes all who wait; each call from now on is GR_CLOSED. The descriptor is closed when the last one in a system call has left it. GR_OK; GR_CLOSED: it was closed. */

@@ -460,6 +460,8 @@ int gr_sched_poll_wanted(void) {
   return r;
 }
 
+bool gr_sched_own_thread(void) { return gr_m != NULL; }
+
 void gr_sched_poll(void) {
   Sched *s = gr_my_pool();
   if (s != NULL && !gr_poll_now(s)) gr_poller->wake();

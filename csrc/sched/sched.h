@@ -291,6 +291,8 @@ void gr_sched_set_poller(const GrPoller *poller);
 /* Somebody waits for an event from now on, who does not run on an M that will look for work: sees to it that somebody polls. GR_OK, GR_NOMEM, GR_NOTHREAD,
  * GR_ABORTED: the pool ends. */
 int gr_sched_poll_wanted(void);
+/* Is this one of goro's threads, which block all signals but a few? */
+bool gr_sched_own_thread(void);
 /* Polls without waiting, on this thread, unless somebody does: then that one is woken. No lock of rank SCHED or above may be held. */
 void gr_sched_poll(void);
 

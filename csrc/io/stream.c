@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* stream.c - reading and writing of connections.
+ *
+ * A read goes through stages, each of which may end it: what the buffer holds; else a system call into the caller's scratch, and if that completes what is wanted (a packet
+ * with the line in it) only the rest of it goes into the buffer; else all of it does, and from then on the system call fills the buffer directly. So who reads packets, or
+ * lines that come whole, never has a buffer, and an idle connection has none.
+ *
+ * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked for: read(1 << 40) costs nothing before a peer sends it. A read of
+ * a count does not take more from the system than it wants.
+ *
+ *   buf: | gone … | start: bytes … end | room … cap |
+ *
+ * Owned by who has the turn of its way: buffer and `scanned` by reading, nothing by writing. The rest is set at any time by anybody: atomics.
+ *
+ * SIGPIPE. Sockets are written to with MSG_NOSIGNAL. There is no such flag for pipes: goro's threads block the signal always (m.c), a host's thread blocks it for the call, and
+ * takes it from the queue if the call has put it there. */
+#include "io/stream.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { BUFFER_MIN = 4096, LINE_MAX_DEFAULT = 16 << 20 };
+
+struct GrStream {
+  GrShare share;
+  GrFd *fd;
+  char *buf;
+  size_t start, end, cap;
+  size_t scanned; /* bytes after start that hold no newline */
+  _Atomic int64_t timeout;
+  _Atomic uint64_t line_max;
+  _Atomic size_t buffered; /* end - start, for who has no turn */
+  uint8_t kind;
+  bool lost; /* bytes are missing after what the buffer holds */
+};
+
+int gr_stream_over(GrFd *f, GrStreamKind kind, const GrShareType *type, GrStream **out) {
+  GrStream *s = gr_zalloc(sizeof *s);
+  if (s == NULL) return GR_NOMEM;
+  gr_share_init(&s->share, type);
+  s->fd = f;
+  s->kind = (uint8_t)kind;
+  atomic_init(&s->timeout, GR_FOREVER);
+  atomic_init(&s->line_max, LINE_MAX_DEFAULT);
+  *out = s;
+  return GR_OK;
+}
+
+int gr_stream_new(int fd, GrStreamKind kind, const GrShareType *type, GrStream **out) {
+  GrFd *f;
+  int r = gr_fd_new(fd, &f);
+  if (r != GR_OK) return r;
+  r = gr_stream_over(f, kind, type, out);
+  if (r != GR_OK) gr_fd_forget(f);
+  return r;
+}
+
+void gr_stream_destroy(GrShare *share) {
+  GrStream *s = gr_stream_of(share);
+  gr_fd_free(s->fd);
+  gr_free(s->buf);
+  gr_free(s);
+}
+
+GrShare *gr_stream_share(GrStream *s) { return &s->share; }
+GrStream *gr_stream_of(GrShare *s) { return gr_container_of(s, GrStream, share); }
+GrFd *gr_stream_fd(GrStream *s) { return s->fd; }
+GrStreamKind gr_stream_kind(const GrStream *s) { return (GrStreamKind)s->kind; }
+
+/* ---- the buffer ---- */
+
+static size_t held(const GrStream *s) { return s->end - s->start; }
+
+static void note_held(GrStream *s) {
+  if (held(s) == 0) {
+    gr_free(s->buf);
+    s->buf = NULL;
+    s->start = s->end = s->cap = 0;
+  }
+  atomic_store_explicit(&s->buffered, held(s), memory_order_relaxed);
+}
+
+/* Room for `more` bytes behind the end. */
+static bool reserve(GrStream *s, size_t more) {
+  if (s->cap - s->end >= more) return true;
+  size_t n = held(s);
+  if (s->start > 0 && n + more <= s->cap && n <= s->cap / 2) {
+    memmove(s->buf, s->buf + s->start, n);
+  } else {
+    size_t cap = n + more < BUFFER_MIN ? BUFFER_MIN : n + (n > more ? n : more);
+    char *buf = gr_malloc(cap);
+    if (buf == NULL) return false;
+    if (n > 0) memcpy(buf, s->buf + s->start, n);
+    gr_free(s->buf);
+    s->buf = buf;
+    s->cap = cap;
+  }
+  s->start = 0;
+  s->end = n;
+  return true;
+}
+
+/* Bytes that have arrived and find no memory would be missing later: so nothing is read after that. */
+static bool append(GrStream *s, const char *data, size_t n) {
+  if (n == 0) return true;
+  if (!reserve(s, n)) {
+    s->lost = true;
+    return false;
+  }
+  memcpy(s->buf + s->end, data, n);
+  s->end += n;
+  return true;
+}
+
+/* The first `take` bytes, of which `give` are handed out. Without memory nothing is taken. */
+static int hand_out(GrStream *s, size_t take, size_t give, char *scratch, GrGot *got) {
+  *got = (GrGot){.data = scratch, .len = give};
+  if (give <= GR_SCRATCH) {
+    if (give > 0) memcpy(scratch, s->buf + s->start, give);
+  } else if (take == held(s)) {
+    got->block = s->buf;
+    got->data = s->buf + s->start;
+    s->buf = NULL;
+    s->start = s->end = s->cap = 0;
+    s->scanned = 0;
+    note_held(s);
+    return GR_OK;
+  } else {
+    char *copy = gr_malloc(give);
+    if (copy == NULL) return GR_NOMEM;
+    memcpy(copy, s->buf + s->start, give);
+    got->block = copy;
+    got->data = copy;
+  }
+  s->start += take;
+  s->scanned = 0;
+  note_held(s);
+  return GR_OK;
+}
+
+/* ---- is it complete? ---- */
+
+typedef struct End {
+  bool complete;
+  size_t take, give;
+} End;
+
+/* Looks for the end of what is wanted in n bytes, of which the first `scanned` hold no newline. */
+static End find_end(const GrWant *want, const char *data, size_t n, size_t scanned) {
+  switch (want->kind) {
+    case GR_WANT_SOME: return (End){n > 0, n < GR_SCRATCH ? n : GR_SCRATCH, n < GR_SCRATCH ? n : GR_SCRATCH};
+    case GR_WANT_COUNT:
+      if (want->n == 0) return (End){n > 0, 0, 0};
+      return (End){n >= want->n, (size_t)want->n, (size_t)want->n};
+    case GR_WANT_LINE:
+    case GR_WANT_LINE_KEEP: {
+      const char *newline = n > scanned ? memchr(data + scanned, '\n', n - scanned) : NULL;
+      if (newline == NULL) return (End){false, 0, 0};
+      size_t take = (size_t)(newline - data) + 1;
+      return (End){true, take, want->kind == GR_WANT_LINE ? take - 1 : take};
+    }
+    default: return (End){false, 0, 0};
+  }
+}
+
+/* The stream has ended: what is there is what there is. */
+static int at_end(GrStream *s, const GrWant *want, char *scratch, GrGot *got) {
+  size_t n = held(s);
+  if (n > 0 || want->kind == GR_WANT_ALL) return hand_out(s, n, n, scratch, got);
+  *got = (GrGot){.data = NULL};
+  return GR_OK;
+}
+
+static bool is_line(const GrWant *want) { return want->kind == GR_WANT_LINE || want->kind == GR_WANT_LINE_KEEP; }
+
+static bool too_long(GrStream *s, const GrWant *want, size_t n) {
+  return is_line(want) && n > atomic_load_explicit(&s->line_max, memory_order_relaxed);
+}
+
+/* ---- read ---- */
+
+/* Errors of a system call as one of ours; EAGAIN is 0. */
+static int refused(int err) { return err == EAGAIN || err == EWOULDBLOCK ? GR_OK : err == ENOMEM || err == ENOBUFS ? GR_NOMEM : GR_ERRNO(err); }
+
+static ssize_t receive(GrStream *s, char *to, size_t n) {
+  ssize_t r;
+  int fd = gr_fd_number(s->fd);
+  do r = s->kind == GR_STREAM_PIPE ? read(fd, to, n) : recv(fd, to, n, 0);
+  while (r < 0 && errno == EINTR);
+  return r;
+}
+
+typedef struct Read {
+  const GrWant *want;
+  char *scratch;
+  GrGot *got;
+  bool
+      spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others stop short for reasons of their own (passed descriptors, lines of a terminal) */
+} Read;
+
+enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): call again; nothing is there */
+
+/* The buffer is empty: one call into the scratch. */
+static int read_scratch(GrStream *s, Read *rd) {
+  const GrWant *want = rd->want;
+  size_t most = want->kind == GR_WANT_COUNT && want->n > 0 && want->n < GR_SCRATCH ? (size_t)want->n : GR_SCRATCH;
+  ssize_t n = receive(s, rd->scratch, most);
+  if (n < 0) {
+    int r = refused(errno);
+    return r == GR_OK ? WAIT : r;
+  }
+  if (s->kind == GR_STREAM_DATAGRAM) {
+    *rd->got = (GrGot){.data = rd->scratch, .len = (size_t)n};
+    return GR_OK;
+  }
+  if (n == 0) return at_end(s, want, rd->scratch, rd->got);
+  rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < most;
+  End end = find_end(want, rd->scratch, (size_t)n, 0);
+  if (end.complete && too_long(s, want, end.give)) end.complete = false;
+  size_t rest_at = end.complete ? end.take : 0;
+  if (!append(s, rd->scratch + rest_at, (size_t)n - rest_at)) return GR_NOMEM;
+  note_held(s);
+  if (!end.complete) return AGAIN;
+  *rd->got = (GrGot){.data = rd->scratch, .len = end.give};
+  return GR_OK;
+}
+
+/* One call into the buffer, behind what it holds. */
+static int read_buffer(GrStream *s, Read *rd) {
+  const GrWant *want = rd->want;
+  size_t room = held(s) < GR_SCRATCH ? GR_SCRATCH : held(s);
+  if (want->kind == GR_WANT_COUNT && want->n - held(s) < room) room = (size_t)(want->n - held(s));
+  if (s->cap - s->end < room && s->cap - s->end < BUFFER_MIN && !reserve(s, room < BUFFER_MIN ? BUFFER_MIN : room)) return GR_NOMEM;
+  if (s->cap - s->end < room) room = s->cap - s->end;
+  ssize_t n = receive(s, s->buf + s->end, room);
+  if (n < 0) {
+    int r = refused(errno);
+    return r == GR_OK ? WAIT : r;
+  }
+  if (n == 0) return at_end(s, want, rd->scratch, rd->got);
+  rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < room;
+  s->end += (size_t)n;
+  note_held(s);
+  return AGAIN;
+}
+
+static int read_step(GrStream *s, Read *rd) {
+  if (held(s) > 0) {
+    End end = find_end(rd->want, s->buf + s->start, held(s), s->scanned);
+    if (too_long(s, rd->want, end.complete ? end.give : held(s))) return GR_SYS(-EMSGSIZE);
+    if (end.complete) return hand_out(s, end.take, end.give, rd->scratch, rd->got);
+    if (is_line(rd->want)) s->scanned = held(s);
+  }
+  if (gr_unlikely(s->lost)) return GR_NOMEM;
+  if (rd->spent || gr_fd_spent(s->fd, GR_READ)) return WAIT;
+  return held(s) > 0 ? read_buffer(s, rd) : read_scratch(s, rd);
+}
+
+int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until, bool blocks, bool fresh) {
+  Read rd = {.want = want, .scratch = scratch, .got = got};
+  int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
+  if (r != GR_OK) return r;
+  for (;;) {
+    r = read_step(s, &rd);
+    if (r == AGAIN) continue;
+    if (r != WAIT) break;
+    rd.spent = false;
+    r = gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks);
+    if (r != GR_OK) return r;
+  }
+  gr_fd_leave(s->fd, GR_READ, g, rd.spent);
+  return r;
+}
+
+/* ---- write ---- */
+
+static ssize_t write_pipe(int fd, struct iovec *iov, int n) {
+  sigset_t pipe_set, before, pending;
+  if (gr_sched_own_thread()) return writev(fd, iov, n);
+  sigemptyset(&pipe_set);
+  sigaddset(&pipe_set, SIGPIPE);
+  sigpending(&pending);
+  pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
+  ssize_t r = writev(fd, iov, n);
+  int err = errno;
+  if (r < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE)) sigtimedwait(&pipe_set, NULL, &(struct timespec){0});
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = err;
+  return r;
+}
+
+static ssize_t send_some(GrStream *s, struct iovec *iov, int n) {
+  ssize_t r;
+  int fd = gr_fd_number(s->fd);
+  struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)n};
+  do {
+    if (s->kind == GR_STREAM_PIPE) r = write_pipe(fd, iov, n);
+    else if (n == 1) r = send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
+    else r = sendmsg(fd, &m, MSG_NOSIGNAL);
+  } while (r < 0 && errno == EINTR);
+  return r;
+}
+
+/* Drops the first `skip` bytes. */
+static void advance(struct iovec **iov, int *n, size_t skip) {
+  while (*n > 0 && skip >= (*iov)->iov_len) {
+    skip -= (*iov)->iov_len;
+    ++*iov;
+    --*n;
+  }
+  if (*n == 0) return;
+  (*iov)->iov_base = (char *)(*iov)->iov_base + skip;
+  (*iov)->iov_len -= skip;
+}
+
+/* GR_OK: all of it; WAIT, with *done advanced; or an error. */
+static int write_step(GrStream *s, struct iovec **iov, int *n, uint64_t *done) {
+  bool datagram = s->kind == GR_STREAM_DATAGRAM;
+  while (*n > 0 || datagram) {
+    ssize_t sent = send_some(s, *iov, *n);
+    if (sent < 0) {
+      int r = refused(errno);
+      return r == GR_OK ? WAIT : r;
+    }
+    *done += (uint64_t)sent;
+    if (datagram) break;
+    advance(iov, n, (size_t)sent);
+  }
+  return GR_OK;
+}
+
+int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until, bool blocks, bool fresh) {
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
+  if (r != GR_OK) return r;
+  if (s->kind != GR_STREAM_DATAGRAM) advance(&iov, &n, (size_t)*done);
+  while ((r = write_step(s, &iov, &n, done)) == WAIT) {
+    r = gr_fd_await(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks);
+    if (r != GR_OK) return r;
+  }
+  gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return r;
+}
+
+int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause) { return gr_fd_awake(s->fd, way, g, cause); }
+
+/* ---- the rest ---- */
+
+int gr_stream_shutdown(GrStream *s) {
+  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s);
+  if (!gr_fd_pin(s->fd)) return GR_CLOSED;
+  int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : GR_ERRNO(errno);
+  gr_fd_unpin(s->fd);
+  return r;
+}
+
+int gr_stream_close(GrStream *s) { return gr_fd_close(s->fd); }
+
+void gr_stream_set_timeout(GrStream *s, int64_t ns) { atomic_store_explicit(&s->timeout, ns, memory_order_relaxed); }
+int64_t gr_stream_timeout(GrStream *s) { return atomic_load_explicit(&s->timeout, memory_order_relaxed); }
+void gr_stream_set_line_max(GrStream *s, uint64_t n) { atomic_store_explicit(&s->line_max, n, memory_order_relaxed); }
+size_t gr_stream_buffered(GrStream *s) { return atomic_load_explicit(&s->buffered, memory_order_relaxed); }
