@@ -36,6 +36,8 @@ struct GrStream {
   _Atomic uint64_t line_max;
   _Atomic size_t buffered; /* end - start, for who has no turn */
   uint8_t kind;
+  uint8_t peer_len;
+  char peer[sizeof(struct sockaddr_in6)];
   bool lost; /* bytes are missing after what the buffer holds */
 };
 
@@ -70,6 +72,18 @@ void gr_stream_destroy(GrShare *share) {
 GrShare *gr_stream_share(GrStream *s) { return &s->share; }
 GrStream *gr_stream_of(GrShare *s) { return gr_container_of(s, GrStream, share); }
 GrFd *gr_stream_fd(GrStream *s) { return s->fd; }
+void gr_stream_set_peer(GrStream *s, const GrAddr *peer) {
+  if (peer->u.any.sa_family != AF_INET && peer->u.any.sa_family != AF_INET6) return;
+  s->peer_len = (uint8_t)peer->len;
+  memcpy(s->peer, &peer->u, peer->len);
+}
+
+bool gr_stream_peer(const GrStream *s, GrAddr *peer) {
+  peer->len = s->peer_len;
+  memcpy(&peer->u, s->peer, s->peer_len);
+  return s->peer_len > 0;
+}
+
 GrStreamKind gr_stream_kind(const GrStream *s) { return (GrStreamKind)s->kind; }
 
 /* ---- the buffer ---- */

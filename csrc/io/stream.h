@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 
 #include "base/share.h"
+#include "io/addr.h"
 #include "io/poll.h"
 
 typedef enum GrStreamKind {
@@ -37,6 +38,11 @@ GrShare *gr_stream_share(GrStream *s);
 GrStream *gr_stream_of(GrShare *s);
 GrFd *gr_stream_fd(GrStream *s);
 GrStreamKind gr_stream_kind(const GrStream *s);
+
+/* The peer's address, of IPv4 and IPv6: kept beyond the connection's end. Before s is shared. Others are not kept. */
+void gr_stream_set_peer(GrStream *s, const GrAddr *peer);
+/* False: it has none. */
+bool gr_stream_peer(const GrStream *s, GrAddr *peer);
 
 /* What is wanted. */
 typedef enum GrWantKind {

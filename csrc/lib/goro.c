@@ -3,6 +3,7 @@
 #include "lib/lib.h"
 #include "base/chunk.h"
 #include "io/poll.h"
+#include "lib/io.h"
 #include "lib/stdlib.h"
 #include "vm/dump.h"
 #include "vm/image.h"
@@ -273,6 +274,7 @@ static void init_once(void) {
   gr_vm_names();
   gr_stdlib_names();
   gr_chan_names();
+  gr_net_names();
   gr_poll_init();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* net.c - listeners, UDP, options.
+ *
+ * accept takes one connection a call, at once as long as the system's queue holds any; a peer that is gone again before that is passed over. When the process has no
+ * descriptor left the caller is told (EMFILE), and the connection stays in the queue: whoever calls accept in a loop would be told for ever, at full speed. So each further
+ * try comes after a pause, 5 ms at first and up to 1 s, unless a new connection comes; the first success ends that. The pause is a wait of the listener's turn, so it can be
+ * closed meanwhile, and a limit of time holds.
+ *
+ * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. */
+#include "io/net.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { BACKLOG = 4096, PAUSE_MIN_NS = 5000000, PAUSE_MAX_NS = 1000000000 };
+
+struct GrListener {
+  GrShare share;
+  GrFd *fd;
+  GrAddr addr;
+  int64_t pause;      /* 0, or how long the next one lasts; of who has the turn */
+  int64_t not_before; /* the next try; of who has the turn */
+};
+
+/* ---- options of a number ---- */
+
+static int set_option(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value) == 0 ? GR_OK : GR_ERRNO(errno);
+}
+
+static int nodelay(int fd, int on) { return set_option(fd, IPPROTO_TCP, TCP_NODELAY, on); }
+
+static int keepalive(int fd, int seconds) {
+  int r = set_option(fd, SOL_SOCKET, SO_KEEPALIVE, seconds > 0);
+  if (r == GR_OK && seconds > 0) r = set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, seconds);
+  if (r == GR_OK && seconds > 0) r = set_option(fd, IPPROTO_TCP, TCP_KEEPINTVL, seconds);
+  return r;
+}
+
+void gr_socket_defaults(int fd) {
+  nodelay(fd, 1);
+  keepalive(fd, 15);
+}
+
+/* ---- listeners ---- */
+
+static void say_yes(int fd, int level, int option) {
+  int one = 1;
+  setsockopt(fd, level, option, &one, sizeof one);
+}
+
+/* A bound socket, or -1 and errno. */
+static int bound_socket(const GrAddr *a, int type) {
+  int fd = socket(a->u.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), zero = 0;
+  if (fd < 0) return -1;
+  bool any6 = a->u.any.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a->u.in6.sin6_addr);
+  if (a->u.any.sa_family == AF_INET6) {
+    if (any6) setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+    else say_yes(fd, IPPROTO_IPV6, IPV6_V6ONLY);
+  }
+  if (a->u.any.sa_family != AF_UNIX && type == SOCK_STREAM) say_yes(fd, SOL_SOCKET, SO_REUSEADDR);
+  if (bind(fd, &a->u.any, a->len) == 0) return fd;
+  int err = errno;
+  close(fd);
+  errno = err;
+  return -1;
+}
+
+static int listen_at(const GrAddr *a, GrListener *l) {
+  int fd = bound_socket(a, SOCK_STREAM);
+  if (fd < 0) return GR_ERRNO(errno);
+  l->addr.len = sizeof l->addr.u;
+  if (a->u.any.sa_family != AF_UNIX) gr_socket_defaults(fd);
+  int r = listen(fd, BACKLOG) == 0 && getsockname(fd, &l->addr.u.any, &l->addr.len) == 0 ? gr_fd_new(fd, &l->fd) : GR_ERRNO(errno);
+  if (r != GR_OK) close(fd);
+  return r;
+}
+
+int gr_listen(const GrAddr *list, uint32_t n, const GrShareType *type, GrListener **out) {
+  GrListener *l = gr_zalloc(sizeof *l);
+  if (l == NULL) return GR_NOMEM;
+  gr_share_init(&l->share, type);
+  int first = GR_OK, r = GR_OK;
+  for (uint32_t i = 0; i < n; i++) {
+    if ((r = listen_at(&list[i], l)) == GR_OK) {
+      *out = l;
+      return GR_OK;
+    }
+    if (first == GR_OK) first = r;
+    if (gr_sys_errno(r) != EAFNOSUPPORT && gr_sys_errno(r) != EADDRNOTAVAIL) break;
+  }
+  gr_free(l);
+  return gr_sys_errno(r) == EAFNOSUPPORT ? first : r;
+}
+
+void gr_listener_destroy(GrShare *s) {
+  GrListener *l = gr_listener_of(s);
+  gr_listener_close(l);
+  gr_fd_free(l->fd);
+  gr_free(l);
+}
+
+GrShare *gr_listener_share(GrListener *l) { return &l->share; }
+GrListener *gr_listener_of(GrShare *s) { return gr_container_of(s, GrListener, share); }
+const GrAddr *gr_listener_addr(const GrListener *l) { return &l->addr; }
+
+static bool has_path(const GrAddr *a) {
+  return a->u.any.sa_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) && a->u.un.sun_path[0] != '\0';
+}
+
+int gr_listener_close(GrListener *l) {
+  if (atomic_load(&gr_forked)) return GR_CLOSED;
+  int r = gr_fd_close(l->fd);
+  char path[GR_ADDR_TEXT];
+  if (r == GR_OK && has_path(&l->addr)) {
+    gr_addr_text(&l->addr, path);
+    unlink(path);
+  }
+  return r;
+}
+
+typedef enum Accepted { TAKEN, NONE, SHORT, BROKEN } Accepted;
+
+/* Errors of a connection that was there and is gone are its own, not the listener's. */
+static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
+  for (;;) {
+    peer->len = sizeof peer->u;
+    *fd = accept4(listener, &peer->u.any, &peer->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    if (*fd >= 0) return TAKEN;
+    switch (errno) {
+      case EAGAIN: return NONE;
+      case EMFILE:
+      case ENFILE:
+      case ENOBUFS:
+      case ENOMEM: return SHORT;
+      case EINVAL:
+      case EBADF:
+      case ENOTSOCK:
+      case EOPNOTSUPP:
+      case EFAULT: return BROKEN;
+      default: break;
+    }
+  }
+}
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
+
+int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks, bool fresh) {
+  int r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, fresh);
+  while (r == GR_OK) {
+    int64_t limit = until;
+    bool pausing = fresh && l->not_before != 0 && gr_now_ns() < l->not_before;
+    Accepted a = pausing ? NONE : accept_one(gr_fd_number(l->fd), fd, peer);
+    if (a == TAKEN) l->pause = l->not_before = 0;
+    if (a == SHORT) {
+      r = GR_ERRNO(errno);
+      l->pause = l->pause == 0 ? PAUSE_MIN_NS : earlier(l->pause * 2, PAUSE_MAX_NS);
+      l->not_before = gr_now_ns() + l->pause;
+    }
+    if (a == BROKEN) r = GR_ERRNO(errno);
+    if (a != NONE) {
+      gr_fd_leave(l->fd, GR_READ, g, false);
+      return r;
+    }
+    if (pausing) limit = earlier(until, l->not_before);
+    fresh = false;
+    r = gr_fd_await(l->fd, GR_READ, g, GR_WAIT_ACCEPT, limit, blocks);
+  }
+  return r;
+}
+
+int gr_listener_awake(GrListener *l, G *g, GrCause *cause) { return gr_fd_awake(l->fd, GR_READ, g, cause); }
+void gr_listener_quit(GrListener *l, G *g) { gr_fd_quit(l->fd, GR_READ, g); }
+
+/* ---- UDP ---- */
+
+int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
+  int fd = -1, r = GR_OK;
+  if (n == 0) fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  for (uint32_t i = 0; i < n && fd < 0; i++) fd = bound_socket(&list[i], SOCK_DGRAM);
+  if (fd < 0) return GR_ERRNO(errno);
+  if ((r = gr_fd_new(fd, out)) != GR_OK) close(fd);
+  return r;
+}
+
+static int refused(int err) { return err == EAGAIN || err == EWOULDBLOCK ? GR_OK : err == ENOMEM ? GR_NOMEM : GR_ERRNO(err); }
+
+int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until, bool blocks, bool fresh) {
+  int r = gr_fd_enter(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
+  while (r == GR_OK) {
+    ssize_t n;
+    do n = sendto(gr_fd_number(f), data, len, MSG_NOSIGNAL, &to->u.any, to->len);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0 || (r = refused(errno)) != GR_OK) {
+      gr_fd_leave(f, GR_WRITE, g, false);
+      return r;
+    }
+    r = gr_fd_await(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks);
+  }
+  return r;
+}
+
+int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks, bool fresh) {
+  int r = gr_fd_enter(f, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
+  while (r == GR_OK) {
+    ssize_t n;
+    from->len = sizeof from->u;
+    do n = recvfrom(gr_fd_number(f), buf, GR_DATAGRAM_MAX, 0, &from->u.any, &from->len);
+    while (n < 0 && errno == EINTR);
+    if (n >= 0 || (r = refused(errno)) != GR_OK) {
+      gr_fd_leave(f, GR_READ, g, false);
+      if (n >= 0) *len = (size_t)n;
+      return r;
+    }
+    r = gr_fd_await(f, GR_READ, g, GR_WAIT_READ, until, blocks);
+  }
+  return r;
+}
+
+/* ---- options ---- */
+
+static int with_number(GrFd *f, int (*set)(int fd, int value), int value) {
+  if (!gr_fd_pin(f)) return GR_CLOSED;
+  int r = set(gr_fd_number(f), value);
+  gr_fd_unpin(f);
+  return r;
+}
+
+int gr_socket_nodelay(GrFd *f, bool on) { return with_number(f, nodelay, on); }
+int gr_socket_keepalive(GrFd *f, int seconds) { return with_number(f, keepalive, seconds); }
+
+int gr_socket_local(GrFd *f, GrAddr *a) {
+  if (!gr_fd_pin(f)) return GR_CLOSED;
+  a->len = sizeof a->u;
+  int r = getsockname(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : GR_ERRNO(errno);
+  gr_fd_unpin(f);
+  return r;
+}
+
+int gr_socket_remote(GrFd *f, GrAddr *a) {
+  if (!gr_fd_pin(f)) return GR_CLOSED;
+  a->len = sizeof a->u;
+  int r = getpeername(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : GR_ERRNO(errno);
+  gr_fd_unpin(f);
+  return r;
+}

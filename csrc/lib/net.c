@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* net.c - goro.net: dial, listen, lookup; listeners in Lua. UDP sockets are in udp.c, connections in conn.c.
+ *
+ * Addresses come from configuration and from users, so what is wrong with one is a failure that the call returns; a network that does not exist, or a value that is no string, is
+ * the programmer's, and raised. Names are looked up before anything is opened; nothing of Lua is called while they are. */
+#include "io/net.h"
+
+#include <string.h>
+#include <unistd.h>
+
+#include "io/dial.h"
+#include "lib/io.h"
+#include "vm/keep.h"
+#include "vm/names.h"
+
+GR_API int luaopen_goro_net(lua_State *L);
+
+static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
+static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false}, open_listener};
+
+/* ---- arguments ---- */
+
+static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
+  const char *name = luaL_checkstring(L, arg);
+  const GrNetwork *net = gr_network(name);
+  if (net == NULL || (listens && net->type != SOCK_STREAM)) luaL_argerror(L, arg, lua_pushfstring(L, "invalid network '%s'", name));
+  return net;
+}
+
+static int64_t check_options(lua_State *L, int arg) {
+  if (lua_isnoneornil(L, arg)) return GR_FOREVER;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  int64_t until = lua_getfield(L, arg, "timeout") == LUA_TNIL ? GR_FOREVER : gr_check_seconds(L, -1, arg, "field 'timeout': ");
+  lua_pop(L, 1);
+  return until;
+}
+
+/* ---- dial: network, address, limit, the dial ---- */
+
+enum { DIAL_LIMIT = 3, DIAL_BOX };
+
+typedef struct DialBox {
+  GrKeep keep; /* first */
+  GrDial *dial;
+} DialBox;
+
+static void release_dial(GrKeep *k) { gr_dial_free(((DialBox *)k)->dial); }
+static const GrKeepType dial_keep = {release_dial, NULL};
+
+static GrDial *dial_at(lua_State *L) { return ((DialBox *)lua_touserdata(L, DIAL_BOX))->dial; }
+
+static int dial_failed(lua_State *L, int r) {
+  size_t len;
+  const char *address = lua_tolstring(L, 2, &len);
+  gr_keep_release(lua_touserdata(L, DIAL_BOX));
+  return gr_push_failure(L, r, NULL, address, len);
+}
+
+static GrStreamKind kind_of(const GrNetwork *net) {
+  return net->type == SOCK_DGRAM ? GR_STREAM_DATAGRAM : net->family == AF_UNIX ? GR_STREAM_SOCKET : GR_STREAM_TCP;
+}
+
+static int dial_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  (void)fresh;
+  GrFd *f;
+  GrAddr peer;
+  GrStream *s;
+  int r = gr_dial_step(dial_at(L), st->g, gr_limit_at(L, DIAL_LIMIT), blocks, &f, &peer);
+  if (r != GR_OK) return r;
+  const GrNetwork *net = gr_network(lua_tostring(L, 1));
+  if (kind_of(net) == GR_STREAM_TCP) gr_socket_defaults(gr_fd_number(f));
+  if ((r = gr_stream_over(f, kind_of(net), &gr_conn_type.share, &s)) != GR_OK) {
+    gr_fd_free(f);
+    return r;
+  }
+  gr_stream_set_peer(s, &peer);
+  gr_keep_release(lua_touserdata(L, DIAL_BOX));
+  *n = gr_push_owned(L, gr_stream_share(s));
+  return GR_OK;
+}
+
+static int dial_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_dial_awake(dial_at(L), st->g, gr_limit_at(L, DIAL_LIMIT), cause); }
+static void dial_quit(lua_State *L, GrState *st) { (void)L, (void)st; }
+
+static const GrIoCall dial_call = {dial_step, dial_awake, dial_quit, dial_failed};
+
+/* dial(network, address [, opts]) */
+static int net_dial(lua_State *L) {
+  const GrNetwork *net = check_network(L, 1, false);
+  size_t len;
+  const char *address = luaL_checklstring(L, 2, &len);
+  int64_t until = check_options(L, 3);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  gr_set_limit(L, DIAL_LIMIT, until);
+  DialBox *box = gr_keep_new(L, sizeof *box, &dial_keep);
+  GrAddr *list;
+  uint32_t n;
+  GrRefusal no;
+  if (!gr_addr_resolve(net, address, len, GR_FOR_DIAL, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, address, len);
+  if ((box->dial = gr_dial_new(net, list, n)) == NULL) gr_raise_code(L, GR_NOMEM);
+  if (until != GR_FOREVER && gr_now_ns() >= until) return dial_failed(L, GR_TIMEOUT);
+  return gr_io_call(L, &dial_call);
+}
+
+/* ---- listeners: listener, limit ---- */
+
+static GrListener *check_listener(lua_State *L) { return gr_listener_of(gr_object_check(L, 1, &listener_type)->share); }
+
+static int listener_failed(lua_State *L, int r) {
+  char text[GR_ADDR_TEXT];
+  size_t len = gr_addr_text(gr_listener_addr(check_listener(L)), text);
+  return gr_push_failure(L, r, NULL, text, len);
+}
+
+static int accept_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  GrListener *l = check_listener(L);
+  GrAddr peer;
+  GrStream *s;
+  int fd, r = gr_listener_accept(l, st->g, &fd, &peer, gr_limit_at(L, 2), blocks, fresh);
+  if (r != GR_OK) return r;
+  r = gr_stream_new(fd, peer.u.any.sa_family == AF_UNIX ? GR_STREAM_SOCKET : GR_STREAM_TCP, &gr_conn_type.share, &s);
+  if (r != GR_OK) {
+    close(fd);
+    return r;
+  }
+  gr_stream_set_peer(s, &peer);
+  *n = gr_push_owned(L, gr_stream_share(s));
+  return GR_OK;
+}
+
+static int accept_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_listener_awake(check_listener(L), st->g, cause); }
+static void accept_quit(lua_State *L, GrState *st) { gr_listener_quit(check_listener(L), st->g); }
+
+static const GrIoCall accept_call = {accept_step, accept_awake, accept_quit, listener_failed};
+
+/* accept([timeout]) */
+static int listener_accept(lua_State *L) {
+  check_listener(L);
+  int64_t until = gr_check_timeout(L, 2);
+  gr_enter(L, gr_state(L));
+  gr_set_limit(L, 2, until);
+  return gr_io_call(L, &accept_call);
+}
+
+static int listener_addr(lua_State *L) {
+  char text[GR_ADDR_TEXT];
+  size_t len = gr_addr_text(gr_listener_addr(check_listener(L)), text);
+  lua_pushlstring(L, text, len);
+  return 1;
+}
+
+static int listener_close(lua_State *L) {
+  int r = gr_listener_close(check_listener(L));
+  if (r != GR_OK) return listener_failed(L, r);
+  lua_pushboolean(L, 1);
+  return 1;
+}
+
+static int listener_leave(lua_State *L) {
+  gr_listener_close(check_listener(L));
+  return 0;
+}
+
+/* listen(network, address [, opts]) */
+static int net_listen(lua_State *L) {
+  const GrNetwork *net = check_network(L, 1, true);
+  size_t len;
+  const char *address = luaL_checklstring(L, 2, &len);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  GrAddr *list;
+  uint32_t n;
+  GrRefusal no;
+  if (!gr_addr_resolve(net, address, len, GR_FOR_LISTEN, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, address, len);
+  GrListener *l;
+  int r = gr_listen(list, n, &listener_type.share, &l);
+  gr_free(list);
+  if (r != GR_OK) return gr_push_failure(L, r, NULL, address, len);
+  return gr_push_owned(L, gr_listener_share(l));
+}
+
+static const luaL_Reg methods[] = {{"accept", listener_accept}, {"addr", listener_addr}, {"close", listener_close}, {NULL, NULL}};
+
+static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)type, (void)view;
+  GrState *st = gr_state_find(L);
+  static const luaL_Reg meta[] = {{"__close", listener_leave}, {NULL, NULL}};
+  gr_setfuncs(L, st, meta);
+  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
+  gr_setfuncs(L, st, methods);
+  lua_setfield(L, -2, "__index");
+}
+
+/* ---- lookup ---- */
+
+typedef struct Found {
+  const GrAddr *list;
+  uint32_t n;
+} Found;
+
+/* Each once: the resolver tells an address for each kind of socket. */
+static int push_found(lua_State *L) {
+  const Found *found = lua_touserdata(L, 1);
+  lua_createtable(L, (int)found->n, 0);
+  lua_newtable(L);
+  lua_Integer count = 0;
+  for (uint32_t i = 0; i < found->n; i++) {
+    char text[GR_ADDR_TEXT];
+    lua_pushlstring(L, text, gr_addr_host_text(&found->list[i], text));
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TNIL) {
+      lua_pushvalue(L, -2);
+      lua_pushboolean(L, 1);
+      lua_rawset(L, -5);
+      lua_pushvalue(L, -2);
+      lua_rawseti(L, -5, ++count);
+    }
+    lua_pop(L, 2);
+  }
+  lua_pop(L, 1);
+  return 1;
+}
+
+/* lookup(host) -> addresses */
+static int net_lookup(lua_State *L) {
+  size_t len;
+  const char *host = luaL_checklstring(L, 1, &len);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  GrAddr *list;
+  uint32_t n;
+  GrRefusal no;
+  if (!gr_addr_lookup(host, len, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, host, len);
+  Found found = {list, n};
+  lua_pushcfunction(L, push_found);
+  lua_pushlightuserdata(L, &found);
+  int status = lua_pcall(L, 1, 1, 0);
+  gr_free(list);
+  return status == LUA_OK ? 1 : lua_error(L);
+}
+
+/* ---- the module ---- */
+
+static const luaL_Reg functions[] = {{"dial", net_dial}, {"listen", net_listen}, {"lookup", net_lookup}, {"udp", gr_lib_udp}, {NULL, NULL}};
+
+void gr_net_names(void) {
+  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_conn_names();
+  gr_udp_names();
+}
+
+int luaopen_goro_net(lua_State *L) {
+  GrState *st = gr_state_find(L);
+  if (st == NULL) return luaL_error(L, "require \"goro\" first");
+  lua_newtable(L);
+  gr_setfuncs(L, st, functions);
+  return 1;
+}
