@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#include "base/big.h"
+
 enum { SMALL = 512, MOST = 16384, ALIGN = 16, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
@@ -75,7 +77,7 @@ static bool grow(GrArena *a, size_t need) {
 
 static void *get_big(GrArena *a, size_t size) {
   if (size > SIZE_MAX - sizeof(GrBig)) return NULL;
-  GrBig *b = gr_malloc(sizeof *b + size);
+  GrBig *b = gr_big_get(sizeof *b + size);
   if (b == NULL) return NULL;
   b->prev = NULL;
   b->next = a->bigs;
@@ -91,7 +93,7 @@ static void put_big(GrArena *a, void *ptr) {
   else a->bigs = b->next;
   if (b->next != NULL) b->next->prev = b->prev;
   a->more -= b->size;
-  gr_free(b);
+  gr_big_put(b, b->size);
 }
 
 static void *resize_big(GrArena *a, void *ptr, size_t size) {
@@ -188,7 +190,7 @@ GrArena *gr_arena_new(uint32_t first) {
 void gr_arena_clear(GrArena *a) {
   for (GrBig *b = a->bigs, *next; b != NULL; b = next) {
     next = b->next;
-    gr_free(b);
+    gr_big_put(b, b->size);
   }
   for (GrSlab *s = a->slabs, *next; s != NULL; s = next) {
     next = s->next;
