@@ -9,6 +9,9 @@
 
 #include "base/base.h"
 
+/* Smaller blocks are malloc's alone. */
+enum { GR_BIG_LEAST = 64 << 10 };
+
 /* A block of any size, as of gr_malloc: gr_realloc may resize it. NULL when there is no memory. Any thread. */
 void *gr_big_get(size_t size);
 /* `size`: about what it is now. */
