@@ -78,6 +78,7 @@ local function large(what, n)
   local empty = resident "VmRSS"
   local value = make[what]()
   local size = resident "VmRSS" - empty
+  assert(value)
   value = nil -- luacheck: ignore
   settle()
   round()
