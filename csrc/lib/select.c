@@ -30,7 +30,8 @@ static void release(Plan *p) {
 static void free_plan(GrKeep *k) { release((Plan *)k); }
 
 static Plan *new_plan(lua_State *L, uint32_t n) {
-  Plan *p = gr_keep_new(L, sizeof *p + n * sizeof p->cases[0], free_plan);
+  static const GrKeepType type = {free_plan, NULL};
+  Plan *p = gr_keep_new(L, sizeof *p + n * sizeof p->cases[0], &type);
   p->n = n;
   return p;
 }

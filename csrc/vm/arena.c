@@ -10,7 +10,7 @@
 
 #include "base/big.h"
 
-enum { SMALL = 512, MOST = 16384, ALIGN = 16, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
+enum { SMALL = 256, MOST = 16384, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
   GrSlab *next;
@@ -29,13 +29,13 @@ _Static_assert(sizeof(GrBig) % ALIGN == 0, "the block after it is aligned");
 static inline uint32_t class_of(size_t size) {
   if (gr_likely(size <= SMALL)) return (uint32_t)((size + (ALIGN - 1)) / ALIGN) - 1;
   uint32_t power = 63 - (uint32_t)__builtin_clzll((unsigned long long)(size - 1)); /* 2^power < size <= 2^(power + 1) */
-  return 32 + (power - 9) * 4 + (uint32_t)((size - 1) >> (power - 2) & 3);
+  return SMALL / ALIGN + (power - 8) * 4 + (uint32_t)((size - 1) >> (power - 2) & 3);
 }
 
 static inline size_t class_size(uint32_t c) {
-  if (gr_likely(c < 32)) return ((size_t)c + 1) * ALIGN;
-  uint32_t power = 9 + (c - 32) / 4;
-  return ((size_t)1 << power) + ((size_t)((c - 32) % 4) + 1) * ((size_t)1 << (power - 2));
+  if (gr_likely(c < SMALL / ALIGN)) return ((size_t)c + 1) * ALIGN;
+  uint32_t power = 8 + (c - SMALL / ALIGN) / 4;
+  return ((size_t)1 << power) + ((size_t)((c - SMALL / ALIGN) % 4) + 1) * ((size_t)1 << (power - 2));
 }
 
 /* ---- chunks ---- */

@@ -12,7 +12,7 @@
 #include "base/chunk.h"
 #include "vm/need.h"
 
-enum { TEMPLATE_BYTES = 256 << 10, ROOM = 2368, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
+enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1664, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
 
 typedef struct Image {
   GrNeed have;

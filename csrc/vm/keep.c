@@ -22,7 +22,7 @@ static int finalize(lua_State *L) {
 /* (userdata, error or nil) */
 static int leave(lua_State *L) {
   GrKeep *k = lua_touserdata(L, 1);
-  if (!lua_isnil(L, 2) && k->next != NULL && k->failed != NULL) k->failed(L, k);
+  if (!lua_isnil(L, 2) && k->next != NULL && k->type->failed != NULL) k->type->failed(L, k);
   return 0;
 }
 
@@ -53,7 +53,8 @@ void gr_keep_open(lua_State *L) {
   memset(keeper, 0, sizeof *keeper);
   keeper->list.prev = keeper->list.next = &keeper->list;
   keeper->keep.prev = keeper->keep.next = &keeper->keep;
-  keeper->keep.release = release_all;
+  static const GrKeepType type = {release_all, NULL};
+  keeper->keep.type = &type;
   lua_createtable(L, 0, 2);
   lua_pushcfunction(L, finalize);
   lua_setfield(L, -2, "__gc");
@@ -64,26 +65,26 @@ void gr_keep_open(lua_State *L) {
 }
 
 /* The keeper is on top. */
-static void add(lua_State *L, GrKeep *k, void (*release)(GrKeep *)) {
+static void add(lua_State *L, GrKeep *k, const GrKeepType *type) {
   Keeper *keeper = lua_touserdata(L, -1);
   if (keeper->closed) luaL_error(L, "goro is shutting down");
-  k->release = release;
+  k->type = type;
   link_after(&keeper->list, k);
 }
 
-void gr_keep_add(lua_State *L, GrKeep *k, void (*release)(GrKeep *)) {
+void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type) {
   push_keeper(L);
-  add(L, k, release);
+  add(L, k, type);
   lua_pop(L, 1);
 }
 
-void *gr_keep_new(lua_State *L, size_t size, void (*release)(GrKeep *)) {
+void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type) {
   GrKeep *k = lua_newuserdatauv(L, size, 1);
   memset(k, 0, size);
   push_keeper(L);
   lua_getmetatable(L, -1);
   lua_setmetatable(L, -3);
-  add(L, k, release);
+  add(L, k, type);
   lua_pop(L, 1);
   return k;
 }
@@ -113,5 +114,5 @@ void gr_keep_release(GrKeep *k) {
   k->prev->next = k->next;
   k->next->prev = k->prev;
   k->prev = k->next = NULL;
-  k->release(k);
+  k->type->release(k);
 }

@@ -12,10 +12,13 @@
 #include "base/base.h"
 
 typedef struct GrKeep GrKeep;
-struct GrKeep {
-  GrKeep *prev, *next;                    /* NULL: in no list */
+typedef struct GrKeepType {
   void (*release)(GrKeep *);              /* lets go; once. Must not raise */
   void (*failed)(lua_State *L, GrKeep *); /* NULL, or: it was a to-be-closed variable, and an error has left its block. Must not raise */
+} GrKeepType;
+struct GrKeep {
+  GrKeep *prev, *next; /* NULL: in no list */
+  const GrKeepType *type;
 };
 
 /* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is finalized. Does not raise. */
@@ -23,14 +26,15 @@ void gr_keep_close(lua_State *L);
 /* The keeper of this state; before anything else of goro's has a finalizer. May raise. */
 void gr_keep_open(lua_State *L);
 /* `k` is in the list from now on. Raises "goro is shutting down" when the keeper is gone. */
-void gr_keep_add(lua_State *L, GrKeep *k, void (*release)(GrKeep *));
+void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type);
 /* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the list; it has one user value, and is released when
  * it is collected. Raises like gr_keep_add. */
-void *gr_keep_new(lua_State *L, size_t size, void (*release)(GrKeep *));
-/* One userdata of each of these kinds is kept for reuse: pushes it, or nil. Does not raise. */
-enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_KINDS = GR_KEEP_UNPACKER };
+void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type);
+/* One value of each of these kinds hangs on the keeper: a packer and an unpacker for reuse, the table of objects. An entry more in the registry would cost each
+ * goroutine more. Pushes it, or nil. Does not raise. */
+enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_OBJECTS, GR_KEEP_KINDS = GR_KEEP_OBJECTS };
 void gr_keep_push(lua_State *L, int kind);
-/* The value on top, a userdata or nil, is kept instead; it is popped. */
+/* The value on top, or nil, is kept instead; it is popped. */
 void gr_keep_set(lua_State *L, int kind);
 /* Takes it from the list and releases it, unless that has been done. */
 void gr_keep_release(GrKeep *k);

@@ -219,9 +219,12 @@ ARITHMETIC(unm)
 void gr_need_trap(lua_State *L) {
   static const luaL_Reg meta[] = {{"__index", trap_index}, {"__add", trap_add}, {"__sub", trap_sub},   {"__mul", trap_mul}, {"__mod", trap_mod},
                                   {"__pow", trap_pow},     {"__div", trap_div}, {"__idiv", trap_idiv}, {"__unm", trap_unm}, {NULL, NULL}};
-  lua_pushliteral(L, "");
-  luaL_newlibtable(L, meta);
+  lua_createtable(L, 0, sizeof meta / sizeof *meta);
   luaL_setfuncs(L, meta, 0);
+  lua_pushliteral(L, "v");
+  lua_setfield(L, -2, "__mode");
+  lua_pushliteral(L, "");
+  lua_pushvalue(L, -2);
   lua_setmetatable(L, -2);
   lua_pop(L, 1);
 }

@@ -31,7 +31,7 @@ bool gr_need_is_small(GrNeed missing);
 
 /* Opens what of `set` the state does not have. Raises; what has been opened stays. */
 void gr_need_open(lua_State *L, GrState *st, GrNeed set);
-/* The strings' metatable of a state without the string library. */
+/* Sets the strings' metatable of a state without the string library, and pushes it: with its __mode of "v" it is a weak table's too. */
 void gr_need_trap(lua_State *L);
 
 #endif

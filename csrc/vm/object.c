@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* object.c - goro's own objects as userdata: one for each object, view and state.
  *
- * The registry maps (share + view) to the userdata, weakly: Lua clears such an entry before the userdata's finalizer drops the reference, so a found entry
- * always holds one. A handle is recognised by its size and by two words that only this file writes: its own address and that of a variable here. They go when
+ * A table maps (share + view) to the userdata, weakly: Lua clears such an entry before the userdata's finalizer drops the reference, so a found entry
+ * always holds one. A handle is recognised by its size and by a word that only this file writes: its own address, mixed with that of a variable here. It goes when
  * the handle lets go of its object, so the memory of one that was collected is none. To ask the metatable instead took three times as long, in each call of each method. */
 #include "vm/object.h"
 
@@ -13,18 +13,17 @@
 typedef struct Handle {
   GrObject o; /* first: what lua_touserdata gives */
   GrKeep keep;
-  const struct Handle *self;
-  const char *mark;
+  uintptr_t mark;
 } Handle;
 
-static const char objects_key, mark;
+static const char mark;
+static uintptr_t mark_of(const Handle *h) { return (uintptr_t)h ^ (uintptr_t)&mark; }
 
 static void release(GrKeep *k) {
   Handle *h = gr_container_of(k, Handle, keep);
   GrShare *s = h->o.share;
   h->o.share = NULL;
-  h->self = NULL;
-  h->mark = NULL;
+  h->mark = 0;
   gr_share_unref(s);
 }
 
@@ -62,16 +61,22 @@ static void push_metatable(lua_State *L, const GrObjectType *type, uint32_t view
   lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-static void push_objects(lua_State *L) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &objects_key) == LUA_TTABLE) return;
-  lua_pop(L, 1);
+void gr_object_open(lua_State *L) {
   lua_newtable(L);
+  lua_insert(L, -2);
+  lua_setmetatable(L, -2);
+  gr_keep_set(L, GR_KEEP_OBJECTS);
+}
+
+static void push_objects(lua_State *L) {
+  gr_keep_push(L, GR_KEEP_OBJECTS);
+  if (!lua_isnil(L, -1)) return;
+  lua_pop(L, 1);
   lua_createtable(L, 0, 1);
   lua_pushliteral(L, "v");
   lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, &objects_key);
+  gr_object_open(L);
+  gr_keep_push(L, GR_KEEP_OBJECTS);
 }
 
 void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
@@ -84,11 +89,11 @@ void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
     *h = (Handle){.o = {.view = view}};
     lua_rotate(L, -2, 1);
     lua_setmetatable(L, -2);
-    gr_keep_add(L, &h->keep, release);
+    static const GrKeepType keep = {release, NULL};
+    gr_keep_add(L, &h->keep, &keep);
     gr_share_ref(share);
     h->o.share = share;
-    h->self = h;
-    h->mark = &mark;
+    h->mark = mark_of(h);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, -3, (char *)share + view);
   }
@@ -98,7 +103,7 @@ void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
 GrObject *gr_object_test(lua_State *L, int idx) {
   Handle *h = lua_touserdata(L, idx);
   if (h == NULL || lua_rawlen(L, idx) != sizeof *h) return NULL; /* of a light userdata the length is 0 */
-  return h->self == h && h->mark == &mark ? &h->o : NULL;
+  return h->mark == mark_of(h) ? &h->o : NULL;
 }
 
 GrObject *gr_object_check(lua_State *L, int arg, const GrObjectType *type) {

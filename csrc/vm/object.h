@@ -22,6 +22,8 @@ struct GrObjectType {
   void (*open)(lua_State *L, const GrObjectType *type, uint32_t view); /* fills the metatable at the top of the stack; may raise */
 };
 
+/* Makes the state's table of objects, weakly with the metatable on top, which has a __mode of "v"; pops it. Where this is not called the first object makes both. */
+void gr_object_open(lua_State *L);
 /* Pushes the userdata of (share, view); the state takes a reference of its own. May raise (memory): the caller's reference is untouched. */
 void gr_object_push(lua_State *L, GrShare *share, uint32_t view);
 /* The object at idx when it is one of goro's, else NULL. Not raising. */

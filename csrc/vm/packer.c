@@ -167,7 +167,8 @@ static void release(GrKeep *keep) {
 
 /* Pushes the packer. */
 static Packer *make(lua_State *L) {
-  Packer *k = gr_keep_new(L, sizeof *k, release);
+  static const GrKeepType type = {release, NULL};
+  Packer *k = gr_keep_new(L, sizeof *k, &type);
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, -1);

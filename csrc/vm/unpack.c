@@ -62,12 +62,14 @@ static void failed(lua_State *L, GrKeep *keep) {
 }
 
 static int make_unpacker(lua_State *L) {
-  Unpacker *u = gr_keep_new(L, sizeof *u, release);
-  u->keep.failed = failed;
+  static const GrKeepType type = {release, failed};
+  gr_keep_new(L, sizeof(Unpacker), &type);
   lua_pushvalue(L, -1);
   gr_keep_set(L, GR_KEEP_UNPACKER);
   return 1;
 }
+
+static bool is_few(const Unpacker *u) { return u->p->nitems <= FEW; }
 
 /* Room to work off n items. */
 static void reserve(lua_State *L, Unpacker *u, uint32_t n) {
@@ -103,8 +105,6 @@ static void push_standard_file(lua_State *L, const char *name) {
 static void make_function(lua_State *L, Unpacker *u, const Item *item) {
   if (luaL_loadbufferx(L, u->p->bytes + item->at, item->len, "=goro", "b") != LUA_OK) lua_error(L);
 }
-
-static bool is_few(const Unpacker *u) { return u->p->nitems <= FEW; }
 
 /* Item i, or nil when it has not been made. */
 static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
@@ -372,7 +372,7 @@ static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
 static int work(lua_State *L, Unpacker *u) {
   const GrPack *p = u->p;
   int n = (int)p->nroots;
-  luaL_checkstack(L, n + FEW + 20, NULL);
+  luaL_checkstack(L, n + (is_few(u) ? (int)p->nitems : 2) + 12, NULL);
   u->n = u->classes = 0;
   reserve(L, u, p->nitems);
   u->values = lua_gettop(L) + 1;
