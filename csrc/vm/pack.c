@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "vm/class.h"
 #include "vm/codes.h"
 #include "vm/names.h"
@@ -457,7 +458,7 @@ bool gr_msg_string(const char *s, size_t len, GrMsg *out) {
     memcpy((char *)out + offsetof(GrMsg, bytes), s, len);
     return true;
   }
-  char *copy = gr_malloc(len);
+  char *copy = gr_big_get(len);
   if (copy == NULL) return false;
   memcpy(copy, s, len);
   out->kind = M_LONG;
@@ -525,7 +526,7 @@ bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
 
 static void drop(GrMsg *m) {
   if (m->kind == M_PACK && m->u.p != NULL) gr_pack_free(m->u.p);
-  else if (m->kind == M_LONG) gr_free(m->u.p);
+  else if (m->kind == M_LONG) gr_big_put(m->u.p, m->w[0]);
 }
 
 void gr_pack_init(void) {

@@ -14,6 +14,8 @@
 
 #include <lauxlib.h>
 
+#include "base/big.h"
+#include "vm/arena.h"
 #include "vm/class.h"
 #include "vm/keep.h"
 #include "vm/names.h"
@@ -326,9 +328,11 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
   return true;
 }
 
-/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. */
+/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
   const GrMsg *m = lua_touserdata(L, 1);
+  GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
+  if (st != NULL && st->arena != NULL) st->arena->circulate = true;
   lua_pushlstring(L, m->u.p, m->w[0]);
   return 1;
 }
