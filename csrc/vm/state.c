@@ -26,6 +26,7 @@
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
+#include "vm/warn.h"
 
 void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
 static const char state_key; /* registry: the GrState */
@@ -101,6 +102,7 @@ static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
   GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
   lua_atpanic(L, unprotected);
+  gr_warn_open(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_pushglobaltable(L);
   lua_setfield(L, -2, "_G");
@@ -231,6 +233,7 @@ static void free_state(GrState *st) {
   gr_join_end(st, GR_END_DROPPED, &(GrMsg){0});
   gr_inherit_unref(st->inherited);
   gr_free(st->frames);
+  gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
 }
 

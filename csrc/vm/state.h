@@ -27,6 +27,7 @@ typedef enum GrOutward {
 
 struct GrArena;
 struct GrInherited;
+typedef struct GrWarning GrWarning;
 
 /* How a goroutine ended. */
 typedef enum GrEnd {
@@ -84,6 +85,7 @@ struct GrState {
   struct GrInherited *inherited; /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;        /* of what that was packed from (inherit.c) */
   bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
+  GrWarning *warning;            /* the beginning of one that comes in pieces, or NULL (warn.c) */
   const char *verb;              /* where it was created: "goro.go", */
   char source[LUA_IDSIZE];
   int line; /* 0: unknown */
