@@ -44,6 +44,7 @@ static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L
 
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);
+void gr_map_names(void);
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);
@@ -51,5 +52,6 @@ void gr_capi_open(lua_State *L);
 int gr_lib_chan(lua_State *L);   /* goro.chan */
 int gr_lib_select(lua_State *L); /* goro.select */
 int gr_lib_after(lua_State *L);  /* goro.after */
+int gr_lib_map(lua_State *L);    /* goro.sync.map */
 
 #endif

@@ -87,10 +87,10 @@ int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks) {
   return r;
 }
 
-void gr_sudog_link(GSudog *sg, G *g, GrChan *c, GrList *queue, uint32_t index) {
+void gr_sudog_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index) {
   sg->g = g;
   sg->seq = gr_wait_seq(g);
-  sg->object = c;
+  sg->object = object;
   sg->index = index;
   sg->closed = false;
   gr_list_push_back(queue, &sg->link);

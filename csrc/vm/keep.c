@@ -22,7 +22,7 @@ static int finalize(lua_State *L) {
 /* (userdata, error or nil) */
 static int leave(lua_State *L) {
   GrKeep *k = lua_touserdata(L, 1);
-  if (!lua_isnil(L, 2) && k->next != NULL && k->failed != NULL) k->failed(L, k);
+  if (k->next != NULL && k->left != NULL) k->left(L, k, !lua_isnil(L, 2));
   return 0;
 }
 

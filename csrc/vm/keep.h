@@ -13,9 +13,10 @@
 
 typedef struct GrKeep GrKeep;
 struct GrKeep {
-  GrKeep *prev, *next;                    /* NULL: in no list */
-  void (*release)(GrKeep *);              /* lets go; once. Must not raise */
-  void (*failed)(lua_State *L, GrKeep *); /* NULL, or: it was a to-be-closed variable, and an error has left its block. Must not raise */
+  GrKeep *prev, *next;       /* NULL: in no list */
+  void (*release)(GrKeep *); /* lets go; once. Must not raise */
+  void (*left)(lua_State *L, GrKeep *,
+               bool failed); /* NULL, or: it was a to-be-closed variable, and its block was left, by an error if `failed`. Must not raise */
 };
 
 /* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is finalized. Does not raise. */
@@ -28,7 +29,7 @@ void gr_keep_add(lua_State *L, GrKeep *k, void (*release)(GrKeep *));
  * it is collected. Raises like gr_keep_add. */
 void *gr_keep_new(lua_State *L, size_t size, void (*release)(GrKeep *));
 /* One userdata of each of these kinds is kept for reuse: pushes it, or nil. Does not raise. */
-enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_KINDS = GR_KEEP_UNPACKER };
+enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_CLAIM, GR_KEEP_KINDS = GR_KEEP_CLAIM };
 void gr_keep_push(lua_State *L, int kind);
 /* The value on top, a userdata or nil, is kept instead; it is popped. */
 void gr_keep_set(lua_State *L, int kind);

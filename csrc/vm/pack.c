@@ -495,6 +495,8 @@ void gr_msg_set_start(GrMsg *m) {
   if (m->kind == M_PACK) ((GrPack *)m->u.p)->start = true;
 }
 
+bool gr_msg_is_plain(const GrMsg *m) { return m->kind != M_LONG && m->kind != M_PACK; }
+
 bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
   *out = *m;
   if (m->kind == M_LONG) return gr_msg_string(m->u.p, m->w[0], out);

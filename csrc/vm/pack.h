@@ -51,6 +51,11 @@ bool gr_msg_copy(const GrMsg *m, GrMsg *out);
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out); /* nil, boolean, number, short string, light userdata */
 bool gr_unpack_scalar(lua_State *L, GrMsg *m);          /* pushes one value; the stack must have room */
 
+/* Is it complete in itself, so that a plain assignment is a copy? */
+bool gr_msg_is_plain(const GrMsg *m);
+/* Pushes a long string without consuming it, or an error value; returns the status. -1, and nothing pushed: the message is none. The stack must have room. */
+int gr_unpack_string(lua_State *L, const GrMsg *m);
+
 /* Messages without a Lua state. The string is copied; false without memory. */
 GrMsg gr_msg_nil(void);
 GrMsg gr_msg_boolean(bool b);

@@ -50,7 +50,8 @@ static void release(GrKeep *keep) {
 }
 
 /* Classes that it has made and an error left incomplete are made anew by whoever needs them next. */
-static void failed(lua_State *L, GrKeep *keep) {
+static void left(lua_State *L, GrKeep *keep, bool failed) {
+  if (!failed) return;
   Unpacker *u = gr_container_of(keep, Unpacker, keep);
   for (uint32_t i = 0; u->p != NULL && i < u->p->nitems; i++)
     if (u->p->items[i].kind == I_CLASS && u->p->items[i].view != 0) gr_class_forget(L, u->p->items[i].id);
@@ -59,7 +60,7 @@ static void failed(lua_State *L, GrKeep *keep) {
 
 static int make_unpacker(lua_State *L) {
   Unpacker *u = gr_keep_new(L, sizeof *u, release);
-  u->keep.failed = failed;
+  u->keep.left = left;
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, -1);
@@ -383,6 +384,13 @@ static void end(lua_State *L, Unpacker *u) {
     lua_rawseti(L, u->values, n);
   }
   u->busy = false;
+}
+
+int gr_unpack_string(lua_State *L, const GrMsg *m) {
+  if (m->kind != M_LONG) return -1;
+  lua_pushcfunction(L, long_string);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)m);
+  return lua_pcall(L, 1, 1, 0);
 }
 
 GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0; }
