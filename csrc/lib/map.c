@@ -112,7 +112,6 @@ static void push_value(lua_State *L, GrMsg *v) {
 
 typedef struct Claim {
   GrKeep keep; /* first */
-  bool busy;
   GrClaim c;
 } Claim;
 
@@ -121,31 +120,33 @@ static void release(GrKeep *k) {
   gr_map_release(&claim->c, NULL);
 }
 
+/* The userdata is at 1, as __close gets it. */
 static void left(lua_State *L, GrKeep *k, bool failed) {
-  (void)L, (void)failed;
+  (void)failed;
   release(k);
-  gr_container_of(k, Claim, keep)->busy = false;
+  lua_pushvalue(L, 1);
+  gr_keep_set(L, GR_KEEP_CLAIM);
 }
 
-/* Into the next slot, as a to-be-closed variable. */
+/* Into the next slot, as a to-be-closed variable. While it is used nobody else keeps it: in a coroutine that is collected, it goes too. */
 static Claim *push_claim(lua_State *L) {
   gr_keep_push(L, GR_KEEP_CLAIM);
   Claim *claim = lua_touserdata(L, -1);
-  if (claim == NULL || claim->busy || claim->keep.next == NULL) {
+  if (claim != NULL && claim->keep.next != NULL) {
+    lua_pushnil(L);
+    gr_keep_set(L, GR_KEEP_CLAIM);
+  } else {
     lua_pop(L, 1);
     claim = gr_keep_new(L, sizeof *claim, release);
     claim->keep.left = left;
-    lua_pushvalue(L, -1);
-    gr_keep_set(L, GR_KEEP_CLAIM);
   }
   lua_toclose(L, -1);
-  claim->busy = true;
   return claim;
 }
 
 typedef enum Op { OP_GET, OP_SET, OP_DELETE, OP_GET_OR_SET, OP_UPDATE } Op;
 
-static int acquire_step(lua_State *L, Op op);
+static int acquire_again(lua_State *L, Op op);
 
 static int set_owned(lua_State *L, GrClaim *c) {
   GrMsg v;
@@ -208,7 +209,7 @@ static int acquire_result(lua_State *L, Op op, int r, GrCause cause) {
   switch (r) {
     case GR_OK: return owned(L, op, &claim->c);
     case GR_CLOSED: return luaL_argerror(L, SLOT_KEY, "this goroutine is updating the key");
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return acquire_step(L, op);
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return acquire_again(L, op);
     default: gr_raise_code(L, r);
   }
 }
@@ -221,14 +222,16 @@ static int acquired(lua_State *L, int status, lua_KContext ctx) {
   return acquire_result(L, (Op)ctx, r, cause);
 }
 
-static int acquire_step(lua_State *L, Op op) {
-  GrState *st = gr_state(L);
-  Claim *claim = lua_touserdata(L, SLOT_CLAIM);
-  GrKey k;
-  check_key(L, &k);
-  int r = gr_map_acquire(st->g, check_map(L), &k, &claim->c, gr_blocks(L, st));
+static int acquire(lua_State *L, GrState *st, Op op, GrMap *m, const GrKey *k, Claim *claim) {
+  int r = gr_map_acquire(st->g, m, k, &claim->c, gr_blocks(L, st));
   if (r == GR_PARK) return gr_park(L, st, acquired, (lua_KContext)op);
   return acquire_result(L, op, r, GR_CAUSE_SUDOG);
+}
+
+static int acquire_again(lua_State *L, Op op) {
+  GrKey k;
+  check_key(L, &k);
+  return acquire(L, gr_state(L), op, check_map(L), &k, lua_touserdata(L, SLOT_CLAIM));
 }
 
 /* The core said r: the key is not free. */
@@ -237,7 +240,7 @@ static int wait_for_key(lua_State *L, Op op, int r) {
   if (r != GR_TIMEOUT) gr_raise_code(L, r);
   lua_settop(L, SLOT_VALUE);
   push_claim(L);
-  return acquire_step(L, op);
+  return acquire_again(L, op);
 }
 
 /* ---- methods ---- */
@@ -310,14 +313,13 @@ static int map_get_or_set(lua_State *L) {
 /* update(k, f) -> the new value */
 static int map_update(lua_State *L) {
   GrState *st = gr_state(L);
+  GrMap *m = check_map(L);
   GrKey k;
-  check_map(L);
   check_key(L, &k);
   luaL_checktype(L, SLOT_VALUE, LUA_TFUNCTION);
   lua_settop(L, SLOT_VALUE);
   gr_enter(L, st);
-  push_claim(L);
-  return acquire_step(L, OP_UPDATE);
+  return acquire(L, st, OP_UPDATE, m, &k, push_claim(L));
 }
 
 static int map_len(lua_State *L) {

@@ -58,11 +58,12 @@ struct GrMapShard {
 
 struct GrMap {
   GrShare share;
-  uint32_t mask; /* number of shards - 1 */
+  char apart[128 - sizeof(GrShare)]; /* claims count in `share`, and everybody reads the rest */
+  uint32_t mask;                     /* number of shards - 1 */
   Shard shards[];
 };
 
-enum { BITS_MIN = 2, BITS_MAX = 31, MOVE = 8, SHARDS_MIN = 8, SHARDS_MAX = 256 };
+enum { BITS_MIN = 2, BITS_MAX = 31, MOVE = 8, SHARDS_MIN = 16, SHARDS_MAX = 256 };
 
 /* A value that may not be copied by assignment. */
 typedef struct Box {
@@ -277,7 +278,7 @@ static int check_free(const Entry *e, const G *g) {
 
 GrMap *gr_map_new(const GrShareType *type) {
   uint32_t n = SHARDS_MIN;
-  while (n < SHARDS_MAX && n < (uint32_t)gr_num_cpu() * 4) n *= 2;
+  while (n < SHARDS_MAX && n < (uint32_t)gr_num_cpu() * 8) n *= 2;
   GrMap *m = gr_zalloc(sizeof *m + n * sizeof m->shards[0]);
   if (m == NULL) return NULL;
   gr_share_init(&m->share, type);
