@@ -29,6 +29,14 @@ static int l_go(lua_State *L) {
 
 /* ---- run: the results come through a channel of one message ---- */
 
+static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m) {
+  GrChan *c = gr_chan_of(object);
+  if (how == GR_END_EXIT) gr_chan_close(c);
+  else if (how == GR_END_DROPPED || gr_chan_send(g, c, m, GR_POLL, true) != GR_OK) gr_msg_drop(m);
+}
+
+static const GrJoinOps run_ops = {true, true, NULL, run_ended};
+
 static int run_wait(lua_State *L);
 
 static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
@@ -67,7 +75,7 @@ static int l_run(lua_State *L) {
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
   GrChan *c = gr_push_mailbox(L);
-  gr_go(L, st, lua_gettop(L) - 1, "goro.run", c);
+  gr_go(L, st, lua_gettop(L) - 1, "goro.run", &(GrJoin){gr_chan_share(c), &run_ops});
   lua_replace(L, 1); /* the function makes room for the channel */
   lua_settop(L, 1);
   return run_wait(L);

@@ -3,7 +3,7 @@
  *
  * A panic is printed by the goroutine that ends, at once and in one write, and posted to the host that it descends from, where the next goro call
  * raises the value. Without memory for the post the text on stderr has still told. An error that could not be packed at all reaches a join
- * as an empty message, which stands for "not enough memory". */
+ * that takes errors as an empty message, which stands for "not enough memory". */
 #include "vm/panic.h"
 
 #include <stdio.h>
@@ -127,27 +127,31 @@ static void print_top(GrState *st, const char *traceback) {
   lua_pop(L, 1);
 }
 
-void gr_panic(GrState *st, const char *traceback) {
-  GrMsg m = GR_MSG_EMPTY;
-  Packing packing = {traceback, st->join != NULL, &m};
-  if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
-  if (st->join != NULL) {
-    if (gr_chan_send(st->g, st->join, &m, GR_POLL, true) != GR_OK) gr_msg_drop(&m);
-    return;
-  }
+/* Prints the error on top, and posts it (packed: *m, which is taken) to the host. */
+static void bring_down(GrState *st, const char *traceback, GrMsg *m) {
   if (gr_sched_stopping()) { /* that is most likely what ended it, and nobody is left to be told */
-    gr_msg_drop(&m);
+    gr_msg_drop(m);
     return;
   }
   print_top(st, traceback);
   Panic *p = gr_malloc(sizeof *p);
   if (p == NULL) {
-    gr_msg_drop(&m);
+    gr_msg_drop(m);
     return;
   }
   p->post.drop = drop_panic;
-  p->error = m;
+  p->error = *m;
+  *m = GR_MSG_EMPTY;
   if (!gr_host_post(st->g->host, &p->post)) drop_panic(&p->post);
+}
+
+void gr_panic(GrState *st, const char *traceback) {
+  GrMsg m = GR_MSG_EMPTY;
+  bool taken = st->join.object != NULL && st->join.ops->errors;
+  Packing packing = {traceback, taken, &m};
+  if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
+  if (!taken) bring_down(st, traceback, &m);
+  gr_join_end(st, GR_END_ERROR, &m);
 }
 
 static void keep_traceback(lua_State *L, int idx) {

@@ -7,8 +7,8 @@
 
 /* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text; NULL when there is no memory for it. */
 char *gr_panic_traceback(lua_State *L);
-/* The goroutine ends by the error value on top of its (reset) state; without a state, by want of memory. It goes to the join channel when there is
- * one; else it is a panic: printed, and posted to the root host. */
+/* The goroutine ends by the error value on top of its (reset) state; without a state, by want of memory. It goes to the join when
+ * that takes errors; else it is a panic: printed, and posted to the root host. */
 void gr_panic(GrState *st, const char *traceback);
 /* Raises the error in a received (false, value, traceback) message that has been pushed from idx on. */
 int gr_raise_remote(lua_State *L, int idx);

@@ -201,6 +201,17 @@ static void close_state(GrState *st) {
   gr_arena_free(st->arena);
 }
 
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m) {
+  GrJoin join = st->join;
+  if (join.object == NULL) {
+    gr_msg_drop(m);
+    return;
+  }
+  st->join.object = NULL;
+  join.ops->end(join.object, st->g, how, m);
+  gr_share_unref(join.object);
+}
+
 /* Pre-emption looks for the state through its G, and at nothing of it from here on. */
 static void free_state(GrState *st) {
   gr_msg_drop(&st->start);
@@ -211,14 +222,10 @@ static void free_state(GrState *st) {
     if (st->armed != NULL) gr_hook_disarm(st);
     close_state(st);
   }
-  if (st->join != NULL) gr_share_unref(gr_chan_share(st->join));
+  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0});
   gr_inherit_unref(st->inherited);
   gr_free(st->frames);
   gr_free(st);
-}
-
-static void deliver(GrState *st, GrMsg *m) {
-  if (gr_chan_send(st->g, st->join, m, GR_POLL, true) != GR_OK) gr_msg_drop(m);
 }
 
 static int pack_results(lua_State *L) {
@@ -229,17 +236,21 @@ static int pack_results(lua_State *L) {
   return 0;
 }
 
-/* Its n results, on top of the stack, go to who waits for them. LUA_OK, or an error with its value on top. */
+/* Its n results, on top of the stack, go to who wants them. LUA_OK, or an error with its value on top. */
 static int deliver_results(GrState *st, int n) {
-  if (st->join == NULL) return LUA_OK;
   GrMsg m = GR_MSG_EMPTY;
   lua_State *L = st->L;
+  if (st->join.object == NULL) return LUA_OK;
+  if (!st->join.ops->results) {
+    gr_join_end(st, GR_END_RETURN, &m);
+    return LUA_OK;
+  }
   if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
   lua_pushcfunction(L, pack_results);
   lua_pushlightuserdata(L, &m);
   lua_rotate(L, -n - 2, 2);
   int status = lua_pcall(L, n + 1, 0, 0);
-  if (status == LUA_OK) deliver(st, &m);
+  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m);
   return status;
 }
 
@@ -259,7 +270,7 @@ static GrRun end_exit(GrState *st) {
   disarm(st);
   int status = lua_resetthread(st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
   if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
-  else if (st->join != NULL) gr_chan_close(st->join);
+  else gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -353,7 +364,7 @@ void gr_state_created(const GrState *st, char *buf, size_t size) {
 
 static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->host; }
 
-void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
+void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join) {
   gr_state_init();
   GrMsg start = GR_MSG_EMPTY;
   gr_inherit_prepare(L, st);
@@ -370,8 +381,11 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join) {
   child->start = start;
   child->inherited = gr_inherit_ref(st->inherited);
   child->rand = gr_rand_seed();
-  child->join = join;
-  if (join != NULL) gr_share_ref(gr_chan_share(join));
   say_created(L, child, verb);
+  if (join != NULL) {
+    child->join = *join;
+    gr_share_ref(join->object);
+    if (join->ops->begin != NULL) join->ops->begin(join->object);
+  }
   gr_spawn(g);
 }

@@ -28,6 +28,29 @@ typedef enum GrOutward {
 struct GrArena;
 struct GrInherited;
 
+/* How a goroutine ended. */
+typedef enum GrEnd {
+  GR_END_RETURN,
+  GR_END_ERROR,
+  GR_END_EXIT,    /* goexit */
+  GR_END_DROPPED, /* the pool ended first; nobody waits any more */
+} GrEnd;
+
+/* Who is told when a goroutine ends, and what of it. Its Lua code has ended by then, but for finalizers; it still counts as a goroutine. */
+typedef struct GrJoinOps {
+  bool results; /* a return tells (true, results…); else nothing is packed */
+  bool errors;  /* an error tells (false, value, traceback), or nothing for want of memory; else it is a panic, raised before `end` */
+  /* NULL, or: before it runs, when nothing can fail any more. May neither wait nor raise. */
+  void (*begin)(GrShare *object);
+  /* Once for each that has begun, on the thread of g, which ends. Takes *m, which may be empty. May ready others; may neither wait nor raise. */
+  void (*end)(GrShare *object, G *g, GrEnd how, GrMsg *m);
+} GrJoinOps;
+
+typedef struct GrJoin {
+  GrShare *object; /* NULL: nobody is told */
+  const GrJoinOps *ops;
+} GrJoin;
+
 typedef struct GrState GrState;
 struct GrState {
   GrState *self; /* first: where a host's registry leads to */
@@ -54,7 +77,7 @@ struct GrState {
   uint64_t rand;                 /* for select */
   GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
   GrMsg start;                   /* a goroutine's function and arguments, until it first runs */
-  GrChan *join;                  /* where its results go, or NULL. A reference */
+  GrJoin join;                   /* who is told of its end, until that has happened. A reference */
   struct GrArena *arena;         /* of a goroutine's state: its memory */
   GrNeed have;                   /* the standard globals that it has (need.h); a host's are its program's business */
   bool settled;                  /* what it inherited has been put in place */
@@ -97,10 +120,11 @@ void gr_check_inbox(lua_State *L, GrState *st);
  * should simply be tried again (a hook ran). */
 void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
 
-/* Starts a goroutine of the n values at 1..n of L: a function and its arguments. `verb` names the call for panics. With `join`, its results (true,
- * results…) or error (false, value, traceback) go there as one message, or the channel is closed when goexit ends it. Raises; then nothing
- * has happened. */
-void gr_go(lua_State *L, GrState *st, int n, const char *verb, GrChan *join);
+/* Starts a goroutine of the n values at 1..n of L: a function and its arguments. `verb` names the call for panics. `join` is told of its end
+ * (a reference of its object is taken), or NULL. Raises; then nothing has happened. */
+void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join);
+/* The goroutine ends: its join is told, once. Takes *m. */
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
 
 enum { GR_CREATED_SIZE = 128 };
 /* Where it was created: "goro.go at job.lua:30". */
