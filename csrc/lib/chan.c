@@ -51,17 +51,20 @@ int gr_lib_chan(lua_State *L) {
 }
 
 static int push_object(lua_State *L) {
-  gr_object_push(L, lua_touserdata(L, 1), GR_VIEW_BOTH);
+  gr_object_push(L, lua_touserdata(L, 1), (uint32_t)lua_tointeger(L, 2));
   return 1;
 }
 
-int gr_push_owned(lua_State *L, GrShare *share) {
+int gr_push_owned_view(lua_State *L, GrShare *share, uint32_t view_of) {
   lua_pushcfunction(L, push_object);
   lua_pushlightuserdata(L, share);
-  int status = lua_pcall(L, 1, 1, 0);
+  lua_pushinteger(L, view_of);
+  int status = lua_pcall(L, 2, 1, 0);
   gr_share_unref(share);
   return status == LUA_OK ? 1 : lua_error(L);
 }
+
+int gr_push_owned(lua_State *L, GrShare *share) { return gr_push_owned_view(L, share, GR_VIEW_BOTH); }
 
 GrChan *gr_push_chan(lua_State *L, int64_t cap) {
   GrChan *c = gr_chan_new(cap, &gr_chan_type.share);

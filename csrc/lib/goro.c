@@ -250,6 +250,7 @@ static void init_once(void) {
   gr_vm_names();
   gr_stdlib_names();
   gr_chan_names();
+  gr_context_names();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
 }

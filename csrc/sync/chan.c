@@ -26,6 +26,7 @@ GrChan *gr_chan_of(GrShare *s) { return gr_container_of(s, GrChan, share); }
 
 void gr_chan_destroy(GrShare *s) {
   GrChan *c = gr_chan_of(s);
+  if (c->feed != NULL) c->feed->lost(c->feed, c);
   for (GrMsg m; c->len > 0; gr_msg_drop(&m)) m = gr_ring_get(c);
   gr_free(c->ring);
   gr_free(c);
