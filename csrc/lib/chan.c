@@ -299,12 +299,3 @@ void gr_chan_names(void) {
   for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
   gr_names_native(range_next);
 }
-
-int gr_lib_after(lua_State *L) {
-  int64_t until = gr_check_seconds(L, 1, 1, "");
-  gr_check_inbox(L, gr_state(L));
-  GrChan *c = gr_push_mailbox(L);
-  int r = until == GR_FOREVER ? GR_OK : gr_chan_after(c, until == GR_POLL ? gr_now_ns() : until, gr_msg_wall);
-  if (r != GR_OK) gr_raise_code(L, r);
-  return 1;
-}

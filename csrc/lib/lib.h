@@ -50,6 +50,7 @@ static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);
 void gr_context_names(void);
+void gr_time_names(void);
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);
