@@ -19,9 +19,9 @@ static void futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t until) {
 }
 
 #ifdef GORO_TESTING
-static GR_TLS uint32_t held[8]; /* locks held, by rank */
+static GR_TLS uint32_t held[GR_RANK_LEAF + 1]; /* locks held, by rank */
 static void rank_enter(const GrLock *l) {
-  for (uint32_t r = l->rank; r < 8; r++)
+  for (uint32_t r = l->rank; r <= GR_RANK_LEAF; r++)
     if (held[r] != 0 && !(r == l->rank && r == GR_RANK_CHAN)) gr_throw("lock of rank %u taken under one of rank %u", l->rank, r);
   held[l->rank]++;
 }

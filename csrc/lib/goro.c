@@ -259,6 +259,8 @@ static void init_once(void) {
   gr_stdlib_names();
   gr_chan_names();
   gr_map_names();
+  gr_context_names();
+  gr_time_names();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
 }

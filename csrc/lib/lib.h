@@ -6,11 +6,12 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "sync/context.h"
 #include "vm/object.h"
 #include "vm/panic.h"
 #include "vm/state.h"
 
-extern const GrObjectType gr_chan_type;
+extern const GrObjectType gr_chan_type, gr_context_type;
 
 /* The three forms of a channel object. */
 enum { GR_VIEW_BOTH, GR_VIEW_SEND, GR_VIEW_RECV };
@@ -23,8 +24,12 @@ int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what);
 /* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH: anything), else misuse. */
 GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
 
+/* The context at arg, or misuse. */
+GrContext *gr_check_context(lua_State *L, int arg);
+
 /* Pushes an object that the caller has just made, and takes its reference, also when it raises. Returns 1. */
 int gr_push_owned(lua_State *L, GrShare *share);
+int gr_push_owned_view(lua_State *L, GrShare *share, uint32_t view);
 
 /* Pushes a new channel of this capacity, at most GR_CHAN_CAP_MAX. Borrowed from the userdata. */
 GrChan *gr_push_chan(lua_State *L, int64_t cap);
@@ -45,6 +50,8 @@ static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);
 void gr_map_names(void);
+void gr_context_names(void);
+void gr_time_names(void);
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);

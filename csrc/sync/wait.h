@@ -7,6 +7,12 @@
 #include "base/lock.h"
 #include "sync/chan.h"
 
+/* Who closes a channel or sends to it as long as anybody has it: a context, a timer. Told when the last reference to the channel has gone, under no lock. */
+typedef struct GrFeed GrFeed;
+struct GrFeed {
+  void (*lost)(GrFeed *feed, GrChan *c);
+};
+
 struct GrChan {
   GrShare share;
   GrLock lock;
@@ -15,6 +21,7 @@ struct GrChan {
   uint64_t size, head, len; /* of the ring: slots there are, the oldest, how many are used */
   GrMsg *ring;
   GrList recvq, sendq; /* of GSudogs */
+  GrFeed *feed;        /* or NULL. Set before c is shared */
 };
 
 bool gr_ring_put(GrChan *c, const GrMsg *m);
