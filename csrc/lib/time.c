@@ -64,7 +64,7 @@ static Clock *push_chan_clock(lua_State *L, const GrObjectType *type) {
 
 /* ---- timers ---- */
 
-static void job_start(void *job) { gr_go_start(job); }
+static void job_start(void *job) { gr_go_start(job, NULL); }
 static void job_forget(void *job) { gr_go_discard(job); }
 static const GrJobOps job_ops = {job_start, job_forget};
 

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "sync/map.h"
+#include "sync/queue.h"
 #include "sync/wait.h"
 
 enum { SMALL = 16 };
@@ -168,6 +169,7 @@ void gr_wait_abandon(G *g) {
     g->nmany = 0;
     return;
   }
+  if (gr_queue_abandon(g)) return;
   if (g->reason == GR_WAIT_KEY) {
     gr_map_abandon(&g->one);
     return;

@@ -395,12 +395,7 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *joi
     gr_go_discard(child);
     gr_raise_code(L, r);
   }
-  if (join != NULL) {
-    child->join = *join;
-    gr_share_ref(join->object);
-    if (join->ops->begin != NULL) join->ops->begin(join->object);
-  }
-  gr_spawn(child->g);
+  gr_go_start(child, join);
 }
 
 /* ---- starting one later ---- */
@@ -429,7 +424,14 @@ GrState *gr_go_prepare(const GrState *model, int *err) {
   return NULL;
 }
 
-void gr_go_start(GrState *prepared) { gr_spawn(prepared->g); }
+void gr_go_start(GrState *prepared, const GrJoin *join) {
+  if (join != NULL) {
+    prepared->join = *join;
+    gr_share_ref(join->object);
+    if (join->ops->begin != NULL) join->ops->begin(join->object);
+  }
+  gr_spawn(prepared->g);
+}
 
 void gr_go_discard(GrState *st) {
   if (st->g != NULL) gr_g_discard(st->g);

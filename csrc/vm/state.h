@@ -130,8 +130,8 @@ void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
 GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb);
 /* A goroutine as gr_go would have started it, which takes a message's copy and no Lua. NULL: *err says why. */
 GrState *gr_go_prepare(const GrState *model, int *err);
-/* Takes it. Cannot fail. */
-void gr_go_start(GrState *prepared);
+/* Takes it; `join` as in gr_go. Cannot fail. */
+void gr_go_start(GrState *prepared, const GrJoin *join);
 /* Of a model, or of one that was prepared and is not started. */
 void gr_go_discard(GrState *st);
 
