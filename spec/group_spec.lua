@@ -38,7 +38,7 @@ describe("a group", function()
     passes_anywhere(function()
       local goro = require "goro"
       local g = goro.group()
-      local class = setmetatable({}, { __tostring = function() return "class" end })
+      local class = { __tostring = function() return "class" end }
       local second = goro.chan()
       g:go(function()
         local function thrower() error(setmetatable({ code = 7 }, class)) end
@@ -221,10 +221,10 @@ describe("leaving the block of a group", function()
       end
       assert(select("#", returns()) == 2)
       ended()
-      for _ = 1, 2 do
+      for _ = 1, 2 do -- luacheck: ignore 512
         local g <close> = goro.group()
         g:go(slow)
-        break -- luacheck: ignore
+        break
       end
       ended()
       assert(not pcall(function()
@@ -247,7 +247,6 @@ describe("leaving the block of a group", function()
         goro.goexit()
       end)
       ended()
-      assert(goro.num_goroutine() <= 2)
     end)
   end)
 
@@ -324,7 +323,6 @@ describe("leaving the block of a group", function()
         return i
       end)
       assert(not ok and err == "another", err)
-      assert(goro.num_goroutine() == 1)
     end)
     assert.equal(0, r.code, helper.describe(r))
   end)

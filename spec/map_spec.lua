@@ -473,10 +473,11 @@ describe("a large map", function()
       for i = 1, n do m:set(i, i) end
       assert(m:len() == n)
       local full = bytes() - before
+      local counted = full > 0 -- a sanitizer's allocator does not tell
       assert(full < n * 110, full / n)
       for i = 1, n do assert(m:delete(i) == i) end
       assert(m:len() == 0)
-      assert(bytes() - before < full / 20, bytes() - before)
+      assert(not counted or bytes() - before < full / 20, bytes() - before)
       for i = 1, n do m:set("key" .. i, { i }) end
       local c = goro.chan(1)
       for i = 1, n // 10 do -- a chain of maps, each in the one before
@@ -488,7 +489,7 @@ describe("a large map", function()
       end
       m, c = nil, nil -- luacheck: ignore 311
       collectgarbage()
-      assert(bytes() - before < full / 2, bytes() - before)
+      assert(not counted or bytes() - before < full / 2, bytes() - before)
     end, { args = { tostring(helper.rounds(200000)) } })
   end)
 
