@@ -371,9 +371,14 @@ describe("goroutines that want the same key", function()
         m:update("k", function() go:send(true) go:recv() return 1 end)
       end)
       go:recv()
+      local waiting = 0
       local function queue(f, ...)
         goro.go(f, ...)
-        goro.sleep(0.01)
+        waiting = waiting + 1
+        repeat
+          goro.sleep(0.001)
+          local _, n = goro.runtime.dump():gsub("map update", "")
+        until n == waiting
       end
       queue(function() log:send { "get", m:get "k" } end)
       queue(function() m:set("k", 2) log:send { "set", 2 } end)
