@@ -169,21 +169,26 @@ static int group_wait(lua_State *L) {
 
 /* ---- leaving the block ---- */
 
-static int raise_inbox(lua_State *L) {
-  gr_check_inbox(L, gr_state(L));
+/* (cause) */
+static int raise_cause(lua_State *L) {
+  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
   return 0;
 }
 
-/* Only the first panic can be raised; stderr has told of the others. What cannot be waited out is raised at once. */
+/* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised nothing, nothing has happened. What cannot be waited out is raised. */
 static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, void (*stop)(lua_State *)) {
-  stop(L);
-  if (cause != GR_CAUSE_INBOX) {
+  if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) {
+    stop(L);
     gr_raise_cause(L, st, cause);
     return;
   }
   luaL_checkstack(L, 4, NULL);
-  gr_pushcfunction(L, st, raise_inbox);
-  if (lua_pcall(L, 0, 0, 0) != LUA_OK && lua_gettop(L) > base + 1) lua_pop(L, 1);
+  gr_pushcfunction(L, st, raise_cause);
+  lua_pushinteger(L, (lua_Integer)cause);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  stop(L);
+  if (cause == GR_CAUSE_SIGNAL) lua_error(L);
+  if (lua_gettop(L) > base + 1) lua_pop(L, 1);
 }
 
 int gr_group_drain(lua_State *L, GrState *st, GrGroup *gr, int base, void (*stop)(lua_State *)) {
