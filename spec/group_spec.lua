@@ -111,7 +111,10 @@ describe("a group", function()
         g:go(function() hold:recv() end)
         for i = 1, 5 do
           goro.go(function() g:go(function() order:send(i) end) end)
-          goro.sleep(0.01)
+          repeat
+            goro.sleep(0.001)
+            local _, n = goro.runtime.dump():gsub("group wait", "")
+          until n == i
         end
         hold:send(true)
         for i = 1, 5 do assert(order:recv() == i) end
@@ -175,9 +178,10 @@ describe("a group", function()
       g:go(function() goro.chan():recv() end)
       goro.go(function() g:go(print) end)
       goro.go(function() g:wait() end)
-      goro.sleep(0.02)
-      local _, n = goro.runtime.dump():gsub("group wait", "")
-      assert(n == 2, goro.runtime.dump())
+      repeat
+        goro.sleep(0.001)
+        local _, n = goro.runtime.dump():gsub("group wait", "")
+      until n == 2
       local ok, err = pcall(g.wait, g)
       assert(not ok and err:find "all goroutines are asleep %- deadlock!\n" and err:find("group wait", 1, true), err)
     end)
