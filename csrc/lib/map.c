@@ -130,12 +130,9 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
 
 /* Into the next slot, as a to-be-closed variable. While it is used nobody else keeps it: in a coroutine that is collected, it goes too. */
 static Claim *push_claim(lua_State *L) {
-  gr_keep_push(L, GR_KEEP_CLAIM);
+  gr_keep_take(L, GR_KEEP_CLAIM);
   Claim *claim = lua_touserdata(L, -1);
-  if (claim != NULL && claim->keep.next != NULL) {
-    lua_pushnil(L);
-    gr_keep_set(L, GR_KEEP_CLAIM);
-  } else {
+  if (claim == NULL || claim->keep.next == NULL) {
     lua_pop(L, 1);
     claim = gr_keep_new(L, sizeof *claim, release);
     claim->keep.left = left;

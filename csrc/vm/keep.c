@@ -101,6 +101,14 @@ void gr_keep_push(lua_State *L, int kind) {
   lua_remove(L, -2);
 }
 
+void gr_keep_take(lua_State *L, int kind) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TNIL) return;
+  lua_getiuservalue(L, -1, kind);
+  lua_pushnil(L);
+  lua_setiuservalue(L, -3, kind);
+  lua_remove(L, -2);
+}
+
 void gr_keep_set(lua_State *L, int kind) {
   push_keeper(L);
   lua_insert(L, -2);

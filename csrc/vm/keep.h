@@ -31,6 +31,8 @@ void *gr_keep_new(lua_State *L, size_t size, void (*release)(GrKeep *));
 /* One userdata of each of these kinds is kept for reuse: pushes it, or nil. Does not raise. */
 enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_CLAIM, GR_KEEP_KINDS = GR_KEEP_CLAIM };
 void gr_keep_push(lua_State *L, int kind);
+/* The same; from now on it is not kept. */
+void gr_keep_take(lua_State *L, int kind);
 /* The value on top, a userdata or nil, is kept instead; it is popped. */
 void gr_keep_set(lua_State *L, int kind);
 /* Takes it from the list and releases it, unless that has been done. */
