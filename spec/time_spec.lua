@@ -65,23 +65,31 @@ describe("never early, and", function()
     assert.is_true(took >= 0.1 and took < helper.limit(0.3), took)
   end)
 
+  -- A machine that is busy elsewhere can hold up a goroutine for longer than the times differ: then they shall differ more.
   it("in order, whatever the order of their making", function()
     passes_anywhere(function()
       local goro = require "goro"
       local slots = { 5, 3, 6, 6, 6, 1, 1, 2, 7, 9, 4, 8, 0 }
-      local delta = 0.02 * (tonumber(os.getenv "GORO_SLOW") or 1)
-      local out = goro.chan(#slots)
-      local start = goro.time.now()
-      for _, slot in ipairs(slots) do
-        local c = goro.after(slot * delta)
-        goro.go(function() out:send { slot, (c:recv()) } end)
+      local function in_order(delta)
+        local out = goro.chan(#slots)
+        local start = goro.time.now()
+        for _, slot in ipairs(slots) do
+          local c = goro.after(slot * delta)
+          goro.go(function() out:send { slot, (c:recv()) } end)
+        end
+        local last, ok = -1, true
+        for _ = 1, #slots do
+          local r = out:recv()
+          ok = ok and r[1] >= last and r[2] - start < (r[1] + 3) * delta
+          last = r[1]
+          assert(r[2] - start >= r[1] * delta - 1e-4, "early")
+        end
+        return ok
       end
-      local last = -1
-      for _ = 1, #slots do
-        local r = out:recv()
-        assert(r[1] >= last, "out of order")
-        last = r[1]
-        assert(r[2] - start >= r[1] * delta - 1e-4 and r[2] - start < (r[1] + 3) * delta, "not on time")
+      local delta = 0.01
+      while not in_order(delta) do
+        delta = delta * 2
+        assert(delta < 1, "out of order, or late")
       end
     end)
   end)
@@ -465,22 +473,24 @@ describe("timers and tickers", function()
     passes(function()
       local goro = require "goro"
       local time = goro.time
+      local start
       local function dead(f)
-        local start = time.mono()
         local ok, err = pcall(f or function() goro.chan():recv() end)
         assert(not ok and err:find("all goroutines are asleep - deadlock!", 1, true), err)
         return time.mono() - start
       end
+      start = time.mono()
       local t, f = time.timer(0.05), time.after_func(0.05, function() end)
-      assert(dead() >= 0.045)
+      assert(dead() >= 0.05)
       t:reset(1000) f:reset(1000)
       t:stop() f:stop()
-      assert(dead() < 10)
+      assert(dead() < 100)
       local tk <const> = time.ticker(0.01)
       assert(select(3, goro.chan():recv(0.05)) == "timeout")
+      start = time.mono()
       goro.go(function() goro.sleep(0.05) tk:stop() end)
-      assert(dead() >= 0.045)
-      assert(dead(function() tk.c:recv() end) < 10)
+      assert(dead() >= 0.05)
+      assert(dead(function() tk.c:recv() end) < 100)
     end)
   end)
 
