@@ -245,11 +245,11 @@ describe("a deadline", function()
   end)
 
   it("does not come once its context is cancelled", function()
-    local c = context.with_timeout(background(), 0.01)
+    local c = context.with_timeout(background(), helper.limit(0.03))
     c:cancel()
-    goro.sleep(0.03)
+    goro.sleep(helper.limit(0.05))
     ended(c, "canceled")
-    local parent = context.with_timeout(background(), 0.01)
+    local parent = context.with_timeout(background(), helper.limit(0.03))
     local child = context.with_timeout(parent, 1000)
     child:cancel()
     parent:done():recv()
@@ -400,8 +400,12 @@ describe("contexts", function()
       local context = goro.context
       local c = context.with_cancel(context.background())
       goro.go(function() c:done():recv() end)
-      goro.sleep(0.02)
-      local text = goro.runtime.dump()
+      local text
+      for _ = 1, 100 do
+        goro.sleep(0.02)
+        text = goro.runtime.dump()
+        if text:find("chan receive", 1, true) then break end
+      end
       assert(text:find("chan receive", 1, true), text)
       c:cancel()
     end)

@@ -498,8 +498,12 @@ describe("timers and tickers", function()
     passes(function()
       local goro = require "goro"
       goro.go(function() goro.time.timer(1000).c:recv() end)
-      goro.sleep(0.02)
-      local text = goro.runtime.dump()
+      local text
+      for _ = 1, 100 do
+        goro.sleep(0.02)
+        text = goro.runtime.dump()
+        if text:find("chan receive", 1, true) then break end
+      end
       assert(text:find("chan receive", 1, true), text)
     end)
   end)
