@@ -186,9 +186,11 @@ static int deadline_start(Canceler *c) {
   d->timer.fire = deadline_fired;
   d->timer.drop = deadline_unref;
   d->timer.arg = d;
+  c->deadline = d; /* before it can fire */
   int r = gr_timer_start(&d->timer, c->until);
-  if (r == GR_OK) c->deadline = d;
-  else gr_free(d);
+  if (r == GR_OK) return GR_OK;
+  c->deadline = NULL;
+  gr_free(d);
   return r;
 }
 
