@@ -98,11 +98,14 @@ typedef struct GSudog {
 
 /* A timer. Belongs to its owner while it is in no heap. When due it is taken out, its (arg, seq) copied, the heap unlocked, and then
  * fire(arg, seq) is called on some M, not under any lock: it must be short and not block. A timer may be armed again or freed
- * as soon as gr_timer_stop returned true, or inside its own fire. */
+ * as soon as gr_timer_stop returned true, or inside its own fire. One that repeats stays in its heap instead, so that it needs no memory to go on; then
+ * it may be stopped, but not yet freed, while a fire of it is at work: `again` takes what keeps it there for that. */
 typedef struct GrTimer {
   int64_t when; /* gr_now_ns() */
   void (*fire)(void *arg, uint64_t seq);
   void (*drop)(void *arg); /* or NULL: called instead of fire when the pool ends first */
+  int64_t (*again)(void *arg,
+                   int64_t now); /* or NULL: it fires once. Else called before each fire, under the heap's lock: when it is due next, after `now` */
   void *arg;
   uint64_t seq;
   GrTimers *_Atomic heap; /* NULL: in none */
@@ -197,7 +200,7 @@ void gr_block_end(G *g);
 
 /* ---- timers ---- */
 
-/* t must be in no heap; fire, drop, arg, seq are set by the caller. GR_OK or GR_NOMEM. Starts the pool if need be (GR_NOTHREAD). */
+/* t must be in no heap; fire, drop, again, arg, seq are set by the caller. GR_OK or GR_NOMEM. Starts the pool if need be (GR_NOTHREAD). */
 int gr_timer_start(GrTimer *t, int64_t when);
 /* True: it was waiting and is out now. False: it has fired, fires at this moment, or was never started. */
 bool gr_timer_stop(GrTimer *t);

@@ -373,29 +373,79 @@ void gr_state_created(const GrState *st, char *buf, size_t size) {
 
 static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->host; }
 
+/* What does not depend on when it starts. Takes *start. */
+static GrState *new_child(lua_State *L, GrState *st, const char *verb, GrMsg *start) {
+  GrState *child = gr_chunk_get(sizeof *child);
+  if (child == NULL) {
+    gr_msg_drop(start);
+    gr_raise_code(L, GR_NOMEM);
+  }
+  memset(child, 0, sizeof *child);
+  child->start = *start;
+  child->inherited = gr_inherit_ref(st->inherited);
+  say_created(L, child, verb);
+  return child;
+}
+
+static int give_g(GrState *child, GrHost *host) {
+  int err = GR_NOMEM;
+  child->g = gr_g_new(&goroutine_ops, child, host, &err);
+  child->rand = gr_rand_seed();
+  return child->g != NULL ? GR_OK : err;
+}
+
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join) {
   gr_state_init();
   GrMsg start = GR_MSG_EMPTY;
   gr_inherit_prepare(L, st);
-  gr_pack_start(L, 1, n, &start);
-  int err = GR_NOMEM;
-  GrState *child = gr_chunk_get(sizeof *child);
-  if (child != NULL) memset(child, 0, sizeof *child);
-  G *g = child != NULL ? gr_g_new(&goroutine_ops, child, host_of(st), &err) : NULL;
-  if (g == NULL) {
-    gr_msg_drop(&start);
-    if (child != NULL) gr_chunk_put(child, sizeof *child);
-    gr_raise_code(L, err);
+  gr_pack_start(L, 1, n, 1, &start);
+  GrState *child = new_child(L, st, verb, &start);
+  int r = give_g(child, host_of(st));
+  if (r != GR_OK) {
+    gr_go_discard(child);
+    gr_raise_code(L, r);
   }
-  child->g = g;
-  child->start = start;
-  child->inherited = gr_inherit_ref(st->inherited);
-  child->rand = gr_rand_seed();
-  say_created(L, child, verb);
+  gr_go_start(child, join);
+}
+
+/* ---- starting one later ---- */
+
+GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb) {
+  gr_state_init();
+  GrMsg start = GR_MSG_EMPTY;
+  gr_inherit_prepare(L, st);
+  gr_pack_start(L, idx, n, idx, &start);
+  GrState *model = new_child(L, st, verb, &start);
+  model->host = host_of(st);
+  gr_host_ref(model->host);
+  return model;
+}
+
+GrState *gr_go_prepare(const GrState *model, int *err) {
+  GrState *child = gr_chunk_get(sizeof *child);
+  *err = GR_NOMEM;
+  if (child == NULL) return NULL;
+  *child = *model;
+  child->host = NULL;
+  gr_inherit_ref(child->inherited);
+  if (gr_msg_copy(&model->start, &child->start) && (*err = give_g(child, model->host)) == GR_OK) return child;
+  gr_go_discard(child);
+  return NULL;
+}
+
+void gr_go_start(GrState *prepared, const GrJoin *join) {
   if (join != NULL) {
-    child->join = *join;
+    prepared->join = *join;
     gr_share_ref(join->object);
     if (join->ops->begin != NULL) join->ops->begin(join->object);
   }
-  gr_spawn(g);
+  gr_spawn(prepared->g);
+}
+
+void gr_go_discard(GrState *st) {
+  if (st->g != NULL) gr_g_discard(st->g);
+  if (st->host != NULL) gr_host_unref(st->host);
+  gr_msg_drop(&st->start);
+  gr_inherit_unref(st->inherited);
+  gr_chunk_put(st, sizeof *st);
 }

@@ -76,7 +76,7 @@ struct GrState {
   int64_t limit;                 /* when the code of a state that is being closed must have ended */
   uint8_t outward;               /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
   uint64_t rand;                 /* for select */
-  GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
+  GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's reference */
   GrMsg start;                   /* a goroutine's function and arguments, until it first runs */
   GrJoin join;                   /* who is told of its end, until that has happened. A reference */
   struct GrArena *arena;         /* of a goroutine's state: its memory */
@@ -127,6 +127,15 @@ void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join);
 /* The goroutine ends: its join is told, once. Takes *m. */
 void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
+
+/* For goroutines that start later, on any thread and perhaps several times. A model of one, of the n values at idx, idx + 1, …; it never runs. Raises. */
+GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb);
+/* A goroutine as gr_go would have started it, which takes a message's copy and no Lua. NULL: *err says why. */
+GrState *gr_go_prepare(const GrState *model, int *err);
+/* Takes it; `join` as in gr_go. Cannot fail. */
+void gr_go_start(GrState *prepared, const GrJoin *join);
+/* Of a model, or of one that was prepared and is not started. */
+void gr_go_discard(GrState *st);
 
 enum { GR_CREATED_SIZE = 128 };
 /* Where it was created: "goro.go at job.lua:30". */
