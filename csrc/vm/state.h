@@ -82,6 +82,7 @@ struct GrState {
   struct GrArena *arena;         /* of a goroutine's state: its memory */
   GrNeed have;                   /* the standard globals that it has (need.h); a host's are its program's business */
   bool settled;                  /* what it inherited has been put in place */
+  bool indexed;                  /* nothing was opened since the index of modules was made (names.h) */
   struct GrInherited *inherited; /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;        /* of what that was packed from (inherit.c) */
   bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
