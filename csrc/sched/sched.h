@@ -132,6 +132,7 @@ struct G {
   atomic_bool blocks;      /* this wait keeps its thread (always so for hosts): only that thread may make it RUNNING again */
   uint8_t reason;          /* GrReason of the wait */
   uint8_t cause;           /* GrCause of its end */
+  uint8_t host_spins;      /* hosts: how often to spin before sleeping; grows when waits are short */
   _Atomic uint64_t wait;   /* seq << 1 | done */
   G *link;                 /* in a run queue or the free list */
   GrSlabOfGs *slab;        /* where its memory is */
@@ -147,7 +148,6 @@ struct G {
   uint32_t nmany;
   GrNote note;              /* hosts sleep on it */
   GrReport *_Atomic report; /* somebody wants to know what it does while it runs: vm's dump */
-  uint8_t host_spins;       /* hosts: how often to spin before sleeping; grows when waits are short */
 };
 
 static inline uint64_t gr_wait_seq(G *g) { return atomic_load_explicit(&g->wait, memory_order_relaxed) >> 1; }

@@ -12,7 +12,7 @@
 #include "base/chunk.h"
 #include "vm/need.h"
 
-enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1664, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
+enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1472, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
 
 struct GrImage {
   GrNeed have;
@@ -237,11 +237,13 @@ static void free_image(Image *image) {
   *image = (Image){0};
 }
 
+static uint32_t slot_of(uint32_t len, uint32_t room) { return (len + room + 63) / 64 * 64; }
+
 /* The words of the image count from 0 from here on. */
 static bool freeze(Image *image, lua_State *L, GrArena *a, const char *random) {
   char *base = (char *)a;
   image->len = (uint32_t)(a->bump - base);
-  image->slot = (image->len + ROOM + 63) / 64 * 64;
+  image->slot = slot_of(image->len, ROOM);
   image->npointers = find_pointers(a, NULL);
   image->pointers = gr_malloc(image->npointers * sizeof *image->pointers);
   image->bytes = gr_malloc(image->len);
@@ -312,7 +314,7 @@ lua_State *gr_image_state(const GrImage *special, GrNeed need, GrArena **arena, 
 /* What is in it already needs no room; and it is to be the same each time. */
 static void settle_special(const Image *base, Image *image) {
   uint32_t more = image->len - base->len;
-  image->slot -= more < ROOM - LEAST_ROOM ? more & ~(uint32_t)63 : ROOM - LEAST_ROOM;
+  image->slot = slot_of(image->len, more < ROOM - LEAST_ROOM ? ROOM - more : LEAST_ROOM);
   if (image->random != 0) memset(image->bytes + image->random, 0, SEEDS * sizeof(uint64_t));
 }
 
