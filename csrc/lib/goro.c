@@ -242,6 +242,8 @@ static const luaL_Reg functions[] = {
     {"num_cpu", l_num_cpu},
     {"chan", gr_lib_chan},
     {"select", gr_lib_select},
+    {"group", gr_lib_group},
+    {"map", gr_lib_each},
     {NULL, NULL},
 };
 
@@ -274,6 +276,11 @@ static void init_once(void) {
   gr_vm_names();
   gr_stdlib_names();
   gr_chan_names();
+  gr_map_names();
+  gr_group_names();
+  gr_each_names();
+  gr_context_names();
+  gr_time_names();
   gr_net_names();
   gr_poll_init();
   gr_state_adjust = adjust;

@@ -8,7 +8,9 @@
 
 #include <string.h>
 
-enum { SMALL = 256, MOST = 16384, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
+#include "base/big.h"
+
+enum { SMALL = 256, MOST = 8192, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
   GrSlab *next;
@@ -17,8 +19,8 @@ struct GrSlab {
 
 struct GrBig {
   GrBig *prev, *next;
-  size_t size; /* of all of it */
-  size_t unused;
+  size_t size;     /* of all of it */
+  bool circulates; /* it is gr_big_get's */
 };
 _Static_assert(sizeof(GrBig) % ALIGN == 0, "the block after it is aligned");
 
@@ -75,8 +77,11 @@ static bool grow(GrArena *a, size_t need) {
 
 static void *get_big(GrArena *a, size_t size) {
   if (size > SIZE_MAX - sizeof(GrBig)) return NULL;
-  GrBig *b = gr_malloc(sizeof *b + size);
+  bool circulates = a->circulate;
+  a->circulate = false;
+  GrBig *b = circulates ? gr_big_get(sizeof *b + size) : gr_malloc(sizeof *b + size);
   if (b == NULL) return NULL;
+  b->circulates = circulates;
   b->prev = NULL;
   b->next = a->bigs;
   if (b->next != NULL) b->next->prev = b;
@@ -85,13 +90,18 @@ static void *get_big(GrArena *a, size_t size) {
   return b + 1;
 }
 
+static void free_big(GrBig *b) {
+  if (b->circulates) gr_big_put(b, b->size);
+  else gr_free(b);
+}
+
 static void put_big(GrArena *a, void *ptr) {
   GrBig *b = (GrBig *)ptr - 1;
   if (b->prev != NULL) b->prev->next = b->next;
   else a->bigs = b->next;
   if (b->next != NULL) b->next->prev = b->prev;
   a->more -= b->size;
-  gr_free(b);
+  free_big(b);
 }
 
 static void *resize_big(GrArena *a, void *ptr, size_t size) {
@@ -188,7 +198,7 @@ GrArena *gr_arena_new(uint32_t first) {
 void gr_arena_clear(GrArena *a) {
   for (GrBig *b = a->bigs, *next; b != NULL; b = next) {
     next = b->next;
-    gr_free(b);
+    free_big(b);
   }
   for (GrSlab *s = a->slabs, *next; s != NULL; s = next) {
     next = s->next;

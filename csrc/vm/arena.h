@@ -3,7 +3,7 @@
  *
  *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or FIRST
  *   more chunks: | GrSlab  | blocks … |                            each twice the last one's size, up to a limit
- *   big blocks:  | GrBig   | block |                               from malloc, each in a list
+ *   big blocks:  | GrBig   | block |                               from malloc (or big.h), each in a list
  *
  * Lua tells the old size of each block, so blocks need no headers: a size class is a multiple of 16 up to 512 bytes, then one of four steps to each doubling
  * up to 16 KB; each class has a free list through the free blocks. Bigger blocks are malloc's. All chunks and big blocks of a state go back
@@ -19,7 +19,7 @@
 
 #define GR_ARENA_SYSTEM GR_CHUNK_SYSTEM
 
-enum { GR_ARENA_CLASSES = 56 };
+enum { GR_ARENA_CLASSES = 52 };
 
 typedef struct GrSlab GrSlab;
 typedef struct GrBig GrBig;
@@ -33,6 +33,7 @@ typedef struct GrArena {
   uint32_t first; /* bytes of the first chunk */
   uint32_t next;  /* bytes that the next chunk will have */
   bool sealed;    /* a template: no memory but its first chunk */
+  bool circulate; /* the next big block is one of big.h's: what it is for comes and goes */
 } GrArena;
 
 /* A new arena of `first` bytes in all; NULL without memory. */

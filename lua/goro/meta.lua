@@ -195,4 +195,89 @@ function runtime.stats() end
 ---@return string
 function runtime.dump() end
 
+---A group of goroutines that belong together, after x/sync's errgroup. Leaving the block of `local g <close> = goro.group()` waits for all of them,
+---whichever way it is left; by an error it cancels `g.ctx` first. Does not block.
+---
+---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), or `ctx` is no context.
+---@param opts? { limit?: integer, ctx?: goro.context }
+---@return goro.group
+function goro.group(opts) end
+
+---The same group in every state.
+---@class goro.group
+---@field ctx goro.context  a child of the given context; cancelled at the first error, with the error's value as the cause
+local group = {}
+
+---Starts `f(...)` as a goroutine of the group; its error is the group's, and no panic. With a limit blocks while so many run, strictly first come,
+---first served; a cancelled context does not end that wait, nor does it keep `f` from being started: `f` asks `g.ctx`.
+---
+---Errors: those of `goro.go`.
+---@param f fun(...: goro.sendable)
+---@param ... goro.sendable
+function group:go(f, ...) end
+
+---Waits until no goroutine of the group is left, then raises the first error, if there was one, with its value; `goro.traceback` tells where it was
+---thrown. Again, it raises it again. Blocks.
+function group:wait() end
+
+---`f(item, i)` for each item of the list, in parallel; the results, in the list's order (the first result of each; where it was nil there is a hole, so
+---`#` of the result is then one of its borders, while `#list` remains what it was). A few workers take the items one by one, each with one copy of `f` and what
+---it refers to: what `f` changes there is seen by the items that the same worker takes later. `limit` is the number of workers: by default 16 or four times
+---`maxprocs`, whichever is more, so that items that wait do not hold each other up. Blocks.
+---
+---Errors: the first one in `f` is raised here with its value, see `goro.traceback`, when those that ran have ended; no more are started then. `cannot
+---send …` for an item, a result, or `f`.
+---@generic T, R
+---@param list T[]
+---@param f fun(item: T, i: integer): R
+---@param opts? { limit?: integer }
+---@return R[]
+function goro.map(list, f, opts) end
+
+---A table that goroutines share: values are copied into it and out of it. Keys are strings, numbers (1 and 1.0 are the same), booleans, light userdata and goro's
+---objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`. A map that holds itself is never collected.
+---@class goro.sync.map
+---@operator len: integer
+local map = {}
+
+---A copy of what is there, or nil. Blocks while somebody else updates the key, as all calls with a key do: first come, first served.
+---@param key string|number|boolean|lightuserdata|userdata
+---@return any value
+function map:get(key) end
+
+---Sets a copy of the value; nil deletes.
+---@param key string|number|boolean|lightuserdata|userdata
+---@param value goro.sendable
+function map:set(key, value) end
+
+---What was there, or nil.
+---@param key string|number|boolean|lightuserdata|userdata
+---@return any old
+function map:delete(key) end
+
+---The value that is there, and true; or, when there is none, sets `value` and returns it, and false.
+---@param key string|number|boolean|lightuserdata|userdata
+---@param value goro.sendable
+---@return any value
+---@return boolean there
+function map:get_or_set(key, value) end
+
+---Sets what `f(old)` returns, which is returned too; nil deletes. Atomic: others that want this key wait meanwhile, `f` may block, and may use other keys. An error
+---in `f`, or goexit, leaves the entry as it was.
+---
+---Errors: those of `f`; misuse to touch the key itself inside `f`.
+---@param key string|number|boolean|lightuserdata|userdata
+---@param f fun(old: any): goro.sendable
+---@return any new
+function map:update(key, f) end
+
+---How many keys have a value.
+---@return integer
+function map:len() end
+
+---For `for key, value in m:pairs() do`: what was in the map when it was called, in no order. Each entry is as it was at some moment of the call; one that is being
+---updated is as it was before.
+---@return fun(): any, any
+function map:pairs() end
+
 return goro
