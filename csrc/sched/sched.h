@@ -69,7 +69,8 @@ typedef enum GrReason {
   GR_WAIT_COND,
   GR_WAIT_SEMA,
   GR_WAIT_ONCE,
-  GR_WAIT_KEY, /* of a sync.map: somebody updates it */
+  GR_WAIT_KEY,  /* of a sync.map: somebody updates it */
+  GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_REASONS
 } GrReason;
 const char *gr_wait_name(GrReason reason);

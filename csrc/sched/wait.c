@@ -248,6 +248,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SEMA] = "semaphore acquire",
       [GR_WAIT_ONCE] = "once",
       [GR_WAIT_KEY] = "map update",
+      [GR_WAIT_FILE] = "file in use",
   };
   return reason < GR_WAIT_REASONS ? names[reason] : "?";
 }
