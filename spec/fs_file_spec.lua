@@ -254,9 +254,9 @@ describe("a file is shared", function()
       local done = goro.chan()
       for w = 1, 8 do
         goro.go(function()
-          local r, m, code
+          local r, _, code
           repeat
-            if w % 2 == 0 then r, m, code = f:write "x" else r, m, code = f:seek "set" end
+            if w % 2 == 0 then r, _, code = f:write "x" else r, _, code = f:seek "set" end
           until not r
           done:send(code)
         end)
@@ -405,7 +405,7 @@ describe("descriptors", function()
         end)
         fs.open(d .. "/a/b/2") -- collected
         local f = fs.open(d .. "/a/b/2")
-        for _ in f:lines() do break end
+        f:lines()()
         f:close()
         for path in fs.walk(d) do if path:find "b/" then break end end
         pcall(function() for _ in fs.walk(d) do error "x" end end)
@@ -423,7 +423,7 @@ describe("descriptors", function()
         fs.open(d .. "/p", "r+"):close()
         fs.open(d .. "/p", "r+")
         fs.remove(d .. "/p")
-        goro.run(function() fs.open(d .. "/a/b/1") for _ in fs.walk(d) do return end end)
+        goro.run(function() fs.open(d .. "/a/b/1") fs.walk(d)() end)
       end
       all()
       collectgarbage() collectgarbage()
@@ -448,14 +448,16 @@ describe("descriptors", function()
   it("running out of them is a failure like others", function()
     passes_anywhere(function()
       local fs = require "goro".fs
-      local open, code, message = {}, nil, nil
-      repeat
-        open[#open + 1], message, code = fs.open "/dev/null"
-      until code
+      local open = {}
+      local f, message, code = fs.open "/dev/null"
+      while f do
+        open[#open + 1] = f
+        f, message, code = fs.open "/dev/null"
+      end
       assert(code == "EMFILE" and message == "EMFILE: too many open files: /dev/null", message)
       assert(select(3, fs.read_file "/dev/null") == "EMFILE" and select(3, fs.list "/") == "EMFILE" and select(3, fs.mkdtemp "x") == "EINVAL")
       assert(not pcall(fs.walk, "/"))
-      for _, f in ipairs(open) do f:close() end
+      for _, each in ipairs(open) do each:close() end
       assert(fs.read_file "/dev/null" == "")
     end, { wrap = "prlimit --nofile=64" })
   end)
@@ -463,6 +465,7 @@ end)
 
 describe("memory", function()
   it("of a big file is taken twice at most, and given back", function()
+    if os.getenv "GORO_SANITIZE" then return pending "a sanitizer has its own ideas of memory" end
     passes(function()
       local goro = require "goro"
       local fs = goro.fs

@@ -230,7 +230,10 @@ describe("failures and misuse", function()
   end)
 
   it("in a goroutine that may not, say so", function()
-    local source = [[
+    -- Root may do anything, but for this.
+    local root = io.popen "id -u":read "n" == 0
+    local wrap = root and "setpriv --bounding-set=-dac_override,-dac_read_search" or nil
+    helper.passes(function()
       local goro = require "goro"
       local fs = goro.fs
       goro.run(function()
@@ -255,11 +258,7 @@ describe("failures and misuse", function()
         fs.chmod(d .. "/g", 448)
         assert(fs.remove(d, { recursive = true }))
       end)
-      io.stdout:write "done"
-    ]]
-    local root = io.popen "id -u":read "n" == 0
-    local r = helper.run_script("", { bare = true, args = { "-" }, stdin = source, wrap = root and "setpriv --reuid=65534 --clear-groups" or nil })
-    assert.equal("done", helper.ended_well(r))
+    end, { wrap = wrap })
   end)
 end)
 
