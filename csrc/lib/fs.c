@@ -335,8 +335,12 @@ int luaopen_goro_fs(lua_State *L) {
       {"mkdtemp", l_mkdtemp},
       {NULL, NULL},
   };
+  if (gr_state_find(L) == NULL) { /* the first that this program requires of goro */
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "goro");
+    lua_call(L, 1, 0);
+  }
   GrState *st = gr_state_find(L);
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_createtable(L, 0, sizeof functions / sizeof *functions - 1);
   gr_setfuncs(L, st, functions);
   return 1;
