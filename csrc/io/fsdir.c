@@ -35,7 +35,7 @@ static struct dirent *next_entry(DIR *dir, int *err) {
 }
 
 static GrFileType type_of(DIR *dir, const struct dirent *e) {
-  if (e->d_type != DT_UNKNOWN) return gr_file_type(DTTOIF(e->d_type));
+  if (e->d_type != DT_UNKNOWN) return gr_file_type((uint32_t)DTTOIF(e->d_type));
   struct stat st;
   return fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? gr_file_type(st.st_mode) : GR_FT_UNKNOWN;
 }
@@ -229,21 +229,18 @@ static int step_up(Removal *r) {
   return 0;
 }
 
-static int remove_entry(Removal *r, const struct dirent *e) {
+/* What is no folder is unlinked; a folder, of which unlink says so, is gone into. What somebody else has removed meanwhile is as well gone. */
+static int remove_entry(Removal *r, const char *name) {
   size_t len = r->path.len;
-  if (!join(&r->path, len, e->d_name)) return -ENOMEM;
-  int err = e->d_type == DT_DIR || unlinkat(dirfd(r->dir), e->d_name, 0) != 0 ? -EISDIR : 0;
-  if (err != 0 && e->d_type != DT_DIR && errno != EISDIR && errno != EPERM) err = -errno;
-  if (err == -EISDIR) {
-    int unlinked = e->d_type != DT_DIR ? -errno : 0;
-    err = step_down(r, len, e->d_name);
-    if (err == -ENOTDIR || err == -ELOOP) { /* it has been a folder, or is none at all */
-      err = unlinkat(dirfd(r->dir), e->d_name, 0) != 0 ? -errno : 0;
-      if (err != 0 && unlinked != 0) err = unlinked;
-    } else return err;
+  if (!join(&r->path, len, name)) return -ENOMEM;
+  int err = unlinkat(dirfd(r->dir), name, 0) == 0 ? 0 : -errno;
+  if (err == -EISDIR || err == -EPERM) {
+    int inside = step_down(r, len, name);
+    if (inside != -ENOENT) return inside == -ENOTDIR ? err : inside;
+    err = 0;
   }
-  if (err == 0 || err == -ENOENT) return cut(&r->path, len) ? 0 : -ENOMEM;
-  return err;
+  if (err != 0 && err != -ENOENT) return err;
+  return cut(&r->path, len) ? 0 : -ENOMEM;
 }
 
 /* Everything in the open folder and below. What was passed already is gone, so each folder is read from its beginning. */
@@ -254,7 +251,7 @@ static int empty_folder(Removal *r) {
     if (e == NULL && err == 0) {
       if (depth(r) == 0) return 0;
       err = step_up(r);
-    } else if (e != NULL) err = remove_entry(r, e);
+    } else if (e != NULL) err = remove_entry(r, e->d_name);
     if (err != 0) return err;
   }
 }

@@ -216,10 +216,10 @@ static int copy_runs(int from, int to, off64_t *at, off64_t size) {
       if (err == 0 && *at == before) break;
     }
   }
-  return err == 0 && ftruncate(to, size) != 0 ? -errno : err;
+  return err == 0 && ftruncate(to, *at) != 0 ? -errno : err;
 }
 
-static bool can_by_hand(int err) { return err == -EXDEV || err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP || err == -EBADF || err == -EPERM; }
+static bool can_by_hand(int err) { return err == -EXDEV || err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP; }
 
 /* What follows the runs has come meanwhile, or is what they could not do. */
 static int copy_data(int from, int to, const struct stat *st) {
