@@ -2,8 +2,8 @@
 /* fs.c - calls by path.
  *
  * They are libuv's synchronous file calls: without a callback they need no loop and are done when they return, on the thread that made them. From
- * libuv also come the names and texts of errors, so that a program sees the same ones from files as from sockets. Two things it cannot say
- * are asked of the system directly: times before 1970 and finer than microseconds. */
+ * libuv also come the names and texts of errors, so that a program sees the same ones from files as from sockets. What it cannot do
+ * is asked of the system directly: times before 1970 and finer than microseconds, temporary names without memory of its own. */
 #include "io/fs.h"
 
 #include <errno.h>

@@ -142,10 +142,11 @@ static int open_beside(const char *path, uint32_t mode, char name[GR_PATH_SIZE])
   return -EEXIST;
 }
 
-/* The new file gets what the old one had. That the owner cannot be kept is no failure, as long as nobody gains by it: so no set-user-ID. */
+/* The new file gets what the old one had, but no set-user-ID. That owner and group cannot be kept is no failure; what the old group might do, another may not. */
 static int take_over(int fd, const struct stat *old, const GrWrite *w) {
-  if (fchown(fd, old->st_uid, old->st_gid) != 0 && errno != EPERM) return -errno;
-  return w->mode >= 0 || fchmod(fd, old->st_mode & 0777) == 0 ? 0 : -errno;
+  bool kept = fchown(fd, old->st_uid, old->st_gid) == 0;
+  if (!kept && errno != EPERM) return -errno;
+  return w->mode >= 0 || fchmod(fd, old->st_mode & (kept ? 0777 : 0707)) == 0 ? 0 : -errno;
 }
 
 static int replace(const char *path, const GrWrite *w) {
