@@ -445,6 +445,16 @@ describe("descriptors", function()
     end)
   end)
 
+  it("do not run out when files and walks are just dropped", function()
+    passes_anywhere(function()
+      local fs = require "goro".fs
+      for _ = 1, 2000 do
+        assert(fs.open "/etc/passwd"):read()
+        fs.walk "/etc"()
+      end
+    end, { wrap = "prlimit --nofile=64" })
+  end)
+
   it("running out of them is a failure like others", function()
     passes_anywhere(function()
       local fs = require "goro".fs

@@ -58,6 +58,11 @@ const char *gr_fs_path(lua_State *L, int arg) {
 
 G *gr_fs_g(GrState *st) { return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g; }
 
+void gr_fs_charge(lua_State *L) {
+  enum { WORTH_KB = 16 };
+  if (lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, WORTH_KB);
+}
+
 /* ---- bytes that outlive an error ---- */
 
 typedef struct KeptBytes {

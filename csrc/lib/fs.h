@@ -19,6 +19,8 @@ const char *gr_fs_path(lua_State *L, int arg);
 G *gr_fs_g(GrState *st);
 /* Pushes the string, and frees it, also when it raises. */
 void gr_fs_push_bytes(lua_State *L, GrBytes *b);
+/* An object with a descriptor has been made: tells the collector, which sees neither the buffer nor that descriptors are few. */
+void gr_fs_charge(lua_State *L);
 
 /* fsfile.c */
 int gr_lib_fs_open(lua_State *L);

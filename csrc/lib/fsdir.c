@@ -103,6 +103,7 @@ int gr_lib_fs_walk(lua_State *L) {
     lua_concat(L, 2);
     return lua_error(L);
   }
+  gr_fs_charge(L);
   lua_pushnil(L);
   lua_pushnil(L);
   lua_pushvalue(L, -3);

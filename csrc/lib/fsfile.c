@@ -339,7 +339,9 @@ static int push_file(lua_State *L, int fd, const char *path) {
   GrFile *f;
   int err = fd < 0 ? fd : gr_file_new(fd, path, &file_type.share, &f);
   if (err < 0) return gr_fs_failed(L, err, path);
-  return gr_push_owned(L, gr_file_share(f));
+  gr_push_owned(L, gr_file_share(f));
+  gr_fs_charge(L);
+  return 1;
 }
 
 /* io's modes; -1: none of them. */
