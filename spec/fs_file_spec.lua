@@ -377,6 +377,35 @@ describe("a pipe", function()
   end)
 end)
 
+describe("the main script, waiting for the other end of a pipe,", function()
+  it("can be interrupted, and meets a panic", function()
+    local r = helper.run_script [[
+      local goro = require "goro"
+      local fs = goro.fs
+      local d = assert(fs.mkdtemp())
+      os.execute("mkfifo " .. d .. "/p")
+      local f = fs.open(d .. "/p", "r+")
+      goro.go(function() goro.sleep(0.1) error "boom" end)
+      print(pcall(f.read, f))
+      os.execute "(sleep 0.3; kill -INT $PPID) &"
+      local t = os.time()
+      print(pcall(function() for _ in f:lines() do end end))
+      goro.go(function() goro.sleep(0.1) f:write "late\n" end)
+      print(f:read())
+      goro.go(function() goro.sleep(0.1) f:close() end)
+      print((select(3, f:read())))
+      assert(os.time() - t < 30 and fs.remove(d, { recursive = true }))
+    ]]
+    assert.equal(0, r.code, helper.describe(r))
+    local lines = {}
+    for line in r.stdout:gmatch "[^\n]+" do lines[#lines + 1] = line end
+    assert.equal("false\tjob.lua:6: boom", lines[1])
+    assert.is_truthy(lines[2]:find "^false\t.*interrupted!", r.stdout)
+    assert.equal("late", lines[3])
+    assert.is_truthy(lines[4] == "EBADF" or lines[4] == "ECANCELED")
+  end)
+end)
+
 describe("descriptors", function()
   it("are given back by each way out, and are closed in children", function()
     passes_anywhere(function()

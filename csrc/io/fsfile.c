@@ -29,7 +29,8 @@ struct GrFile {
   GrShare share;
   GrChan *turn;
   atomic_bool shut;
-  int wake; /* the eventfd of one that may let others wait, else -1 */
+  bool waits; /* it is a pipe, a terminal: its reader may wait for ever */
+  int wake;   /* the eventfd of such a one, else -1 */
   /* of who has the turn: */
   int fd;         /* -1: closed */
   char *buf;      /* BUFFER bytes, or NULL */
@@ -56,6 +57,7 @@ static int look_at(GrFile *f) {
   if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISSOCK(st.st_mode)) return 0;
   int flags = fcntl(f->fd, F_GETFL);
   if (flags < 0 || fcntl(f->fd, F_SETFL, flags | O_NONBLOCK) != 0) return -errno;
+  f->waits = true;
   f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   return f->wake >= 0 ? 0 : -errno;
 }
@@ -106,6 +108,11 @@ int gr_file_lock(G *g, GrFile *f, bool blocks) {
   return gr_chan_recv_as(g, f->turn, &m, GR_FOREVER, blocks, GR_WAIT_FILE);
 }
 
+bool gr_file_try_lock(G *g, GrFile *f) {
+  GrMsg m;
+  return gr_chan_recv(g, f->turn, &m, GR_POLL, true) == GR_OK;
+}
+
 int gr_file_lock_finish(G *g, GrCause *cause) {
   GrMsg m;
   return gr_chan_recv_finish(g, &m, cause);
@@ -118,7 +125,7 @@ void gr_file_unlock(G *g, GrFile *f) {
 
 bool gr_file_shut(GrFile *f) {
   if (atomic_exchange(&f->shut, true)) return false;
-  if (f->wake >= 0) eventfd_write(f->wake, 1); /* it is closed only by who gets true here */
+  if (f->waits) eventfd_write(f->wake, 1); /* it is closed only by who gets true here */
   return true;
 }
 
@@ -135,13 +142,20 @@ static int await(GrFile *f, G *g, short events) {
   return gr_file_is_shut(f) ? -ECANCELED : 0;
 }
 
+bool gr_file_may_wait(const GrFile *f) { return f->waits && !gr_file_is_shut(f); }
+
+bool gr_file_ready(const GrFile *f, int ms) {
+  struct pollfd fds[] = {{.fd = f->fd, .events = POLLIN}, {.fd = f->wake, .events = POLLIN}};
+  return f->at < f->end || gr_file_is_shut(f) || poll(fds, 2, ms) > 0;
+}
+
 static int64_t read_some(GrFile *f, G *g, char *data, size_t n) {
   for (;;) {
     bool lasts = n >= GR_FS_LONG;
     if (lasts) gr_fs_block(g);
     int64_t r = gr_fs_read(f->fd, data, n);
     if (lasts) gr_fs_unblock(g);
-    if (r != -EAGAIN || f->wake < 0) return r;
+    if (r != -EAGAIN || !f->waits) return r;
     int err = await(f, g, POLLIN);
     if (err != 0) return err;
   }
@@ -152,7 +166,7 @@ static int64_t write_some(GrFile *f, G *g, const struct iovec *vec, int n) {
     ssize_t r = writev(f->fd, vec, n);
     if (r >= 0) return r;
     if (errno == EINTR) continue;
-    if (errno != EAGAIN || f->wake < 0) return -errno;
+    if (errno != EAGAIN || !f->waits) return -errno;
     int err = await(f, g, POLLOUT);
     if (err != 0) return err;
   }
@@ -213,7 +227,7 @@ int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n) {
 int gr_file_rest(GrFile *f, G *g, GrBytes *out) {
   struct stat st;
   int64_t r = from_buffer(f, out, SIZE_MAX);
-  if (r >= 0 && f->wake < 0 && fstat(f->fd, &st) == 0) {
+  if (r >= 0 && !f->waits && fstat(f->fd, &st) == 0) {
     int64_t left = st.st_size - lseek(f->fd, 0, SEEK_CUR);
     if (left > 0 && left < st.st_size + 1 && !gr_bytes_room(out, (size_t)left + 1)) return -ENOMEM;
   }
@@ -286,7 +300,7 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
 
 /* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has no such place, and its two directions are apart. */
 static int unread(GrFile *f) {
-  if (f->at == f->end || f->wake >= 0) return 0;
+  if (f->at == f->end || f->waits) return 0;
   if (lseek(f->fd, -(off_t)(f->end - f->at), SEEK_CUR) < 0) return -errno;
   f->at = f->end = 0;
   return 0;
@@ -313,7 +327,7 @@ static int write_all(GrFile *f, G *g, struct iovec *vec, int n) {
 int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
   int err = unread(f);
   if (err != 0 || size_of(vec, n) == 0) return err;
-  if (f->wake >= 0) {
+  if (f->waits) {
     GrNoPipe quiet = gr_no_pipe_begin(g);
     err = write_all(f, g, vec, n);
     gr_no_pipe_end(&quiet);

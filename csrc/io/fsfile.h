@@ -22,14 +22,21 @@ const char *gr_file_path(const GrFile *f);
 
 /* GR_OK: the caller has the turn. GR_PARK: park, then _finish: GR_OK or GR_ABORTED, *cause. `g` is the caller's own, never NULL here. */
 int gr_file_lock(G *g, GrFile *f, bool blocks);
+/* Without waiting. */
+bool gr_file_try_lock(G *g, GrFile *f);
 int gr_file_lock_finish(G *g, GrCause *cause);
 void gr_file_unlock(G *g, GrFile *f);
 
 /* From now on nobody else begins anything, and who waits for the other end of a pipe is woken. False: that has been said before. Without the turn. */
 bool gr_file_shut(GrFile *f);
 bool gr_file_is_shut(const GrFile *f);
+/* Is it open, and one that may let its reader wait for ever? */
+bool gr_file_may_wait(const GrFile *f);
 
 /* ---- with the turn ---- */
+
+/* Waits so long at most until a read would find something, were it the end; also until the file is shut, or a signal comes. For what gr_file_may_wait. */
+bool gr_file_ready(const GrFile *f, int ms);
 
 /* Closes it, after gr_file_shut. */
 int gr_file_close(GrFile *f);

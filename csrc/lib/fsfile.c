@@ -66,8 +66,22 @@ static int with_turn(lua_State *L, Op op) {
   return turn_result(L, r, GR_CAUSE_SUDOG, op, -EBADF);
 }
 
+/* A host that would wait for the other end of a pipe does so a little at a time: in between a hook may fire (of an interrupt), or a panic be met. */
+static void await_in_host(lua_State *L, GrState *st, GrFile *f) {
+  enum { SLICE_MS = 50 };
+  while (gr_file_may_wait(f) && gr_file_try_lock(st->g, f)) {
+    bool ready = gr_file_ready(f, SLICE_MS);
+    gr_file_unlock(st->g, f);
+    if (ready) return;
+    gr_raise_cause(L, st, GR_CAUSE_SIGNAL);
+    gr_check_inbox(L, st);
+  }
+}
+
 static int begin(lua_State *L, Op op) {
-  gr_enter(L, gr_state(L));
+  GrState *st = gr_state(L);
+  gr_enter(L, st);
+  if (st->is_host && (op == OP_READ || op == OP_LINES)) await_in_host(L, st, check_file(L));
   return with_turn(L, op);
 }
 
