@@ -2,8 +2,8 @@
 /* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in its state. */
 #include "lib/lib.h"
 #include "base/chunk.h"
-#include "lib/fs.h"
 #include "lib/stdlib.h"
+#include "lib/fs.h"
 #include "vm/dump.h"
 #include "vm/image.h"
 #include "vm/keep.h"
@@ -271,9 +271,9 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_vm_names();
+  gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
-  gr_file_names();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
   const char *vet = getenv("GORO_VET");

@@ -63,14 +63,14 @@ typedef enum GrReason {
   GR_WAIT_SELECT_NONE, /* a select without a case that can happen */
   GR_WAIT_SLEEP,
   GR_WAIT_RUN,
+  GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_LOCK,
   GR_WAIT_RLOCK,
   GR_WAIT_GROUP, /* a wait group, a group, goro.map */
   GR_WAIT_COND,
   GR_WAIT_SEMA,
   GR_WAIT_ONCE,
-  GR_WAIT_KEY,  /* of a sync.map: somebody updates it */
-  GR_WAIT_FILE, /* the turn of a goro.fs file */
+  GR_WAIT_KEY, /* of a sync.map: somebody updates it */
   GR_WAIT_REASONS
 } GrReason;
 const char *gr_wait_name(GrReason reason);

@@ -241,6 +241,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SELECT_NONE] = "select (no cases)",
       [GR_WAIT_SLEEP] = "sleep",
       [GR_WAIT_RUN] = "goro.run",
+      [GR_WAIT_FILE] = "file in use",
       [GR_WAIT_LOCK] = "mutex lock",
       [GR_WAIT_RLOCK] = "rwmutex read lock",
       [GR_WAIT_GROUP] = "group wait",
@@ -248,7 +249,6 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SEMA] = "semaphore acquire",
       [GR_WAIT_ONCE] = "once",
       [GR_WAIT_KEY] = "map update",
-      [GR_WAIT_FILE] = "file in use",
   };
   return reason < GR_WAIT_REASONS ? names[reason] : "?";
 }
