@@ -5,6 +5,7 @@
 #include "io/poll.h"
 #include "lib/io.h"
 #include "lib/stdlib.h"
+#include "lib/fs.h"
 #include "vm/dump.h"
 #include "vm/image.h"
 #include "vm/keep.h"
@@ -274,6 +275,7 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_vm_names();
+  gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
   gr_map_names();
