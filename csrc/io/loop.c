@@ -55,8 +55,10 @@ void gr_loop_run(void) {
   while (gr_loop_posted()) run_posted(false);
   if (!made) return;
   int ms;
-  do uv_run(&loop, UV_RUN_NOWAIT);
-  while ((ms = uv_backend_timeout(&loop)) == 0); /* handles to be closed */
+  do {
+    uv_run(&loop, UV_RUN_NOWAIT);
+    ms = uv_loop_alive(&loop) ? uv_backend_timeout(&loop) : -1; /* of a loop with nothing in it libuv says 0 */
+  } while (ms == 0);                                            /* handles to be closed */
   timer_at = ms < 0 ? GR_FOREVER : gr_now_ns() + (int64_t)ms * 1000000;
 }
 

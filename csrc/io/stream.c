@@ -293,7 +293,7 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
 
 /* ---- write ---- */
 
-static ssize_t write_pipe(int fd, struct iovec *iov, int n) {
+ssize_t gr_pipe_write(int fd, struct iovec *iov, int n) {
   sigset_t pipe_set, before, pending;
   if (gr_sched_own_thread()) return writev(fd, iov, n);
   sigemptyset(&pipe_set);
@@ -313,7 +313,7 @@ static ssize_t send_some(GrStream *s, struct iovec *iov, int n) {
   int fd = gr_fd_number(s->fd);
   struct msghdr m = {.msg_iov = iov, .msg_iovlen = (size_t)n};
   do {
-    if (s->kind == GR_STREAM_PIPE) r = write_pipe(fd, iov, n);
+    if (s->kind == GR_STREAM_PIPE) r = gr_pipe_write(fd, iov, n);
     else if (n == 1) r = send(fd, iov->iov_base, iov->iov_len, MSG_NOSIGNAL);
     else r = sendmsg(fd, &m, MSG_NOSIGNAL);
   } while (r < 0 && errno == EINTR);

@@ -29,6 +29,7 @@ GrStream *gr_check_conn(lua_State *L, int arg);
 void gr_conn_names(void);
 void gr_net_names(void);
 void gr_udp_names(void);
+void gr_process_names(void);
 /* net.udp */
 int gr_lib_udp(lua_State *L);
 
