@@ -30,6 +30,7 @@ void gr_conn_names(void);
 void gr_net_names(void);
 void gr_udp_names(void);
 void gr_process_names(void);
+void gr_signal_names(void);
 /* net.udp */
 int gr_lib_udp(lua_State *L);
 

@@ -23,6 +23,8 @@ GrChan *gr_chan_new(int64_t cap, const GrShareType *type) {
 
 GrShare *gr_chan_share(GrChan *c) { return &c->share; }
 GrChan *gr_chan_of(GrShare *s) { return gr_container_of(s, GrChan, share); }
+void gr_chan_set_feed(GrChan *c, GrFeed *feed) { c->feed = feed; }
+GrFeed *gr_chan_feed(const GrChan *c) { return c->feed; }
 
 void gr_chan_destroy(GrShare *s) {
   GrChan *c = gr_chan_of(s);

@@ -16,6 +16,12 @@
 
 typedef struct GrChan GrChan;
 
+/* Who closes a channel or sends to it as long as anybody has it: a context, a timer, a signal. Told when the last reference to the channel has gone, under no lock. */
+typedef struct GrFeed GrFeed;
+struct GrFeed {
+  void (*lost)(GrFeed *feed, GrChan *c);
+};
+
 /* Messages up to this capacity; memory for them is taken as they come. */
 #define GR_CHAN_CAP_MAX ((int64_t)1 << 40)
 
@@ -23,6 +29,10 @@ typedef struct GrChan GrChan;
 GrChan *gr_chan_new(int64_t cap, const GrShareType *type);
 /* Takes the memory for a first message now, so that a send into the empty buffer cannot want any. GR_OK or GR_NOMEM. Before c is shared; cap > 0. */
 int gr_chan_reserve(GrChan *c);
+/* Before c is shared. `feed` knows c without a reference, and takes one by gr_share_tryref when it has something for it. */
+void gr_chan_set_feed(GrChan *c, GrFeed *feed);
+/* Its feed, or NULL. */
+GrFeed *gr_chan_feed(const GrChan *c);
 void gr_chan_destroy(GrShare *s);
 GrShare *gr_chan_share(GrChan *c);
 GrChan *gr_chan_of(GrShare *s);

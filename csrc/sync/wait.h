@@ -7,12 +7,6 @@
 #include "base/lock.h"
 #include "sync/chan.h"
 
-/* Who closes a channel or sends to it as long as anybody has it: a context, a timer. Told when the last reference to the channel has gone, under no lock. */
-typedef struct GrFeed GrFeed;
-struct GrFeed {
-  void (*lost)(GrFeed *feed, GrChan *c);
-};
-
 struct GrChan {
   GrShare share;
   GrLock lock;

@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/* signal.c - signals as messages.
+ *
+ * The handler notes the signal and writes to an eventfd, which libuv's loop watches: who polls sends to the channels then. Why not uv_signal_t: it begins when the loop gets to
+ * it, and a program that has called notify must not be killed by the signal a moment later; and at its end it leaves the default action, where the program (lua.c for
+ * SIGINT) may have had its own.
+ *
+ * What the program had is read when the first listener comes, and put back when the last one goes, unless somebody has put another handler there meanwhile. A
+ * signal that comes twice before anybody has looked is told once, as the kernel does it.
+ *
+ * A listener is its channel's feed: it goes when nobody has the channel. Listeners hold the deadlock report off (gr_poll_hold), for as long as they want any signal. When the
+ * pool ends all actions are put back, before sysmon puts back what it has taken (SIGQUIT).
+ *
+ * The lock: GR_RANK_SYNC, below which channels are. A channel found in the list is memory until it has left the list; gr_share_tryref tells whether it still is a channel. Its
+ * reference is given back without the lock, for it may be the last. */
+#include "io/signal.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "io/loop.h"
+#include "io/poll.h"
+
+typedef struct Listener {
+  GrFeed feed; /* first */
+  GrList link;
+  GrChan *chan; /* not counted */
+  uint64_t set;
+  uint64_t seen; /* the last round in which it was looked at */
+  bool holds;
+} Listener;
+
+typedef struct Taken {
+  struct sigaction before;
+  bool ours;
+} Taken;
+
+static void (*make_message)(const char *name, GrMsg *m);
+static atomic_int event_fd = -1;
+static _Atomic uint64_t pending;
+
+static GrLock lock = GR_LOCK_INIT(GR_RANK_SYNC); /* what follows */
+static GrList listeners = {&listeners, &listeners};
+static Taken taken[GR_SIGNALS];
+static uint64_t rounds;
+static bool watching; /* the loop has been told */
+
+/* Of who has the loop. */
+static struct {
+  uv_close_cb closed; /* first: what loop.h wants */
+  GrLoopReq req;
+  uv_poll_t poll;
+} watch;
+
+void gr_signal_init(void (*make)(const char *name, GrMsg *m)) { make_message = make; }
+
+const char *gr_signal_refused(int sig) {
+  switch (sig) {
+    case SIGKILL:
+    case SIGSTOP: return "nobody can catch it";
+    case SIGURG: return "goro needs it for itself";
+    case SIGSEGV:
+    case SIGBUS:
+    case SIGFPE:
+    case SIGILL:
+    case SIGTRAP:
+    case SIGSYS: return "it reports a fault, which does not go on";
+    default: return NULL;
+  }
+}
+
+/* ---- the handler ---- */
+
+static void on_signal(int sig) {
+  int err = errno;
+  uint64_t one = 1;
+  atomic_fetch_or(&pending, GR_SIGNAL_BIT(sig));
+  if (write(atomic_load(&event_fd), &one, sizeof one) < 0) errno = err; /* full: it has been told often enough */
+  errno = err;
+}
+
+static bool is_ours(int sig) {
+  struct sigaction now;
+  return sigaction(sig, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == on_signal;
+}
+
+static int take_locked(int sig) {
+  Taken *t = &taken[sig];
+  if (t->ours && is_ours(sig)) return GR_OK;
+  struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK}, before;
+  sigemptyset(&action.sa_mask);
+  if (sigaction(sig, &action, &before) != 0) return GR_ERRNO(errno);
+  t->before = before;
+  t->ours = true;
+  return GR_OK;
+}
+
+static void give_back_locked(int sig) {
+  Taken *t = &taken[sig];
+  if (t->ours && is_ours(sig)) sigaction(sig, &t->before, NULL);
+  t->ours = false;
+}
+
+static uint64_t wanted_locked(void) {
+  uint64_t set = 0;
+  for (GrList *l = listeners.next; l != &listeners; l = l->next) set |= gr_container_of(l, Listener, link)->set;
+  return set;
+}
+
+/* Those that were wanted and are so no more. */
+static void give_unwanted_back_locked(void) {
+  uint64_t set = wanted_locked();
+  for (int sig = 1; sig < GR_SIGNALS; sig++)
+    if (taken[sig].ours && !(set & GR_SIGNAL_BIT(sig))) give_back_locked(sig);
+}
+
+/* ---- listeners ---- */
+
+/* True: its hold must be given back. */
+static bool narrow_locked(Listener *l, uint64_t but) {
+  l->set &= ~but;
+  bool held = l->holds && l->set == 0;
+  if (held) l->holds = false;
+  return held;
+}
+
+static void lost(GrFeed *feed, GrChan *c) {
+  (void)c;
+  Listener *l = (Listener *)feed;
+  if (atomic_load_explicit(&gr_forked, memory_order_relaxed)) return;
+  gr_lock(&lock);
+  gr_list_remove(&l->link);
+  bool held = narrow_locked(l, ~(uint64_t)0);
+  give_unwanted_back_locked();
+  gr_unlock(&lock);
+  if (held) gr_poll_hold(-1);
+  gr_free(l);
+}
+
+/* A channel that wants this signal and has not been looked at in this round: a reference; NULL: there is no more. */
+static GrChan *next_listener(int sig, uint64_t round) {
+  GrChan *c = NULL;
+  gr_lock(&lock);
+  for (GrList *at = listeners.next; at != &listeners && c == NULL; at = at->next) {
+    Listener *l = gr_container_of(at, Listener, link);
+    if (!(l->set & GR_SIGNAL_BIT(sig)) || l->seen == round) continue;
+    l->seen = round;
+    if (gr_share_tryref(gr_chan_share(l->chan))) c = l->chan;
+  }
+  gr_unlock(&lock);
+  return c;
+}
+
+static void tell(int sig) {
+  char buf[GR_SIGNAL_NAME];
+  gr_lock(&lock);
+  uint64_t round = ++rounds;
+  gr_unlock(&lock);
+  for (GrChan *c; (c = next_listener(sig, round)) != NULL;) {
+    GrMsg m = GR_MSG_EMPTY;
+    make_message(gr_signal_name(sig, buf), &m);
+    if (gr_chan_send(NULL, c, &m, GR_POLL, false) != GR_OK) gr_msg_drop(&m);
+    gr_share_unref(gr_chan_share(c));
+  }
+}
+
+static void tell_pending(void) {
+  uint64_t set = atomic_exchange(&pending, 0);
+  for (int sig = 1; sig < GR_SIGNALS; sig++)
+    if (set & GR_SIGNAL_BIT(sig)) tell(sig);
+}
+
+/* ---- the loop's side ---- */
+
+static void on_event(uv_poll_t *poll, int status, int events) {
+  (void)poll, (void)status, (void)events;
+  uint64_t n;
+  if (read(atomic_load(&event_fd), &n, sizeof n) > 0) tell_pending();
+}
+
+/* The pool ends, or there is no loop: nobody can be told any more. */
+static void give_all_back(void) {
+  gr_lock(&lock);
+  for (int sig = 1; sig < GR_SIGNALS; sig++) give_back_locked(sig);
+  for (GrList *l = listeners.next; l != &listeners; l = l->next) {
+    gr_container_of(l, Listener, link)->set = 0;
+    gr_container_of(l, Listener, link)->holds = false; /* the poller has forgotten its count */
+  }
+  watching = false;
+  gr_unlock(&lock);
+}
+
+static void on_closed(uv_handle_t *h) {
+  (void)h;
+  give_all_back();
+}
+
+static void begin(GrLoopReq *req, uv_loop_t *loop, int error) {
+  (void)req, (void)error;
+  watch.closed = on_closed;
+  watch.poll.data = &watch.closed;
+  if (loop == NULL || uv_poll_init(loop, &watch.poll, atomic_load(&event_fd)) != 0) {
+    give_all_back();
+    return;
+  }
+  uv_poll_start(&watch.poll, UV_READABLE, on_event);
+  tell_pending();
+}
+
+/* The eventfd stays until the process ends: a handler may be running on any thread. */
+static int begin_watching(void) {
+  gr_lock(&lock);
+  if (atomic_load(&event_fd) < 0) {
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) {
+      gr_unlock(&lock);
+      return GR_ERRNO(errno);
+    }
+    atomic_store(&event_fd, fd);
+  }
+  bool must = !watching;
+  watching = true;
+  gr_unlock(&lock);
+  if (!must) return GR_OK;
+  watch.req.run = begin;
+  gr_loop_post(&watch.req);
+  return GR_OK;
+}
+
+/* ---- what programs call ---- */
+
+int gr_signal_notify(GrChan *c, uint64_t set) {
+  Listener *l = gr_zalloc(sizeof *l);
+  if (l == NULL) return GR_NOMEM;
+  int r = gr_poll_hold(1); /* first: the pool's first thread takes SIGQUIT */
+  if (r == GR_OK && (r = begin_watching()) != GR_OK) gr_poll_hold(-1);
+  if (r != GR_OK) {
+    gr_free(l);
+    return r;
+  }
+  l->feed.lost = lost;
+  l->chan = c;
+  l->holds = true;
+  gr_lock(&lock);
+  for (int sig = 1; sig < GR_SIGNALS && r == GR_OK; sig++)
+    if (set & GR_SIGNAL_BIT(sig)) r = take_locked(sig);
+  if (r == GR_OK) {
+    l->set = set;
+    gr_list_push_back(&listeners, &l->link);
+    gr_chan_set_feed(c, &l->feed);
+  } else {
+    give_unwanted_back_locked();
+  }
+  gr_unlock(&lock);
+  if (r == GR_OK) return r;
+  gr_poll_hold(-1);
+  gr_free(l);
+  return r;
+}
+
+bool gr_signal_stop(GrChan *c) {
+  Listener *l = (Listener *)gr_chan_feed(c);
+  if (l == NULL || l->feed.lost != lost) return false;
+  gr_lock(&lock);
+  bool held = narrow_locked(l, ~(uint64_t)0);
+  give_unwanted_back_locked();
+  gr_unlock(&lock);
+  if (held) gr_poll_hold(-1);
+  return true;
+}
+
+int gr_signal_ignore(uint64_t set) {
+  int r = GR_OK, held = 0;
+  gr_lock(&lock);
+  for (GrList *l = listeners.next; l != &listeners; l = l->next) held += narrow_locked(gr_container_of(l, Listener, link), set);
+  give_unwanted_back_locked();
+  for (int sig = 1; sig < GR_SIGNALS && r == GR_OK; sig++)
+    if (set & GR_SIGNAL_BIT(sig) && signal(sig, SIG_IGN) == SIG_ERR) r = GR_ERRNO(errno);
+  gr_unlock(&lock);
+  for (; held > 0; held--) gr_poll_hold(-1);
+  return r;
+}
