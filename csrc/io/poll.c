@@ -483,13 +483,13 @@ static int register_locked(GrFd *f) {
   return GR_OK;
 }
 
-int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks) {
+int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
   Way *w = &f->way[way];
   G *next = NULL;
   int fd = -1;
   gr_lock(&f->lock);
   int r = f->closed ? GR_CLOSED : register_locked(f);
-  if (r == GR_OK && w->ready) {
+  if (r == GR_OK && (w->ready || (spent && w->hung_up))) {
     w->ready = w->spent = false;
     gr_unlock(&f->lock);
     return GR_OK;

@@ -151,6 +151,12 @@ bool gr_poll_now(Sched *s) {
   return true;
 }
 
+bool gr_poll_for_others(Sched *s) {
+  if (!gr_poll_now(s)) return false;
+  if (atomic_load(&s->nidle_ps) > 0 && (gr_poller->waited_for() || gr_first_timer(s) != INT64_MAX)) gr_wakep(s);
+  return true;
+}
+
 /* The M that has polled goes on with what it found itself, and so needs a P first: without one all would go to the global queue, and another M be woken for it. */
 static void deliver(M *m) {
   P *p = gr_idle_p_get(m->pool);
@@ -464,7 +470,7 @@ bool gr_sched_own_thread(void) { return gr_m != NULL; }
 
 void gr_sched_poll(void) {
   Sched *s = gr_my_pool();
-  if (s != NULL && !gr_poll_now(s)) gr_poller->wake();
+  if (s != NULL && !gr_poll_for_others(s)) gr_poller->wake();
 }
 
 int gr_timer_start(GrTimer *t, int64_t when) {
