@@ -111,7 +111,6 @@ static bool has_path(const GrAddr *a) {
 }
 
 int gr_listener_close(GrListener *l) {
-  if (atomic_load(&gr_forked)) return GR_CLOSED;
   int r = gr_fd_close(l->fd);
   char path[GR_ADDR_TEXT];
   if (r == GR_OK && has_path(&l->addr)) {
