@@ -53,6 +53,7 @@ struct M {
   P *nextp;            /* given by who wakes it; pool lock */
   atomic_bool in_lua;  /* inside GOps.run. Written by itself, read by its signal handler too, as is cur */
   bool spinning;       /* counted in nspinning */
+  bool delivers;       /* what it readies now is what it found by polling */
   bool leaving;        /* has been idle for long: its thread ends */
   G *_Atomic cur;      /* the G it runs */
   uint64_t readied_at; /* gr_ticks() when cur put another into runnext; 0: it has not */
