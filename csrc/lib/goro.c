@@ -3,6 +3,7 @@
 #include "lib/lib.h"
 #include "base/chunk.h"
 #include "lib/stdlib.h"
+#include "lib/fs.h"
 #include "vm/dump.h"
 #include "vm/image.h"
 #include "vm/keep.h"
@@ -272,6 +273,7 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_vm_names();
+  gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
   gr_map_names();

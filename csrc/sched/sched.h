@@ -63,6 +63,7 @@ typedef enum GrReason {
   GR_WAIT_SELECT_NONE, /* a select without a case that can happen */
   GR_WAIT_SLEEP,
   GR_WAIT_RUN,
+  GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_LOCK,
   GR_WAIT_RLOCK,
   GR_WAIT_GROUP, /* a wait group, a group, goro.map */

@@ -242,6 +242,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SELECT_NONE] = "select (no cases)",
       [GR_WAIT_SLEEP] = "sleep",
       [GR_WAIT_RUN] = "goro.run",
+      [GR_WAIT_FILE] = "file in use",
       [GR_WAIT_LOCK] = "mutex lock",
       [GR_WAIT_RLOCK] = "rwmutex read lock",
       [GR_WAIT_GROUP] = "group wait",

@@ -175,7 +175,7 @@ void gr_wait_abandon(G *g) {
     return;
   }
   /* A wait for one thing, begun and not finished: a G that is merely queued may have had others before. */
-  if (g->reason != GR_WAIT_SEND && g->reason != GR_WAIT_RECV && g->reason != GR_WAIT_RUN) return;
+  if (g->reason != GR_WAIT_SEND && g->reason != GR_WAIT_RECV && g->reason != GR_WAIT_RUN && g->reason != GR_WAIT_FILE) return;
   GrChan *c = g->one.object;
   gr_lock(&c->lock);
   gr_list_remove(&g->one.link);
