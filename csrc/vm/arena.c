@@ -64,6 +64,7 @@ static bool grow(GrArena *a, size_t need) {
   size_t size = a->next;
   while (size < need + sizeof(GrSlab) + ALIGN) size *= 2;
   GrSlab *s = gr_chunk_get(size);
+  a->failed = s == NULL;
   if (s == NULL) return false;
   give_rest(a);
   s->next = a->slabs;
@@ -83,6 +84,7 @@ static void *get_big(GrArena *a, size_t size) {
   bool circulates = a->circulate;
   a->circulate = false;
   GrBig *b = circulates ? gr_big_get(sizeof *b + size) : gr_malloc(sizeof *b + size);
+  a->failed = b == NULL;
   if (b == NULL) return NULL;
   b->circulates = circulates;
   b->prev = NULL;
@@ -110,6 +112,7 @@ static void put_big(GrArena *a, void *ptr) {
 static void *resize_big(GrArena *a, void *ptr, size_t size) {
   if (size > SIZE_MAX - sizeof(GrBig)) return NULL;
   GrBig *b = gr_realloc((GrBig *)ptr - 1, sizeof *b + size);
+  a->failed = b == NULL;
   if (b == NULL) return NULL;
   if (b->prev != NULL) b->prev->next = b;
   else a->bigs = b;
@@ -124,7 +127,10 @@ static inline bool is_big(size_t size) { return GR_ARENA_SYSTEM || size > MOST; 
 /* In a template no byte is left over from what was there before (image.h). */
 static void *get(GrArena *a, size_t size) {
   if (gr_unlikely(is_big(size) && !a->sealed)) return get_big(a, size);
-  if (gr_unlikely(size > MOST || gr_mem_must_fail())) return NULL;
+  if (gr_unlikely(size > MOST || gr_mem_must_fail())) {
+    a->failed = true;
+    return NULL;
+  }
   uint32_t c = class_of(size);
   void *block = a->free[c];
   if (block != NULL) {
@@ -161,7 +167,10 @@ static void *resize(GrArena *a, void *ptr, size_t osize, size_t nsize) {
     if (oc == nc) return ptr;
     char *start = ptr;
     if (start + class_size(oc) == a->bump && class_size(nc) <= (size_t)(a->end - start)) {
-      if (nc > oc && gr_mem_must_fail()) return NULL;
+      if (nc > oc && gr_mem_must_fail()) {
+        a->failed = true;
+        return NULL;
+      }
       a->bump = start + class_size(nc);
       if (gr_unlikely(a->sealed && nc > oc)) memset(start + class_size(oc), 0, class_size(nc) - class_size(oc));
       return ptr;

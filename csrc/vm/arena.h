@@ -35,6 +35,7 @@ typedef struct GrArena {
   uint32_t next;  /* bytes that the next chunk will have */
   bool sealed;    /* a template: no memory but its first chunk */
   bool circulate; /* the next big block is one of big.h's: what it is for comes and goes */
+  bool failed;    /* the system had none when memory was asked of it last */
   uint8_t vain;   /* times in a row that gr_arena_trim has found little */
   uint32_t pause; /* calls of gr_arena_trim that do nothing, after that */
 } GrArena;
