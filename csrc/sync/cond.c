@@ -57,11 +57,6 @@ int gr_cond_finish(G *g, GrCond *c, GrCause *cause) {
   return gr_queue_result(*cause);
 }
 
-void gr_cond_unwait(G *g, GrCond *c) {
-  leave(g, c);
-  gr_wait_unprepare(g);
-}
-
 void gr_cond_signal(GrCond *c) {
   gr_lock(&c->lock);
   atomic_fetch_add_explicit(&c->told, 1, memory_order_relaxed);
@@ -78,4 +73,11 @@ void gr_cond_broadcast(GrCond *c) {
   gr_queue_win_all(&c->queue, &won);
   gr_unlock(&c->lock);
   gr_queue_ready(&won);
+}
+
+/* A signal that came all the same is another's. */
+void gr_cond_unwait(G *g, GrCond *c) {
+  leave(g, c);
+  gr_wait_unprepare(g);
+  if (g->winner != NULL) gr_cond_signal(c);
 }

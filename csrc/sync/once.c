@@ -36,10 +36,10 @@ void gr_once_destroy(GrShare *s) {
 GrShare *gr_once_share(GrOnce *o) { return &o->share; }
 GrOnce *gr_once_of(GrShare *s) { return gr_container_of(s, GrOnce, share); }
 
-static bool is_done(GrOnce *o) { return atomic_load_explicit(&o->word, memory_order_acquire) >= DONE; }
+bool gr_once_is_done(GrOnce *o) { return atomic_load_explicit(&o->word, memory_order_acquire) >= DONE; }
 
 static int enter_locked(G *g, GrOnce *o, bool blocks, GrMsg *task) {
-  if (is_done(o)) return GR_OK;
+  if (gr_once_is_done(o)) return GR_OK;
   if (atomic_load_explicit(&o->word, memory_order_relaxed) == RUNNING)
     return gr_queue_wait(g, GR_WAIT_ONCE, GR_FOREVER, blocks, &o->lock, &o->queue, false);
   atomic_store_explicit(&o->word, RUNNING, memory_order_relaxed);
@@ -49,7 +49,7 @@ static int enter_locked(G *g, GrOnce *o, bool blocks, GrMsg *task) {
 }
 
 int gr_once_enter(G *g, GrOnce *o, bool blocks, GrMsg *task) {
-  if (gr_likely(is_done(o))) return GR_OK;
+  if (gr_likely(gr_once_is_done(o))) return GR_OK;
   gr_lock(&o->lock);
   int r = enter_locked(g, o, blocks, task);
   gr_unlock(&o->lock);

@@ -15,6 +15,8 @@ void gr_once_destroy(GrShare *s);
 GrShare *gr_once_share(GrOnce *o);
 GrOnce *gr_once_of(GrShare *s);
 
+/* At this moment. When it is, gr_once_result tells. */
+bool gr_once_is_done(GrOnce *o);
 /* GR_OK: it is done, gr_once_result tells. GR_CLOSED: the caller is the first; *task is his, and he will call gr_once_done. GR_PARK: then _finish. GR_NOMEM,
  * GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
 int gr_once_enter(G *g, GrOnce *o, bool blocks, GrMsg *task);

@@ -59,6 +59,9 @@ int gr_waitgroup_add(GrWaitgroup *wg, int64_t n) {
   return r;
 }
 
+/* The word has room for four times the maximum, and there are not so many goroutines. */
+void gr_waitgroup_enter(GrWaitgroup *wg) { atomic_fetch_add_explicit(&wg->word, ONE, memory_order_relaxed); }
+
 static void note_queue_locked(GrWaitgroup *wg) {
   if (gr_list_empty(&wg->queue)) atomic_fetch_and(&wg->word, ~(int64_t)QUEUED);
 }

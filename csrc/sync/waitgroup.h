@@ -19,6 +19,8 @@ GrWaitgroup *gr_waitgroup_of(GrShare *s);
 /* One atomic operation, unless it reaches zero while somebody waits: then all who do are woken. Below zero, or above the maximum, nothing happens, and it is
  * GR_CLOSED or GR_NOMEM. */
 int gr_waitgroup_add(GrWaitgroup *wg, int64_t n);
+/* One more, whom gr_waitgroup_add(wg, -1) will follow: cannot fail. */
+void gr_waitgroup_enter(GrWaitgroup *wg);
 /* GR_OK: it is zero; GR_PARK: then _finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
 int gr_waitgroup_wait(G *g, GrWaitgroup *wg, int64_t until, bool blocks);
 /* GR_OK: it was zero; GR_TIMEOUT; GR_ABORTED: *cause says why. */
