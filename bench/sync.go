@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-// sync: a mutex that nobody else wants, an atomic, a wait group's Add and Done; a mutex that two goroutines for each core want; a RWMutex of which one
+// sync: a mutex that nobody else wants, an atomic, a wait group's Add and Done; a mutex that two goroutines for each core want, and the same
+// when its holder lets others run; a RWMutex of which one
 // call in a hundred is a writer's; a mutex handed to and fro by a condition; goroutines that a wait group waits for.
 package main
 
@@ -59,18 +60,20 @@ func main() {
 	timed("mutex_shared", n, func() {
 		var m sync.Mutex
 		all(func() {
-			x := 0
 			for k := 0; k < n/workers; k++ {
 				m.Lock()
-				for i := 1; i <= 10; i++ {
-					x += i
-				}
 				m.Unlock()
-				for i := 1; i <= 10; i++ {
-					x += i
-				}
 			}
-			sink.Add(int64(x))
+		})
+	})
+	timed("mutex_handed", n/10, func() {
+		var m sync.Mutex
+		all(func() {
+			for k := 0; k < n/10/workers; k++ {
+				m.Lock()
+				runtime.Gosched()
+				m.Unlock()
+			}
 		})
 	})
 	timed("rwmutex_shared", n, func() {

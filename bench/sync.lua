@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- sync [n]: a mutex that nobody else wants (lock and unlock), an atomic and a wait group's add and done likewise; then a mutex that two goroutines for each core want, with
--- a little work while it is held and as much outside; a rwmutex of which one call in a hundred is a writer's; a mutex handed to and fro by
+-- sync [n]: a mutex that nobody else wants (lock and unlock), an atomic and a wait group's add and done likewise; then a mutex that two goroutines for each core
+-- want; the same when its holder lets others run, so that all of them wait for it; a rwmutex of which one call in a hundred is a writer's; a mutex handed to and fro by
 -- a condition; and goroutines that a wait group starts and waits for. One operation each, of n (1000000; fewer where somebody waits).
 local goro = require "goro"
 local sync = require "goro.sync"
@@ -48,12 +48,20 @@ end
 timed("mutex_shared", n, function()
   local m = sync.mutex()
   all(function()
-    local x = 0
     for _ = 1, n // workers do
       m:lock()
-      for i = 1, 10 do x = x + i end
       m:unlock()
-      for i = 1, 10 do x = x + i end
+    end
+  end)
+end)
+
+timed("mutex_handed", n // 10, function()
+  local m = sync.mutex()
+  all(function()
+    for _ = 1, n // 10 // workers do
+      m:lock()
+      goro.gosched()
+      m:unlock()
     end
   end)
 end)
