@@ -280,6 +280,7 @@ static void init_once(void) {
   gr_group_names();
   gr_each_names();
   gr_context_names();
+  gr_sync_names();
   gr_time_names();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");

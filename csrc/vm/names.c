@@ -13,7 +13,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { SLOTS = 1024, NATIVES = 64, FIELD_MAX = 24 };
+enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24 };
 
 typedef struct Stock {
   lua_CFunction f;

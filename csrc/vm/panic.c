@@ -98,6 +98,11 @@ static void pack_top(lua_State *L, Packing *p) {
   }
 }
 
+void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out) {
+  *out = GR_MSG_EMPTY;
+  if (lua_checkstack(L, 10)) pack_top(L, &(Packing){traceback, true, out});
+}
+
 static void print_panic(const char *text, size_t len, const char *traceback, const char *created) {
   flockfile(stderr);
   fputs("goro: panic: ", stderr);
