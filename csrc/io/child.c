@@ -72,6 +72,7 @@ static int look_at(const char *path, const char *cwd) {
 static int search(const GrCommand *cmd, char *const *env, char found[PATH_MAX]) {
   const char *dir = variable(env, "PATH");
   int err = ENOENT;
+  if (cmd->argv[0][0] == '\0') return ENOENT; /* not the folder itself */
   if (dir == NULL) dir = "/usr/local/bin:/bin:/usr/bin";
   for (const char *next; dir != NULL; dir = next) {
     const char *colon = strchr(dir, ':');

@@ -16,7 +16,7 @@ extern char **environ;
 enum { COMMAND = 1, OPTIONS, STRINGS, ARRAYS };
 
 typedef struct Arrays {
-  size_t n; /* pointers used */
+  size_t n, room; /* pointers, used and in all */
   char *at[];
 } Arrays;
 
@@ -39,6 +39,7 @@ static bool add(lua_State *L, Arrays *a) {
   size_t len;
   const char *s = lua_tolstring(L, -1, &len);
   if (strlen(s) != len) return false;
+  if (a->n + 2 > a->room) luaL_error(L, "the command or its environment changed while it was read"); /* by a metamethod, a finalizer */
   a->at[a->n++] = (char *)(uintptr_t)s;
   lua_rawseti(L, STRINGS, (lua_Integer)a->n);
   return true;
@@ -205,8 +206,9 @@ bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd) {
   size_t variables = count_variables(L, !clear);
   lua_settop(L, OPTIONS);
   lua_createtable(L, (int)(words + variables) + 1, 0);
-  Arrays *a = lua_newuserdatauv(L, sizeof *a + (words + variables + 3) * sizeof *a->at, 0);
-  a->n = 0;
+  size_t room = words + variables + 3; /* the folder, two NULLs */
+  Arrays *a = lua_newuserdatauv(L, sizeof *a + room * sizeof *a->at, 0);
+  *a = (Arrays){0, room};
   if (!cwd_option(L, cmd, a)) return false;
   cmd->argv = a->at + a->n;
   if (!add_words(L, a, words)) return false;
