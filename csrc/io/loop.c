@@ -63,12 +63,49 @@ void gr_loop_run(void) {
 }
 
 void gr_loop_post(GrLoopReq *req) {
-  int r = gr_poll_start(); /* so that whoever polls can be woken; a failure is told by make */
+  (void)gr_poll_start(); /* so that whoever polls can be woken from there; a failure is told by make */
   req->next = atomic_load_explicit(&posted, memory_order_relaxed);
   while (!atomic_compare_exchange_weak(&posted, &req->next, req)) {}
-  if (r == GR_OK) gr_sched_poll();
+  gr_sched_poll();
   (void)gr_sched_poll_wanted(); /* when the token was another's: it is asked for once more by who runs out of work */
 }
+
+/* ---- descriptors that stay ---- */
+
+static void end_watch(GrLoopFd *w, int error) {
+  atomic_store(&w->error, error);
+  atomic_store(&w->watched, false);
+  w->ended(error);
+}
+
+static void on_watch_closed(uv_handle_t *h) { end_watch(gr_container_of((uv_close_cb *)h->data, GrLoopFd, closed), UV_ECANCELED); }
+
+static void on_watch_ready(uv_poll_t *poll, int status, int events) {
+  (void)status, (void)events;
+  GrLoopFd *w = gr_container_of((uv_close_cb *)poll->data, GrLoopFd, closed);
+  w->ready(w->fd);
+}
+
+static void begin_watch(GrLoopReq *req, uv_loop_t *l, int error) {
+  GrLoopFd *w = gr_container_of(req, GrLoopFd, req);
+  if (l != NULL) error = uv_poll_init(l, &w->poll, w->fd);
+  if (error != 0) {
+    end_watch(w, error);
+    return;
+  }
+  w->closed = on_watch_closed;
+  w->poll.data = &w->closed;
+  uv_poll_start(&w->poll, UV_READABLE, on_watch_ready);
+}
+
+int gr_loop_watch(GrLoopFd *w) {
+  if (atomic_exchange(&w->watched, true)) return GR_OK;
+  w->req.run = begin_watch;
+  gr_loop_post(&w->req);
+  return atomic_load(&w->watched) ? GR_OK : GR_ERRNO(-atomic_load(&w->error));
+}
+
+/* ---- the end ---- */
 
 static void close_handle(uv_handle_t *h, void *arg) {
   (void)arg;

@@ -24,6 +24,21 @@ struct GrLoopReq {
  * run takes. */
 void gr_loop_post(GrLoopReq *req);
 
+/* A descriptor that the loop watches, once it has been asked to, until the pool ends. */
+typedef struct GrLoopFd {
+  uv_close_cb closed; /* first */
+  int fd;
+  void (*ready)(int fd);    /* there is something to read */
+  void (*ended)(int error); /* it is not watched any more. UV_ECANCELED: the pool ends; else the system gave no loop */
+  GrLoopReq req;
+  uv_poll_t poll;
+  atomic_bool watched;
+  atomic_int error;
+} GrLoopFd;
+/* Does nothing when it is watched already. GR_OK; GR_SYS: no loop, and `ended` has been called. When another thread polls that may turn out later: then `ended` alone
+ * tells. Both are called on the thread that polls. */
+int gr_loop_watch(GrLoopFd *w);
+
 /* ---- for poll.c: under the token ---- */
 
 /* Runs what was posted, and what libuv has to do without waiting. */

@@ -114,11 +114,13 @@ static int epoll_until(int fd, int64_t until) {
   return epoll_wait(fd, found, EVENTS, ms < INT32_MAX ? (int)ms : INT32_MAX);
 }
 
+/* A request is told that there is no loop. */
 static bool note_wait(int64_t until) {
-  if (until == GR_POLL) return false;
-  gr_note_sleep(&note, until);
-  gr_note_clear(&note);
-  return false;
+  if (until != GR_POLL && !gr_loop_posted()) {
+    gr_note_sleep(&note, until);
+    gr_note_clear(&note);
+  }
+  return gr_loop_posted();
 }
 
 static bool poll_wait(int64_t until) {

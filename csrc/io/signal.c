@@ -8,7 +8,7 @@
  * What the program had is read when the first listener comes, and put back when the last one goes, unless somebody has put another handler there meanwhile. A
  * signal that comes twice before anybody has looked is told once, as the kernel does it.
  *
- * A listener is its channel's feed: it goes when nobody has the channel. Listeners hold the deadlock report off (gr_poll_hold), for as long as they want any signal. When the
+ * A listener is its channel's feed: it goes when the channel is closed, or nobody has it. Listeners hold the deadlock report off (gr_poll_hold), for as long as they want any signal. When the
  * pool ends all actions are put back, before sysmon puts back what it has taken (SIGQUIT).
  *
  * The lock: GR_RANK_SYNC, below which channels are. A channel found in the list is memory until it has left the list; gr_share_tryref tells whether it still is a channel. Its
@@ -48,14 +48,6 @@ static GrLock lock = GR_LOCK_INIT(GR_RANK_SYNC); /* what follows */
 static GrList listeners = {&listeners, &listeners};
 static Taken taken[GR_SIGNALS];
 static uint64_t rounds;
-static bool watching; /* the loop has been told */
-
-/* Of who has the loop. */
-static struct {
-  uv_close_cb closed; /* first: what loop.h wants */
-  GrLoopReq req;
-  uv_poll_t poll;
-} watch;
 
 void gr_signal_init(void (*make)(const char *name, GrMsg *m)) { make_message = make; }
 
@@ -129,17 +121,21 @@ static bool narrow_locked(Listener *l, uint64_t but) {
   return held;
 }
 
-static void lost(GrFeed *feed, GrChan *c) {
+static void end_listener(GrFeed *feed, GrChan *c) {
   (void)c;
   Listener *l = (Listener *)feed;
-  if (atomic_load_explicit(&gr_forked, memory_order_relaxed)) return;
   gr_lock(&lock);
   gr_list_remove(&l->link);
   bool held = narrow_locked(l, ~(uint64_t)0);
   give_unwanted_back_locked();
   gr_unlock(&lock);
   if (held) gr_poll_hold(-1);
-  gr_free(l);
+}
+
+static void lost(GrFeed *feed, GrChan *c) {
+  if (atomic_load_explicit(&gr_forked, memory_order_relaxed)) return;
+  end_listener(feed, c);
+  gr_free(feed);
 }
 
 /* A channel that wants this signal and has not been looked at in this round: a reference; NULL: there is no more. */
@@ -177,88 +173,83 @@ static void tell_pending(void) {
 
 /* ---- the loop's side ---- */
 
-static void on_event(uv_poll_t *poll, int status, int events) {
-  (void)poll, (void)status, (void)events;
+static void on_event(int fd) {
   uint64_t n;
-  if (read(atomic_load(&event_fd), &n, sizeof n) > 0) tell_pending();
+  if (read(fd, &n, sizeof n) > 0) tell_pending();
 }
 
-/* The pool ends, or there is no loop: nobody can be told any more. */
+/* The poller has forgotten its count by now. */
 static void give_all_back(void) {
   gr_lock(&lock);
   for (int sig = 1; sig < GR_SIGNALS; sig++) give_back_locked(sig);
   for (GrList *l = listeners.next; l != &listeners; l = l->next) {
     gr_container_of(l, Listener, link)->set = 0;
-    gr_container_of(l, Listener, link)->holds = false; /* the poller has forgotten its count */
+    gr_container_of(l, Listener, link)->holds = false;
   }
-  watching = false;
   gr_unlock(&lock);
 }
 
-static void on_closed(uv_handle_t *h) {
-  (void)h;
-  give_all_back();
+static GrChan *any_listener(void) {
+  GrChan *c = NULL;
+  gr_lock(&lock);
+  for (GrList *at = listeners.next; at != &listeners && c == NULL; at = at->next) {
+    Listener *l = gr_container_of(at, Listener, link);
+    if (gr_share_tryref(gr_chan_share(l->chan))) c = l->chan;
+  }
+  gr_unlock(&lock);
+  return c;
 }
 
-static void begin(GrLoopReq *req, uv_loop_t *loop, int error) {
-  (void)req, (void)error;
-  watch.closed = on_closed;
-  watch.poll.data = &watch.closed;
-  if (loop == NULL || uv_poll_init(loop, &watch.poll, atomic_load(&event_fd)) != 0) {
+/* Nobody can be told any more. Who waits learns it when there was no loop; at the pool's end nobody waits. */
+static void on_end(int error) {
+  if (error == UV_ECANCELED) {
     give_all_back();
     return;
   }
-  uv_poll_start(&watch.poll, UV_READABLE, on_event);
-  tell_pending();
+  for (GrChan *c; (c = any_listener()) != NULL; gr_share_unref(gr_chan_share(c))) gr_chan_close(c);
 }
 
-/* The eventfd stays until the process ends: a handler may be running on any thread. */
-static int begin_watching(void) {
+static GrLoopFd event = {.fd = -1, .ready = on_event, .ended = on_end};
+
+/* It stays until the process ends: a handler may be running on any thread. */
+static int make_event(void) {
+  int r = gr_poll_start();
   gr_lock(&lock);
-  if (atomic_load(&event_fd) < 0) {
-    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (fd < 0) {
-      gr_unlock(&lock);
-      return GR_ERRNO(errno);
-    }
-    atomic_store(&event_fd, fd);
+  if (r == GR_OK && event.fd < 0) {
+    event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (event.fd < 0) r = GR_ERRNO(errno);
+    atomic_store(&event_fd, event.fd);
   }
-  bool must = !watching;
-  watching = true;
   gr_unlock(&lock);
-  if (!must) return GR_OK;
-  watch.req.run = begin;
-  gr_loop_post(&watch.req);
-  return GR_OK;
+  return r;
 }
 
 /* ---- what programs call ---- */
 
-int gr_signal_notify(GrChan *c, uint64_t set) {
-  Listener *l = gr_zalloc(sizeof *l);
-  if (l == NULL) return GR_NOMEM;
-  int r = gr_poll_hold(1); /* first: the pool's first thread takes SIGQUIT */
-  if (r == GR_OK && (r = begin_watching()) != GR_OK) gr_poll_hold(-1);
-  if (r != GR_OK) {
-    gr_free(l);
-    return r;
-  }
-  l->feed.lost = lost;
-  l->chan = c;
-  l->holds = true;
+static int take_all(Listener *l, uint64_t set) {
+  int r = GR_OK;
   gr_lock(&lock);
   for (int sig = 1; sig < GR_SIGNALS && r == GR_OK; sig++)
     if (set & GR_SIGNAL_BIT(sig)) r = take_locked(sig);
   if (r == GR_OK) {
     l->set = set;
     gr_list_push_back(&listeners, &l->link);
-    gr_chan_set_feed(c, &l->feed);
+    gr_chan_set_feed(l->chan, &l->feed);
   } else {
     give_unwanted_back_locked();
   }
   gr_unlock(&lock);
-  if (r == GR_OK) return r;
-  gr_poll_hold(-1);
+  return r;
+}
+
+int gr_signal_notify(GrChan *c, uint64_t set) {
+  Listener *l = gr_zalloc(sizeof *l);
+  if (l == NULL) return GR_NOMEM;
+  *l = (Listener){.feed = {lost, end_listener}, .chan = c, .holds = true};
+  int r = make_event();
+  bool held = r == GR_OK && (r = gr_poll_hold(1)) == GR_OK; /* before anything is taken: the pool's first thread takes SIGQUIT */
+  if (held && (r = take_all(l, set)) == GR_OK) return gr_loop_watch(&event);
+  if (held) gr_poll_hold(-1);
   gr_free(l);
   return r;
 }
@@ -266,11 +257,7 @@ int gr_signal_notify(GrChan *c, uint64_t set) {
 bool gr_signal_stop(GrChan *c) {
   Listener *l = (Listener *)gr_chan_feed(c);
   if (l == NULL || l->feed.lost != lost) return false;
-  gr_lock(&lock);
-  bool held = narrow_locked(l, ~(uint64_t)0);
-  give_unwanted_back_locked();
-  gr_unlock(&lock);
-  if (held) gr_poll_hold(-1);
+  end_listener(&l->feed, c);
   return true;
 }
 

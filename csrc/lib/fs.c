@@ -328,6 +328,7 @@ int luaopen_goro_fs(lua_State *L) {
       {"exists", l_exists},
       {"list", gr_lib_fs_list},
       {"walk", gr_lib_fs_walk},
+      {"watch", gr_lib_fs_watch},
       {"mkdir", l_mkdir},
       {"remove", l_remove},
       {"rename", l_rename},

@@ -29,5 +29,8 @@ void gr_file_names(void);
 /* fsdir.c */
 int gr_lib_fs_list(lua_State *L);
 int gr_lib_fs_walk(lua_State *L);
+/* watch.c */
+int gr_lib_fs_watch(lua_State *L);
+void gr_watch_names(void);
 
 #endif

@@ -287,6 +287,7 @@ static void init_once(void) {
   gr_net_names();
   gr_process_names();
   gr_signal_names();
+  gr_watch_names();
   gr_poll_init();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");

@@ -162,8 +162,9 @@ static int check_signal(lua_State *L, int arg) {
       luaL_argerror(L, arg, lua_pushfstring(L, "unknown signal %I", (LUAI_UACINT)n));
     return (int)n;
   }
-  const char *name = luaL_checkstring(L, arg);
-  int sig = gr_signal_number(name);
+  size_t len;
+  const char *name = luaL_checklstring(L, arg, &len);
+  int sig = strlen(name) == len ? gr_signal_number(name) : 0;
   if (sig == 0) luaL_argerror(L, arg, lua_pushfstring(L, "unknown signal '%s'", name));
   return sig;
 }

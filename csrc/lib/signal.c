@@ -20,8 +20,9 @@ static uint64_t check_signals(lua_State *L) {
   luaL_argcheck(L, n > 0, 1, "signal's name expected, got no value");
   for (int i = 1; i <= n; i++) {
     luaL_checktype(L, i, LUA_TSTRING);
-    const char *name = lua_tostring(L, i);
-    int sig = gr_signal_number(name);
+    size_t len;
+    const char *name = lua_tolstring(L, i, &len);
+    int sig = strlen(name) == len ? gr_signal_number(name) : 0;
     if (sig == 0) luaL_argerror(L, i, lua_pushfstring(L, "unknown signal '%s'", name));
     if (gr_signal_refused(sig) != NULL) luaL_argerror(L, i, lua_pushfstring(L, "signal '%s': %s", name, gr_signal_refused(sig)));
     set |= GR_SIGNAL_BIT(sig);

@@ -207,7 +207,9 @@ int gr_chan_close(GrChan *c) {
   }
   gr_unlock(&c->lock);
   for (GrList *l; (l = gr_list_pop_front(&won)) != NULL;) gr_ready(gr_container_of(l, GSudog, link)->g);
-  return was ? GR_CLOSED : GR_OK;
+  bool told = c->feed != NULL && c->feed->closed != NULL;
+  if (told && !was) c->feed->closed(c->feed, c);
+  return was && !told ? GR_CLOSED : GR_OK;
 }
 
 int64_t gr_chan_len(GrChan *c) {

@@ -16,10 +16,11 @@
 
 typedef struct GrChan GrChan;
 
-/* Who closes a channel or sends to it as long as anybody has it: a context, a timer, a signal. Told when the last reference to the channel has gone, under no lock. */
+/* Who closes a channel or sends to it as long as anybody has it: a context, a timer, a signal. Told under no lock. */
 typedef struct GrFeed GrFeed;
 struct GrFeed {
-  void (*lost)(GrFeed *feed, GrChan *c);
+  void (*lost)(GrFeed *feed, GrChan *c);   /* the last reference to the channel has gone */
+  void (*closed)(GrFeed *feed, GrChan *c); /* somebody has closed it, and may do so again, since the feed may have been first; or NULL */
 };
 
 /* Messages up to this capacity; memory for them is taken as they come. */
@@ -49,7 +50,7 @@ int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks);
 int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrReason reason);
 int gr_chan_recv_finish(G *g, GrMsg *m, GrCause *cause);
 
-/* GR_OK or GR_CLOSED: it was closed already. Wakes all who wait. */
+/* GR_OK; GR_CLOSED: it was closed already, and its feed does not allow that. Wakes all who wait. */
 int gr_chan_close(GrChan *c);
 int64_t gr_chan_len(GrChan *c);
 int64_t gr_chan_cap(GrChan *c);

@@ -468,6 +468,35 @@ bool gr_msg_string(const char *s, size_t len, GrMsg *out) {
   return true;
 }
 
+static char *write_string(char *at, const char *s) {
+  uint32_t n = (uint32_t)strlen(s);
+  *at = T_STRING;
+  memcpy(at + 1, &n, sizeof n);
+  memcpy(at + 1 + sizeof n, s, n);
+  return at + 1 + sizeof n + n;
+}
+
+bool gr_msg_record(const char *const (*fields)[2], size_t n, GrMsg *out) {
+  enum { ROOT = 1 + sizeof(uint32_t) };
+  size_t len = ROOT + 2; /* no metatable, the end */
+  for (size_t i = 0; i < n; i++) len += 2 * ROOT + strlen(fields[i][0]) + strlen(fields[i][1]);
+  char *bytes = gr_malloc(len), *at = bytes;
+  if (bytes == NULL) return false;
+  memset(at, 0, ROOT); /* a reference to item 0 */
+  *at = T_REF;
+  at += ROOT;
+  *at++ = T_NIL;
+  for (size_t i = 0; i < n; i++) at = write_string(write_string(at, fields[i][0]), fields[i][1]);
+  *at = T_END;
+  Item table = {.kind = I_TABLE, .nrec = (uint32_t)n, .at = ROOT};
+  GrPack p = {.nroots = 1, .nitems = 1, .items = &table, .nbytes = len, .bytes = bytes};
+  *out = (GrMsg){.kind = M_PACK, .u.p = gr_pack_copy(&p)};
+  gr_free(bytes);
+  if (out->u.p != NULL) return true;
+  *out = GR_MSG_EMPTY;
+  return false;
+}
+
 GrMsg gr_msg_nil(void) { return (GrMsg){.kind = M_NIL}; }
 GrMsg gr_msg_boolean(bool b) { return (GrMsg){.kind = b ? M_TRUE : M_FALSE}; }
 GrMsg gr_msg_integer(int64_t i) { return (GrMsg){.kind = M_INTEGER, .u.i = i}; }

@@ -74,6 +74,8 @@ GrMsg gr_msg_boolean(bool b);
 GrMsg gr_msg_integer(int64_t i);
 GrMsg gr_msg_float(double n);
 bool gr_msg_string(const char *s, size_t len, GrMsg *out);
+/* A message that is a table of n strings, fields[i][1] under the name fields[i][0]. False without memory. */
+bool gr_msg_record(const char *const (*fields)[2], size_t n, GrMsg *out);
 /* A message that is gr_wall_s() at this moment, a float. */
 void gr_msg_wall(GrMsg *out);
 
