@@ -231,8 +231,9 @@ describe("fs.watch", function()
       local fs = require "goro".fs
       local files = {}
       for f in function() return (io.open "/dev/null") end do files[#files + 1] = f end
+      local ch, m, c
       repeat
-        local ch, m, c = fs.watch "/tmp"
+        ch, m, c = fs.watch "/tmp"
         if not ch then assert(c == "EMFILE" and m == "EMFILE: too many open files: /tmp", m)
         elseif select(3, ch:recv(0.2)) ~= "timeout" then ch = nil end -- closed: there was no loop
         table.remove(files):close()

@@ -9,6 +9,10 @@
  * uv_run, which therefore follows each request. Its timers, which nothing of goro's uses, limit how long the poller sleeps. */
 #include "io/loop.h"
 
+#include <errno.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
 #include "io/poll.h"
 
 static GrLoopReq *_Atomic posted;
@@ -23,11 +27,21 @@ void gr_loop_limit(int64_t *until) {
   if (timer_at < *until) *until = timer_at;
 }
 
+/* libuv aborts the process when there are no descriptors for a pipe of its own (1.44), so it is asked only when there are. 0 or a libuv code. */
+static int room(void) {
+  enum { WANTS = 4 };
+  int fds[WANTS], n = 0, err = 0;
+  while (n < WANTS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0) n++;
+  if (n < WANTS) err = -errno;
+  while (n > 0) close(fds[--n]);
+  return err;
+}
+
 static int make(void) {
   if (made) return 0;
   int r = gr_poll_start();
   if (r != GR_OK) return -gr_sys_errno(r);
-  if ((r = uv_loop_init(&loop)) != 0) return r;
+  if ((r = room()) != 0 || (r = uv_loop_init(&loop)) != 0) return r;
   if ((r = gr_poll_watch_loop(uv_backend_fd(&loop))) != 0) uv_loop_close(&loop);
   made = r == 0;
   return r;
