@@ -2,11 +2,12 @@
 -- jobs.lua [-j N] [file]: runs shell commands, one a line from the file or from stdin, N at a time (as many as there are CPUs), like a
 -- small `xargs -P`. Empty lines and lines that start with # are left out.
 --
--- What a command writes, to stdout or stderr, comes out in one piece, followed by `[k] exit C  command` (or `[k] signal S  command`); the
+-- What a command writes, to stdout or stderr, comes out in one piece, followed by `[k] exit C  command` (or `[k] signal NAME  command`); the
 -- pieces come in the order of the list, each as soon as those before it have come. A command that reads gets an empty stdin. The exit
 -- status is 1 when any command has failed, 2 when the list could not be read or the arguments are wrong.
 
 local goro = require "goro"
+local process = require "goro.process"
 
 local function usage(message)
   io.stderr:write("jobs: ", message, "\nusage: jobs.lua [-j N] [file of commands, one a line]\n")
@@ -46,20 +47,17 @@ local function read_commands(path)
   end
 end
 
--- Runs one command: what it wrote, "exit" or "signal", and the number.
+-- Runs one command: what it wrote and how it ended. The outer shell lets both outputs go into one pipe, in their order, and is the inner one then.
 local function run(command)
-  local quoted = "'" .. command:gsub("'", [['\'']]) .. "'"
-  local pipe, message = io.popen(("exec sh -c %s 2>&1 </dev/null"):format(quoted))
-  if not pipe then return message .. "\n", "exit", 127 end
-  local output = pipe:read "a" or ""
-  local _, how, code = pipe:close()
-  return output, how, code
+  local r, message = process.run { "sh", "-c", 'exec sh -c "$1" 2>&1', "sh", command }
+  if not r then return message .. "\n", "exit 127" end
+  return r.stdout, r.signal and "signal " .. r.signal or "exit " .. r.code
 end
 
 local function worker(jobs, results)
   for job in jobs:range() do
-    local output, how, code = run(job.command)
-    results:send { k = job.k, output = output, how = how, code = code }
+    local output, ending = run(job.command)
+    results:send { k = job.k, output = output, ending = ending }
   end
 end
 
@@ -81,9 +79,9 @@ for _ = 1, #commands do
     ready[due] = nil
     io.write(r.output)
     if r.output ~= "" and r.output:sub(-1) ~= "\n" then io.write "\n" end
-    io.write(("[%d] %s %d  %s\n"):format(due, r.how, r.code, commands[due]))
+    io.write(("[%d] %s  %s\n"):format(due, r.ending, commands[due]))
     io.flush()
-    if r.how ~= "exit" or r.code ~= 0 then failed = failed + 1 end
+    if r.ending ~= "exit 0" then failed = failed + 1 end
     due = due + 1
   end
 end

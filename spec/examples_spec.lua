@@ -256,7 +256,7 @@ describe("jobs", function()
   end)
 
   it("tells how commands failed", function()
-    fails(1, lines("[1] exit 3  exit 3", "[2] signal 9  kill -9 $$", "[3] exit 0  true", "[4] signal 15  kill $$"), "jobs: 3 of 4 failed\n",
+    fails(1, lines("[1] exit 3  exit 3", "[2] signal KILL  kill -9 $$", "[3] exit 0  true", "[4] signal TERM  kill $$"), "jobs: 3 of 4 failed\n",
       "jobs.lua", {}, { stdin = lines("exit 3", "kill -9 $$", "true", "kill $$") })
     local r = run("jobs.lua", {}, { stdin = "no-such-command-here\n(\n" })
     assert.equal(1, r.code, helper.describe(r))
