@@ -12,6 +12,8 @@
 ---@field _VERSION string  `"goro 0.1.0"`
 ---@field runtime goro.runtime
 ---@field fs goro.fs
+---@field process goro.process
+---@field signal goro.signal
 ---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
 
@@ -353,6 +355,16 @@ function fs.list(dir) end
 ---@return fun(): string?, goro.fs.type?, string?
 function fs.walk(dir) end
 
+---@class goro.fs.event
+---@field path string  as it was given to `watch`, with the name in the folder
+---@field event "create"|"remove"|"change"|"attributes"|"overflow"  `overflow`: the reader was too slow, or the system, and events are missing
+
+---What happens to a file, or to a folder and what is directly in it. A new name is a `remove` of the old one and a `create`. The channel is closed when the path itself
+---is gone; an editor that saves by renaming ends a file's watch, so watch its folder. Closing the channel ends the watch, and so does the collector when nobody has it.
+---@param path string
+---@return goro.chan? events, string? message, string? code
+function fs.watch(path) end
+
 ---Makes a folder; with `parents` also those above it, and one that is there is no failure.
 ---@param path string
 ---@param opts? { parents?: boolean }
@@ -460,5 +472,81 @@ function file:stat() end
 ---Closes it, after what others are doing with it; who waits for the other end of a pipe is woken. Again: does nothing.
 ---@return true? ok, string? message, string? code
 function file:close() end
+
+---Child processes. `cmd` is a list, whose first word is looked for in the child's `PATH` and which no shell sees, or a string for `/bin/sh`. Failures to start are
+---`nil, message, code`, as in `nil, "ENOENT: no such file or directory: x", "ENOENT"`.
+---@class goro.process
+local process = {}
+
+---@class goro.process.options
+---@field cwd? string
+---@field env? table<string, string|number|false>  added to the inherited environment; `false` removes a name
+---@field clear_env? boolean  nothing is inherited
+---@field stdout? "capture"|"inherit"|"null"  `capture` otherwise
+---@field stderr? "capture"|"inherit"|"null"  `capture` otherwise
+
+---@class goro.process.run_options: goro.process.options
+---@field stdin? string  what it reads; otherwise nothing
+---@field timeout? number  seconds; then its whole process group is killed
+
+---@class goro.process.result
+---@field code? integer  nil when a signal ended it
+---@field signal? string  as `"TERM"`
+---@field stdout? string  when captured
+---@field stderr? string  when captured
+---@field timed_out? true
+
+---Runs a command to its end, which is that of all who have its pipes; the result says how it ended. When the call is given up before (an error, the end of the program)
+---the command and its process group are killed. Blocks.
+---@param cmd (string|number)[]|string
+---@param opts? goro.process.run_options
+---@return goro.process.result? result, string? message, string? code
+function process.run(cmd, opts) end
+
+---@class goro.process.spawn_options: goro.process.options
+---@field stdin? "pipe"|"inherit"|"null"  `pipe` otherwise
+
+---Starts a command. It goes on when nobody has its handle any more, and is reaped in any case.
+---@param cmd (string|number)[]|string
+---@param opts? goro.process.spawn_options
+---@return goro.process.child? child, string? message, string? code
+function process.spawn(cmd, opts) end
+
+---A child. May be sent; several may wait. `<close>` closes its pipes, kills it and waits for its end.
+---@class goro.process.child
+---@field pid integer
+---@field stdin? goro.conn
+---@field stdout? goro.conn
+---@field stderr? goro.conn
+local child = {}
+
+---Waits for its end. Code, or nil and the name of the signal that ended it. Failures: `ETIMEDOUT`; `ECHILD`: the program ignores SIGCHLD, or somebody else took the
+---status. Blocks.
+---@param timeout? number
+---@return integer? code, string? signal, string? err
+function child:wait(timeout) end
+
+---Sends it a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
+---@param sig? string|integer
+---@return true? ok, string? message, string? code
+function child:kill(sig) end
+
+---The process's signals, by names without SIG. Unknown ones, and those that nobody can take (KILL, STOP, URG, faults), are misuse.
+---@class goro.signal
+local signal = {}
+
+---A channel of names: each of these signals goes to every channel that wants it, and has no other effect from now on. It holds 16; what finds it full is lost to it.
+---What the program had comes back when the last channel that wants the signal is stopped, closed, or collected.
+---@param ... string
+---@return goro.chan
+function signal.notify(...) end
+
+---The channel gets no more signals; it stays open.
+---@param ch goro.chan
+function signal.stop(ch) end
+
+---Nobody gets these signals any more, and they have no effect.
+---@param ... string
+function signal.ignore(...) end
 
 return goro
