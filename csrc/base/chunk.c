@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "base/big.h"
 #include "base/region.h"
 
 enum { CACHE_BYTES = 1 << 20, BATCH_BYTES = 128 << 10, BATCH = 64, FEW = 4 };
@@ -136,11 +137,14 @@ void gr_chunk_flush(void) {
   cache = NULL;
 }
 
-int64_t gr_chunk_bytes(void) { return gr_region_bytes(); }
+int64_t gr_chunk_bytes(void) { return gr_region_bytes() - gr_big_bytes(); }
 
 /* malloc gives back by itself only what is at the end of its heap. */
 bool gr_chunk_settle(int64_t now, int64_t *again) {
-  if (!gr_region_settle(now, again)) return false;
+  int64_t big_again = gr_big_settle(now);
+  bool over = gr_region_settle(now, again);
+  if (big_again < *again) *again = big_again;
+  if (!over) return false;
   malloc_trim(0);
   return true;
 }

@@ -24,7 +24,7 @@ void *gr_chunk_get(size_t size);
 void gr_chunk_put(void *chunk, size_t size);
 /* This thread ends: its cache goes back. */
 void gr_chunk_flush(void);
-/* Bytes of chunks that mallinfo2 does not know: in use, or in the threads' caches. */
+/* Bytes of chunks that mallinfo2 does not know: in use, or in the threads' caches; less what it knows and nobody uses (big.h). */
 int64_t gr_chunk_bytes(void);
 /* For sysmon: gives memory that has not been needed for a while back to the system, for some ms at most. *again: when it wants to be called again, or
  * GR_FOREVER: not before goroutines have run. True: a burst is over, so others may give memory back too; malloc has. */

@@ -5,6 +5,7 @@
 #include "io/poll.h"
 #include "lib/io.h"
 #include "lib/stdlib.h"
+#include "lib/fs.h"
 #include "vm/dump.h"
 #include "vm/image.h"
 #include "vm/keep.h"
@@ -242,6 +243,8 @@ static const luaL_Reg functions[] = {
     {"num_cpu", l_num_cpu},
     {"chan", gr_lib_chan},
     {"select", gr_lib_select},
+    {"group", gr_lib_group},
+    {"map", gr_lib_each},
     {NULL, NULL},
 };
 
@@ -272,8 +275,15 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_vm_names();
+  gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
+  gr_map_names();
+  gr_group_names();
+  gr_each_names();
+  gr_context_names();
+  gr_sync_names();
+  gr_time_names();
   gr_net_names();
   gr_poll_init();
   gr_state_adjust = adjust;

@@ -10,12 +10,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/big.h"
 #include "vm/class.h"
 #include "vm/codes.h"
 #include "vm/names.h"
 #include "vm/need.h"
 #include "vm/object.h"
 #include "vm/packer.h"
+#include "vm/panic.h"
 #include "vm/state.h"
 
 enum { STRING_INLINE = 64 }; /* longer ones are items, so that a string that comes twice is carried once */
@@ -231,7 +233,7 @@ void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin) {
     gr_packer_put_ref(L, k, known->item);
     return;
   }
-  luaL_checkstack(L, 30, NULL);
+  gr_check_stack(L, 30);
   if (type == LUA_TTABLE) pack_table(L, k, idx, identity, origin);
   else if (type == LUA_TUSERDATA) pack_userdata(L, k, idx, origin);
   else if (lua_iscfunction(L, idx)) pack_cfunction(L, k, idx, origin);
@@ -457,7 +459,7 @@ bool gr_msg_string(const char *s, size_t len, GrMsg *out) {
     memcpy((char *)out + offsetof(GrMsg, bytes), s, len);
     return true;
   }
-  char *copy = gr_malloc(len);
+  char *copy = gr_big_get(len);
   if (copy == NULL) return false;
   memcpy(copy, s, len);
   out->kind = M_LONG;
@@ -508,11 +510,13 @@ void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, 
   pack(L, idx, n, names, first_number, false, out);
 }
 
-void gr_pack_start(lua_State *L, int idx, int n, GrMsg *out) { pack(L, idx, n, GR_NAME_ARGUMENT, 1, true, out); }
+void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out) { pack(L, idx, n, GR_NAME_ARGUMENT, first_number, true, out); }
 
 void gr_msg_set_start(GrMsg *m) {
   if (m->kind == M_PACK) ((GrPack *)m->u.p)->start = true;
 }
+
+bool gr_msg_is_plain(const GrMsg *m) { return m->kind != M_LONG && m->kind != M_PACK; }
 
 bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
   *out = *m;
@@ -523,9 +527,34 @@ bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
   return false;
 }
 
+/* Bytes of the root value at `at`. */
+static size_t root_size(const char *at) {
+  uint32_t n;
+  switch (*at) {
+    case T_INTEGER: return 1 + sizeof(lua_Integer);
+    case T_FLOAT: return 1 + sizeof(lua_Number);
+    case T_LIGHT: return 1 + sizeof(void *);
+    case T_CFUNCTION: return 1 + sizeof(lua_CFunction);
+    case T_REF: return 1 + sizeof n;
+    case T_STRING: memcpy(&n, at + 1, sizeof n); return 1 + sizeof n + n;
+    default: return 1;
+  }
+}
+
+/* The second root moves over the first, a tag; what items refer to stays where it is. */
+bool gr_msg_error_value(const GrMsg *m, GrMsg *out) {
+  static const char nomem[] = "not enough memory";
+  if (m->kind != M_PACK) return gr_msg_string(nomem, sizeof nomem - 1, out);
+  if (!gr_msg_copy(m, out)) return false;
+  GrPack *p = out->u.p;
+  memmove(p->bytes, p->bytes + 1, root_size(p->bytes + 1));
+  p->nroots = 1;
+  return true;
+}
+
 static void drop(GrMsg *m) {
   if (m->kind == M_PACK && m->u.p != NULL) gr_pack_free(m->u.p);
-  else if (m->kind == M_LONG) gr_free(m->u.p);
+  else if (m->kind == M_LONG) gr_big_put(m->u.p, m->w[0]);
 }
 
 void gr_pack_init(void) {
@@ -535,7 +564,7 @@ void gr_pack_init(void) {
 }
 
 void gr_pack_open(lua_State *L) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  gr_check_stack(L, LUA_MINSTACK);
   gr_keep_open(L);
 }
 

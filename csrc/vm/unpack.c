@@ -14,12 +14,15 @@
 
 #include <lauxlib.h>
 
+#include "base/big.h"
+#include "vm/arena.h"
 #include "vm/class.h"
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/need.h"
 #include "vm/object.h"
 #include "vm/pack.h"
+#include "vm/panic.h"
 #include "vm/state.h"
 #include "vm/verify.h"
 #include "vm/wire.h"
@@ -53,7 +56,8 @@ static void release(GrKeep *keep) {
 }
 
 /* Classes that it has made and an error left incomplete are made anew by whoever needs them next. */
-static void failed(lua_State *L, GrKeep *keep) {
+static void left(lua_State *L, GrKeep *keep, bool failed) {
+  if (!failed) return;
   Unpacker *u = gr_container_of(keep, Unpacker, keep);
   for (uint32_t i = 0; u->p != NULL && i < u->p->nitems; i++)
     if (u->p->items[i].kind == I_CLASS && u->p->items[i].view != 0) gr_class_forget(L, u->p->items[i].id);
@@ -61,7 +65,7 @@ static void failed(lua_State *L, GrKeep *keep) {
 }
 
 static int make_unpacker(lua_State *L) {
-  static const GrKeepType type = {release, failed};
+  static const GrKeepType type = {release, left};
   gr_keep_new(L, sizeof(Unpacker), &type);
   lua_pushvalue(L, -1);
   gr_keep_set(L, GR_KEEP_UNPACKER);
@@ -78,7 +82,7 @@ static void reserve(lua_State *L, Unpacker *u, uint32_t n) {
     memset(u->owners, 0, n * sizeof *u->owners);
     return;
   }
-  luaL_checkstack(L, 2, NULL);
+  gr_check_stack(L, 2);
   u->list = lua_newuserdatauv(L, n * (sizeof *u->list + sizeof *u->owners), 0);
   u->owners = (Owner *)(void *)(u->list + n);
   memset(u->owners, 0, n * sizeof *u->owners);
@@ -159,7 +163,7 @@ static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
   push_made(L, u, i);
   if (!lua_isnil(L, -1)) return;
   lua_pop(L, 1);
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   if (make(L, u, i)) u->list[u->n++] = i;
   lua_pushvalue(L, -1);
   if (is_few(u)) lua_replace(L, u->values + (int)i);
@@ -280,7 +284,7 @@ static void fill(lua_State *L, Unpacker *u) { fill_down_to(L, u, 0); }
 /* The classes on the list, and all that they need, before the rest. */
 static void fill_classes(lua_State *L, Unpacker *u) {
   if (u->classes == 0) return;
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   uint32_t others = 0;
   for (uint32_t i = 0; i < u->n; i++) {
     uint32_t item = u->list[i];
@@ -326,9 +330,11 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
   return true;
 }
 
-/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. */
+/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
   const GrMsg *m = lua_touserdata(L, 1);
+  GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
+  if (st != NULL && st->arena != NULL) st->arena->circulate = true;
   lua_pushlstring(L, m->u.p, m->w[0]);
   return 1;
 }
@@ -337,7 +343,7 @@ static int long_string(lua_State *L) {
 static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
     gr_msg_drop(m);
-    luaL_error(L, "stack overflow");
+    gr_raise_stack(L);
   }
   lua_pushcfunction(L, f);
   lua_pushlightuserdata(L, arg);
@@ -372,7 +378,7 @@ static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
 static int work(lua_State *L, Unpacker *u) {
   const GrPack *p = u->p;
   int n = (int)p->nroots;
-  luaL_checkstack(L, n + (is_few(u) ? (int)p->nitems : 2) + 12, NULL);
+  gr_check_stack(L, n + (is_few(u) ? (int)p->nitems : 2) + 12);
   u->n = u->classes = 0;
   reserve(L, u, p->nitems);
   u->values = lua_gettop(L) + 1;
@@ -392,12 +398,19 @@ static int leave(lua_State *L, int below, int n) {
   return n;
 }
 
+int gr_unpack_string(lua_State *L, const GrMsg *m) {
+  if (m->kind != M_LONG) return -1;
+  lua_pushcfunction(L, long_string);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)m);
+  return lua_pcall(L, 1, 1, 0);
+}
+
 GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0; }
 
 int gr_unpack(lua_State *L, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
     gr_msg_drop(m);
-    return luaL_error(L, "stack overflow");
+    gr_raise_stack(L);
   }
   if (gr_unpack_scalar(L, m)) return 1;
 #ifdef GORO_HOSTILE
