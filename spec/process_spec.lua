@@ -381,6 +381,7 @@ describe("the program", function()
   end)
 
   it("loses a status only by its own doing", function()
+    if os.getenv "GORO_SANITIZE" then pending "the interpreter is started by a shell, which takes SIGCHLD back" end
     local r = helper.run_script([[
       local goro = require "goro"
       local r = goro.process.run { "true" }

@@ -91,13 +91,17 @@ describe("fs.watch", function()
       local goro = require "goro"
       local fs = goro.fs
       local d = assert(fs.mkdtemp())
+      -- The least of several looks: goro's own look at threads takes a descriptor for a moment.
       local function state()
-        local n, watches = 0, 0
-        for _, e in ipairs(fs.list "/proc/self/fd") do
-          if e.name then n = n + 1 end
-          for _ in (fs.read_file("/proc/self/fdinfo/" .. e.name) or ""):gmatch "inotify wd:" do watches = watches + 1 end
+        local least, watches
+        for _ = 1, 10 do
+          local list = fs.list "/proc/self/fd"
+          least, watches = math.min(least or #list, #list), 0
+          for _, e in ipairs(list) do
+            for _ in (fs.read_file("/proc/self/fdinfo/" .. e.name) or ""):gmatch "inotify wd:" do watches = watches + 1 end
+          end
         end
-        return n, watches
+        return least, watches
       end
       fs.watch(d):close()
       local fds, watches = state()

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.c - calls by path.
  *
- * They are libuv's synchronous file calls: without a callback they need no loop and are done when they return, on the thread that made them. From
- * libuv also come the names and texts of errors, so that a program sees the same ones from files as from sockets. What it cannot do
+ * They are libuv's synchronous file calls: without a callback they need no loop and are done when they return, on the thread that made them. What it cannot do
  * is asked of the system directly: times before 1970 and finer than microseconds, temporary names without memory of its own. */
 #include "io/fs.h"
 
@@ -15,11 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
-
-/* ---- failures ---- */
-
-void gr_fs_code(int err, char code[GR_FS_TEXT]) { uv_err_name_r(err, code, GR_FS_TEXT); }
-void gr_fs_reason(int err, char reason[GR_FS_TEXT]) { uv_strerror_r(err, reason, GR_FS_TEXT); }
 
 /* ---- bytes that grow ---- */
 

@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/sigpipe.h"
 #include "sync/chan.h"
 
 enum { BUFFER = 1 << 14 };
@@ -328,9 +329,9 @@ int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
   int err = unread(f);
   if (err != 0 || size_of(vec, n) == 0) return err;
   if (f->waits) {
-    GrNoPipe quiet = gr_no_pipe_begin(g);
+    GrNoPipe quiet = gr_no_pipe_begin();
     err = write_all(f, g, vec, n);
-    gr_no_pipe_end(&quiet);
+    gr_no_pipe_end(&quiet, err == -EPIPE);
     return err;
   }
   bool lasts = size_of(vec, n) >= GR_FS_LONG;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "lib/io.h"
 #include "vm/keep.h"
 
 GR_API int luaopen_goro_fs(lua_State *L);
@@ -16,20 +17,13 @@ GR_API int luaopen_goro_fs(lua_State *L);
 /* ---- results ---- */
 
 void gr_fs_push_message(lua_State *L, int err, const char *subject) {
-  char code[GR_FS_TEXT], reason[GR_FS_TEXT];
-  gr_fs_code(err, code);
-  gr_fs_reason(err, reason);
-  lua_pushfstring(L, "%s: %s: %s", code, reason, subject);
+  gr_push_failure(L, GR_SYS(err), NULL, subject, strlen(subject));
+  lua_pop(L, 1);
+  lua_remove(L, -2);
 }
 
 int gr_fs_failed(lua_State *L, int err, const char *subject) {
-  if (err == -ENOMEM) gr_raise_code(L, GR_NOMEM);
-  char code[GR_FS_TEXT];
-  gr_fs_code(err, code);
-  lua_pushnil(L);
-  gr_fs_push_message(L, err, subject);
-  lua_pushstring(L, code);
-  return 3;
+  return gr_push_failure(L, err == -ENOMEM ? GR_NOMEM : GR_SYS(err), NULL, subject, strlen(subject));
 }
 
 int gr_fs_result(lua_State *L, int err, const char *subject) {
