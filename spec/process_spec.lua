@@ -464,4 +464,55 @@ describe("the program", function()
       assert(process.run "true".code == 0)
     end, { wrap = "prlimit --nofile=100:100" })
   end)
+
+  it("has no memory for a child, at each allocation in turn: an error, no child, nothing open", function()
+    local r = helper.run_script [[
+      local goro, testing = require "goro", require "goro.testing"
+      local process, fs = goro.process, goro.fs
+      local self = io.open "/proc/self/stat":read "n"
+      local function count()
+        local least
+        for _ = 1, 10 do
+          local n = #fs.list "/proc/self/fd"
+          least = math.min(least or n, n)
+        end
+        return least
+      end
+      local function each_fault(once)
+        once()
+        collectgarbage()
+        local before, failures, n, made = count(), 0, 0, nil
+        repeat
+          n = n + 1
+          testing.fail_at(n)
+          local ok, err = pcall(once)
+          made = testing.fail_at(0)
+          if not ok then
+            failures = failures + 1
+            assert(tostring(err):find("not enough memory", 1, true), err)
+          end
+        until made < n
+        assert(failures > 0)
+        for _ = 1, 500 do
+          collectgarbage()
+          if count() == before and #fs.read_file("/proc/self/task/" .. self .. "/children") == 0 then return end
+          goro.sleep(0.01)
+        end
+        error(("%d descriptors were %d; children: %s"):format(count(), before, fs.read_file("/proc/self/task/" .. self .. "/children")))
+      end
+      each_fault(function()
+        local r = process.run({ "cat" }, { stdin = ("x"):rep(70000), env = { A = "1" }, cwd = "/", timeout = 60 })
+        assert(r.code == 0 and #r.stdout == 70000)
+      end)
+      each_fault(function()
+        local p <close> = process.spawn { "cat" }
+        p.stdin:write "x\n"
+        assert(p.stdout:read "l" == "x")
+        p.stdin:close()
+        assert(p:wait() == 0)
+      end)
+      io.write "done"
+    ]]
+    assert.equal("done", r.stdout, helper.describe(r))
+  end)
 end)
