@@ -465,6 +465,30 @@ describe("the program", function()
     end, { wrap = "prlimit --nofile=100:100" })
   end)
 
+  it("has too few descriptors for the first child: an error, or a child whose end is known", function()
+    for _, name in ipairs { "run", "spawn" } do
+      passes(function(what)
+        local process = require "goro".process
+        local files, good, refused = {}, 0, 0
+        for f in function() return (io.open "/dev/null") end do files[#files + 1] = f end
+        while good < 3 do
+          local r, m, c = process[what] { "true" }
+          if not r then
+            refused = refused + 1
+            assert(c == "EMFILE" and m:find "^EMFILE: too many open files: ", m)
+          else
+            local code, signal = r.code, r.signal
+            if what == "spawn" then code, signal = r:wait(20) end
+            assert(code == 0 or signal == "KILL", signal)
+            if code == 0 then good = good + 1 end
+          end
+          table.remove(files):close()
+        end
+        assert(refused > 5)
+      end, { args = { name }, wrap = "prlimit --nofile=60:60" })
+    end
+  end)
+
   it("has no memory for a child, at each allocation in turn: an error, no child, nothing open", function()
     local r = helper.run_script [[
       local goro, testing = require "goro", require "goro.testing"
@@ -495,7 +519,7 @@ describe("the program", function()
         assert(failures > 0)
         for _ = 1, 500 do
           collectgarbage()
-          if count() == before and #fs.read_file("/proc/self/task/" .. self .. "/children") == 0 then return end
+          if count() <= before and #fs.read_file("/proc/self/task/" .. self .. "/children") == 0 then return end
           goro.sleep(0.01)
         end
         error(("%d descriptors were %d; children: %s"):format(count(), before, fs.read_file("/proc/self/task/" .. self .. "/children")))
