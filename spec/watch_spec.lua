@@ -103,7 +103,9 @@ describe("fs.watch", function()
         end
         return least, watches
       end
-      fs.watch(d):close()
+      local first = fs.watch(d) -- the loop is there when it has told of something
+      assert(fs.mkdir(d .. "/x") and first:recv(20) and fs.remove(d .. "/x"))
+      first:close()
       local fds, watches = state()
       assert(watches == 0, "the kernel has none left")
       local all = {}
@@ -261,7 +263,7 @@ describe("fs.watch", function()
         local e = ch:recv(0.2)
         fs.remove(d .. "/x")
         ch:close()
-        assert(e == nil or e.event == "create" or e.event == "overflow")
+        assert(e == nil or e.event == "create" or e.event == "remove" or e.event == "overflow")
       end
       once()
       local failures, n, made = 0, 0, nil
