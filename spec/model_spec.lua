@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: MIT
 --
--- The Promela models of the park protocol, of select, of retaking a P, of the end of the pool and of the mutex: free of errors, and able to find errors.
+-- The Promela models of the park protocol, of select, of retaking a P, of the end of the pool and of a mutex: free of errors, and able to find errors.
 --
 -- All the work is done by model/check (it takes a minute or two); this file turns each of its runs into a test. The
 -- names are asked for first, since busted wants to know its tests before it runs them; the searches run once, with

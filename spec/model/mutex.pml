@@ -1,243 +1,274 @@
 /* SPDX-License-Identifier: MIT
  *
- * The mutex of csrc/sync/mutex.c: a word, a queue behind it, waiters that compete or are handed the mutex, time limits.
+ * A mutex: its word, the queue behind it, waiters that give up.
  *
- * WHAT IS MODELLED. NG goroutines lock and unlock ROUNDS times. Each wait may have a limit, which may pass at any moment; each waiter that is
- * woken may have waited long enough to be handed the mutex, or not, so that it competes with newcomers. The word's three bits are read and
- * changed in one step; the queue belongs to its lock. How a goroutine parks is park.pml's business: here it waits until somebody has won its
- * wait (`done`) and has said so (`ready`), or until it has won it itself because its time is over.
+ * WHAT IS MODELLED. NG goroutines lock and unlock one mutex, ROUNDS times each. Those of goroutine 0 wait for ever; the others' may time out at any moment, or
+ * fail where they would begin to wait (a poll, no memory). Whether a waiter has waited long enough to be handed the mutex is decided at random, at each unlock.
  *
- * PROPERTIES. One at a time is inside. Who waits without a limit gets it: no invalid end state. In the end the word is 0 and the queue empty.
+ * The protocol (csrc/sync/mutex.c):
+ *   word      LOCKED, QUEUED, WOKEN. QUEUED and WOKEN are set, and QUEUED is cleared, under the lock of the queue only.
+ *   lock      CAS 0 -> LOCKED; else under the queue's lock, one CAS: take it, or note QUEUED (who was woken clears WOKEN by it in either
+ *             case), then queue: at the end, who was woken and lost at the head.
+ *   unlock    CAS LOCKED -> 0; else clear LOCKED, unless the word says QUEUED and not WOKEN: then, under the queue's lock, after another look, win the first
+ *             waiter that can be won. None: clear LOCKED and QUEUED. One that has waited long: it has the mutex, LOCKED stays. Else clear LOCKED, set
+ *             WOKEN, and let it compete.
+ *   give up   under the queue's lock: leave the queue; QUEUED is cleared when nobody is left in it.
+ *
+ * THE ABSTRACTION. Sleeping and ready() are one flag (park.pml). Memory is sequentially consistent. What only the holder of the queue's lock touches is one
+ * step with what is beside it. A CAS loop is one step.
+ *
+ * PROPERTIES. One holder at a time. Nobody sleeps for ever beside a free mutex (no invalid end state). The store by which an unlock lets a waiter
+ * compete loses nothing. When all have ended the word is 0 and the queue is empty.
+ *
+ * VARIANTS. NO_TIMEOUT: nobody gives up.
  *
  * SEEDED MISTAKES, each of which must be reported:
- *   BUG_KEEP_WOKEN     a waiter that was woken and lost leaves WOKEN set           -> nobody is woken any more
- *   BUG_KEEP_WOKEN_OUT one that was woken and then gives up leaves it set          -> nobody is woken any more
- *   BUG_NO_QUEUED      a waiter does not say that it is queued                     -> the unlock does not look
- *   BUG_NO_WIN         the unlock takes a waiter whose time is over for one that waits -> nobody has it, and nobody is woken
- *   BUG_CLEAR_QUEUED   who gives up says that the queue is empty, though it is not -> those in it are forgotten
- *   BUG_HANDED_FREE    what is handed over is free for a moment                    -> two are inside
- *   BUG_LINK_LATE      a waiter is queued after it has let go of the queue's lock  -> the unlock does not see it
+ *   BUG_KEEP_WOKEN    a woken one that loses queues and leaves WOKEN set    -> nobody is woken any more
+ *   BUG_NOTE_APART    a look at LOCKED, then QUEUED is set: no CAS          -> sleeps beside a free mutex
+ *   BUG_NO_WIN        unlock takes the first in the queue for won           -> hands it to one who gave up
+ *   BUG_CLEAR_BLIND   who gives up clears QUEUED though others are queued   -> the others sleep for ever
+ *   BUG_HAND_FREE     one that is handed the mutex finds LOCKED cleared     -> two holders
+ *   BUG_STORE_FORGETS letting one compete clears QUEUED                     -> the next sleeps for ever
+ *   BUG_WAKE_LOSER    a woken one that loses goes on as if it had it        -> two holders
  */
+
 #ifndef NG
 #define NG 3
 #endif
 #ifndef ROUNDS
-#define ROUNDS 1
+#define ROUNDS 2
 #endif
+#define NONE 9
 
-bool locked, queued, woken; /* the word */
-bool qlock;
-byte queue[NG]; /* of goroutines, the oldest first */
-byte n;
+mtype = { NOTHING, COMPETE, HANDED, TIMEOUT };
 
-bool done[NG] = true; /* the wait is won */
+bool LOCKED, QUEUED, WOKEN;
+bool lock; /* of the queue */
+chan queue = [NG] of { byte };
+bool waiting[NG]; /* its wait can be won */
+mtype how[NG];
 bool ready[NG];
-bool handed[NG];
+byte holder = NONE;
+byte ended;
 
-byte inside;
-byte left = NG;
+#define acquire() atomic { !lock -> lock = true }
+#define release() lock = false
 
-inline acquire() { atomic { !qlock -> qlock = true } }
-inline release() { qlock = false }
-
-inline push_back(g) { d_step { queue[n] = g; n++ } }
-inline push_front(g)
+inline leave_queue()
 {
-	d_step {
-		k = n;
-		do
-		:: k > 0 -> queue[k] = queue[k - 1]; k--
-		:: else -> break
-		od;
-		queue[0] = g;
-		n++;
-		k = 0
-	}
-}
-/* Takes g out, if it is in. */
-inline remove(g)
-{
-	d_step {
-		k = 0;
-		do
-		:: k < n && queue[k] != g -> k++
-		:: else -> break
-		od;
-		if
-		:: k < n ->
-			n--;
-			do
-			:: k < n -> queue[k] = queue[k + 1]; k++
-			:: else -> break
-			od;
-			queue[n] = 0
-		:: else
-		fi;
-		k = 0
-	}
+	if
+	:: queue ?? [eval(me)] -> queue ?? eval(me)
+	:: else
+	fi
 }
 
 inline note_queue()
 {
-#ifdef BUG_CLEAR_QUEUED
-	queued = false
-#else
 	if
-	:: n == 0 -> queued = false
-	:: else
+#ifdef BUG_CLEAR_BLIND
+	:: true -> QUEUED = false
+#else
+	:: empty(queue) -> QUEUED = false
+	:: nempty(queue)
+#endif
 	fi
+}
+
+/* Under the lock. `got`: it is ours. */
+inline take()
+{
+#ifdef BUG_NOTE_APART
+	got = !LOCKED;
+	if
+	:: got -> LOCKED = true
+	:: else -> skip; QUEUED = true
+	fi;
+#else
+	atomic {
+		got = !LOCKED;
+		if
+		:: got -> LOCKED = true
+		:: else -> QUEUED = true
+		fi;
+#ifndef BUG_KEEP_WOKEN
+		if
+		:: again -> WOKEN = false
+		:: else
+		fi;
+#endif
+	}
 #endif
 }
 
-/* The longest waiting whose wait can be won; NG: nobody. */
 inline win()
 {
-	sg = NG;
+	first = NONE;
 	do
-	:: n > 0 && sg == NG ->
+	:: first == NONE && nempty(queue) ->
 		atomic {
-			sg = queue[0];
-			remove(sg);
-#ifndef BUG_NO_WIN
+			queue ? first;
 			if
-			:: done[sg] -> sg = NG
-			:: else -> done[sg] = true
-			fi
+			:: waiting[first] -> waiting[first] = false
+			:: else ->
+#ifndef BUG_NO_WIN
+				first = NONE
 #else
-			done[sg] = true
+				skip
 #endif
+			fi
 		}
 	:: else -> break
 	od
 }
 
-active [NG] proctype G()
+inline pass_on()
 {
-	byte rounds = ROUNDS, k, sg;
-	bool again, limited, got;
-
-next:
-	if
-	:: rounds == 0 -> goto ended
-	:: else -> rounds--
-	fi;
-	again = false;
-	if
-	:: limited = true
-	:: limited = false
-	fi;
-	atomic {
-		if
-		:: !locked -> locked = true; goto critical
-		:: else
-		fi
-	}
-
-slow:
-	acquire();
-#ifdef BUG_KEEP_WOKEN_OUT
-	if
-	:: again && limited && locked -> note_queue(); release(); goto next
-	:: else
-	fi;
-#endif
-	atomic {
-		got = !locked;
-		if
-		:: got -> locked = true
-		:: else ->
-#ifndef BUG_NO_QUEUED
-			queued = true
-#else
-			skip
-#endif
-		fi;
-#ifndef BUG_KEEP_WOKEN
-		if
-		:: again -> woken = false
-		:: else
-		fi
-#endif
-	}
-	if
-	:: got -> release(); goto critical
-	:: !got && limited -> note_queue(); release(); goto next /* its time is over already, or no memory for a timer */
-	:: !got
-	fi;
-	atomic { done[_pid] = false; ready[_pid] = false; handed[_pid] = false };
-#ifdef BUG_LINK_LATE
-	note_queue();
-	release();
-#endif
-	if
-	:: again -> push_front(_pid)
-	:: else -> push_back(_pid)
-	fi;
-#ifndef BUG_LINK_LATE
-	release();
-#endif
-
-	if
-	:: ready[_pid] ->
-		if
-		:: handed[_pid] -> goto critical
-		:: else -> again = true; goto slow
-		fi
-	:: atomic { limited && !done[_pid] -> done[_pid] = true } ->
-		acquire();
-		remove(_pid);
-		note_queue();
-		release();
-		goto next
-	fi;
-
-critical:
-	inside++;
-	assert(inside == 1);
-	inside--;
-
-	/* unlock */
-	atomic {
-		assert(locked);
-		if
-		:: queued && !woken
-		:: else -> locked = false; goto next
-		fi
-	}
-	acquire();
-	atomic {
-		if
-		:: queued && !woken -> got = true
-		:: else -> locked = false; got = false
-		fi
-	}
-	if
-	:: !got -> release(); goto next
-	:: else
-	fi;
 	win();
 	if
-	:: sg == NG -> atomic { locked = false; queued = false }
-	:: else ->
-		if
-		:: handed[sg] = true; /* it has waited for long */
-#ifdef BUG_HANDED_FREE
-			locked = false;
+	:: first == NONE -> atomic { LOCKED = false; QUEUED = false }
+	:: first != NONE ->
+		how[first] = HANDED;
+		atomic {
+			note_queue();
+#ifdef BUG_HAND_FREE
+			LOCKED = false
 #endif
+		}
+	:: first != NONE ->
+		how[first] = COMPETE;
+		atomic {
+			assert(LOCKED && QUEUED && !WOKEN); /* so a store will do */
+			LOCKED = false;
+			WOKEN = true;
+#ifdef BUG_STORE_FORGETS
+			QUEUED = false
+#else
 			note_queue()
-		:: atomic { woken = true; locked = false; queued = (n > 0) }
-		fi
-	fi;
-	release();
-	if
-	:: sg != NG -> ready[sg] = true; sg = 0
-	:: else -> sg = 0
-	fi;
-	goto next;
+#endif
+		}
+	fi
+}
 
-ended:
+inline unlock()
+{
 	atomic {
-		left--;
-		assert(left > 0 || (!locked && !queued && !woken && !qlock && n == 0))
+		assert(LOCKED);
+		must = QUEUED && !WOKEN;
+		if
+		:: !must -> LOCKED = false
+		:: else
+		fi
+	};
+	if
+	:: must ->
+		acquire();
+		atomic {
+			must = QUEUED && !WOKEN;
+			if
+			:: !must -> LOCKED = false
+			:: else
+			fi
+		};
+		first = NONE;
+		if
+		:: must -> pass_on()
+		:: else
+		fi;
+		release();
+		if
+		:: first != NONE -> ready[first] = true
+		:: else
+		fi
+	:: else
+	fi
+}
+
+proctype goroutine(byte me)
+{
+	byte round, first;
+	bool again, got, must;
+
+	do
+	:: round == ROUNDS -> break
+	:: else ->
+		round++;
+		again = false;
+		atomic {
+			got = !LOCKED && !QUEUED && !WOKEN;
+			if
+			:: got -> LOCKED = true
+			:: else
+			fi
+		};
+		do
+		:: got -> break
+		:: else ->
+			acquire();
+			take();
+			if
+			:: got -> release(); break
+			:: !got ->
+				atomic {
+					waiting[me] = true;
+					how[me] = NOTHING;
+					ready[me] = false;
+					if
+					:: again ->
+						/* at the head */
+						byte n = len(queue), other;
+						queue ! me;
+						do
+						:: n > 0 -> queue ? other; queue ! other; n--
+						:: else -> break
+						od
+					:: else -> queue ! me
+					fi;
+					lock = false
+				}
+#ifndef NO_TIMEOUT
+			:: !got && me > 0 -> note_queue(); release(); break
+#endif
+			fi;
+			if
+			:: ready[me]
+#ifndef NO_TIMEOUT
+			:: atomic { me > 0 && waiting[me] -> waiting[me] = false; how[me] = TIMEOUT }
+#endif
+			fi;
+			if
+			:: how[me] == HANDED -> got = true; break
+			:: how[me] == TIMEOUT ->
+				acquire();
+				atomic { leave_queue(); note_queue() };
+				release();
+				break
+			:: how[me] == COMPETE ->
+#ifdef BUG_WAKE_LOSER
+				got = true; break
+#else
+				again = true
+#endif
+			fi
+		od;
+		if
+		:: got ->
+			assert(holder == NONE);
+			holder = me;
+			assert(holder == me);
+			holder = NONE;
+			unlock()
+		:: else
+		fi
+	od;
+	atomic {
+		ended++;
+		assert(ended < NG || (!LOCKED && !QUEUED && !WOKEN && empty(queue)))
+	}
+}
+
+init {
+	atomic {
+		byte i;
+		for (i : 0 .. NG - 1) { run goroutine(i) }
 	}
 }
