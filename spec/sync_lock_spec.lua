@@ -193,9 +193,7 @@ describe("a mutex", function()
       local m = goro.sync.mutex()
       m:lock()
       goro.go(function() m:with(print) end)
-      goro.sleep(0.02)
-      local report = goro.runtime.dump()
-      assert(report:find "mutex lock", report)
+      repeat goro.sleep(0.001) until goro.runtime.dump():find "mutex lock"
       m:lock()
     end)
     assert.equal(1, r.code)
@@ -424,7 +422,7 @@ describe("a rwmutex", function()
       local goro = require "goro"
       local rw, out = goro.sync.rwmutex(), goro.chan(10)
       rw:rlock()
-      goro.go(function() out:send((rw:lock(0.03))) end)
+      goro.go(function() out:send((rw:lock(0.2))) end)
       repeat goro.sleep(0.001) until not rw:try_rlock() or rw:runlock()
       for _ = 1, 3 do goro.go(function() assert(rw:rlock()) out:send "in" rw:runlock() end) end
       local n = 0
@@ -435,7 +433,7 @@ describe("a rwmutex", function()
       end
       assert(n == 3)
       rw:runlock()
-      assert(rw:try_lock())
+      assert(rw:lock(10)) -- the last of them is still about to unlock
     end)
   end)
 
@@ -483,7 +481,7 @@ describe("a rwmutex", function()
       local rw = goro.sync.rwmutex()
       rw:rlock()
       goro.go(function() rw:lock() end)
-      goro.sleep(0.02)
+      repeat goro.sleep(0.001) until goro.runtime.dump():find "mutex lock"
       rw:rlock()
     end)
     assert.equal(1, r.code)
@@ -666,7 +664,7 @@ describe("a condition", function()
       local m = goro.sync.mutex()
       local c = goro.sync.cond(m)
       goro.go(function() m:lock() c:wait() end)
-      goro.sleep(0.02)
+      repeat goro.sleep(0.001) until goro.runtime.dump():find "cond wait"
       m:lock()
       c:wait()
     end)

@@ -112,10 +112,13 @@ static int atomic_cas_value(lua_State *L) {
 /* add(n) -> the new value */
 static int atomic_add_value(lua_State *L) {
   GrAtomic *a = check(L);
-  luaL_checktype(L, 2, LUA_TNUMBER);
+  GrValue n = {GR_VALUE_INTEGER, {.i = lua_tointeger(L, 2)}}, sum;
+  if (gr_unlikely(!lua_isinteger(L, 2))) {
+    luaL_checktype(L, 2, LUA_TNUMBER);
+    n = check_value(L, 2);
+  }
   gr_enter(L, gr_state(L));
-  GrValue sum;
-  if (gr_likely(gr_atomic_add(a, check_value(L, 2), &sum))) return push_value(L, sum);
+  if (gr_likely(gr_atomic_add(a, n, &sum))) return push_value(L, sum);
   return luaL_error(L, "add to an atomic %s", sum.kind == GR_VALUE_BOOLEAN ? "boolean" : "string");
 }
 
