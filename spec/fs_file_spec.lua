@@ -494,9 +494,12 @@ describe("descriptors", function()
         f, message, code = fs.open "/dev/null"
       end
       assert(code == "EMFILE" and message == "EMFILE: too many open files: /dev/null", message)
+      -- A device takes two descriptors, so one may be left.
+      local rest = io.open "/dev/null"
       assert(select(3, fs.read_file "/dev/null") == "EMFILE" and select(3, fs.list "/") == "EMFILE" and select(3, fs.mkdtemp "x") == "EINVAL")
       assert(not pcall(fs.walk, "/"))
       for _, each in ipairs(open) do each:close() end
+      if rest then rest:close() end
       assert(fs.read_file "/dev/null" == "")
     end, { wrap = "prlimit --nofile=64" })
   end)
