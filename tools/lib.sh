@@ -66,7 +66,7 @@ need_build() {
 need_test() {
   need_build
   need busted=lua-busted luarocks=luarocks spin=spin valgrind=valgrind git=git timeout=coreutils script=bsdutils \
-    "/usr/share/lua/5.4/socket.lua=lua-socket"
+    "/usr/share/lua/5.4/socket.lua=lua-socket" curl=curl nc=netcat-openbsd socat=socat redis-server=redis-server
 }
 
 need_lint() {

@@ -111,7 +111,6 @@ static bool has_path(const GrAddr *a) {
 }
 
 int gr_listener_close(GrListener *l) {
-  if (atomic_load(&gr_forked)) return GR_CLOSED;
   int r = gr_fd_close(l->fd);
   char path[GR_ADDR_TEXT];
   if (r == GR_OK && has_path(&l->addr)) {
@@ -166,12 +165,16 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
     }
     if (pausing) limit = earlier(until, l->not_before);
     fresh = false;
-    r = gr_fd_await(l->fd, GR_READ, g, GR_WAIT_ACCEPT, limit, blocks);
+    r = gr_fd_await(l->fd, GR_READ, g, GR_WAIT_ACCEPT, limit, blocks, false);
+    if (r == GR_TIMEOUT && limit < until) r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, false);
   }
   return r;
 }
 
-int gr_listener_awake(GrListener *l, G *g, GrCause *cause) { return gr_fd_awake(l->fd, GR_READ, g, cause); }
+int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause) {
+  int r = gr_fd_awake(l->fd, GR_READ, g, cause);
+  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until) ? GR_OK : r; /* the pause is over */
+}
 void gr_listener_quit(GrListener *l, G *g) { gr_fd_quit(l->fd, GR_READ, g); }
 
 /* ---- UDP ---- */
@@ -197,7 +200,7 @@ int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, i
       gr_fd_leave(f, GR_WRITE, g, false);
       return r;
     }
-    r = gr_fd_await(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks);
+    r = gr_fd_await(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, false);
   }
   return r;
 }
@@ -214,7 +217,7 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
       if (n >= 0) *len = (size_t)n;
       return r;
     }
-    r = gr_fd_await(f, GR_READ, g, GR_WAIT_READ, until, blocks);
+    r = gr_fd_await(f, GR_READ, g, GR_WAIT_READ, until, blocks, false);
   }
   return r;
 }

@@ -21,7 +21,7 @@ const GrAddr *gr_listener_addr(const GrListener *l);
 /* A connection: *fd is non-blocking, close-on-exec, the caller's. GR_OK, GR_PARK, GR_CLOSED, GR_TIMEOUT, GR_SYS(UV_EMFILE) and such: the connection waits in the system's
  * queue, and the next accept tries again after a pause that grows from 5 ms to 1 s. */
 int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks, bool fresh);
-int gr_listener_awake(GrListener *l, G *g, GrCause *cause);
+int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause);
 void gr_listener_quit(GrListener *l, G *g);
 /* Wakes all; takes a Unix socket's path away. GR_OK, GR_CLOSED. */
 int gr_listener_close(GrListener *l);

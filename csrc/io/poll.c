@@ -314,7 +314,11 @@ static void wake_queue_locked(Way *w) {
   gr_free(q);
 }
 
+/* In a child of fork the lock may be held by a thread that is not there. */
+static bool forked(void) { return atomic_load_explicit(&gr_forked, memory_order_relaxed); }
+
 int gr_fd_close(GrFd *f) {
+  if (gr_unlikely(forked())) return GR_CLOSED;
   gr_lock(&f->lock);
   bool was = f->closed;
   if (!was) {
@@ -343,7 +347,7 @@ bool gr_fd_closed(GrFd *f) {
 
 void gr_fd_free(GrFd *f) {
   if (f == NULL) return;
-  if (atomic_load_explicit(&gr_forked, memory_order_relaxed)) { /* its lock may be held by a thread that is not here */
+  if (gr_unlikely(forked())) {
     close_number(f->fd);
     return;
   }
@@ -365,6 +369,7 @@ int gr_fd_number(const GrFd *f) { return f->fd; }
 bool gr_fd_spent(const GrFd *f, GrWay way) { return f->way[way].spent; }
 
 bool gr_fd_pin(GrFd *f) {
+  if (gr_unlikely(forked())) return false;
   gr_lock(&f->lock);
   bool open = !f->closed;
   if (open) f->users++;
@@ -483,13 +488,13 @@ static int register_locked(GrFd *f) {
   return GR_OK;
 }
 
-int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks) {
+int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
   Way *w = &f->way[way];
   G *next = NULL;
   int fd = -1;
   gr_lock(&f->lock);
   int r = f->closed ? GR_CLOSED : register_locked(f);
-  if (r == GR_OK && w->ready) {
+  if (r == GR_OK && (w->ready || (spent && w->hung_up))) {
     w->ready = w->spent = false;
     gr_unlock(&f->lock);
     return GR_OK;

@@ -6,7 +6,7 @@
  *
  *   first half:  r = gr_fd_enter(f, way, g, reason, until, blocks, fresh)     the turn; the descriptor is pinned: it stays open although others may close f
  *                if r == GR_OK: the system call;
- *                  it says EAGAIN:  r = gr_fd_await(f, way, g, reason, until, blocks)   GR_OK: make it again at once
+ *                  it says EAGAIN:  r = gr_fd_await(f, way, g, reason, until, blocks, false)   GR_OK: make it again at once
  *                  it is done:      gr_fd_leave(f, way, g, spent)
  *   r is GR_PARK (from enter or await): the caller parks, as channels do (sched.h), with no other Lua call before; and awake:
  *   second half: r = gr_fd_awake(f, way, g, &cause)                           GR_OK: the first half again, with fresh = false
@@ -48,8 +48,8 @@ int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool b
 int gr_fd_number(const GrFd *f);
 /* After an enter: a call would say EAGAIN, as far as is known: go straight to await. */
 bool gr_fd_spent(const GrFd *f, GrWay way);
-/* GR_OK, GR_PARK. */
-int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks);
+/* `spent`: the call was not made, since it would say EAGAIN as far as is known. GR_OK, GR_PARK. */
+int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent);
 /* GR_OK, GR_TIMEOUT, GR_ABORTED. */
 int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause);
 /* Hands the turn on. `spent`: the call moved less than was asked for, so (of a stream) the next one will say EAGAIN unless an event comes. */

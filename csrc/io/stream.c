@@ -283,8 +283,8 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
     r = read_step(s, &rd);
     if (r == AGAIN) continue;
     if (r != WAIT) break;
+    r = gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, rd.spent || gr_fd_spent(s->fd, GR_READ));
     rd.spent = false;
-    r = gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks);
     if (r != GR_OK) return r;
   }
   gr_fd_leave(s->fd, GR_READ, g, rd.spent);
@@ -353,7 +353,7 @@ int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done,
   if (r != GR_OK) return r;
   if (s->kind != GR_STREAM_DATAGRAM) advance(&iov, &n, (size_t)*done);
   while ((r = write_step(s, &iov, &n, done)) == WAIT) {
-    r = gr_fd_await(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks);
+    r = gr_fd_await(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, false);
     if (r != GR_OK) return r;
   }
   gr_fd_leave(s->fd, GR_WRITE, g, false);

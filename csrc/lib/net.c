@@ -129,7 +129,7 @@ static int accept_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *
   return GR_OK;
 }
 
-static int accept_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_listener_awake(check_listener(L), st->g, cause); }
+static int accept_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_listener_awake(check_listener(L), st->g, gr_limit_at(L, 2), cause); }
 static void accept_quit(lua_State *L, GrState *st) { gr_listener_quit(check_listener(L), st->g); }
 
 static const GrIoCall accept_call = {accept_step, accept_awake, accept_quit, listener_failed};
@@ -251,8 +251,12 @@ void gr_net_names(void) {
 }
 
 int luaopen_goro_net(lua_State *L) {
+  if (gr_state_find(L) == NULL) {
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "goro");
+    lua_call(L, 1, 0);
+  }
   GrState *st = gr_state_find(L);
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_newtable(L);
   gr_setfuncs(L, st, functions);
   return 1;

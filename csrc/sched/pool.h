@@ -53,6 +53,7 @@ struct M {
   P *nextp;            /* given by who wakes it; pool lock */
   atomic_bool in_lua;  /* inside GOps.run. Written by itself, read by its signal handler too, as is cur */
   bool spinning;       /* counted in nspinning */
+  bool delivers;       /* what it readies now is what it found by polling */
   bool leaving;        /* has been idle for long: its thread ends */
   G *_Atomic cur;      /* the G it runs */
   uint64_t readied_at; /* gr_ticks() when cur put another into runnext; 0: it has not */
@@ -142,12 +143,13 @@ void gr_wakep(Sched *s);                                              /* there i
 void gr_put_runnable(Sched *s, G *g);                                 /* status RUNNABLE already */
 int64_t gr_first_timer(Sched *s);                                     /* when the earliest of all heaps is due; INT64_MAX: there is none */
 bool gr_poll_now(Sched *s);                                           /* looks for events without waiting. False: somebody else is polling */
-void gr_timer_added(Sched *s, int64_t when);                          /* somebody may have to wake up earlier */
-void gr_release_p(M *m);                                              /* hands the P on: to who has work for it, or to the idle list */
-void gr_acquire_p(M *m, G *g);                                        /* gets a P, waiting for one as a bound G if need be */
-void gr_check_dead_locked(Sched *s);                                  /* tells a host when nobody can ever run again */
-void gr_check_dead(Sched *s);                                         /* the same; s may be NULL */
-void gr_thread_left(Sched *s);                                        /* the calling thread's last touch of the pool */
+bool gr_poll_for_others(Sched *s);           /* the same by who will not look for work next: an M that wanted to sleep there meanwhile is woken */
+void gr_timer_added(Sched *s, int64_t when); /* somebody may have to wake up earlier */
+void gr_release_p(M *m);                     /* hands the P on: to who has work for it, or to the idle list */
+void gr_acquire_p(M *m, G *g);               /* gets a P, waiting for one as a bound G if need be */
+void gr_check_dead_locked(Sched *s);         /* tells a host when nobody can ever run again */
+void gr_check_dead(Sched *s);                /* the same; s may be NULL */
+void gr_thread_left(Sched *s);               /* the calling thread's last touch of the pool */
 
 /* runq.c: the owner's or a thief's side of P.runq; overflow goes to the global queue */
 void gr_globq_put_locked(Sched *s, G *g);

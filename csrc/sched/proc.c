@@ -30,8 +30,7 @@ enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
 
 /* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is about to wait, as in a ping-pong: the place will be
  * free sooner than a thread awake. So each G is judged by what it did last time: whether it ran on for LONG after it had readied
- * one. Sysmon sees to a G that changes its ways. An M that is not in Lua is on its way to look for work, or has just found it in a timer or an event: it runs a single
- * G itself. */
+ * one. Sysmon sees to a G that changes its ways. An M that has polled runs a single G that it found itself. */
 enum { LONG_TICKS = 50000 };
 
 static void judge(M *m) {
@@ -46,11 +45,13 @@ void gr_put_runnable(Sched *s, G *g) {
   bool wake = true;
   if (p != NULL) {
     gr_runq_put(s, p, g, true);
-    wake = atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
     if (atomic_load_explicit(&m->in_lua, memory_order_relaxed)) {
       judge(m);
       m->readied_at = gr_ticks();
-      wake = wake || atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on;
+      wake = atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on ||
+             atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
+    } else if (m->delivers) {
+      wake = atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
     }
     gr_p_leave(m);
   } else {
@@ -143,19 +144,24 @@ void gr_timer_added(Sched *s, int64_t when) {
   else if (atomic_load(&s->poll_until) > when) gr_poller->wake();
 }
 
+static void deliver(M *m) {
+  if (m != NULL) m->delivers = true;
+  gr_poller->deliver();
+  if (m != NULL) m->delivers = false;
+}
+
 bool gr_poll_now(Sched *s) {
   if (atomic_exchange(&s->polling, true)) return false;
   atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
-  if (gr_poller->wait(GR_POLL)) gr_poller->deliver();
+  if (gr_poller->wait(GR_POLL)) deliver(gr_m);
   atomic_store(&s->polling, false);
   return true;
 }
 
-/* The M that has polled goes on with what it found itself, and so needs a P first: without one all would go to the global queue, and another M be woken for it. */
-static void deliver(M *m) {
-  P *p = gr_idle_p_get(m->pool);
-  if (p != NULL) gr_m_take_p(m, p);
-  gr_poller->deliver();
+bool gr_poll_for_others(Sched *s) {
+  if (!gr_poll_now(s)) return false;
+  if (atomic_load(&s->nidle_ps) > 0 && (gr_poller->waited_for() || gr_first_timer(s) != INT64_MAX)) gr_wakep(s);
+  return true;
 }
 
 /* The M without a P that holds the poll token sleeps until the first timer or an event. False: there is nothing to wait for. */
@@ -172,7 +178,11 @@ static bool sleep_in_poll(M *m) {
   bool happened = gr_first_timer(s) >= until && !atomic_load(&s->stopping) && gr_poller->wait(until);
   atomic_store(&s->asleep_in_poll, 0);
   atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
-  if (happened) deliver(m);
+  if (happened) { /* it goes on with what it found itself, and so needs a P first: without one all would go to the global queue, and another M be woken for it */
+    P *p = gr_idle_p_get(s);
+    if (p != NULL) gr_m_take_p(m, p);
+    deliver(m);
+  }
   atomic_store(&s->polling, false);
   return true;
 }
@@ -464,7 +474,7 @@ bool gr_sched_own_thread(void) { return gr_m != NULL; }
 
 void gr_sched_poll(void) {
   Sched *s = gr_my_pool();
-  if (s != NULL && !gr_poll_now(s)) gr_poller->wake();
+  if (s != NULL && !gr_poll_for_others(s)) gr_poller->wake();
 }
 
 int gr_timer_start(GrTimer *t, int64_t when) {

@@ -234,7 +234,7 @@ static void look(Sched *s, Look *l) {
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) look_at(s, atomic_load(&s->ps[i]), l);
   /* Work that its readier would have seen to soon, but has not; or a thread that could not be had. */
-  if (l->now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > POLL_NS && gr_poller->waited_for()) gr_poll_now(s);
+  if (l->now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > POLL_NS && gr_poller->waited_for()) gr_poll_for_others(s);
   if ((work || (timer && !atomic_load(&s->polling))) && (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
     l->tried = l->now;
     gr_wakep(s);
