@@ -190,7 +190,7 @@ int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, b
   int got = gr_fd_enter(r->ready, GR_READ, g, GR_WAIT_PROCESS_RUN, GR_FOREVER, blocks, fresh);
   if (got != GR_OK) return got;
   while ((got = pump(r, in, len, until)) == GR_PARK) {
-    got = gr_fd_await(r->ready, GR_READ, g, GR_WAIT_PROCESS_RUN, until, blocks);
+    got = gr_fd_await(r->ready, GR_READ, g, GR_WAIT_PROCESS_RUN, until, blocks, false);
     if (got != GR_TIMEOUT && got != GR_OK) return got;
     if (got == GR_TIMEOUT) { /* the turn is given up by now, and the epoll is not used any more */
       got = time_out(r);

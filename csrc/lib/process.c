@@ -103,6 +103,12 @@ static GrProcess *check_process(lua_State *L) { return gr_process_of(gr_object_c
 static int process_failed(lua_State *L, int r) {
   char subject[32];
   int n = snprintf(subject, sizeof subject, "process %ld", (long)gr_process_pid(check_process(L)));
+  if (gr_sys_errno(r) == ECHILD) { /* libuv has no name for it */
+    lua_pushnil(L);
+    lua_pushfstring(L, "ECHILD: no child processes: %s", subject);
+    lua_pushliteral(L, "ECHILD");
+    return 3;
+  }
   return gr_push_failure(L, r, r == GR_TIMEOUT ? "timed out" : NULL, subject, (size_t)n);
 }
 

@@ -12,6 +12,7 @@
 ---@field _VERSION string  `"goro 0.1.0"`
 ---@field runtime goro.runtime
 ---@field fs goro.fs
+---@field net goro.net
 ---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
 
@@ -460,5 +461,129 @@ function file:stat() end
 ---Closes it, after what others are doing with it; who waits for the other end of a pipe is woken. Again: does nothing.
 ---@return true? ok, string? message, string? code
 function file:close() end
+
+---TCP, Unix and UDP sockets; `require "goro.net"`, also `goro.net`. Each call blocks its goroutine only. What the world refuses is returned as
+---`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed); misuse is raised. Connections,
+---listeners and UDP sockets are sendable, equal wherever they are, closed by `<close>` and when nobody has them any more; several goroutines may use one at once.
+---@class goro.net
+local net = {}
+
+---@alias goro.network "tcp"|"tcp4"|"tcp6"|"unix"|"udp"|"udp4"|"udp6"
+
+---@class goro.dial_options
+---@field timeout number?  seconds for the whole dial; a look-up of a name is not interrupted, but counts
+
+---A connection to `"host:port"` (`"[::1]:80"`; the port may be a service's name; no host: this machine) or, for `"unix"`, to a path or an abstract name (`"@name"`).
+---All addresses of a name are tried, by turns of IPv6 and IPv4, the next one when the last has refused or not answered for 250 ms. `"udp"`: see `goro.conn:read`.
+---@param network goro.network
+---@param address string
+---@param opts goro.dial_options?
+---@return goro.conn?, string? message, string? code
+function net.dial(network, address, opts) end
+
+---A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed.
+---@param network "tcp"|"tcp4"|"tcp6"|"unix"
+---@param address string
+---@return goro.listener?, string? message, string? code
+function net.listen(network, address) end
+
+---The addresses of a host, in the order in which they should be tried, each once.
+---@param host string
+---@return string[]?, string? message, string? code
+function net.lookup(host) end
+
+---A UDP socket bound to `address`, or to any free port; see `net.dial` for one that talks to one peer only.
+---@param address string?
+---@return goro.udp?, string? message, string? code
+function net.udp(address) end
+
+---@class goro.listener
+local listener = {}
+
+---The next connection. When the process has no descriptor left this fails (`EMFILE`), the connection stays in the system's queue, and the next `accept` tries again
+---after a pause of 5 ms to 1 s.
+---@param timeout number?
+---@return goro.conn?, string? message, string? code
+function listener:accept(timeout) end
+
+---Where it listens: `"127.0.0.1:8080"`, `"[::1]:80"`, a path, `"@name"`.
+---@return string
+function listener:addr() end
+
+---Wakes who waits in `accept`, with `ECANCELED`. The port is free when this returns.
+---@return true?, string? message, string? code
+function listener:close() end
+
+---@class goro.conn
+local conn = {}
+
+---Without `fmt`: what is there, at least a byte. A count: so many bytes, fewer only at the end. `"l"`, `"L"`: a line without and with its newline, `"a"`: all to the end.
+---At the end nil (`"a"`: the empty string). Of a dialled UDP socket each read is one datagram, without `fmt`. What has come when a read fails stays for the next one.
+---@param fmt integer|"l"|"L"|"a"|nil
+---@param timeout number?  instead of `set_timeout`'s
+---@return string?, string? message, string? code
+function conn:read(fmt, timeout) end
+
+---Writes all strings and numbers, or fails. Waits while the peer does not read. Those of one call stay together; of a dialled UDP socket they are one datagram.
+---@param ... string|number
+---@return goro.conn?, string? message, string? code
+function conn:write(...) end
+
+---An iterator over `read(fmt)` (`"l"` when absent) to the end. It raises a failure.
+---@param fmt integer|"l"|"L"|"a"|nil
+---@return fun(): string?
+function conn:lines(fmt) end
+
+---No more will be written: the peer reads its end. Reading goes on.
+---@return true?, string? message, string? code
+function conn:shutdown() end
+
+---Wakes all who wait, with `ECANCELED`.
+---@return true?, string? message, string? code
+function conn:close() end
+
+---How long each call that begins from now on may wait; nil: for ever.
+---@param seconds number?
+function conn:set_timeout(seconds) end
+
+---How long a line may be, in bytes: 16 MB at first. `read` of a longer one fails (`EMSGSIZE`) and takes nothing.
+---@param bytes integer
+function conn:max_line(bytes) end
+
+---Whether TCP sends small packets at once (on at first).
+---@param on boolean
+---@return true?, string? message, string? code
+function conn:nodelay(on) end
+
+---After so many seconds of silence TCP asks whether the peer is still there (15 at first); 0 or nil: never.
+---@param seconds number?
+---@return true?, string? message, string? code
+function conn:keepalive(seconds) end
+
+---@return string?, string? message, string? code
+function conn:local_addr() end
+
+---@return string?, string? message, string? code
+function conn:remote_addr() end
+
+---@class goro.udp
+local udp = {}
+
+---@param data string
+---@param address string
+---@return goro.udp?, string? message, string? code
+function udp:send(data, address) end
+
+---One datagram and who sent it.
+---@param timeout number?
+---@return string?, string? address_or_message, string? code
+function udp:recv(timeout) end
+
+---@return string?, string? message, string? code
+function udp:local_addr() end
+
+---Wakes who waits, with `ECANCELED`.
+---@return true?, string? message, string? code
+function udp:close() end
 
 return goro
