@@ -16,11 +16,6 @@
 #include <unistd.h>
 #include <uv.h>
 
-/* ---- failures ---- */
-
-void gr_fs_code(int err, char code[GR_FS_TEXT]) { uv_err_name_r(err, code, GR_FS_TEXT); }
-void gr_fs_reason(int err, char reason[GR_FS_TEXT]) { uv_strerror_r(err, reason, GR_FS_TEXT); }
-
 /* ---- bytes that grow ---- */
 
 bool gr_bytes_room(GrBytes *b, size_t n) {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.h - what one can do with a path: whole files, folders, links, times.
  *
- * Every call returns 0 (or what it says) or a negative errno, which is also libuv's code. Paths are C strings of any bytes. Nothing here knows Lua.
+ * Every call returns 0 (or what it says) or a negative errno, which is also libuv's code (error.h names them). Paths are C strings of any bytes. Nothing here knows Lua.
  *
  * A call blocks its thread, for no longer than the disk takes. Most do so without a word: one that is over within microseconds must not pay for giving the
  * place to run away, and if it is not, sysmon finds the thread asleep and takes the place. Those that are known to last (fsync, a copy, a tree, a megabyte)
@@ -11,13 +11,6 @@
 
 #include "base/base.h"
 #include "sched/sched.h"
-
-/* ---- failures ---- */
-
-/* "ENOENT" and "no such file or directory". */
-enum { GR_FS_TEXT = 128 };
-void gr_fs_code(int err, char code[GR_FS_TEXT]);
-void gr_fs_reason(int err, char reason[GR_FS_TEXT]);
 
 /* ---- blocking regions ---- */
 
@@ -104,12 +97,6 @@ int gr_fs_close(int fd);
 int64_t gr_fs_read(int fd, void *data, size_t n);
 /* All of it. */
 int gr_fs_write(int fd, const char *data, size_t n);
-/* SIGPIPE is kept from a thread that does not block it, a host's: between the two a write may fail by EPIPE. */
-typedef struct GrNoPipe {
-  bool on, pending;
-} GrNoPipe;
-GrNoPipe gr_no_pipe_begin(G *g);
-void gr_no_pipe_end(GrNoPipe *p);
 
 /* ---- folders and trees: fsdir.c ---- */
 

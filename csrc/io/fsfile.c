@@ -21,6 +21,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io/sigpipe.h"
 #include "sync/chan.h"
 
 enum { BUFFER = 1 << 14 };
@@ -328,7 +329,7 @@ int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
   int err = unread(f);
   if (err != 0 || size_of(vec, n) == 0) return err;
   if (f->waits) {
-    GrNoPipe quiet = gr_no_pipe_begin(g);
+    GrNoPipe quiet = gr_no_pipe_begin();
     err = write_all(f, g, vec, n);
     gr_no_pipe_end(&quiet);
     return err;

@@ -15,7 +15,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/fs.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -23,6 +22,7 @@
 #include <unistd.h>
 
 #include "io/fs.h"
+#include "io/sigpipe.h"
 
 /* ---- descriptors ---- */
 
@@ -49,27 +49,6 @@ int gr_fs_write(int fd, const char *data, size_t n) {
     n -= (size_t)r;
   }
   return 0;
-}
-
-GrNoPipe gr_no_pipe_begin(G *g) {
-  sigset_t set, old;
-  if (g != NULL) return (GrNoPipe){0}; /* a thread of ours */
-  sigpending(&set);
-  GrNoPipe p = {.pending = sigismember(&set, SIGPIPE) == 1};
-  sigemptyset(&set);
-  sigaddset(&set, SIGPIPE);
-  pthread_sigmask(SIG_BLOCK, &set, &old);
-  p.on = sigismember(&old, SIGPIPE) == 0;
-  return p;
-}
-
-void gr_no_pipe_end(GrNoPipe *p) {
-  if (!p->on) return;
-  sigset_t set;
-  sigemptyset(&set);
-  sigaddset(&set, SIGPIPE);
-  if (!p->pending) sigtimedwait(&set, NULL, &(struct timespec){0, 0});
-  pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
 /* ---- reading ---- */
@@ -171,7 +150,7 @@ static int write_atomic(const char *path, const GrWrite *w) {
 
 int gr_fs_write_file(G *g, const char *path, const GrWrite *w) {
   bool lasts = w->atomic || w->len >= GR_FS_LONG;
-  GrNoPipe quiet = gr_no_pipe_begin(g);
+  GrNoPipe quiet = gr_no_pipe_begin();
   if (lasts) gr_fs_block(g);
   int err = w->atomic ? write_atomic(path, w) : write_plain(path, w);
   if (lasts) gr_fs_unblock(g);
@@ -250,7 +229,7 @@ static int copy_opened(int from, const char *to) {
 }
 
 int gr_fs_copy(G *g, const char *from, const char *to) {
-  GrNoPipe quiet = gr_no_pipe_begin(g);
+  GrNoPipe quiet = gr_no_pipe_begin();
   gr_fs_block(g);
   int fd = gr_fs_open(from, O_RDONLY, 0);
   int err = fd < 0 ? fd : copy_opened(fd, to);

@@ -12,17 +12,15 @@
  *
  * Owned by who has the turn of its way: buffer and `scanned` by reading, nothing by writing. The rest is set at any time by anybody: atomics.
  *
- * SIGPIPE. Sockets are written to with MSG_NOSIGNAL. There is no such flag for pipes: goro's threads block the signal always (m.c), a host's thread blocks it for the call, and
- * takes it from the queue if the call has put it there. */
+ * SIGPIPE is never raised: sockets are written to with MSG_NOSIGNAL, pipes as sigpipe.h says. */
 #include "io/stream.h"
 
 #include <errno.h>
-#include <pthread.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "io/sigpipe.h"
 
 enum { BUFFER_MIN = 4096, LINE_MAX_DEFAULT = 16 << 20 };
 
@@ -294,17 +292,9 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
 /* ---- write ---- */
 
 ssize_t gr_pipe_write(int fd, struct iovec *iov, int n) {
-  sigset_t pipe_set, before, pending;
-  if (gr_sched_own_thread()) return writev(fd, iov, n);
-  sigemptyset(&pipe_set);
-  sigaddset(&pipe_set, SIGPIPE);
-  sigpending(&pending);
-  pthread_sigmask(SIG_BLOCK, &pipe_set, &before);
+  GrNoPipe quiet = gr_no_pipe_begin();
   ssize_t r = writev(fd, iov, n);
-  int err = errno;
-  if (r < 0 && err == EPIPE && !sigismember(&pending, SIGPIPE)) sigtimedwait(&pipe_set, NULL, &(struct timespec){0});
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  errno = err;
+  gr_no_pipe_end(&quiet);
   return r;
 }
 
@@ -365,8 +355,8 @@ int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause) { return gr_fd
 /* ---- the rest ---- */
 
 int gr_stream_shutdown(GrStream *s) {
-  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s);
-  if (!gr_fd_pin(s->fd)) return GR_CLOSED;
+  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s) == GR_OK ? GR_OK : GR_ERRNO(EBADF);
+  if (!gr_fd_pin(s->fd)) return GR_ERRNO(EBADF);
   int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : GR_ERRNO(errno);
   gr_fd_unpin(s->fd);
   return r;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/error.h"
 #include "vm/keep.h"
 
 GR_API int luaopen_goro_fs(lua_State *L);
@@ -16,19 +17,16 @@ GR_API int luaopen_goro_fs(lua_State *L);
 /* ---- results ---- */
 
 void gr_fs_push_message(lua_State *L, int err, const char *subject) {
-  char code[GR_FS_TEXT], reason[GR_FS_TEXT];
-  gr_fs_code(err, code);
-  gr_fs_reason(err, reason);
-  lua_pushfstring(L, "%s: %s: %s", code, reason, subject);
+  char name[GR_ERROR_SIZE], text[GR_ERROR_SIZE];
+  lua_pushfstring(L, "%s: %s: %s", gr_sys_name(GR_SYS(err), name), gr_sys_text(GR_SYS(err), text), subject);
 }
 
 int gr_fs_failed(lua_State *L, int err, const char *subject) {
   if (err == -ENOMEM) gr_raise_code(L, GR_NOMEM);
-  char code[GR_FS_TEXT];
-  gr_fs_code(err, code);
+  char name[GR_ERROR_SIZE];
   lua_pushnil(L);
   gr_fs_push_message(L, err, subject);
-  lua_pushstring(L, code);
+  lua_pushstring(L, gr_sys_name(GR_SYS(err), name));
   return 3;
 }
 

@@ -463,7 +463,7 @@ function file:stat() end
 function file:close() end
 
 ---TCP, Unix and UDP sockets; `require "goro.net"`, also `goro.net`. Each call blocks its goroutine only. What the world refuses is returned as
----`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed); misuse is raised. Connections,
+---`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed meanwhile, `EBADF`: before); misuse is raised. Connections,
 ---listeners and UDP sockets are sendable, equal wherever they are, closed by `<close>` and when nobody has them any more; several goroutines may use one at once.
 ---@class goro.net
 local net = {}
@@ -510,8 +510,8 @@ function listener:accept(timeout) end
 ---@return string
 function listener:addr() end
 
----Wakes who waits in `accept`, with `ECANCELED`. The port is free when this returns.
----@return true?, string? message, string? code
+---Wakes who waits in `accept`, with `ECANCELED`. The port is free when this returns. Again: does nothing.
+---@return true
 function listener:close() end
 
 ---@class goro.conn
@@ -538,8 +538,8 @@ function conn:lines(fmt) end
 ---@return true?, string? message, string? code
 function conn:shutdown() end
 
----Wakes all who wait, with `ECANCELED`.
----@return true?, string? message, string? code
+---Wakes all who wait, with `ECANCELED`. Again: does nothing.
+---@return true
 function conn:close() end
 
 ---How long each call that begins from now on may wait; nil: for ever.
@@ -582,8 +582,8 @@ function udp:recv(timeout) end
 ---@return string?, string? message, string? code
 function udp:local_addr() end
 
----Wakes who waits, with `ECANCELED`.
----@return true?, string? message, string? code
+---Wakes who waits, with `ECANCELED`. Again: does nothing.
+---@return true
 function udp:close() end
 
 return goro
