@@ -187,6 +187,71 @@ describe("both ends of a connection", function()
     assert(code == "EPIPE" or code == "ECONNRESET", code)]])
 end)
 
+describe("peers that are not as they should be", function()
+  it("send garbage: every byte of it arrives, in whatever way it is read", function()
+    helper.passes(function()
+      local goro, net = require "goro", require "goro.net"
+      local l <close> = net.listen("tcp", "127.0.0.1:0")
+      for seed = 1, 20 do
+        math.randomseed(seed)
+        local parts = {}
+        for i = 1, 2000 do -- with zeros and newlines, alone and in rows
+          parts[i] = math.random(4) == 1 and ("\0\n\r\255"):rep(math.random(9)) or string.pack("<I8", math.random(0)):rep(math.random(40))
+        end
+        local garbage = table.concat(parts)
+        goro.go(function()
+          local c <close> = net.dial("tcp", l:addr())
+          local at = 1
+          while at <= #garbage do
+            local n = math.random(5000)
+            c:write(garbage:sub(at, at + n - 1))
+            at = at + n
+          end
+        end)
+        local s <close> = l:accept()
+        s:max_line(1 << 10)
+        local got, n = {}, 0
+        repeat
+          local how = math.random(3)
+          local piece, message, code = s:read(how == 1 and "L" or how == 2 and math.random(3000) or nil)
+          if code == "EMSGSIZE" then piece = assert(s:read(1000)) -- nothing is lost by a line that is too long
+          else assert(code == nil, message) end
+          n = n + 1
+          got[n] = piece
+        until not piece
+        assert(table.concat(got) == garbage)
+      end
+    end)
+  end)
+
+  it("vanish: killed in the middle of a line, or never reading", function()
+    helper.passes(function(interpreter)
+      local goro, net, process = require "goro", require "goro.net", require "goro.process"
+      local l <close> = net.listen("tcp", "127.0.0.1:0")
+      for _, reads in ipairs { true, false } do
+        local peer <close> = assert(process.spawn { interpreter, "-e", [[
+          local c = assert(require "goro.net".dial("tcp", arg[1]))
+          c:write "half a li"
+          require "goro".sleep(100)
+        ]], "-", l:addr() })
+        peer.stdin:close()
+        local s <close> = assert(l:accept(60))
+        goro.go(function()
+          goro.sleep(0.05)
+          peer:kill "KILL"
+        end)
+        if reads then
+          local rest, _, code = s:read "l"
+          assert(rest == "half a li" or code == "ECONNRESET", code)
+        end
+        local code
+        repeat code = select(3, s:write(("x"):rep(100000))) until code
+        assert(code == "EPIPE" or code == "ECONNRESET", code)
+      end
+    end, { args = { helper.interpreter() } })
+  end)
+end)
+
 describe("many connections", function()
   for _, procs in ipairs { 1, 2, 8 } do
     it(("come, talk and go (GOROMAXPROCS=%d)"):format(procs), function()

@@ -534,7 +534,7 @@ describe("a UDP socket", function()
       local u = net.udp("127.0.0.1:0")
       local codes = goro.chan(2)
       for _ = 1, 2 do goro.go(function() codes:send((select(3, u:recv()))) end) end
-      goro.sleep(0.02)
+      repeat goro.sleep(0.01) until select(2, goro.runtime.dump():gsub("goroutine, I/O read", "")) == 2
       assert(u:close() == true)
       assert(codes:recv() == "ECANCELED" and codes:recv() == "ECANCELED")
       assert(u:close() == true and select(3, u:send("x", "127.0.0.1:9")) == "EBADF" and select(3, u:recv()) == "EBADF")
