@@ -146,6 +146,60 @@ describe("after a burst the system gets its memory back,", function()
   end
 end)
 
+describe("a goroutine that lives on gives back what it does not need any more,", function()
+  local function shrinks(script)
+    return function() helper.passes(script, { goroutine = true }) end
+  end
+
+  not_for_sanitizers("once it has been collected and others have run", shrinks(function()
+    local goro = require "goro"
+    local function held() return tonumber(goro.runtime.dump():match "\tholds (%d+) KB\n") * 1024 end
+    local function make(n)
+      local t = {}
+      for i = 1, n do t[i] = { id = i, name = ("%d"):format(i) } end
+      return t
+    end
+    for _ = 1, 3 do
+      local t = make(200000)
+      assert(#t == 200000 and held() > 20e6, held())
+      t = nil -- luacheck: ignore
+      collectgarbage()
+      goro.gosched()
+      assert(held() < 2e6, held())
+    end
+  end))
+
+  not_for_sanitizers("and keeps what stands between it, whole", shrinks(function()
+    local goro = require "goro"
+    local function held() return tonumber(goro.runtime.dump():match "\tholds (%d+) KB\n") * 1024 end
+    local function make(n)
+      local t = {}
+      for i = 1, n do t[i] = { id = i, name = ("%d"):format(i):rep(i % 50) } end
+      return t
+    end
+    local function whole(kept)
+      for i, e in pairs(kept) do assert(e.id == i and e.name == ("%d"):format(i):rep(i % 50)) end
+    end
+    local t, kept = make(200000), {}
+    local full = held()
+    for i = 1, 100000, 7 do kept[i] = t[i] end
+    for i = 100001, 200000, 5000 do kept[i] = t[i] end
+    t = nil -- luacheck: ignore
+    collectgarbage()
+    goro.gosched()
+    local some = held()
+    assert(some > 0.4 * full and some < 0.8 * full, some / full)
+    whole(kept)
+    local again = make(150000)
+    whole(again)
+    whole(kept)
+    again, kept = nil -- luacheck: ignore
+    collectgarbage()
+    for _ = 1, 10000 do goro.gosched() end -- a vain look is not repeated at once
+    assert(held() < 0.1 * full, held() / full)
+  end))
+end)
+
 describe("with no memory in the system", function()
   local function limited(body, kilobytes)
     local r = helper.run_script([[

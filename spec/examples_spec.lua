@@ -327,6 +327,45 @@ describe("download", function()
   end)
 end)
 
+describe("ratelimit", function()
+  it("keeps the rate and the limit", function()
+    for _, args in ipairs { {}, { "-r", "1000", "-b", "1", "-j", "1", "20" }, { "0" }, { "3" } } do
+      local out = helper.ended_well(run("ratelimit.lua", args))
+      local served, most = out:match "^(%d+) requests served, at most (%d+) at once\ntook [%d.]+ s, the rate allows no less than [%d.]+ s: kept\n$"
+      assert.equal(args[#args] or "30", served, out)
+      assert.is_true(tonumber(most) <= (args[6] and 1 or 3))
+    end
+  end)
+
+  it("refuses wrong arguments", function()
+    local function refuses(message, ...)
+      fails(2, "", "ratelimit: " .. message .. "\nusage: ratelimit.lua [-r rate] [-b burst] [-j N] [how many requests]\n", "ratelimit.lua", { ... })
+    end
+    refuses("-r needs an integer of at least 1", "-r")
+    refuses("-b needs an integer of at least 1", "-b", "0")
+    refuses("-j needs an integer of at least 1", "-j", "x")
+    refuses("'-1' is no number of requests", "-1")
+    refuses("'2' is no number of requests", "1", "2")
+  end)
+end)
+
+describe("philosophers", function()
+  it("eat, and none starves", function()
+    prints(lines("philosopher 1 has eaten 20 times", "philosopher 2 has eaten 20 times", "philosopher 3 has eaten 20 times",
+      "philosopher 4 has eaten 20 times", "philosopher 5 has eaten 20 times", "never more than 2 at once"), "philosophers.lua")
+    prints(lines("philosopher 1 has eaten 50 times", "philosopher 2 has eaten 50 times", "never more than 1 at once"), "philosophers.lua", { "2", "50" })
+    prints(lines("philosopher 1 has eaten 0 times", "philosopher 2 has eaten 0 times", "never more than 1 at once"), "philosophers.lua", { "2", "0" })
+    local out = helper.ended_well(run("philosophers.lua", { "50", "10" }))
+    assert.equal(50, select(2, out:gsub("has eaten 10 times\n", "")))
+  end)
+
+  it("refuse what is no count", function()
+    for _, args in ipairs { { "1" }, { "x" }, { "5", "-1" }, { "5", "1", "1" } } do
+      fails(2, "", "usage: philosophers.lua [philosophers, at least 2] [meals]\n", "philosophers.lua", args)
+    end
+  end)
+end)
+
 describe("mergesort", function()
   it("sorts", function()
     prints(lines("0 numbers in order"), "mergesort.lua", { "0" })

@@ -35,20 +35,20 @@ void gr_throw(const char *fmt, ...) {
 #ifdef GORO_TESTING
 static atomic_bool injecting;
 static atomic_int_fast64_t countdown;
-static atomic_bool fail_forever;
+static atomic_int_fast64_t in_a_row;
 static atomic_int_fast64_t made, live;
 
 bool gr_mem_must_fail(void) {
   if (gr_likely(!atomic_load_explicit(&injecting, memory_order_relaxed))) return false;
   atomic_fetch_add(&made, 1);
   int64_t left = atomic_fetch_sub(&countdown, 1);
-  return left == 1 || (left < 1 && atomic_load(&fail_forever));
+  return left <= 1 && left > 1 - atomic_load(&in_a_row);
 }
 
-int64_t gr_mem_fail_at(int64_t n, bool forever) {
+int64_t gr_mem_fail_at(int64_t n, int64_t many) {
   atomic_store(&injecting, false);
   int64_t since = atomic_exchange(&made, 0);
-  atomic_store(&fail_forever, forever);
+  atomic_store(&in_a_row, many);
   atomic_store(&countdown, n);
   atomic_store(&injecting, n > 0);
   return since;

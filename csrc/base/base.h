@@ -47,9 +47,9 @@ bool gr_mem_must_fail(void);
 #else
 static inline bool gr_mem_must_fail(void) { return false; }
 #endif
-/* Fault injector, for specs, in GORO_TESTING builds: the n-th allocation from now fails (n >= 1), and so does each one
- * after it when `forever`; 0 turns it off. Returns how many allocations were made since the last call. */
-int64_t gr_mem_fail_at(int64_t n, bool forever);
+/* Fault injector, for specs, in GORO_TESTING builds: from the n-th allocation from now on (n >= 1; 0: never) `many` fail in a row. Returns how many
+ * were made since the last call. */
+int64_t gr_mem_fail_at(int64_t n, int64_t many);
 /* Counts a block of an allocator of its own. */
 void gr_mem_count(int delta);
 /* Blocks allocated and not yet freed: counted in GORO_TESTING builds, else -1. */

@@ -14,6 +14,7 @@
 #include "io/fsfile.h"
 #include "lib/fs.h"
 #include "vm/names.h"
+#include "vm/panic.h"
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType file_type = {{"goro.file", gr_file_destroy, false}, open_type};
@@ -196,7 +197,7 @@ enum { LINES_FIRST = 4, LINES_MAX = 250 };
 static int lines_next(lua_State *L) {
   int n = (int)lua_tointeger(L, lua_upvalueindex(3));
   lua_settop(L, 0);
-  luaL_checkstack(L, 2 * n + 8, NULL);
+  gr_check_stack(L, 2 * n + 8);
   lua_pushvalue(L, lua_upvalueindex(2));
   for (int i = 0; i < n; i++) lua_pushvalue(L, lua_upvalueindex(LINES_FIRST + i));
   return begin(L, OP_LINES);
@@ -248,7 +249,7 @@ static void check_data(lua_State *L, int arg) {
 static int file_write(lua_State *L) {
   check_file(L);
   int last = lua_gettop(L);
-  luaL_checkstack(L, 2, NULL);
+  gr_check_stack(L, 2);
   for (int arg = 2; arg <= last; arg++) check_data(L, arg);
   return begin(L, OP_WRITE);
 }

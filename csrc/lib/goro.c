@@ -282,6 +282,7 @@ static void init_once(void) {
   gr_group_names();
   gr_each_names();
   gr_context_names();
+  gr_sync_names();
   gr_time_names();
   gr_net_names();
   gr_process_names();

@@ -15,6 +15,7 @@
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
+#include "vm/panic.h"
 
 static void open_group(lua_State *L, const GrObjectType *type, uint32_t view);
 static void destroy(GrShare *s);
@@ -106,7 +107,7 @@ static int group_go(lua_State *L) {
   Group *group = check_group(L, 1);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   gr_enter(L, st);
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   lua_rotate(L, 1, -1); /* the group goes behind the arguments */
   if (group->gr.limit == 0) {
     gr_go(L, st, lua_gettop(L) - 1, "group:go", &(GrJoin){&group->share, &member});
@@ -125,7 +126,7 @@ void gr_group_raise(lua_State *L, GrGroup *gr) {
   GrMsg copy;
   gr_group_tell(gr);
   if (error->kind == 0 || !gr_msg_copy(error, &copy)) gr_raise_code(L, GR_NOMEM);
-  luaL_checkstack(L, 8, NULL);
+  gr_check_stack(L, 8);
   int idx = lua_gettop(L) + 1;
   gr_unpack(L, &copy);
   gr_raise_remote(L, idx);
@@ -182,7 +183,7 @@ static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, void 
     gr_raise_cause(L, st, cause);
     return;
   }
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   gr_pushcfunction(L, st, raise_cause);
   lua_pushinteger(L, (lua_Integer)cause);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
@@ -235,7 +236,7 @@ static int pack_cause(lua_State *L) {
 
 static void cancel_by(lua_State *L, GrGroup *gr) {
   GrMsg cause = GR_MSG_EMPTY;
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   lua_pushcfunction(L, pack_cause);
   lua_pushvalue(L, SLOT_ERROR);
   lua_pushlightuserdata(L, &cause);

@@ -65,6 +65,7 @@ void gr_group_names(void);
 void gr_each_names(void);
 void gr_context_names(void);
 void gr_time_names(void);
+void gr_sync_names(void);
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);

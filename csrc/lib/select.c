@@ -8,6 +8,7 @@
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
+#include "vm/panic.h"
 
 enum { SLOT_CASES = 1, SLOT_PLAN = 2, SLOT_RECV = 3, SLOT_SEND = 4 }; /* the last two: names of fields, while the cases are read */
 
@@ -172,7 +173,7 @@ int gr_lib_select(lua_State *L) {
   luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
   Plan *p = new_plan(L, (uint32_t)n);
   read_limits(L, p);
-  luaL_checkstack(L, 12, NULL);
+  gr_check_stack(L, 12);
   lua_pushliteral(L, "recv");
   lua_pushliteral(L, "send");
   for (uint32_t i = 0; i < p->n; i++) {

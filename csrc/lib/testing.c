@@ -17,9 +17,10 @@
 
 GR_API int luaopen_goro_testing(lua_State *L);
 
-/* fail_at(n [, forever]): the n-th allocation of goro from now on fails (0: none) -> how many there were since the last call */
+/* fail_at(n [, many = 1]): from the n-th allocation of goro from now on (0: never) so many fail -> how many there were since the last call.
+ * Two in a row is what Lua takes for no memory: it collects its garbage and asks again. */
 static int l_fail_at(lua_State *L) {
-  lua_pushinteger(L, gr_mem_fail_at(luaL_checkinteger(L, 1), lua_toboolean(L, 2)));
+  lua_pushinteger(L, gr_mem_fail_at(luaL_checkinteger(L, 1), luaL_optinteger(L, 2, 1)));
   return 1;
 }
 

@@ -6,15 +6,18 @@
  * many others with size classes. */
 #include "vm/arena.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/big.h"
 
+enum { VAIN_MOST = 10, PAUSE = 1024 };
 enum { SMALL = 256, MOST = 8192, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
   GrSlab *next;
-  size_t size;
+  uint32_t size;
+  uint32_t free; /* bytes in its free blocks; known while the arena is trimmed */
 };
 
 struct GrBig {
@@ -61,10 +64,11 @@ static bool grow(GrArena *a, size_t need) {
   size_t size = a->next;
   while (size < need + sizeof(GrSlab) + ALIGN) size *= 2;
   GrSlab *s = gr_chunk_get(size);
+  a->failed = s == NULL;
   if (s == NULL) return false;
   give_rest(a);
   s->next = a->slabs;
-  s->size = size;
+  s->size = (uint32_t)size;
   a->slabs = s;
   a->more += size;
   a->bump = (char *)s + sizeof *s;
@@ -80,6 +84,7 @@ static void *get_big(GrArena *a, size_t size) {
   bool circulates = a->circulate;
   a->circulate = false;
   GrBig *b = circulates ? gr_big_get(sizeof *b + size) : gr_malloc(sizeof *b + size);
+  a->failed = b == NULL;
   if (b == NULL) return NULL;
   b->circulates = circulates;
   b->prev = NULL;
@@ -107,6 +112,7 @@ static void put_big(GrArena *a, void *ptr) {
 static void *resize_big(GrArena *a, void *ptr, size_t size) {
   if (size > SIZE_MAX - sizeof(GrBig)) return NULL;
   GrBig *b = gr_realloc((GrBig *)ptr - 1, sizeof *b + size);
+  a->failed = b == NULL;
   if (b == NULL) return NULL;
   if (b->prev != NULL) b->prev->next = b;
   else a->bigs = b;
@@ -121,7 +127,10 @@ static inline bool is_big(size_t size) { return GR_ARENA_SYSTEM || size > MOST; 
 /* In a template no byte is left over from what was there before (image.h). */
 static void *get(GrArena *a, size_t size) {
   if (gr_unlikely(is_big(size) && !a->sealed)) return get_big(a, size);
-  if (gr_unlikely(size > MOST || gr_mem_must_fail())) return NULL;
+  if (gr_unlikely(size > MOST || gr_mem_must_fail())) {
+    a->failed = true;
+    return NULL;
+  }
   uint32_t c = class_of(size);
   void *block = a->free[c];
   if (block != NULL) {
@@ -158,7 +167,10 @@ static void *resize(GrArena *a, void *ptr, size_t osize, size_t nsize) {
     if (oc == nc) return ptr;
     char *start = ptr;
     if (start + class_size(oc) == a->bump && class_size(nc) <= (size_t)(a->end - start)) {
-      if (nc > oc && gr_mem_must_fail()) return NULL;
+      if (nc > oc && gr_mem_must_fail()) {
+        a->failed = true;
+        return NULL;
+      }
       a->bump = start + class_size(nc);
       if (gr_unlikely(a->sealed && nc > oc)) memset(start + class_size(oc), 0, class_size(nc) - class_size(oc));
       return ptr;
@@ -179,6 +191,105 @@ void *gr_arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
     return NULL;
   }
   return resize(a, ptr, osize, nsize);
+}
+
+/* ---- giving back ----
+ *
+ * What is free in which chunk is not counted as blocks come and go: that would be a search for the chunk each time. It is counted when much must be free; when little
+ * came of that, since a few blocks live on in each chunk, the next count waits for PAUSE turns of the goroutine, and each time for twice as many. */
+
+typedef struct Slabs {
+  GrSlab **at; /* by their addresses */
+  size_t n;
+  GrSlab *last; /* found; neighbours in a free list are often neighbours in memory */
+} Slabs;
+
+static int by_address(const void *x, const void *y) {
+  uintptr_t a = (uintptr_t) * (GrSlab *const *)x, b = (uintptr_t) * (GrSlab *const *)y;
+  return a < b ? -1 : a > b;
+}
+
+static bool in_slab(const GrSlab *s, const char *block) { return (uintptr_t)block - (uintptr_t)s < s->size; }
+
+/* All but the newest, whose rest is in no free list. */
+static bool sort_slabs(const GrArena *a, Slabs *all) {
+  size_t n = 0;
+  for (const GrSlab *s = a->slabs->next; s != NULL; s = s->next) n++;
+  if (n == 0 || (all->at = gr_malloc(n * sizeof(GrSlab *))) == NULL) return false;
+  for (GrSlab *s = a->slabs->next; s != NULL; s = s->next) {
+    s->free = 0;
+    all->at[all->n++] = s;
+  }
+  qsort(all->at, n, sizeof(GrSlab *), by_address);
+  all->last = all->at[0];
+  return true;
+}
+
+/* NULL: it is in the first chunk, in the newest, or in a big block that could not be made smaller. */
+static GrSlab *slab_of(Slabs *all, const char *block) {
+  if (in_slab(all->last, block)) return all->last;
+  size_t low = 0, high = all->n;
+  while (high - low > 1) {
+    size_t middle = low + (high - low) / 2;
+    if ((uintptr_t)all->at[middle] <= (uintptr_t)block) low = middle;
+    else high = middle;
+  }
+  if (!in_slab(all->at[low], block)) return NULL;
+  return all->last = all->at[low];
+}
+
+static void count_free(const GrArena *a, Slabs *all) {
+  for (uint32_t c = 0; c < GR_ARENA_CLASSES; c++)
+    for (void *block = a->free[c]; block != NULL; block = *(void **)block) {
+      GrSlab *s = slab_of(all, block);
+      if (s != NULL) s->free += (uint32_t)class_size(c);
+    }
+}
+
+static bool is_empty(const GrSlab *s) { return s->free == s->size - sizeof *s; }
+
+static void unlink_empty(GrArena *a, Slabs *all) {
+  for (uint32_t c = 0; c < GR_ARENA_CLASSES; c++) {
+    void **link = &a->free[c];
+    for (void *block = *link; block != NULL; block = *(void **)block) {
+      const GrSlab *s = slab_of(all, block);
+      if (s != NULL && is_empty(s)) continue;
+      *link = block;
+      link = block;
+    }
+    *link = NULL;
+  }
+}
+
+static void release_empty(GrArena *a) {
+  for (GrSlab **link = &a->slabs->next, *s; (s = *link) != NULL;) {
+    if (!is_empty(s)) {
+      link = &s->next;
+      continue;
+    }
+    *link = s->next;
+    a->more -= s->size;
+    gr_chunk_put(s, s->size);
+  }
+}
+
+void gr_arena_trim(GrArena *a, size_t used) {
+  size_t held = gr_arena_bytes(a);
+  if (a->slabs == NULL || used > held / 2) return;
+  if (a->pause > 0) {
+    a->pause--;
+    return;
+  }
+  Slabs all = {0};
+  if (sort_slabs(a, &all)) {
+    count_free(a, &all);
+    unlink_empty(a, &all);
+    release_empty(a);
+    gr_free(all.at);
+  }
+  bool worth = held - gr_arena_bytes(a) >= (held - used) / 2;
+  a->vain = worth ? 0 : a->vain < VAIN_MOST ? a->vain + 1 : VAIN_MOST;
+  a->pause = worth ? 0 : (uint32_t)PAUSE << a->vain;
 }
 
 /* ---- arenas ---- */

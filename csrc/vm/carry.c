@@ -8,6 +8,7 @@
 
 #include "vm/names.h"
 #include "vm/packer.h"
+#include "vm/panic.h"
 
 /* ---- what may be missing ---- */
 
@@ -64,7 +65,7 @@ static bool is_plain(lua_State *L, int environment, const char *name) {
 /* (name, environment) at the end of `globals`, once: globals[environment][name] tells. */
 void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len) {
   int top = lua_gettop(L);
-  luaL_checkstack(L, 10, NULL);
+  gr_check_stack(L, 10);
   lua_pushlstring(L, name, len);
   lua_pushvalue(L, -1);
   lua_rawget(L, environment);
@@ -104,7 +105,7 @@ void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, s
 static void collect_globals(lua_State *L, Packer *k, int kept) {
   for (lua_Integer i = 1, n = 0; i < (lua_Integer)lua_rawlen(L, k->globals); i += 2) {
     int top = lua_gettop(L);
-    luaL_checkstack(L, 20, NULL);
+    gr_check_stack(L, 20);
     lua_rawgeti(L, k->globals, i);
     lua_rawgeti(L, k->globals, i + 1);
     lua_pushvalue(L, top + 1);

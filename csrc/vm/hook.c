@@ -30,6 +30,7 @@
 
 #include "vm/dump.h"
 #include "vm/names.h"
+#include "vm/panic.h"
 #include "vm/protect.h"
 
 enum { COUNT_MAX = 1000 };
@@ -270,7 +271,7 @@ static void set_entry(lua_State *L, int function, int count) {
 }
 
 static void push_thread(lua_State *L, lua_State *of) {
-  if (L != of && !lua_checkstack(of, 1)) luaL_error(L, "stack overflow");
+  if (L != of && !lua_checkstack(of, 1)) gr_raise_stack(L);
   lua_pushthread(of);
   if (L != of) lua_xmove(of, L, 1);
 }

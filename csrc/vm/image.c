@@ -11,6 +11,7 @@
 
 #include "base/chunk.h"
 #include "vm/need.h"
+#include "vm/panic.h"
 
 enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1472, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
 
@@ -45,7 +46,7 @@ static int find_random(lua_State *L) {
 /* Raises when a table that can be reached from the value on top has a key that would move. What `visited` knows has been looked at. */
 static void check_keys(lua_State *L, int visited) {
   if (!lua_istable(L, -1) && !lua_isfunction(L, -1) && !lua_isuserdata(L, -1)) return;
-  luaL_checkstack(L, 8, NULL);
+  gr_check_stack(L, 8);
   bool known = lua_rawgetp(L, visited, lua_topointer(L, -1)) != LUA_TNIL;
   lua_pop(L, 1);
   if (known) return;

@@ -254,7 +254,7 @@ static void pack_anew(lua_State *L, GrState *st, uint64_t sum) {
 
 void gr_inherit_prepare(lua_State *L, GrState *st) {
   if (!st->is_host && !st->settled) return;
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   uint64_t sum = sum_of(L);
   if (sum == 0 || sum != st->inherited_sum) pack_anew(L, st, sum);
 }
@@ -302,7 +302,7 @@ static void set_parts(lua_State *L, int first, GrNeed before) {
 
 void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins) {
   int top = lua_gettop(L);
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   if (st->inherited != NULL) {
     GrMsg copy;
     if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_code(L, GR_NOMEM);

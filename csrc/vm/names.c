@@ -6,13 +6,14 @@
  * field}, made by walking package.loaded. It is made anew when modules have come or gone, and a hit counts only if the module still has
  * that value there: so a field that was added later is copied like any function, as it must be, since the receiver's module would not have it. */
 #include "vm/names.h"
+#include "vm/panic.h"
 
 #include <string.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { SLOTS = 1024, NATIVES = 64, FIELD_MAX = 24 };
+enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24 };
 
 typedef struct Stock {
   lua_CFunction f;
@@ -146,7 +147,7 @@ bool gr_names_is_standard(lua_State *L, int idx, const char *name) {
 static void index_itself(lua_State *L, int index) {
   int module = lua_gettop(L);
   if (!lua_istable(L, module) && !lua_isfunction(L, module)) return;
-  luaL_checkstack(L, 10, NULL);
+  gr_check_stack(L, 10);
   lua_pushvalue(L, module);
   if (lua_rawget(L, index) == LUA_TTABLE) { /* loaded under two names: the shorter one is more likely to load all of it */
     lua_rawgeti(L, -1, 1);
@@ -310,7 +311,7 @@ bool gr_names_find(lua_State *L, int idx, int index) {
 }
 
 void gr_names_push(lua_State *L, const char *module, const char *field) {
-  luaL_checkstack(L, 6, NULL);
+  gr_check_stack(L, 6);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, module) == LUA_TNIL) {
     lua_pop(L, 1);

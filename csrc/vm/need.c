@@ -8,6 +8,7 @@
 
 #include "vm/hook.h"
 #include "vm/names.h"
+#include "vm/panic.h"
 #include "vm/protect.h"
 
 typedef enum Kind {
@@ -140,7 +141,7 @@ static void open_base(lua_State *L, int i) {
 void gr_need_open(lua_State *L, GrState *st, GrNeed set) {
   if ((set & ~st->have) == 0) return;
   st->indexed = false;
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   for (int i = 0; i < GLOBALS; i++) {
     if (!(set & ~st->have & bit(i))) continue;
     if (globals[i].kind == LIB) open_library(L, st, &globals[i]);

@@ -9,6 +9,7 @@
 #include <lauxlib.h>
 
 #include "vm/keep.h"
+#include "vm/panic.h"
 
 typedef struct Handle {
   GrObject o; /* first: what lua_touserdata gives */
@@ -80,7 +81,7 @@ static void push_objects(lua_State *L) {
 }
 
 void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
-  luaL_checkstack(L, 8, NULL);
+  gr_check_stack(L, 8);
   push_objects(L);
   if (lua_rawgetp(L, -1, (char *)share + view) == LUA_TNIL) {
     lua_pop(L, 1);

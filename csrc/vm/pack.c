@@ -17,6 +17,7 @@
 #include "vm/need.h"
 #include "vm/object.h"
 #include "vm/packer.h"
+#include "vm/panic.h"
 #include "vm/state.h"
 
 enum { STRING_INLINE = 64 }; /* longer ones are items, so that a string that comes twice is carried once */
@@ -232,7 +233,7 @@ void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin) {
     gr_packer_put_ref(L, k, known->item);
     return;
   }
-  luaL_checkstack(L, 30, NULL);
+  gr_check_stack(L, 30);
   if (type == LUA_TTABLE) pack_table(L, k, idx, identity, origin);
   else if (type == LUA_TUSERDATA) pack_userdata(L, k, idx, origin);
   else if (lua_iscfunction(L, idx)) pack_cfunction(L, k, idx, origin);
@@ -563,7 +564,7 @@ void gr_pack_init(void) {
 }
 
 void gr_pack_open(lua_State *L) {
-  luaL_checkstack(L, LUA_MINSTACK, NULL);
+  gr_check_stack(L, LUA_MINSTACK);
   gr_keep_open(L);
 }
 

@@ -17,6 +17,7 @@
 
 #include "vm/names.h"
 #include "vm/need.h"
+#include "vm/panic.h"
 
 enum {
   APART = 65536, /* bytes: larger messages are not copied together */
@@ -179,7 +180,7 @@ static Packer *make(lua_State *L) {
 }
 
 Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
-  luaL_checkstack(L, 40, NULL);
+  gr_check_stack(L, 40);
   gr_keep_push(L, GR_KEEP_PACKER);
   Packer *k = lua_touserdata(L, -1);
   if (k == NULL || k->busy) {
@@ -481,7 +482,7 @@ void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const 
     k->failed = true;
     return;
   }
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   luaL_where(L, 1);
   int top = lua_gettop(L);
   const Origin *root = push_way(L, k, origin);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "vm/arena.h"
 #include "vm/pack.h"
 
 const char gr_traceback_key;
@@ -97,6 +98,11 @@ static void pack_top(lua_State *L, Packing *p) {
   }
 }
 
+void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out) {
+  *out = GR_MSG_EMPTY;
+  if (lua_checkstack(L, 10)) pack_top(L, &(Packing){traceback, true, out});
+}
+
 static void print_panic(const char *text, size_t len, const char *traceback, const char *created) {
   flockfile(stderr);
   fputs("goro: panic: ", stderr);
@@ -165,6 +171,18 @@ int gr_raise_remote(lua_State *L, int idx) {
   return lua_error(L);
 }
 
+/* Of a host's allocator nothing is known. */
+void gr_raise_stack(lua_State *L) {
+  void *arena;
+  if (lua_getallocf(L, &arena) == gr_arena_alloc && ((GrArena *)arena)->failed) gr_raise_code(L, GR_NOMEM);
+  luaL_error(L, "stack overflow");
+  gr_throw("luaL_error returned");
+}
+
+void gr_check_stack(lua_State *L, int n) {
+  if (gr_unlikely(!lua_checkstack(L, n))) gr_raise_stack(L);
+}
+
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
   if (code == GR_ABORTED && st != NULL && st->is_host) gr_sched_await_exit();
@@ -190,7 +208,7 @@ void gr_check_inbox(lua_State *L, GrState *st) {
   GrMsg m = p->error;
   gr_free(p);
   if (m.kind == 0) gr_raise_code(L, GR_NOMEM);
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   int idx = lua_gettop(L) + 1;
   gr_unpack(L, &m);
   keep_traceback(L, idx + 1);

@@ -311,6 +311,11 @@ static GrRun end_unborn(GrState *st) {
   return GR_RUN_DONE;
 }
 
+/* Before others run: what it does not need any more is theirs. */
+static void give_back(GrState *st) {
+  if (gr_unlikely(gr_arena_is_large(st->arena))) gr_arena_trim(st->arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);
+}
+
 static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
@@ -328,7 +333,10 @@ static GrRun run(G *g) {
   if (status == LUA_YIELD) {
     switch (st->outward) {
       case GR_OUT_PARK:
-      case GR_OUT_YIELD: st->running = NULL; return st->outward == GR_OUT_PARK ? GR_RUN_PARK : GR_RUN_YIELD;
+      case GR_OUT_YIELD:
+        st->running = NULL;
+        give_back(st);
+        return st->outward == GR_OUT_PARK ? GR_RUN_PARK : GR_RUN_YIELD;
       case GR_OUT_EXIT: return end_exit(st);
       default: /* a C module called lua_yield at the top */
         lua_resetthread(st->L);

@@ -22,6 +22,7 @@
 #include "vm/need.h"
 #include "vm/object.h"
 #include "vm/pack.h"
+#include "vm/panic.h"
 #include "vm/state.h"
 #include "vm/verify.h"
 #include "vm/wire.h"
@@ -81,7 +82,7 @@ static void reserve(lua_State *L, Unpacker *u, uint32_t n) {
     memset(u->owners, 0, n * sizeof *u->owners);
     return;
   }
-  luaL_checkstack(L, 2, NULL);
+  gr_check_stack(L, 2);
   u->list = lua_newuserdatauv(L, n * (sizeof *u->list + sizeof *u->owners), 0);
   u->owners = (Owner *)(void *)(u->list + n);
   memset(u->owners, 0, n * sizeof *u->owners);
@@ -162,7 +163,7 @@ static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
   push_made(L, u, i);
   if (!lua_isnil(L, -1)) return;
   lua_pop(L, 1);
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   if (make(L, u, i)) u->list[u->n++] = i;
   lua_pushvalue(L, -1);
   if (is_few(u)) lua_replace(L, u->values + (int)i);
@@ -283,7 +284,7 @@ static void fill(lua_State *L, Unpacker *u) { fill_down_to(L, u, 0); }
 /* The classes on the list, and all that they need, before the rest. */
 static void fill_classes(lua_State *L, Unpacker *u) {
   if (u->classes == 0) return;
-  luaL_checkstack(L, 20, NULL);
+  gr_check_stack(L, 20);
   uint32_t others = 0;
   for (uint32_t i = 0; i < u->n; i++) {
     uint32_t item = u->list[i];
@@ -342,7 +343,7 @@ static int long_string(lua_State *L) {
 static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
     gr_msg_drop(m);
-    luaL_error(L, "stack overflow");
+    gr_raise_stack(L);
   }
   lua_pushcfunction(L, f);
   lua_pushlightuserdata(L, arg);
@@ -377,7 +378,7 @@ static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
 static int work(lua_State *L, Unpacker *u) {
   const GrPack *p = u->p;
   int n = (int)p->nroots;
-  luaL_checkstack(L, n + (is_few(u) ? (int)p->nitems : 2) + 12, NULL);
+  gr_check_stack(L, n + (is_few(u) ? (int)p->nitems : 2) + 12);
   u->n = u->classes = 0;
   reserve(L, u, p->nitems);
   u->values = lua_gettop(L) + 1;
@@ -409,7 +410,7 @@ GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *
 int gr_unpack(lua_State *L, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
     gr_msg_drop(m);
-    return luaL_error(L, "stack overflow");
+    gr_raise_stack(L);
   }
   if (gr_unpack_scalar(L, m)) return 1;
 #ifdef GORO_HOSTILE

@@ -13,6 +13,7 @@
 ---@field runtime goro.runtime
 ---@field fs goro.fs
 ---@field net goro.net
+---@field sync goro.sync
 ---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
 
@@ -585,5 +586,179 @@ function udp:local_addr() end
 ---Wakes who waits, with `ECANCELED`. Again: does nothing.
 ---@return true
 function udp:close() end
+
+---What goroutines share besides channels. All of it may be sent, arrives as the same object, and is equal to itself everywhere. What blocks takes a time limit in seconds
+---(nil or infinity: for ever; 0 or less: does not wait; NaN is misuse), and returns `true`, or `false, "timeout"`; it may be called anywhere, and blocks only the
+---goroutine that calls it. A panic, a deadlock or the end of the program raise from such a call, and then nothing has been taken.
+---@class goro.sync
+local sync = {}
+
+---@return goro.sync.map
+function sync.map() end
+
+---@return goro.mutex
+function sync.mutex() end
+
+---@return goro.rwmutex
+function sync.rwmutex() end
+
+---@param lock goro.mutex|goro.rwmutex  of a rwmutex what its writers lock
+---@return goro.cond
+function sync.cond(lock) end
+
+---A function that is called once, by the first who calls the once, in his state; all callers get what it returned, or its error is raised in them (`goro.traceback` tells where
+---it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied for each but the first.
+---
+---Errors: `cannot send …` here for the function, in the call for its results; `the function of this once did not return` when it ended by `goexit`.
+---@generic R
+---@param f fun(): R...
+---@return fun(): R...
+function sync.once(f) end
+
+---@param n integer  how much there is to be acquired
+---@return goro.semaphore
+function sync.semaphore(n) end
+
+---@param n? integer  0 otherwise
+---@return goro.waitgroup
+function sync.waitgroup(n) end
+
+---@param v? number|boolean|string  0 otherwise
+---@return goro.atomic
+function sync.atomic(v) end
+
+---Held by one at a time. It belongs to nobody: whoever locked it, anyone may unlock it. A newcomer may take it before those who wait, but who has waited for a
+---millisecond is handed it, in order.
+---@class goro.mutex
+local mutex = {}
+
+---Blocks while somebody holds it.
+---@param timeout? number
+---@return boolean locked, "timeout"? why
+function mutex:lock(timeout) end
+
+---@return boolean locked
+function mutex:try_lock() end
+
+---Errors: misuse when it is not locked.
+function mutex:unlock() end
+
+---Calls `f(...)` while it is held and returns what that returns. Unlocks whichever way that ends. Blocks like `lock`.
+---@generic R
+---@param f fun(...): R...
+---@param ... any
+---@return R...
+function mutex:with(f, ...) end
+
+---Locks it for a block: `local _ <close> = m:guard()`. Leaving the block unlocks, if that has not been done by hand. Blocks like `lock`.
+---@return userdata
+function mutex:guard() end
+
+---Held by one writer or any number of readers. A writer that waits keeps new readers out; readers that have waited while it was in come before the next writer.
+---`lock`, `try_lock`, `unlock`, `with` and `guard` are the writer's.
+---@class goro.rwmutex: goro.mutex
+local rwmutex = {}
+
+---@param timeout? number
+---@return boolean locked, "timeout"? why
+function rwmutex:rlock(timeout) end
+
+---@return boolean locked
+function rwmutex:try_rlock() end
+
+---Errors: misuse when no reader holds it.
+function rwmutex:runlock() end
+
+---@generic R
+---@param f fun(...): R...
+---@param ... any
+---@return R...
+function rwmutex:rwith(f, ...) end
+
+---@return userdata
+function rwmutex:rguard() end
+
+---A condition that holds or not of what a mutex guards.
+---@class goro.cond
+local cond = {}
+
+---Unlocks the mutex, waits to be told, and locks it again, which is so whichever way it returns, also with a timeout or an error (but when all are asleep, or the program
+---ends, and the mutex is not free). Ask again whether the condition holds.
+---
+---Errors: misuse when the mutex is not locked.
+---@param timeout? number
+---@return boolean told, "timeout"? why
+function cond:wait(timeout) end
+
+---Wakes the one who has waited longest, if anybody waits. The mutex need not be held.
+function cond:signal() end
+
+---Wakes all who wait.
+function cond:broadcast() end
+
+---Strictly first come, first served: a large request is not passed over for small ones that would fit.
+---@class goro.semaphore
+local semaphore = {}
+
+---Errors: misuse to ask for more than the semaphore has in all.
+---@param k? integer  1 otherwise
+---@param timeout? number
+---@return boolean acquired, "timeout"? why
+function semaphore:acquire(k, timeout) end
+
+---@param k? integer  1 otherwise
+---@return boolean acquired
+function semaphore:try_acquire(k) end
+
+---Errors: misuse to release more than was acquired.
+---@param k? integer  1 otherwise
+function semaphore:release(k) end
+
+---@class goro.waitgroup
+local waitgroup = {}
+
+---Errors: `negative WaitGroup counter`; then nothing has happened.
+---@param n integer
+function waitgroup:add(n) end
+
+---`add(-1)`.
+function waitgroup:done() end
+
+---Starts `f(...)` as `goro.go` does; it counts until it has ended, in whatever way. Its error is a panic.
+---@param f fun(...: goro.sendable)
+---@param ... goro.sendable
+function waitgroup:go(f, ...) end
+
+---Blocks until the counter is zero.
+---@param timeout? number
+---@return boolean zero, "timeout"? why
+function waitgroup:wait(timeout) end
+
+---A number, a boolean or a string, which may turn into one of another type. Each call is one step.
+---@class goro.atomic
+local atomic = {}
+
+---@return number|boolean|string value
+function atomic:load() end
+
+---@param v number|boolean|string
+function atomic:store(v) end
+
+---@param v number|boolean|string
+---@return number|boolean|string before
+function atomic:swap(v) end
+
+---Sets `new` if the value equals `old`, as Lua compares them (NaN equals itself here).
+---@param old number|boolean|string
+---@param new number|boolean|string
+---@return boolean done
+function atomic:cas(old, new) end
+
+---Adds as Lua does: integers wrap around, and with a float it becomes one.
+---
+---Errors: misuse when the value is no number.
+---@param n number
+---@return number new
+function atomic:add(n) end
 
 return goro
