@@ -464,8 +464,9 @@ function file:stat() end
 function file:close() end
 
 ---TCP, Unix and UDP sockets; `require "goro.net"`, also `goro.net`. Each call blocks its goroutine only. What the world refuses is returned as
----`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed meanwhile, `EBADF`: before); misuse is raised. Connections,
----listeners and UDP sockets are sendable, equal wherever they are, closed by `<close>` and when nobody has them any more; several goroutines may use one at once.
+---`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed meanwhile, `EBADF`: before);
+---misuse is raised. Connections, listeners and UDP sockets are sendable, equal wherever they are, closed by `<close>` and when nobody has them any more; several
+---goroutines may use one at once.
 ---@class goro.net
 local net = {}
 
