@@ -3,13 +3,15 @@
 --
 -- Three kinds of goroutines share nothing and talk through channels: the room, which alone knows who is there; for each client a reader, which tells the room what comes, and
 -- a writer, which sends what the room says. A client that does not read fills its writer's channel; the room does not wait for it, but throws it out.
+--
+-- Ctrl-C (or SIGTERM) ends it gracefully: nobody new is let in, the room says so and lets all go, and the script ends when each has been told.
 
 local goro = require "goro"
 local net = require "goro.net"
 
--- What the room is told: { kind = "join" | "say" | "leave", name =, text =, out = }
+-- What the room is told: { kind = "join" | "say" | "leave" | "end", name =, text =, out = }
 local function room(events)
-  local outs = {}
+  local outs, open = {}, true
   local function tell_all(text, except)
     for name, out in pairs(outs) do
       if name ~= except and not out:send(text, 0) then
@@ -21,7 +23,7 @@ local function room(events)
   for event in events:range() do
     local name = event.name
     if event.kind == "join" then
-      local free = outs[name] == nil
+      local free = open and outs[name] == nil
       event.answer:send(free)
       if free then
         tell_all(("* %s has come"):format(name))
@@ -29,6 +31,11 @@ local function room(events)
       end
     elseif event.kind == "say" then
       tell_all(("<%s> %s"):format(name, event.text), name)
+    elseif event.kind == "end" then
+      open = false
+      tell_all "* the room is closed"
+      for _, out in pairs(outs) do out:close() end
+      outs = {}
     elseif outs[name] == event.out then
       outs[name] = nil
       event.out:close()
@@ -44,11 +51,12 @@ local function write_out(conn, out)
   conn:close()
 end
 
-local function serve(conn, events)
+local function serve(conn, events, clients)
   local client <close> = conn
   client:max_line(1000)
+  client:set_timeout(60) -- to say a name, and to take what the room says
   client:write("your name?\n")
-  local name = client:read("l", 60)
+  local name = client:read "l"
   name = name and name:match "^%s*(.-)%s*$"
   if not name or name == "" then return end
   local out, answer = goro.chan(100), goro.chan(1)
@@ -58,9 +66,9 @@ local function serve(conn, events)
     return
   end
   client:write("welcome\n")
-  goro.go(write_out, client, out)
+  clients:go(write_out, client, out)
   while true do
-    local line = client:read "l"
+    local line = client:read("l", math.huge)
     if not line then break end
     events:send { kind = "say", name = name, text = line:gsub("\r$", "") }
   end
@@ -72,13 +80,23 @@ if not listener then
   io.stderr:write("chat: ", message, "\n")
   os.exit(1)
 end
+local signals = goro.signal.notify("INT", "TERM")
+goro.go(function()
+  signals:recv()
+  goro.signal.stop(signals) -- a second one ends the script at once
+  listener:close()
+end)
+
 print("listening at " .. listener:addr())
 io.stdout:flush()
-local events = goro.chan()
+local events, clients = goro.chan(), goro.group()
 goro.go(room, events)
 while true do
   local conn, why, code = listener:accept()
-  if conn then goro.go(serve, conn, events)
-  elseif code == "ECANCELED" then break
+  if conn then clients:go(serve, conn, events, clients)
+  elseif code == "ECANCELED" or code == "EBADF" then break -- closed while this waited, or before
   else io.stderr:write("chat: ", why, "\n") end
 end
+events:send { kind = "end" }
+clients:wait()
+print "bye"

@@ -225,7 +225,7 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
 /* ---- options ---- */
 
 static int with_number(GrFd *f, int (*set)(int fd, int value), int value) {
-  if (!gr_fd_pin(f)) return GR_CLOSED;
+  if (!gr_fd_pin(f)) return GR_ERRNO(EBADF);
   int r = set(gr_fd_number(f), value);
   gr_fd_unpin(f);
   return r;
@@ -235,7 +235,7 @@ int gr_socket_nodelay(GrFd *f, bool on) { return with_number(f, nodelay, on); }
 int gr_socket_keepalive(GrFd *f, int seconds) { return with_number(f, keepalive, seconds); }
 
 int gr_socket_local(GrFd *f, GrAddr *a) {
-  if (!gr_fd_pin(f)) return GR_CLOSED;
+  if (!gr_fd_pin(f)) return GR_ERRNO(EBADF);
   a->len = sizeof a->u;
   int r = getsockname(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : GR_ERRNO(errno);
   gr_fd_unpin(f);
@@ -243,7 +243,7 @@ int gr_socket_local(GrFd *f, GrAddr *a) {
 }
 
 int gr_socket_remote(GrFd *f, GrAddr *a) {
-  if (!gr_fd_pin(f)) return GR_CLOSED;
+  if (!gr_fd_pin(f)) return GR_ERRNO(EBADF);
   a->len = sizeof a->u;
   int r = getpeername(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : GR_ERRNO(errno);
   gr_fd_unpin(f);

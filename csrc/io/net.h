@@ -37,7 +37,7 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
 
 /* ---- sockets ---- */
 
-/* TCP_NODELAY. GR_OK, GR_CLOSED, GR_SYS. */
+/* TCP_NODELAY. GR_OK, GR_SYS. */
 int gr_socket_nodelay(GrFd *f, bool on);
 /* Probes after so many seconds of silence; 0: none. */
 int gr_socket_keepalive(GrFd *f, int seconds);

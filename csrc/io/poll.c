@@ -468,7 +468,7 @@ int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool b
   Way *w = &f->way[way];
   int r = GR_OK;
   gr_lock(&f->lock);
-  if (gr_unlikely(f->closed)) r = GR_CLOSED;
+  if (gr_unlikely(f->closed)) r = fresh ? GR_ERRNO(EBADF) : GR_CLOSED;
   else if (w->owner == NULL) w->owner = g;
   else if (w->owner != g) r = queue_up_locked(w, g, reason, until, blocks);
   else if (fresh) r = GR_ERRNO(EBUSY);

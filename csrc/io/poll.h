@@ -15,8 +15,8 @@
  * interrupted (a hook in the main script) goes on where it was. Then: gr_raise_cause, protected; on an error gr_fd_quit; else the first half again with fresh = false.
  * Between enter and leave nothing may raise or run Lua, and nothing may block.
  *
- * `until` is absolute; limits are over when they are looked at: before a wait, never before a try. Codes besides those named: GR_CLOSED (closed, before or meanwhile:
- * ECANCELED), GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED (the pool ends), GR_SYS. Any thread may call any of this; G is the caller's own. */
+ * `until` is absolute; limits are over when they are looked at: before a wait, never before a try. Codes besides those named: GR_SYS(UV_EBADF) (it was closed before),
+ * GR_CLOSED (closed meanwhile: ECANCELED), GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED (the pool ends), GR_SYS. Any thread may call any of this; G is the caller's own. */
 #ifndef GR_IO_POLL_H
 #define GR_IO_POLL_H
 
@@ -38,7 +38,8 @@ int gr_fd_new(int fd, GrFd **out);
 void gr_fd_forget(GrFd *f);
 /* Closes it unless that is done, and frees it. Nobody may be in a call on it. NULL does nothing. */
 void gr_fd_free(GrFd *f);
-/* Wakes all who wait; each call from now on is GR_CLOSED. The descriptor is closed when the last one in a system call has left it. GR_OK; GR_CLOSED: it was closed. */
+/* Wakes all who wait, with GR_CLOSED; each call from now on is refused (UV_EBADF). The descriptor is closed when the last one in a system call has left it. GR_OK;
+ * GR_CLOSED: it was closed. */
 int gr_fd_close(GrFd *f);
 bool gr_fd_closed(GrFd *f);
 

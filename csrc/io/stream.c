@@ -355,8 +355,8 @@ int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause) { return gr_fd
 /* ---- the rest ---- */
 
 int gr_stream_shutdown(GrStream *s) {
-  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s);
-  if (!gr_fd_pin(s->fd)) return GR_CLOSED;
+  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s) == GR_OK ? GR_OK : GR_ERRNO(EBADF);
+  if (!gr_fd_pin(s->fd)) return GR_ERRNO(EBADF);
   int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : GR_ERRNO(errno);
   gr_fd_unpin(s->fd);
   return r;

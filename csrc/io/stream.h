@@ -77,7 +77,7 @@ int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause);
 /* writev on a pipe, without SIGPIPE. */
 ssize_t gr_pipe_write(int fd, struct iovec *iov, int n);
 
-/* No more will be written; the peer reads an end. Of a pipe: closes it. GR_OK, GR_CLOSED, GR_SYS. */
+/* No more will be written; the peer reads an end. Of a pipe: closes it. GR_OK, GR_SYS. */
 int gr_stream_shutdown(GrStream *s);
 /* Wakes all. GR_OK, GR_CLOSED. */
 int gr_stream_close(GrStream *s);

@@ -205,7 +205,11 @@ static int done(lua_State *L, int r) {
 }
 
 static int conn_shutdown(lua_State *L) { return done(L, gr_stream_shutdown(gr_check_conn(L, 1))); }
-static int conn_close(lua_State *L) { return done(L, gr_stream_close(gr_check_conn(L, 1))); }
+/* Again: does nothing. */
+static int conn_close(lua_State *L) {
+  gr_stream_close(gr_check_conn(L, 1));
+  return done(L, GR_OK);
+}
 
 static int conn_leave(lua_State *L) {
   gr_stream_close(gr_check_conn(L, 1));

@@ -151,8 +151,7 @@ static int listener_addr(lua_State *L) {
 }
 
 static int listener_close(lua_State *L) {
-  int r = gr_listener_close(check_listener(L));
-  if (r != GR_OK) return listener_failed(L, r);
+  gr_listener_close(check_listener(L));
   lua_pushboolean(L, 1);
   return 1;
 }

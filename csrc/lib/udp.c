@@ -115,8 +115,7 @@ static int udp_local_addr(lua_State *L) {
 }
 
 static int udp_close(lua_State *L) {
-  int r = gr_fd_close(check_udp(L)->fd);
-  if (r != GR_OK) return udp_failed(L, r);
+  gr_fd_close(check_udp(L)->fd);
   lua_pushboolean(L, 1);
   return 1;
 }

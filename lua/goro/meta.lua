@@ -15,7 +15,6 @@
 ---@field process goro.process
 ---@field signal goro.signal
 ---@field net goro.net
-
 ---@field sync goro.sync
 ---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
@@ -553,8 +552,9 @@ function signal.stop(ch) end
 function signal.ignore(...) end
 
 ---TCP, Unix and UDP sockets; `require "goro.net"`, also `goro.net`. Each call blocks its goroutine only. What the world refuses is returned as
----`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed); misuse is raised. Connections,
----listeners and UDP sockets are sendable, equal wherever they are, closed by `<close>` and when nobody has them any more; several goroutines may use one at once.
+---`nil, "CODE: reason: subject", "CODE"` with libuv's codes (`ECONNREFUSED`, `ETIMEDOUT`, `EAI_NONAME`, …; `ECANCELED`: it was closed meanwhile, `EBADF`: before);
+---misuse is raised. Connections, listeners and UDP sockets are sendable, equal wherever they are, closed by `<close>` and when nobody has them any more; several
+---goroutines may use one at once.
 ---@class goro.net
 local net = {}
 
@@ -600,8 +600,8 @@ function listener:accept(timeout) end
 ---@return string
 function listener:addr() end
 
----Wakes who waits in `accept`, with `ECANCELED`. The port is free when this returns.
----@return true?, string? message, string? code
+---Wakes who waits in `accept`, with `ECANCELED`. The port is free when this returns. Again: does nothing.
+---@return true
 function listener:close() end
 
 ---@class goro.conn
@@ -628,8 +628,8 @@ function conn:lines(fmt) end
 ---@return true?, string? message, string? code
 function conn:shutdown() end
 
----Wakes all who wait, with `ECANCELED`.
----@return true?, string? message, string? code
+---Wakes all who wait, with `ECANCELED`. Again: does nothing.
+---@return true
 function conn:close() end
 
 ---How long each call that begins from now on may wait; nil: for ever.
@@ -672,8 +672,8 @@ function udp:recv(timeout) end
 ---@return string?, string? message, string? code
 function udp:local_addr() end
 
----Wakes who waits, with `ECANCELED`.
----@return true?, string? message, string? code
+---Wakes who waits, with `ECANCELED`. Again: does nothing.
+---@return true
 function udp:close() end
 
 ---What goroutines share besides channels. All of it may be sent, arrives as the same object, and is equal to itself everywhere. What blocks takes a time limit in seconds
