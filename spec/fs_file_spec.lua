@@ -345,6 +345,7 @@ describe("a pipe", function()
           local s = f:read(10000)
           n = n + (s and #s or 0)
         until not s
+        f:close()
         sum:send(n)
       end)
       local f = assert(fs.open(d .. "/p", "w"))

@@ -525,6 +525,8 @@ describe("a condition", function()
         free:store(true)
         m:unlock()
       end)
+      repeat goro.sleep(0.005) until goro.runtime.dump():find("mutex", 1, true) -- so that it is handed over
+      goro.sleep(0.005)
       local ok, why = c:wait(0.01)
       assert(ok == false and why == "timeout" and free:load() and not m:try_lock())
     end)
