@@ -342,6 +342,10 @@ describe("signals", function()
         elseif select(3, e:recv(0.2)) == "timeout" then ch = e
         else closed = closed + 1 end
         table.remove(files):close()
+        for _ = 1, 1000 do -- a closed channel is told first
+          if mask("Cgt", USR1) == (ch ~= nil) then break end
+          goro.sleep(0.01)
+        end
         assert(mask("Cgt", USR1) == (ch ~= nil), "taken only by who is told")
       until ch
       for _, f in ipairs(files) do f:close() end
