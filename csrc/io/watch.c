@@ -4,9 +4,9 @@
  * All watches share one inotify descriptor, since a user may have 128 of those, and libuv's loop watches it. Why not uv_fs_event_t: it tells two kinds of events where the
  * kernel tells a dozen, gives the folder's own name for what happens to the folder itself, as if it were a file in it, and says nothing when the kernel's queue was full.
  *
- * The kernel has one watch for each inode, so two of ours may share a number (and the second may be told of what happened just before it came); it is taken back when the last one goes. To add one looks up a path,
- * which may take its time, so it happens under no lock: when any number was taken back meanwhile it may have been the same one, and it is added again, which gives
- * the same number unless it was.
+ * The kernel has one watch for each inode, so two of ours may share a number (and the second may be told of what happened just before it came); it is taken back
+ * when the last one goes. To add one looks up a path, which may take its time, so it happens under no lock: when any number was taken back meanwhile it may have
+ * been the same one, and it is added again, which gives the same number unless it was.
  *
  * A watch is its channel's feed, as a signal's listener is (signal.c): it ends when the channel is closed, or nobody has it. It holds the deadlock report off until then.
  * A reader that is too slow must not fill the memory, nor stop the others: what finds the channel full is lost, and the next that fits is "overflow".
