@@ -2,8 +2,7 @@
 /* class.c - the identities of metatables.
  *
  * A number from one counter of the process. Each state has two weak tables in its registry: from table to number and from number to table. A state that gets a class for the first time
- * keeps it under its number; from then on it is that table there, whoever sends it, also when it comes back to where it was made. Once the state has sent it, the number stands
- * there negated: at the second sending it pays to make a record of the class (record.c). */
+ * keeps it under its number; from then on it is that table there, whoever sends it, also when it comes back to where it was made. */
 #include "vm/class.h"
 
 #include <string.h>
@@ -58,27 +57,17 @@ void gr_class_keep(lua_State *L, int idx, uint64_t id) {
   lua_pop(L, 2);
 }
 
-uint64_t gr_class_id(lua_State *L, int idx, bool *sent) {
+uint64_t gr_class_id(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
   push_weak(L, &ids_key, "k");
   lua_pushvalue(L, idx);
   lua_rawget(L, -2);
-  lua_Integer known = lua_tointeger(L, -1);
+  uint64_t id = (uint64_t)lua_tointeger(L, -1);
   lua_pop(L, 2);
-  *sent = known < 0;
-  if (known != 0) return (uint64_t)(known < 0 ? -known : known);
-  uint64_t id = atomic_fetch_add(&last_id, 1) + 1;
+  if (id != 0) return id;
+  id = atomic_fetch_add(&last_id, 1) + 1;
   gr_class_keep(L, idx, id);
   return id;
-}
-
-void gr_class_sent(lua_State *L, int idx, uint64_t id) {
-  idx = lua_absindex(L, idx);
-  push_weak(L, &ids_key, "k");
-  lua_pushvalue(L, idx);
-  lua_pushinteger(L, -(lua_Integer)id);
-  lua_rawset(L, -3);
-  lua_pop(L, 1);
 }
 
 #ifdef GORO_HOSTILE

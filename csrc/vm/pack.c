@@ -17,7 +17,6 @@
 #include "vm/need.h"
 #include "vm/object.h"
 #include "vm/packer.h"
-#include "vm/record.h"
 #include "vm/state.h"
 
 enum { STRING_INLINE = 64 }; /* longer ones are items, so that a string that comes twice is carried once */
@@ -102,10 +101,6 @@ static int call_goro(lua_State *L) {
 
 /* The metamethod is on top; popped. */
 static void pack_made(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
-  if (k->recording != NULL) {
-    gr_record_unfit(k);
-    return;
-  }
   GrMsg made = GR_MSG_EMPTY;
   uint32_t number = k->p.nitems;
   gr_packer_put_ref(L, k, number);
@@ -168,9 +163,7 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
 static bool owned(lua_State *L, Packer *k, int idx) {
   if (k->no_modules && lua_isfunction(L, idx) && !lua_iscfunction(L, idx)) return false;
   gr_packer_need_index(L, k);
-  bool found = gr_names_find(L, idx, k->index);
-  if (gr_unlikely(k->recording != NULL)) gr_record_owned(L, k, idx, found);
-  return found;
+  return gr_names_find(L, idx, k->index);
 }
 
 static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origin) {
@@ -249,15 +242,9 @@ void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin) {
 
 /* ---- items ---- */
 
-/* One that is written already counts as sent. */
-void gr_pack_class(lua_State *L, Packer *k, uint32_t number, int idx) {
-  bool sent;
-  uint64_t id = gr_class_id(L, idx, &sent);
-  if (!sent && number < k->next) gr_class_sent(L, idx, id);
-  Item *item = &k->p.items[number];
-  item->id = id;
-  item->kind = I_CLASS;
-  item->view = sent ? CLASS_SENT : 0;
+static void make_class(lua_State *L, Packer *k, uint32_t number, int idx) {
+  k->p.items[number].id = gr_class_id(L, idx);
+  k->p.items[number].kind = I_CLASS;
   k->p.classes = true;
 }
 
@@ -266,7 +253,7 @@ static void write_metatable(lua_State *L, Packer *k, uint32_t number) {
   int at = lua_gettop(L);
   gr_pack_value(L, k, at, &(Origin){.kind = O_META, .parent = number});
   Slot *slot = gr_packer_find(k, lua_topointer(L, at));
-  if (slot != NULL && k->p.items[slot->item].kind == I_TABLE) gr_pack_class(L, k, slot->item, at);
+  if (slot != NULL && k->p.items[slot->item].kind == I_TABLE) make_class(L, k, slot->item, at);
   lua_pop(L, 1);
 }
 
@@ -315,30 +302,7 @@ static void write_table(lua_State *L, Packer *k, uint32_t number) {
   Item *item = &k->p.items[number];
   item->narr = narr;
   item->nrec = nrec;
-  if (class && item->kind == I_TABLE) gr_pack_class(L, k, number, table);
-}
-
-/* The table is on top. That it is a class may turn out while it is written; if there is a record of it then, what was written is taken back. */
-static void write_found_table(lua_State *L, Packer *k, uint32_t number) {
-  size_t nbytes = k->p.nbytes;
-  uint32_t nitems = k->p.nitems;
-  uint64_t need = k->p.need;
-  if (gr_record_link_value(L, k, number)) return;
-  write_table(L, k, number);
-  const Item *item = &k->p.items[number];
-  if (gr_likely(item->kind != I_CLASS) || !(item->view & CLASS_SENT) || k->failed) return;
-  uint64_t more = k->p.need;
-  k->p.need = need;
-  if (gr_record_link(L, k, number)) gr_packer_roll_back(L, k, nitems, nbytes, number + 1);
-  else k->p.need |= more;
-}
-
-/* The table is on top, and known to be a class. */
-static void write_class(lua_State *L, Packer *k, uint32_t number) {
-  const Item *item = &k->p.items[number];
-  if (!(item->view & CLASS_SENT)) gr_class_sent(L, -1, item->id);
-  else if (gr_record_link(L, k, number)) return;
-  write_table(L, k, number);
+  if (class && item->kind == I_TABLE) make_class(L, k, number, table);
 }
 
 static int dump_piece(lua_State *L, const void *data, size_t n, void *arg) {
@@ -442,8 +406,8 @@ static void write_item(lua_State *L, Packer *k, uint32_t number) {
   k->p.items[number].at = k->p.nbytes;
   lua_rawgeti(L, k->values, (lua_Integer)number + 1);
   switch (kind) {
-    case I_TABLE: write_found_table(L, k, number); break;
-    case I_CLASS: write_class(L, k, number); break;
+    case I_TABLE:
+    case I_CLASS: write_table(L, k, number); break;
     case I_FUNCTION: write_function(L, k, number); break;
     case I_CELL: {
       Origin origin = k->origins[number]; /* the array may move */
@@ -464,7 +428,8 @@ void gr_pack_items(lua_State *L, Packer *k) {
 
 /* ---- the interface ---- */
 
-void gr_pack_charge(lua_State *L, size_t bytes) {
+/* Memory outside of Lua is charged to the state's collector, which otherwise could not know what an unreachable channel holds. */
+static void charge(lua_State *L, size_t bytes) {
   if (bytes >= 1024 && lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, (int)(bytes >> 10 < 1 << 20 ? bytes >> 10 : 1 << 20));
 }
 
@@ -482,7 +447,7 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   lua_settop(L, top);
   out->kind = M_PACK;
   out->u.p = p;
-  gr_pack_charge(L, p->nbytes);
+  charge(L, p->nbytes);
 }
 
 bool gr_msg_string(const char *s, size_t len, GrMsg *out) {
@@ -532,7 +497,7 @@ bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
         lua_pushliteral(L, "not enough memory");
         lua_error(L);
       }
-      gr_pack_charge(L, len);
+      charge(L, len);
       return true;
     }
     default: return false;

@@ -15,10 +15,8 @@
 
 #include <pthread.h>
 
-#include "vm/links.h"
 #include "vm/names.h"
 #include "vm/need.h"
-#include "vm/record.h"
 
 enum {
   APART = 65536, /* bytes: larger messages are not copied together */
@@ -91,7 +89,6 @@ static void give_arrays(Packer *k) {
   if (to != NULL && to->slots == NULL && to->bytes == NULL) *to = a;
   else free_arrays(&a);
   k->p = (GrPack){.nitems = 0};
-  if (k->linking != NULL) gr_links_give_up(k);
   if (k->code != NULL) gr_codes_unref(k->code);
   k->code = NULL;
   k->origins = NULL;
@@ -127,7 +124,6 @@ static void free_pack(GrPack *p) {
 
 void gr_pack_free(GrPack *p) {
   gr_pack_free_items(p, 0);
-  gr_links_free(p->links);
   if (p->apart) {
     gr_free(p->items);
     gr_free(p->bytes);
@@ -153,10 +149,6 @@ GrPack *gr_pack_copy(const GrPack *from) {
   *p = *from;
   p->size = size;
   p->apart = false;
-  if (from->links != NULL && (p->links = gr_links_copy(from->links)) == NULL) {
-    free_pack(p);
-    return NULL;
-  }
   p->items = (Item *)(void *)(p + 1);
   p->bytes = (char *)p->items + items;
   if (items > 0) memcpy(p->items, from->items, items);
@@ -171,7 +163,6 @@ GrPack *gr_pack_copy(const GrPack *from) {
 static void release(GrKeep *keep) {
   Packer *k = gr_container_of(keep, Packer, keep);
   gr_pack_free_items(&k->p, 0);
-  gr_links_free(k->p.links);
   give_arrays(k);
   k->busy = true; /* for ever */
 }
@@ -182,7 +173,6 @@ static Packer *make(lua_State *L) {
   Packer *k = gr_keep_new(L, sizeof *k, &type);
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
-  k->known = gr_record_known(L);
   lua_pushvalue(L, -1);
   gr_keep_set(L, GR_KEEP_PACKER);
   return k;
@@ -201,8 +191,6 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   k->first_number = first_number;
   k->used = k->next = 0;
   k->trying = k->failed = false;
-  k->recording = NULL;
-  if (k->known != NULL) gr_record_tick(k->known);
   take_arrays(k);
   if (++k->round == 0) { /* after 2^32 messages */
     if (k->slots != NULL) memset(k->slots, 0, k->nslots * sizeof *k->slots);
@@ -242,7 +230,6 @@ static void reset(lua_State *L, Packer *k) {
 
 void gr_packer_give_up(lua_State *L, Packer *k) {
   gr_pack_free_items(&k->p, 0);
-  gr_links_free(k->p.links);
   reset(L, k);
 }
 
@@ -267,7 +254,6 @@ static void move_apart(Packer *k, GrPack *p) {
 }
 
 GrPack *gr_packer_finish(lua_State *L, Packer *k) {
-  if (k->linking != NULL) gr_links_finish(L, k);
   size_t items = k->p.nitems * sizeof(Item), all = sizeof(GrPack) + items + k->p.nbytes;
   bool apart = all > APART;
   GrPack *p = new_pack(apart ? sizeof *p : all);
@@ -329,12 +315,6 @@ static void rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit) {
   k->nslots = nslots;
 }
 
-void gr_packer_enter(lua_State *L, Packer *k, const void *identity, uint32_t item) {
-  if ((k->used + 1) * 4 > k->nslots * 3) rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS, UINT32_MAX);
-  slot_insert(k->slots, k->nslots, (Slot){identity, item, k->round});
-  k->used++;
-}
-
 Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, const Origin *origin) {
   uint32_t n = k->p.nitems;
   if (n == k->items_cap) {
@@ -351,9 +331,11 @@ Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identit
     k->origins = origins;
     k->origins_cap = cap;
   }
+  if ((k->used + 1) * 4 > k->nslots * 3) rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS, UINT32_MAX);
   lua_pushvalue(L, idx);
   lua_rawseti(L, k->values, (lua_Integer)n + 1);
-  gr_packer_enter(L, k, identity, n);
+  slot_insert(k->slots, k->nslots, (Slot){identity, n, k->round});
+  k->used++;
   k->origins[n] = *origin;
   k->origins[n].key = 0;
   k->p.items[n] = (Item){.kind = (uint8_t)kind};
@@ -367,7 +349,6 @@ void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes
     lua_pushnil(L);
     lua_rawseti(L, k->values, (lua_Integer)i + 1);
   }
-  gr_links_roll_back(k, nitems);
   k->p.nitems = nitems;
   k->p.nbytes = nbytes;
   k->next = next;

@@ -23,17 +23,11 @@ typedef struct Origin {
   int key; /* stack index of the key, as long as the value there is being written; else 0 */
 } Origin;
 
-enum { CLASS_SENT = 1, CLASS_PART = 2 }; /* `view` of a class: the state has sent it before; it leads to what this record is made for */
-
 typedef struct Slot {
   const void *identity;
   uint32_t item;
   uint32_t round; /* of another round: the slot is empty */
 } Slot;
-
-struct GrRecording;
-struct GrLinking;
-struct GrKnown;
 
 typedef struct Packer {
   GrKeep keep; /* first */
@@ -50,9 +44,6 @@ typedef struct Packer {
   GrPackNames names;
   int first_number;
   const GrCode *code; /* whose names are being looked up: a reference, or NULL */
-  struct GrRecording *recording; /* a record is made: of what, is noted (record.c); or NULL */
-  struct GrLinking *linking;     /* the links so far, or NULL */
-  struct GrKnown *known;         /* which classes of the state have records, or NULL */
   const void *globals_table;
   bool no_modules; /* the state has not the package library */
   int values;      /* stack index: item number + 1 -> value */
@@ -89,8 +80,6 @@ static inline void gr_packer_put_tagged(lua_State *L, Packer *k, char tag, const
   memcpy(at + 1, data, n);
 }
 static inline void gr_packer_put_ref(lua_State *L, Packer *k, uint32_t item) { gr_packer_put_tagged(L, k, T_REF, &item, sizeof item); }
-/* The item of an identity, which has none yet. */
-void gr_packer_enter(lua_State *L, Packer *k, const void *identity, uint32_t item);
 /* The item of an identity, or NULL. */
 Slot *gr_packer_find(Packer *k, const void *identity);
 /* A new item for the value at idx, which is kept in `values`. The pointer is valid until the next one. */
@@ -103,14 +92,10 @@ void gr_packer_need_index(lua_State *L, Packer *k);
 void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what);
 
 /* pack.c */
-/* Item `number`, the table at idx, is a class. */
-void gr_pack_class(lua_State *L, Packer *k, uint32_t number, int idx);
 /* Writes the value at idx (absolute); a new item goes on the list. Leaves the stack as it was, unless it raises. */
 void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin);
 /* Writes all items on the list, and those that they add. */
 void gr_pack_items(lua_State *L, Packer *k);
-/* Memory outside of Lua is charged to the state's collector, which otherwise could not know what an unreachable channel holds. */
-void gr_pack_charge(lua_State *L, size_t bytes);
 
 /* carry.c */
 /* Notes that a function takes `name` from the environment at an absolute index. */

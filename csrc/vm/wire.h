@@ -12,12 +12,7 @@
  *   cell:             its value
  *   string, code:     raw, `len` bytes
  *   name:             module '\0' field '\0' (an empty field: the module itself)
- *   link:             nothing: a class, which lies in a record
- *   globals:          (string, value)…; END
- *
- * A record (record.c) is a message whose root is a class; many messages share it, and nobody writes to it. A message with links may be read in two ways. Who knows
- * all their classes takes these for the links, and needs nothing more. Who does not reads message and records as one: their items are numbered on, the message's
- * own first, then each record's; a link is then the same item as the class in its record, and so are both of each pair. */
+ *   globals:          (string, value)…; END */
 #ifndef GR_WIRE_H
 #define GR_WIRE_H
 
@@ -56,15 +51,15 @@ enum { /* tags of values in the bytes */
        T_END,
 };
 
-typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, I_OBJECT, I_NATIVE, I_MADE, I_LINK } ItemKind;
+typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, I_OBJECT, I_NATIVE, I_MADE } ItemKind;
 
 struct GrPack;
 typedef struct Item {
   uint8_t kind;
   uint8_t nups;        /* of a function */
-  uint32_t view;       /* of an object; number of a native, of a link */
+  uint32_t view;       /* of an object; number of a native */
   uint32_t narr, nrec; /* of a table: the sizes it will have */
-  uint64_t id;         /* of a class, of a link's */
+  uint64_t id;         /* of a class */
   size_t at;           /* of its bytes */
   size_t len;          /* of a string; of a function's code, which precedes its bytes */
   union {
@@ -73,36 +68,15 @@ typedef struct Item {
   } u;
 } Item;
 
-struct GrRecord;
-typedef struct GrLink {
-  uint64_t id;
-  uint32_t item;         /* of this message */
-  uint32_t record, root; /* the class is this record's item `root` */
-  uint32_t nrecords;     /* how many records there were with it; the packer's */
-} GrLink;
-
-typedef struct GrPair {
-  uint32_t a, b;
-} GrPair;
-
-/* One block. With a record are those that it links to. */
-typedef struct GrLinks {
-  uint32_t nrecords, nlinks, npairs;
-  struct GrRecord **records; /* references */
-  GrLink *links;
-  GrPair *pairs;
-} GrLinks;
-
 typedef struct GrPack {
   uint32_t nroots, nitems;
   bool start;                  /* carried globals are set even where present */
-  bool classes;                /* there are items of that kind, or links */
+  bool classes;                /* there are items of that kind */
   bool apart;                  /* items and bytes are blocks of their own; else they follow in this one */
   uint32_t size;               /* of this block, a chunk; 0: it is malloc's */
   size_t globals;              /* where the carried globals begin */
   uint64_t need;               /* standard globals that a state must have first (need.h) */
   const struct GrImage *image; /* of goroutines that start with the function that is item 0, or NULL */
-  GrLinks *links;              /* or NULL */
   Item *items;
   size_t nbytes;
   char *bytes;
