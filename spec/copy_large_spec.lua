@@ -68,10 +68,13 @@ local function large(what, n)
     assert(back:recv())
     there:close()
   end
-  local function settle()
-    collectgarbage()
-    collectgarbage()
-    goro.sleep(0.1)
+  local function settle(limit)
+    for _ = 1, 100 do
+      collectgarbage()
+      collectgarbage()
+      goro.sleep(0.1)
+      if goro.num_goroutine() == 1 and (limit == nil or resident "VmRSS" < limit) then return end
+    end
   end
 
   settle()
@@ -85,7 +88,7 @@ local function large(what, n)
   settle()
   local after_first = resident "VmRSS"
   round()
-  settle()
+  settle(after_first + 40e6)
   local more, most = resident "VmRSS" - after_first, resident "VmHWM" - empty
   print(("%d MB, at most %d MB, %d MB left"):format(size // 1e6, most // 1e6, (resident "VmRSS" - empty) // 1e6))
   if os.getenv "GORO_STOCK_LUA" then return end -- a sanitizer's allocator keeps freed memory

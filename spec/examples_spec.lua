@@ -302,3 +302,67 @@ describe("jobs", function()
     refuses(scratch .. ": Is a directory", scratch)
   end)
 end)
+
+describe("download", function()
+  local USAGE = "usage: download.lua [-j N] [-t seconds] [how many pages]\n"
+
+  it("fetches pages in parallel, tries again, gives up", function()
+    prints(lines("page 1: 7 bytes", "page 2: 14 bytes", "page 3: 21 bytes", "page 4: 28 bytes", "page 5: 35 bytes", "page 6: 42 bytes",
+      "page 7: 49 bytes (2 attempts)", "page 8: 56 bytes", "8 pages, 252 bytes, 0 failed"),
+      "download.lua", { "-t", "5", "8" })
+    local out = helper.ended_well(run("download.lua", { "-j", "12", "-t", "0.05", "12" }))
+    assert.is_truthy(out:find("\npage 11: failed: timeout (3 attempts)\npage 12: ", 1, true), out)
+    prints("0 pages, 0 bytes, 0 failed\n", "download.lua", { "0" })
+  end)
+
+  it("refuses wrong arguments", function()
+    local function refuses(message, ...) fails(2, "", "download: " .. message .. "\n" .. USAGE, "download.lua", { ... }) end
+    refuses("-j needs a number above 0", "-j")
+    refuses("-j needs a number above 0", "-j", "0")
+    refuses("-j needs an integer", "-j", "1.5")
+    refuses("-t needs a number above 0", "-t", "nan")
+    refuses("'x' is no number of pages", "x")
+    refuses("fewer than no pages", "-1")
+    refuses("more than one number of pages", "1", "2")
+  end)
+end)
+
+describe("mergesort", function()
+  it("sorts", function()
+    prints(lines("0 numbers in order"), "mergesort.lua", { "0" })
+    for _, n in ipairs { "1", "2", "3", "10", "1001" } do
+      local out = helper.ended_well(run("mergesort.lua", { n, "7" }))
+      assert.equal(n .. " numbers in order\n", out:match "^[^\n]*\n")
+    end
+    local out = helper.ended_well(run "mergesort.lua")
+    assert.is_truthy(out:find "^100000 numbers in order\nthe least %d+, the middle %d+, the greatest %d+\n$", out)
+    assert.equal(out, run("mergesort.lua", {}, { env = { GOROMAXPROCS = "1" } }).stdout)
+  end)
+
+  it("refuses what is no count", function()
+    for _, args in ipairs { { "x" }, { "-1" }, { "1.5" }, { "1", "x" }, { "1", "2", "3" } } do
+      fails(2, "", "usage: mergesort.lua [how many numbers] [seed]\n", "mergesort.lua", args)
+    end
+  end)
+end)
+
+describe("pubsub", function()
+  local USAGE = "usage: pubsub.lua [-p publishers] [-s subscribers] [-k slow ones] [messages]\n"
+
+  it("reaches all who keep up", function()
+    prints(lines("subscriber 1: got all 2000", "subscriber 2: got all 2000", "subscriber 3: got some and missed some", "2000 messages published"),
+      "pubsub.lua")
+    prints(lines("subscriber 1: got all 50", "50 messages published"), "pubsub.lua", { "-p", "5", "-s", "1", "-k", "0", "10" })
+    prints("0 messages published\n", "pubsub.lua", { "-p", "0", "-s", "0", "-k", "0" })
+    prints("2000 messages published\n", "pubsub.lua", { "-s", "0", "-k", "0" })
+  end)
+
+  it("refuses wrong arguments", function()
+    local function refuses(message, ...) fails(2, "", "pubsub: " .. message .. "\n" .. USAGE, "pubsub.lua", { ... }) end
+    refuses("-p needs a number", "-p")
+    refuses("-s needs a number", "-s", "x")
+    refuses("'-1' is no number of messages", "-1")
+    refuses("more than one number of messages", "1", "2")
+    refuses("more slow subscribers than subscribers", "-k", "4")
+  end)
+end)

@@ -60,7 +60,7 @@ need() {
 
 need_build() {
   need cc=gcc /usr/include/stdio.h=libc6-dev make=make cmake=cmake pkg-config=pkg-config flock=util-linux \
-    lua5.4=lua5.4 "/usr/include/lua5.4/lua.h|/usr/local/include/lua.h|/usr/include/lua.h=liblua5.4-dev"
+    /usr/include/uv.h=libuv1-dev lua5.4=lua5.4 "/usr/include/lua5.4/lua.h|/usr/local/include/lua.h|/usr/include/lua.h=liblua5.4-dev"
 }
 
 need_test() {

@@ -51,17 +51,20 @@ int gr_lib_chan(lua_State *L) {
 }
 
 static int push_object(lua_State *L) {
-  gr_object_push(L, lua_touserdata(L, 1), GR_VIEW_BOTH);
+  gr_object_push(L, lua_touserdata(L, 1), (uint32_t)lua_tointeger(L, 2));
   return 1;
 }
 
-int gr_push_owned(lua_State *L, GrShare *share) {
+int gr_push_owned_view(lua_State *L, GrShare *share, uint32_t view_of) {
   lua_pushcfunction(L, push_object);
   lua_pushlightuserdata(L, share);
-  int status = lua_pcall(L, 1, 1, 0);
+  lua_pushinteger(L, view_of);
+  int status = lua_pcall(L, 2, 1, 0);
   gr_share_unref(share);
   return status == LUA_OK ? 1 : lua_error(L);
 }
+
+int gr_push_owned(lua_State *L, GrShare *share) { return gr_push_owned_view(L, share, GR_VIEW_BOTH); }
 
 GrChan *gr_push_chan(lua_State *L, int64_t cap) {
   GrChan *c = gr_chan_new(cap, &gr_chan_type.share);
@@ -295,13 +298,4 @@ static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) 
 void gr_chan_names(void) {
   for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
   gr_names_native(range_next);
-}
-
-int gr_lib_after(lua_State *L) {
-  int64_t until = gr_check_seconds(L, 1, 1, "");
-  gr_check_inbox(L, gr_state(L));
-  GrChan *c = gr_push_mailbox(L);
-  int r = until == GR_FOREVER ? GR_OK : gr_chan_after(c, until == GR_POLL ? gr_now_ns() : until, gr_msg_wall);
-  if (r != GR_OK) gr_raise_code(L, r);
-  return 1;
 }

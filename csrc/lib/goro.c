@@ -3,6 +3,7 @@
 #include "lib/lib.h"
 #include "base/chunk.h"
 #include "lib/stdlib.h"
+#include "lib/fs.h"
 #include "vm/dump.h"
 #include "vm/image.h"
 #include "vm/keep.h"
@@ -240,6 +241,8 @@ static const luaL_Reg functions[] = {
     {"num_cpu", l_num_cpu},
     {"chan", gr_lib_chan},
     {"select", gr_lib_select},
+    {"group", gr_lib_group},
+    {"map", gr_lib_each},
     {NULL, NULL},
 };
 
@@ -270,8 +273,14 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_vm_names();
+  gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
+  gr_map_names();
+  gr_group_names();
+  gr_each_names();
+  gr_context_names();
+  gr_time_names();
   gr_state_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
   const char *vet = getenv("GORO_VET");

@@ -6,11 +6,12 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "sync/context.h"
 #include "vm/object.h"
 #include "vm/panic.h"
 #include "vm/state.h"
 
-extern const GrObjectType gr_chan_type;
+extern const GrObjectType gr_chan_type, gr_context_type;
 
 /* The three forms of a channel object. */
 enum { GR_VIEW_BOTH, GR_VIEW_SEND, GR_VIEW_RECV };
@@ -23,8 +24,12 @@ int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what);
 /* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH: anything), else misuse. */
 GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
 
+/* The context at arg, or misuse. */
+GrContext *gr_check_context(lua_State *L, int arg);
+
 /* Pushes an object that the caller has just made, and takes its reference, also when it raises. Returns 1. */
 int gr_push_owned(lua_State *L, GrShare *share);
+int gr_push_owned_view(lua_State *L, GrShare *share, uint32_t view);
 
 /* Pushes a new channel of this capacity, at most GR_CHAN_CAP_MAX. Borrowed from the userdata. */
 GrChan *gr_push_chan(lua_State *L, int64_t cap);
@@ -36,6 +41,17 @@ void gr_push_msg(lua_State *L, GrMsg *m);
 /* Packs the value at idx as a message. Raises, naming it `message`. */
 void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
 
+struct GrGroup;
+/* The first error of a group is raised, with its value and traceback. Raises. */
+GR_NORETURN void gr_group_raise(lua_State *L, struct GrGroup *gr);
+/* The waiting of a block that may not be left before all members have ended: a panic that comes to a host meanwhile is kept, above the first `base`
+ * values, and stop(L) called. A first half: GR_OK, or GR_PARK. Raises what cannot be waited out. */
+int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base, void (*stop)(lua_State *L));
+/* After GR_PARK, and parking: as gr_group_drain. */
+int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base, void (*stop)(lua_State *L));
+/* The option `limit` of the table at arg, or `fallback`. */
+int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
+
 /* gr_check_inbox and gr_must_block for calls that take less time than these two. */
 static inline void gr_enter(lua_State *L, GrState *st) {
   if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_inbox(L, st);
@@ -44,6 +60,11 @@ static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L
 
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);
+void gr_map_names(void);
+void gr_group_names(void);
+void gr_each_names(void);
+void gr_context_names(void);
+void gr_time_names(void);
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);
@@ -51,5 +72,8 @@ void gr_capi_open(lua_State *L);
 int gr_lib_chan(lua_State *L);   /* goro.chan */
 int gr_lib_select(lua_State *L); /* goro.select */
 int gr_lib_after(lua_State *L);  /* goro.after */
+int gr_lib_group(lua_State *L);  /* goro.group */
+int gr_lib_each(lua_State *L);   /* goro.map */
+int gr_lib_map(lua_State *L);    /* goro.sync.map */
 
 #endif

@@ -63,6 +63,7 @@ typedef enum GrReason {
   GR_WAIT_SELECT_NONE, /* a select without a case that can happen */
   GR_WAIT_SLEEP,
   GR_WAIT_RUN,
+  GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_LOCK,
   GR_WAIT_RLOCK,
   GR_WAIT_GROUP, /* a wait group, a group, goro.map */
@@ -98,11 +99,14 @@ typedef struct GSudog {
 
 /* A timer. Belongs to its owner while it is in no heap. When due it is taken out, its (arg, seq) copied, the heap unlocked, and then
  * fire(arg, seq) is called on some M, not under any lock: it must be short and not block. A timer may be armed again or freed
- * as soon as gr_timer_stop returned true, or inside its own fire. */
+ * as soon as gr_timer_stop returned true, or inside its own fire. One that repeats stays in its heap instead, so that it needs no memory to go on; then
+ * it may be stopped, but not yet freed, while a fire of it is at work: `again` takes what keeps it there for that. */
 typedef struct GrTimer {
   int64_t when; /* gr_now_ns() */
   void (*fire)(void *arg, uint64_t seq);
   void (*drop)(void *arg); /* or NULL: called instead of fire when the pool ends first */
+  int64_t (*again)(void *arg,
+                   int64_t now); /* or NULL: it fires once. Else called before each fire, under the heap's lock: when it is due next, after `now` */
   void *arg;
   uint64_t seq;
   GrTimers *_Atomic heap; /* NULL: in none */
@@ -129,6 +133,7 @@ struct G {
   atomic_bool blocks;      /* this wait keeps its thread (always so for hosts): only that thread may make it RUNNING again */
   uint8_t reason;          /* GrReason of the wait */
   uint8_t cause;           /* GrCause of its end */
+  uint8_t host_spins;      /* hosts: how often to spin before sleeping; grows when waits are short */
   _Atomic uint64_t wait;   /* seq << 1 | done */
   G *link;                 /* in a run queue or the free list */
   GrSlabOfGs *slab;        /* where its memory is */
@@ -144,7 +149,6 @@ struct G {
   uint32_t nmany;
   GrNote note;              /* hosts sleep on it */
   GrReport *_Atomic report; /* somebody wants to know what it does while it runs: vm's dump */
-  uint8_t host_spins;       /* hosts: how often to spin before sleeping; grows when waits are short */
 };
 
 static inline uint64_t gr_wait_seq(G *g) { return atomic_load_explicit(&g->wait, memory_order_relaxed) >> 1; }
@@ -197,7 +201,7 @@ void gr_block_end(G *g);
 
 /* ---- timers ---- */
 
-/* t must be in no heap; fire, drop, arg, seq are set by the caller. GR_OK or GR_NOMEM. Starts the pool if need be (GR_NOTHREAD). */
+/* t must be in no heap; fire, drop, again, arg, seq are set by the caller. GR_OK or GR_NOMEM. Starts the pool if need be (GR_NOTHREAD). */
 int gr_timer_start(GrTimer *t, int64_t when);
 /* True: it was waiting and is out now. False: it has fired, fires at this moment, or was never started. */
 bool gr_timer_stop(GrTimer *t);

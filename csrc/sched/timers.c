@@ -64,6 +64,13 @@ static void remove_locked(GrTimers *h, GrTimer *t) {
   publish(h);
 }
 
+/* t is the first. */
+static void repeat_locked(GrTimers *h, GrTimer *t, int64_t now) {
+  t->when = t->again(t->arg, now);
+  sift_down(h, t, 0);
+  publish(h);
+}
+
 int gr_timers_add(GrTimers *h, GrTimer *t) {
   gr_lock(&h->lock);
   int r = add_locked(h, t);
@@ -97,7 +104,8 @@ bool gr_timers_run(GrTimers *h) {
     void (*fire)(void *, uint64_t) = t->fire;
     void *arg = t->arg;
     uint64_t seq = t->seq;
-    remove_locked(h, t);
+    if (t->again != NULL) repeat_locked(h, t, now);
+    else remove_locked(h, t);
     gr_unlock(&h->lock); /* from here on *t may be gone */
     fire(arg, seq);
     ran = true;

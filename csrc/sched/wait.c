@@ -33,6 +33,7 @@ int gr_wait_limit(G *g, int64_t until) {
   if (until == GR_FOREVER) return GR_OK;
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
+  g->limit.again = NULL;
   g->limit.arg = g;
   g->limit.seq = gr_wait_seq(g);
   return gr_timer_start(&g->limit, until);
@@ -241,6 +242,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_SELECT_NONE] = "select (no cases)",
       [GR_WAIT_SLEEP] = "sleep",
       [GR_WAIT_RUN] = "goro.run",
+      [GR_WAIT_FILE] = "file in use",
       [GR_WAIT_LOCK] = "mutex lock",
       [GR_WAIT_RLOCK] = "rwmutex read lock",
       [GR_WAIT_GROUP] = "group wait",

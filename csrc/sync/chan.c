@@ -26,6 +26,7 @@ GrChan *gr_chan_of(GrShare *s) { return gr_container_of(s, GrChan, share); }
 
 void gr_chan_destroy(GrShare *s) {
   GrChan *c = gr_chan_of(s);
+  if (c->feed != NULL) c->feed->lost(c->feed, c);
   for (GrMsg m; c->len > 0; gr_msg_drop(&m)) m = gr_ring_get(c);
   gr_free(c->ring);
   gr_free(c);
@@ -87,10 +88,10 @@ int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks) {
   return r;
 }
 
-void gr_sudog_link(GSudog *sg, G *g, GrChan *c, GrList *queue, uint32_t index) {
+void gr_sudog_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index) {
   sg->g = g;
   sg->seq = gr_wait_seq(g);
-  sg->object = c;
+  sg->object = object;
   sg->index = index;
   sg->closed = false;
   gr_list_push_back(queue, &sg->link);
@@ -215,45 +216,3 @@ int64_t gr_chan_len(GrChan *c) {
 }
 
 int64_t gr_chan_cap(GrChan *c) { return (int64_t)c->cap; }
-
-/* ---- goro.after ---- */
-
-typedef struct After {
-  GrTimer timer;
-  GrChan *chan;
-  void (*make)(GrMsg *m);
-} After;
-
-static void after_drop(void *arg) {
-  After *a = arg;
-  gr_share_unref(&a->chan->share);
-  gr_free(a);
-}
-
-static void after_fire(void *arg, uint64_t seq) {
-  (void)seq;
-  After *a = arg;
-  GrMsg m = GR_MSG_EMPTY;
-  G *wake = NULL;
-  a->make(&m);
-  gr_lock(&a->chan->lock);
-  int r = gr_chan_send_locked(a->chan, &m, &wake);
-  gr_unlock(&a->chan->lock);
-  if (wake != NULL) gr_ready(wake);
-  if (r != GR_OK) gr_msg_drop(&m); /* closed by the program */
-  after_drop(a);
-}
-
-int gr_chan_after(GrChan *c, int64_t until, void (*make)(GrMsg *m)) {
-  After *a = gr_zalloc(sizeof *a);
-  if (a == NULL) return GR_NOMEM;
-  a->timer.fire = after_fire;
-  a->timer.drop = after_drop;
-  a->timer.arg = a;
-  a->chan = c;
-  a->make = make;
-  gr_share_ref(&c->share);
-  int r = gr_timer_start(&a->timer, until);
-  if (r != GR_OK) after_drop(a);
-  return r;
-}

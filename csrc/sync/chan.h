@@ -60,8 +60,4 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
 /* Ends a wait of a goroutine that will never run again (pool's end): unlinks and drops what its sudogs hold. */
 void gr_wait_abandon(G *g);
 
-/* Sends a message to c, when it has room, at `until`. The timer keeps a reference until then. GR_OK, GR_NOMEM, GR_NOTHREAD.
- * make(m) builds the message at the moment of firing. GR_ABORTED when the pool ends. */
-int gr_chan_after(GrChan *c, int64_t until, void (*make)(GrMsg *m));
-
 #endif

@@ -7,6 +7,8 @@
  * sudogs are unlinked by whoever meets them, or by the select itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
 #include <stdlib.h>
 
+#include "sync/map.h"
+#include "sync/queue.h"
 #include "sync/wait.h"
 
 enum { SMALL = 16 };
@@ -167,8 +169,13 @@ void gr_wait_abandon(G *g) {
     g->nmany = 0;
     return;
   }
+  if (gr_queue_abandon(g)) return;
+  if (g->reason == GR_WAIT_KEY) {
+    gr_map_abandon(&g->one);
+    return;
+  }
   /* A wait for one thing, begun and not finished: a G that is merely queued may have had others before. */
-  if (g->reason != GR_WAIT_SEND && g->reason != GR_WAIT_RECV && g->reason != GR_WAIT_RUN) return;
+  if (g->reason != GR_WAIT_SEND && g->reason != GR_WAIT_RECV && g->reason != GR_WAIT_RUN && g->reason != GR_WAIT_FILE) return;
   GrChan *c = g->one.object;
   gr_lock(&c->lock);
   gr_list_remove(&g->one.link);

@@ -7,6 +7,12 @@
 #include "base/lock.h"
 #include "sync/chan.h"
 
+/* Who closes a channel or sends to it as long as anybody has it: a context, a timer. Told when the last reference to the channel has gone, under no lock. */
+typedef struct GrFeed GrFeed;
+struct GrFeed {
+  void (*lost)(GrFeed *feed, GrChan *c);
+};
+
 struct GrChan {
   GrShare share;
   GrLock lock;
@@ -15,6 +21,7 @@ struct GrChan {
   uint64_t size, head, len; /* of the ring: slots there are, the oldest, how many are used */
   GrMsg *ring;
   GrList recvq, sendq; /* of GSudogs */
+  GrFeed *feed;        /* or NULL. Set before c is shared */
 };
 
 bool gr_ring_put(GrChan *c, const GrMsg *m);
@@ -24,7 +31,7 @@ GrMsg gr_ring_get(GrChan *c);
 GSudog *gr_waitq_win(GrList *queue);
 /* Prepares a wait: GR_OK, GR_TIMEOUT when the limit is past or a poll, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
 int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks);
-void gr_sudog_link(GSudog *sg, G *g, GrChan *c, GrList *queue, uint32_t index);
+void gr_sudog_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index);
 
 /* Without waiting: GR_OK (*m taken or given; *wake, when set, must be readied after unlocking), GR_CLOSED, GR_NOMEM, or GR_TIMEOUT: it would have to wait. */
 int gr_chan_send_locked(GrChan *c, GrMsg *m, G **wake);

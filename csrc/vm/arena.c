@@ -10,7 +10,7 @@
 
 #include "base/big.h"
 
-enum { SMALL = 256, MOST = 16384, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
+enum { SMALL = 256, MOST = 8192, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
 
 struct GrSlab {
   GrSlab *next;

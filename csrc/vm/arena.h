@@ -19,7 +19,7 @@
 
 #define GR_ARENA_SYSTEM GR_CHUNK_SYSTEM
 
-enum { GR_ARENA_CLASSES = 56 };
+enum { GR_ARENA_CLASSES = 52 };
 
 typedef struct GrSlab GrSlab;
 typedef struct GrBig GrBig;

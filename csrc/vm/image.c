@@ -12,7 +12,7 @@
 #include "base/chunk.h"
 #include "vm/need.h"
 
-enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1664, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
+enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1472, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
 
 struct GrImage {
   GrNeed have;
@@ -32,19 +32,14 @@ const char *gr_image_status(void) { return status; }
 
 /* ---- the template ---- */
 
-/* math.random keeps its state, SEEDS words, in a userdata that is its upvalue. */
-static char *find_random(lua_State *L) {
-  char *found = NULL;
+/* (char **): math.random keeps its state, SEEDS words, in a userdata that is its upvalue. */
+static int find_random(lua_State *L) {
+  char **found = lua_touserdata(L, 1);
   if (lua_getglobal(L, LUA_MATHLIBNAME) == LUA_TTABLE) {
     lua_getfield(L, -1, "random");
-    if (lua_getupvalue(L, -1, 1) != NULL) {
-      if (lua_isuserdata(L, -1) && lua_rawlen(L, -1) == SEEDS * sizeof(uint64_t)) found = lua_touserdata(L, -1);
-      lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
+    if (lua_getupvalue(L, -1, 1) != NULL && lua_isuserdata(L, -1) && lua_rawlen(L, -1) == SEEDS * sizeof(uint64_t)) *found = lua_touserdata(L, -1);
   }
-  lua_pop(L, 1);
-  return found;
+  return 0;
 }
 
 /* Raises when a table that can be reached from the value on top has a key that would move. What `visited` knows has been looked at. */
@@ -87,10 +82,15 @@ static int check(lua_State *L) {
   return 0;
 }
 
-static bool call(lua_State *L, lua_CFunction f, void *arg) {
+static bool try(lua_State *L, lua_CFunction f, void *arg, int nresults) {
   lua_pushcfunction(L, f);
   lua_pushlightuserdata(L, arg);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
+  return lua_pcall(L, 1, nresults, 0) == LUA_OK;
+}
+
+/* The same while it is decided whether there are images. */
+static bool call(lua_State *L, lua_CFunction f, void *arg) {
+  if (try(L, f, arg, 0)) return true;
   const char *why = lua_tostring(L, -1);
   snprintf(status, sizeof status, "off: %s", why != NULL ? why : "an error");
   lua_pop(L, 1);
@@ -237,11 +237,13 @@ static void free_image(Image *image) {
   *image = (Image){0};
 }
 
+static uint32_t slot_of(uint32_t len, uint32_t room) { return (len + room + 63) / 64 * 64; }
+
 /* The words of the image count from 0 from here on. */
-static bool freeze(Image *image, lua_State *L, GrArena *a) {
-  char *base = (char *)a, *random = find_random(L);
+static bool freeze(Image *image, lua_State *L, GrArena *a, const char *random) {
+  char *base = (char *)a;
   image->len = (uint32_t)(a->bump - base);
-  image->slot = (image->len + ROOM + 63) / 64 * 64;
+  image->slot = slot_of(image->len, ROOM);
   image->npointers = find_pointers(a, NULL);
   image->pointers = gr_malloc(image->npointers * sizeof *image->pointers);
   image->bytes = gr_malloc(image->len);
@@ -258,7 +260,8 @@ static bool make(Image *image, lua_CFunction open, void *owner, GrNeed have) {
   GrArena *a = NULL;
   snprintf(status, sizeof status, "off: not enough memory");
   lua_State *L = build(open, owner, have, &a);
-  bool ok = L != NULL && freeze(image, L, a);
+  char *random = NULL;
+  bool ok = L != NULL && call(L, find_random, &random) && freeze(image, L, a, random);
   image->have = have;
   if (ok && have == GR_NEED_ALL && image->random == 0) {
     snprintf(status, sizeof status, "off: math.random keeps its state elsewhere");
@@ -311,7 +314,7 @@ lua_State *gr_image_state(const GrImage *special, GrNeed need, GrArena **arena, 
 /* What is in it already needs no room; and it is to be the same each time. */
 static void settle_special(const Image *base, Image *image) {
   uint32_t more = image->len - base->len;
-  image->slot -= more < ROOM - LEAST_ROOM ? more & ~(uint32_t)63 : ROOM - LEAST_ROOM;
+  image->slot = slot_of(image->len, more < ROOM - LEAST_ROOM ? ROOM - more : LEAST_ROOM);
   if (image->random != 0) memset(image->bytes + image->random, 0, SEEDS * sizeof(uint64_t));
 }
 
@@ -326,11 +329,10 @@ static bool extend_once(const Image *base, GrImagePlan *plan, Image *out) {
   a->sealed = true;
   *(void **)lua_getextraspace(L) = plan->owner;
   plan->before = base->have;
-  lua_pushcfunction(L, plan->fill);
-  lua_pushlightuserdata(L, plan);
-  bool ok = lua_pcall(L, 1, LUA_MULTRET, 0) == LUA_OK;
+  char *random = NULL;
+  bool ok = try(L, plan->fill, plan, LUA_MULTRET) && try(L, find_random, &random, 0);
   a->end = a->bump;
-  ok = ok && freeze(out, L, a);
+  ok = ok && freeze(out, L, a, random);
   if (ok) settle_special(base, out);
   else free_image(out);
   gr_free(memory);

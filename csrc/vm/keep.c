@@ -22,7 +22,7 @@ static int finalize(lua_State *L) {
 /* (userdata, error or nil) */
 static int leave(lua_State *L) {
   GrKeep *k = lua_touserdata(L, 1);
-  if (!lua_isnil(L, 2) && k->next != NULL && k->type->failed != NULL) k->type->failed(L, k);
+  if (k->next != NULL && k->type->left != NULL) k->type->left(L, k, !lua_isnil(L, 2));
   return 0;
 }
 
@@ -99,6 +99,14 @@ void gr_keep_close(lua_State *L) {
 void gr_keep_push(lua_State *L, int kind) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TNIL) return;
   lua_getiuservalue(L, -1, kind);
+  lua_remove(L, -2);
+}
+
+void gr_keep_take(lua_State *L, int kind) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TNIL) return;
+  lua_getiuservalue(L, -1, kind);
+  lua_pushnil(L);
+  lua_setiuservalue(L, -3, kind);
   lua_remove(L, -2);
 }
 

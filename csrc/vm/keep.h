@@ -13,8 +13,9 @@
 
 typedef struct GrKeep GrKeep;
 typedef struct GrKeepType {
-  void (*release)(GrKeep *);              /* lets go; once. Must not raise */
-  void (*failed)(lua_State *L, GrKeep *); /* NULL, or: it was a to-be-closed variable, and an error has left its block. Must not raise */
+  void (*release)(GrKeep *); /* lets go; once. Must not raise */
+  /* NULL, or: it was a to-be-closed variable, and its block was left, by an error if `failed`. Must not raise */
+  void (*left)(lua_State *L, GrKeep *, bool failed);
 } GrKeepType;
 struct GrKeep {
   GrKeep *prev, *next; /* NULL: in no list */
@@ -30,10 +31,12 @@ void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type);
 /* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the list; it has one user value, and is released when
  * it is collected. Raises like gr_keep_add. */
 void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type);
-/* One value of each of these kinds hangs on the keeper: a packer and an unpacker for reuse, the table of objects. An entry more in the registry would cost each
- * goroutine more. Pushes it, or nil. Does not raise. */
-enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_OBJECTS, GR_KEEP_KINDS = GR_KEEP_OBJECTS };
+/* One value of each of these kinds hangs on the keeper: a packer, an unpacker and a claim for reuse, the table of objects. An entry more in the registry would
+ * cost each goroutine more. Pushes it, or nil. Does not raise. */
+enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_OBJECTS, GR_KEEP_CLAIM, GR_KEEP_KINDS = GR_KEEP_CLAIM };
 void gr_keep_push(lua_State *L, int kind);
+/* The same; from now on it is not kept. */
+void gr_keep_take(lua_State *L, int kind);
 /* The value on top, or nil, is kept instead; it is popped. */
 void gr_keep_set(lua_State *L, int kind);
 /* Takes it from the list and releases it, unless that has been done. */

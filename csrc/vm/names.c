@@ -206,12 +206,16 @@ static void hold_loaded(lua_State *L, int loaded) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &held_key);
 }
 
-void gr_names_push_index(lua_State *L) {
+void gr_names_push_index(lua_State *L, bool fresh) {
+  if (fresh) {
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key);
+    return;
+  }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   int loaded = lua_gettop(L);
   lua_Integer n = sum_of_loaded(L, loaded);
   lua_rawgetp(L, LUA_REGISTRYINDEX, &sum_key);
-  bool fresh = lua_tointeger(L, -1) == n;
+  fresh = lua_tointeger(L, -1) == n;
   lua_pop(L, 1);
   if (fresh && lua_rawgetp(L, LUA_REGISTRYINDEX, &index_key) == LUA_TTABLE) {
     lua_remove(L, loaded);

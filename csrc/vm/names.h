@@ -35,8 +35,8 @@ int gr_names_stock_searcher(lua_CFunction f);
 /* `ours` stands for the stock searcher of that number. Once a process, at start. */
 void gr_names_searcher(lua_CFunction ours, int number);
 
-/* Pushes the index of what loaded modules own; made anew when modules came or went. May raise. */
-void gr_names_push_index(lua_State *L);
+/* Pushes the index of what loaded modules own; made anew when modules came or went, which is looked at unless the caller knows it to be `fresh`. May raise. */
+void gr_names_push_index(lua_State *L, bool fresh);
 /* The value at idx (absolute; a table or a function) when a loaded module owns it: pushes module and field (nil: it is the module itself) and
  * returns true; else pushes nothing. Modules that require could not find do not count. `index`: absolute, of the index. May raise. */
 bool gr_names_find(lua_State *L, int idx, int index);

@@ -139,6 +139,7 @@ static void open_base(lua_State *L, int i) {
 
 void gr_need_open(lua_State *L, GrState *st, GrNeed set) {
   if ((set & ~st->have) == 0) return;
+  st->indexed = false;
   luaL_checkstack(L, 20, NULL);
   for (int i = 0; i < GLOBALS; i++) {
     if (!(set & ~st->have & bit(i))) continue;

@@ -509,11 +509,13 @@ void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, 
   pack(L, idx, n, names, first_number, false, out);
 }
 
-void gr_pack_start(lua_State *L, int idx, int n, GrMsg *out) { pack(L, idx, n, GR_NAME_ARGUMENT, 1, true, out); }
+void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out) { pack(L, idx, n, GR_NAME_ARGUMENT, first_number, true, out); }
 
 void gr_msg_set_start(GrMsg *m) {
   if (m->kind == M_PACK) ((GrPack *)m->u.p)->start = true;
 }
+
+bool gr_msg_is_plain(const GrMsg *m) { return m->kind != M_LONG && m->kind != M_PACK; }
 
 bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
   *out = *m;
@@ -522,6 +524,31 @@ bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
   if (m->kind != M_PACK || out->u.p != NULL) return true;
   *out = GR_MSG_EMPTY;
   return false;
+}
+
+/* Bytes of the root value at `at`. */
+static size_t root_size(const char *at) {
+  uint32_t n;
+  switch (*at) {
+    case T_INTEGER: return 1 + sizeof(lua_Integer);
+    case T_FLOAT: return 1 + sizeof(lua_Number);
+    case T_LIGHT: return 1 + sizeof(void *);
+    case T_CFUNCTION: return 1 + sizeof(lua_CFunction);
+    case T_REF: return 1 + sizeof n;
+    case T_STRING: memcpy(&n, at + 1, sizeof n); return 1 + sizeof n + n;
+    default: return 1;
+  }
+}
+
+/* The second root moves over the first, a tag; what items refer to stays where it is. */
+bool gr_msg_error_value(const GrMsg *m, GrMsg *out) {
+  static const char nomem[] = "not enough memory";
+  if (m->kind != M_PACK) return gr_msg_string(nomem, sizeof nomem - 1, out);
+  if (!gr_msg_copy(m, out)) return false;
+  GrPack *p = out->u.p;
+  memmove(p->bytes, p->bytes + 1, root_size(p->bytes + 1));
+  p->nroots = 1;
+  return true;
 }
 
 static void drop(GrMsg *m) {

@@ -36,8 +36,8 @@ void gr_pack_open(lua_State *L);
  * function), leaving *out empty and nothing changed. "not enough memory" likewise. May run Lua (__goro metamethods), which may block. */
 void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, GrMsg *out);
 
-/* As gr_pack with n values at idx, for the start of a goroutine: names are GR_NAME_ARGUMENT from 1, and unpacking sets carried globals even where present. */
-void gr_pack_start(lua_State *L, int idx, int n, GrMsg *out);
+/* As gr_pack with n values at idx, for the start of a goroutine: names are GR_NAME_ARGUMENT from first_number, and unpacking sets carried globals even where present. */
+void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out);
 /* A message that was packed otherwise sets carried globals so too. */
 void gr_msg_set_start(GrMsg *m);
 
@@ -56,9 +56,17 @@ GrNeed gr_msg_need(const GrMsg *m);
 /* Another message with the same content; false without memory. */
 bool gr_msg_copy(const GrMsg *m, GrMsg *out);
 
+/* Of an error as joins are told, (false, value, traceback): a message of the value alone. False without memory. */
+bool gr_msg_error_value(const GrMsg *m, GrMsg *out);
+
 /* Fast paths without a call into the packer, for one value: true when done. */
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out); /* nil, boolean, number, short string, light userdata */
 bool gr_unpack_scalar(lua_State *L, GrMsg *m);          /* pushes one value; the stack must have room */
+
+/* Is it complete in itself, so that a plain assignment is a copy? */
+bool gr_msg_is_plain(const GrMsg *m);
+/* Pushes a long string without consuming it, or an error value; returns the status. -1, and nothing pushed: the message is none. The stack must have room. */
+int gr_unpack_string(lua_State *L, const GrMsg *m);
 
 /* Messages without a Lua state. The string is copied; false without memory. */
 GrMsg gr_msg_nil(void);

@@ -357,7 +357,9 @@ void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes
 
 void gr_packer_need_index(lua_State *L, Packer *k) {
   if (!lua_isnil(L, k->index)) return;
-  gr_names_push_index(L);
+  GrState *st = k->no_modules ? gr_state_find(L) : NULL;
+  gr_names_push_index(L, st != NULL && st->indexed);
+  if (st != NULL) st->indexed = true;
   lua_replace(L, k->index);
 }
 

@@ -142,41 +142,51 @@ void gr_state_need(lua_State *L, GrNeed need) {
   gr_inherit_install(L, st, before, false);
 }
 
-/* (the function, when the state's image had it) */
+/* (start message, perhaps the function, which the state's image had) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
-  int function = lua_gettop(L);
+  const GrMsg *start = lua_touserdata(L, 1);
+  int function = lua_gettop(L) - 1;
+  lua_remove(L, 1);
   if (st->have == GR_NEED_ALL) {
     st->settled = true;
     gr_inherit_install(L, st, 0, true);
   } else {
-    gr_state_need(L, gr_msg_need(&st->start));
+    gr_state_need(L, gr_msg_need(start));
   }
-  return gr_unpack_start(L, &st->start, function);
+  return gr_unpack_start(L, start, function);
 }
 
-/* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
-static int begin(GrState *st) {
+static int open_plain(lua_State *L) {
+  GrNeed all = GR_NEED_ALL;
+  lua_pushcfunction(L, open_state);
+  lua_pushlightuserdata(L, &all);
+  return lua_pcall(L, 1, 0, 0);
+}
+
+/* A state for the message, in which it is unpacked. */
+static int begin_with(GrState *st, GrMsg *start) {
   bool ready;
-  GrNeed have;
-  lua_State *L = gr_image_state(gr_msg_image(&st->start), gr_msg_need(&st->start), &st->arena, &have, &ready);
+  lua_State *L = gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
-  int status = LUA_OK;
-  if (!ready) {
-    have = GR_NEED_ALL;
-    lua_pushcfunction(L, open_state);
-    lua_pushlightuserdata(L, &have);
-    status = lua_pcall(L, 1, 0, 0);
-  }
+  int status = ready ? LUA_OK : open_plain(L);
   if (status != LUA_OK) return status;
-  st->have = have;
   lua_pushcfunction(L, unpack_start);
   lua_insert(L, 1);
-  status = lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
-  gr_msg_drop(&st->start);
+  lua_pushlightuserdata(L, start);
+  lua_insert(L, 2);
+  return lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
+}
+
+/* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
+static int begin(GrState *st) {
+  GrMsg start = st->start;
+  memset(&st->start, 0, sizeof st->start);
+  int status = begin_with(st, &start);
+  gr_msg_drop(&start);
   return status;
 }
 
@@ -222,7 +232,7 @@ void gr_join_end(GrState *st, GrEnd how, GrMsg *m) {
 
 /* Pre-emption looks for the state through its G, and at nothing of it from here on. */
 static void free_state(GrState *st) {
-  gr_msg_drop(&st->start);
+  if (st->L == NULL) gr_msg_drop(&st->start);
   st->running = NULL;
   *(void *volatile *)&st->g->data = NULL;
   if (st->L != NULL) {
@@ -232,7 +242,7 @@ static void free_state(GrState *st) {
   }
   gr_join_end(st, GR_END_DROPPED, &(GrMsg){0});
   gr_inherit_unref(st->inherited);
-  gr_free(st->frames);
+  if (st->L != NULL) gr_free(st->frames);
   gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
 }
@@ -373,29 +383,79 @@ void gr_state_created(const GrState *st, char *buf, size_t size) {
 
 static GrHost *host_of(GrState *st) { return st->is_host ? st->host : st->g->host; }
 
+/* What does not depend on when it starts. Takes *start. */
+static GrState *new_child(lua_State *L, GrState *st, const char *verb, GrMsg *start) {
+  GrState *child = gr_chunk_get(sizeof *child);
+  if (child == NULL) {
+    gr_msg_drop(start);
+    gr_raise_code(L, GR_NOMEM);
+  }
+  memset(child, 0, sizeof *child);
+  child->start = *start;
+  child->inherited = gr_inherit_ref(st->inherited);
+  say_created(L, child, verb);
+  return child;
+}
+
+static int give_g(GrState *child, GrHost *host) {
+  int err = GR_NOMEM;
+  child->g = gr_g_new(&goroutine_ops, child, host, &err);
+  child->rand = gr_rand_seed();
+  return child->g != NULL ? GR_OK : err;
+}
+
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join) {
   gr_state_init();
   GrMsg start = GR_MSG_EMPTY;
   gr_inherit_prepare(L, st);
-  gr_pack_start(L, 1, n, &start);
-  int err = GR_NOMEM;
-  GrState *child = gr_chunk_get(sizeof *child);
-  if (child != NULL) memset(child, 0, sizeof *child);
-  G *g = child != NULL ? gr_g_new(&goroutine_ops, child, host_of(st), &err) : NULL;
-  if (g == NULL) {
-    gr_msg_drop(&start);
-    if (child != NULL) gr_chunk_put(child, sizeof *child);
-    gr_raise_code(L, err);
+  gr_pack_start(L, 1, n, 1, &start);
+  GrState *child = new_child(L, st, verb, &start);
+  int r = give_g(child, host_of(st));
+  if (r != GR_OK) {
+    gr_go_discard(child);
+    gr_raise_code(L, r);
   }
-  child->g = g;
-  child->start = start;
-  child->inherited = gr_inherit_ref(st->inherited);
-  child->rand = gr_rand_seed();
-  say_created(L, child, verb);
+  gr_go_start(child, join);
+}
+
+/* ---- starting one later ---- */
+
+GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb) {
+  gr_state_init();
+  GrMsg start = GR_MSG_EMPTY;
+  gr_inherit_prepare(L, st);
+  gr_pack_start(L, idx, n, idx, &start);
+  GrState *model = new_child(L, st, verb, &start);
+  model->host = host_of(st);
+  gr_host_ref(model->host);
+  return model;
+}
+
+GrState *gr_go_prepare(const GrState *model, int *err) {
+  GrState *child = gr_chunk_get(sizeof *child);
+  *err = GR_NOMEM;
+  if (child == NULL) return NULL;
+  *child = *model;
+  child->host = NULL;
+  gr_inherit_ref(child->inherited);
+  if (gr_msg_copy(&model->start, &child->start) && (*err = give_g(child, model->host)) == GR_OK) return child;
+  gr_go_discard(child);
+  return NULL;
+}
+
+void gr_go_start(GrState *prepared, const GrJoin *join) {
   if (join != NULL) {
-    child->join = *join;
+    prepared->join = *join;
     gr_share_ref(join->object);
     if (join->ops->begin != NULL) join->ops->begin(join->object);
   }
-  gr_spawn(g);
+  gr_spawn(prepared->g);
+}
+
+void gr_go_discard(GrState *st) {
+  if (st->g != NULL) gr_g_discard(st->g);
+  if (st->host != NULL) gr_host_unref(st->host);
+  gr_msg_drop(&st->start);
+  gr_inherit_unref(st->inherited);
+  gr_chunk_put(st, sizeof *st);
 }

@@ -56,39 +56,43 @@ typedef struct GrState GrState;
 struct GrState {
   GrState *self; /* first: where a host's registry leads to */
   G *g;
-  lua_State *L; /* the main thread; a host's too */
-  bool is_host;
+  lua_State *L;      /* the main thread; a host's too. A goroutine's is NULL until it begins */
   lua_State *co_top; /* the thread our resume entered last (ours only) */
   lua_State *parked; /* the thread that waits, for its source line */
-  bool chain_ok;
-  volatile bool exiting; /* goexit was called */
   /* pre-emption: hook.c. What its signal handler touches is volatile */
   lua_State *volatile running; /* the thread in which Lua code runs now, if a hook could stop it */
   lua_State *volatile armed;   /* the thread whose hook is ours */
-  lua_Hook hook;               /* what that one had before, with its mask and count */
-  int hook_mask, hook_count;
-  volatile bool asked;      /* to let others run */
-  volatile bool hook_busy;  /* the handler must keep away */
-  volatile bool after_call; /* the last hook event was a call */
-  const void **frames;      /* of the thread in which goexit's sentinel was raised: its functions, from the bottom; or NULL */
+  union {
+    GrMsg start; /* a goroutine's function and arguments, until it begins; from then on, all 0 at first: */
+    struct {
+      lua_Hook hook; /* what `armed` had before, with its mask and count */
+      int hook_mask, hook_count;
+      const void **frames; /* of the thread in which goexit's sentinel was raised: its functions, from the bottom; or NULL */
+      int64_t limit;       /* when the code of a state that is being closed must have ended */
+    };
+  };
   int nframes;
+  uint8_t outward; /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  bool is_host, chain_ok;
+  volatile bool exiting;         /* goexit was called */
+  volatile bool asked;           /* to let others run */
+  volatile bool hook_busy;       /* the handler must keep away */
+  volatile bool after_call;      /* the last hook event was a call */
   bool ending;                   /* the pool ends, and it cannot yield: every instruction raises */
-  int64_t limit;                 /* when the code of a state that is being closed must have ended */
-  uint8_t outward;               /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
+  bool settled;                  /* what it inherited has been put in place */
+  bool indexed;                  /* nothing was opened since the index of modules was made (names.h) */
+  bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
   uint64_t rand;                 /* for select */
-  GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host) */
-  GrMsg start;                   /* a goroutine's function and arguments, until it first runs */
+  GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's reference */
   GrJoin join;                   /* who is told of its end, until that has happened. A reference */
   struct GrArena *arena;         /* of a goroutine's state: its memory */
   GrNeed have;                   /* the standard globals that it has (need.h); a host's are its program's business */
-  bool settled;                  /* what it inherited has been put in place */
   struct GrInherited *inherited; /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;        /* of what that was packed from (inherit.c) */
-  bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
   GrWarning *warning;            /* the beginning of one that comes in pieces, or NULL (warn.c) */
   const char *verb;              /* where it was created: "goro.go", */
+  int line;                      /* 0: unknown */
   char source[LUA_IDSIZE];
-  int line; /* 0: unknown */
 };
 
 /* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
@@ -127,6 +131,15 @@ void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join);
 /* The goroutine ends: its join is told, once. Takes *m. */
 void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
+
+/* For goroutines that start later, on any thread and perhaps several times. A model of one, of the n values at idx, idx + 1, …; it never runs. Raises. */
+GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb);
+/* A goroutine as gr_go would have started it, which takes a message's copy and no Lua. NULL: *err says why. */
+GrState *gr_go_prepare(const GrState *model, int *err);
+/* Takes it; `join` as in gr_go. Cannot fail. */
+void gr_go_start(GrState *prepared, const GrJoin *join);
+/* Of a model, or of one that was prepared and is not started. */
+void gr_go_discard(GrState *st);
 
 enum { GR_CREATED_SIZE = 128 };
 /* Where it was created: "goro.go at job.lua:30". */

@@ -55,7 +55,8 @@ static void release(GrKeep *keep) {
 }
 
 /* Classes that it has made and an error left incomplete are made anew by whoever needs them next. */
-static void failed(lua_State *L, GrKeep *keep) {
+static void left(lua_State *L, GrKeep *keep, bool failed) {
+  if (!failed) return;
   Unpacker *u = gr_container_of(keep, Unpacker, keep);
   for (uint32_t i = 0; u->p != NULL && i < u->p->nitems; i++)
     if (u->p->items[i].kind == I_CLASS && u->p->items[i].view != 0) gr_class_forget(L, u->p->items[i].id);
@@ -63,7 +64,7 @@ static void failed(lua_State *L, GrKeep *keep) {
 }
 
 static int make_unpacker(lua_State *L) {
-  static const GrKeepType type = {release, failed};
+  static const GrKeepType type = {release, left};
   gr_keep_new(L, sizeof(Unpacker), &type);
   lua_pushvalue(L, -1);
   gr_keep_set(L, GR_KEEP_UNPACKER);
@@ -394,6 +395,13 @@ static int leave(lua_State *L, int below, int n) {
   lua_rotate(L, below + 1, n);
   lua_settop(L, below + n);
   return n;
+}
+
+int gr_unpack_string(lua_State *L, const GrMsg *m) {
+  if (m->kind != M_LONG) return -1;
+  lua_pushcfunction(L, long_string);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)m);
+  return lua_pcall(L, 1, 1, 0);
 }
 
 GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0; }

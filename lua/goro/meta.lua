@@ -11,6 +11,7 @@
 ---@class goro
 ---@field _VERSION string  `"goro 0.1.0"`
 ---@field runtime goro.runtime
+---@field fs goro.fs
 ---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
 
@@ -194,5 +195,270 @@ function runtime.stats() end
 ---takes up to 50 ms; of one that sits in C code all that time nothing more is told. In a stand-alone `lua`, SIGQUIT prints the same on stderr.
 ---@return string
 function runtime.dump() end
+
+---A group of goroutines that belong together, after x/sync's errgroup. Leaving the block of `local g <close> = goro.group()` waits for all of them,
+---whichever way it is left; by an error it cancels `g.ctx` first. Does not block.
+---
+---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), or `ctx` is no context.
+---@param opts? { limit?: integer, ctx?: goro.context }
+---@return goro.group
+function goro.group(opts) end
+
+---The same group in every state.
+---@class goro.group
+---@field ctx goro.context  a child of the given context; cancelled at the first error, with the error's value as the cause
+local group = {}
+
+---Starts `f(...)` as a goroutine of the group; its error is the group's, and no panic. With a limit blocks while so many run, strictly first come,
+---first served; a cancelled context does not end that wait, nor does it keep `f` from being started: `f` asks `g.ctx`.
+---
+---Errors: those of `goro.go`.
+---@param f fun(...: goro.sendable)
+---@param ... goro.sendable
+function group:go(f, ...) end
+
+---Waits until no goroutine of the group is left, then raises the first error, if there was one, with its value; `goro.traceback` tells where it was
+---thrown. Again, it raises it again. Blocks.
+function group:wait() end
+
+---`f(item, i)` for each item of the list, in parallel; the results, in the list's order (the first result of each; where it was nil there is a hole, so
+---`#` of the result is then one of its borders, while `#list` remains what it was). A few workers take the items one by one, each with one copy of `f` and what
+---it refers to: what `f` changes there is seen by the items that the same worker takes later. `limit` is the number of workers: by default 16 or four times
+---`maxprocs`, whichever is more, so that items that wait do not hold each other up. Blocks.
+---
+---Errors: the first one in `f` is raised here with its value, see `goro.traceback`, when those that ran have ended; no more are started then. `cannot
+---send …` for an item, a result, or `f`.
+---@generic T, R
+---@param list T[]
+---@param f fun(item: T, i: integer): R
+---@param opts? { limit?: integer }
+---@return R[]
+function goro.map(list, f, opts) end
+
+---A table that goroutines share: values are copied into it and out of it. Keys are strings, numbers (1 and 1.0 are the same), booleans, light userdata and goro's
+---objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`. A map that holds itself is never collected.
+---@class goro.sync.map
+---@operator len: integer
+local map = {}
+
+---A copy of what is there, or nil. Blocks while somebody else updates the key, as all calls with a key do: first come, first served.
+---@param key string|number|boolean|lightuserdata|userdata
+---@return any value
+function map:get(key) end
+
+---Sets a copy of the value; nil deletes.
+---@param key string|number|boolean|lightuserdata|userdata
+---@param value goro.sendable
+function map:set(key, value) end
+
+---What was there, or nil.
+---@param key string|number|boolean|lightuserdata|userdata
+---@return any old
+function map:delete(key) end
+
+---The value that is there, and true; or, when there is none, sets `value` and returns it, and false.
+---@param key string|number|boolean|lightuserdata|userdata
+---@param value goro.sendable
+---@return any value
+---@return boolean there
+function map:get_or_set(key, value) end
+
+---Sets what `f(old)` returns, which is returned too; nil deletes. Atomic: others that want this key wait meanwhile, `f` may block, and may use other keys. An error
+---in `f`, or goexit, leaves the entry as it was.
+---
+---Errors: those of `f`; misuse to touch the key itself inside `f`.
+---@param key string|number|boolean|lightuserdata|userdata
+---@param f fun(old: any): goro.sendable
+---@return any new
+function map:update(key, f) end
+
+---How many keys have a value.
+---@return integer
+function map:len() end
+
+---For `for key, value in m:pairs() do`: what was in the map when it was called, in no order. Each entry is as it was at some moment of the call; one that is being
+---updated is as it was before.
+---@return fun(): any, any
+function map:pairs() end
+---Files, folders and trees. All of it may be called anywhere, and blocks only the goroutine that calls it. A failure is `nil, message, code`, as in
+---`nil, "ENOENT: no such file or directory: /x", "ENOENT"`; so is a path with a zero in it (`EINVAL`). Wrong types are errors at the caller's line.
+---Paths are any bytes else; relative ones are the process's, as in `io.open`.
+---@class goro.fs
+local fs = {}
+
+---@alias goro.fs.type "file"|"directory"|"link"|"fifo"|"socket"|"char"|"block"|"unknown"
+
+---@class goro.fs.stat
+---@field type goro.fs.type
+---@field size integer  bytes
+---@field mode integer  permissions only, as `chmod` takes them
+---@field mtime number  seconds since 1970, as the other times
+---@field atime number
+---@field ctime number
+---@field ino integer
+---@field dev integer
+---@field nlink integer
+---@field uid integer
+---@field gid integer
+
+---The whole file as a string.
+---@param path string
+---@return string? data, string? message, string? code
+function fs.read_file(path) end
+
+---Makes the file, or overwrites it. With `atomic` whoever opens the path finds the old contents or all of the new, also after a power cut: it is written beside the
+---file, put on disk, and renamed; the file that a link leads to is replaced, and its permissions stay.
+---@param path string
+---@param data string|number
+---@param opts? { mode?: integer, atomic?: boolean }  mode: permissions of a new file, less the umask; 0666 otherwise
+---@return true? ok, string? message, string? code
+function fs.write_file(path, data, opts) end
+
+---Adds at the end of the file, which is made when there is none.
+---@param path string
+---@param data string|number
+---@return true? ok, string? message, string? code
+function fs.append_file(path, data) end
+
+---Opens a file. Modes as in `io.open`.
+---@param path string
+---@param mode? string  "r" otherwise
+---@return goro.file? file, string? message, string? code
+function fs.open(path, mode) end
+
+---What the path is, through links.
+---@param path string
+---@return goro.fs.stat? stat, string? message, string? code
+function fs.stat(path) end
+
+---What the path is; a link is told of itself.
+---@param path string
+---@return goro.fs.stat? stat, string? message, string? code
+function fs.lstat(path) end
+
+---Is there something, through links? That it cannot be found out is a failure.
+---@param path string
+---@return boolean? exists, string? message, string? code
+function fs.exists(path) end
+
+---What is in a folder, sorted by name (by bytes).
+---@param dir string
+---@return { name: string, type: goro.fs.type }[]? entries, string? message, string? code
+function fs.list(dir) end
+
+---What is below a folder: `for path, type, message in fs.walk(dir) do`. A folder comes before what is in it; links are not followed (`dir` itself may be one).
+---A folder that cannot be looked into comes with a message, and the walk goes on. Takes little memory however many files there are, and a descriptor for each level of
+---folders, given back when the loop is left in any way. Belongs to its state: it cannot be sent. Errors: the message, when `dir` cannot be opened.
+---@param dir string
+---@return fun(): string?, goro.fs.type?, string?
+function fs.walk(dir) end
+
+---Makes a folder; with `parents` also those above it, and one that is there is no failure.
+---@param path string
+---@param opts? { parents?: boolean }
+---@return true? ok, string? message, string? code
+function fs.mkdir(path, opts) end
+
+---Removes a file or an empty folder; with `recursive` a folder with all that is in it. Links are removed, never followed. The first failure ends it, and names what it was about.
+---@param path string
+---@param opts? { recursive?: boolean }
+---@return true? ok, string? message, string? code
+function fs.remove(path, opts) end
+
+---@param from string
+---@param to string  replaced when it is there
+---@return true? ok, string? message, string? code
+function fs.rename(from, to) end
+
+---Copies contents and permissions of a file over `to`. Shares the blocks where the file system can; holes stay holes.
+---@param from string
+---@param to string
+---@return true? ok, string? message, string? code
+function fs.copy(from, to) end
+
+---A second name (a hard link) for a file.
+---@param path string
+---@param new string
+---@return true? ok, string? message, string? code
+function fs.link(path, new) end
+
+---A symbolic link at `path`.
+---@param target string
+---@param path string
+---@return true? ok, string? message, string? code
+function fs.symlink(target, path) end
+
+---@param path string
+---@return string? target, string? message, string? code
+function fs.readlink(path) end
+
+---The absolute path without links, `.` and `..`.
+---@param path string
+---@return string? real, string? message, string? code
+function fs.realpath(path) end
+
+---@param path string
+---@param mode integer
+---@return true? ok, string? message, string? code
+function fs.chmod(path, mode) end
+
+---Sets the times of access and change, in seconds since 1970.
+---@param path string
+---@param atime? number  now otherwise
+---@param mtime? number  atime otherwise
+---@return true? ok, string? message, string? code
+function fs.utime(path, atime, mtime) end
+
+---Makes a folder of a new name.
+---@param template? string  ends in XXXXXX, which is replaced; otherwise one in $TMPDIR or /tmp
+---@return string? path, string? message, string? code
+function fs.mkdtemp(template) end
+
+---Makes and opens (for reading and writing) a file of a new name.
+---@param template? string  ends in XXXXXX, which is replaced; otherwise one in $TMPDIR or /tmp
+---@return goro.file? file, string path_or_message, string? code
+function fs.mkstemp(template) end
+
+---An open file. May be sent, and used by several goroutines: one operation at a time, in the order in which they came. Closed by `<close>`, and when nobody refers to it.
+---After its end every call is `nil, "EBADF: …", "EBADF"`; who waited for it at that moment gets `ECANCELED`.
+---@class goro.file
+local file = {}
+
+---As `file:read` of `io`: "n", "l" (otherwise), "L", "a", or a number of bytes; several give several values, until one is nil.
+---@param ... string|integer
+---@return string|number|nil ..., string? message, string? code
+function file:read(...) end
+
+---Writes all of its arguments, at once, and without a buffer in between: many short pieces are better given to one call.
+---@param ... string|number
+---@return goro.file? self, string? message, string? code
+function file:write(...) end
+
+---`for line in file:lines() do`, with the formats of `read`. The file stays open. Errors: the message, when reading fails.
+---@param ... string|integer
+---@return fun(): any
+function file:lines(...) end
+
+---As `file:seek` of `io`.
+---@param whence? "set"|"cur"|"end"
+---@param offset? integer
+---@return integer? position, string? message, string? code
+function file:seek(whence, offset) end
+
+---Has all that was written put on disk.
+---@return true? ok, string? message, string? code
+function file:sync() end
+
+---Makes it so many bytes long.
+---@param size integer
+---@return true? ok, string? message, string? code
+function file:truncate(size) end
+
+---@return goro.fs.stat? stat, string? message, string? code
+function file:stat() end
+
+---Closes it, after what others are doing with it; who waits for the other end of a pipe is woken. Again: does nothing.
+---@return true? ok, string? message, string? code
+function file:close() end
 
 return goro

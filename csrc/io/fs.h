@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: MIT */
+/* fs.h - what one can do with a path: whole files, folders, links, times.
+ *
+ * Every call returns 0 (or what it says) or a negative errno, which is also libuv's code. Paths are C strings of any bytes. Nothing here knows Lua.
+ *
+ * A call blocks its thread, for no longer than the disk takes. Most do so without a word: one that is over within microseconds must not pay for giving the
+ * place to run away, and if it is not, sysmon finds the thread asleep and takes the place. Those that are known to last (fsync, a copy, a tree, a megabyte)
+ * are given `g`, the goroutine that calls, and say it in a blocking region. g is NULL where there is no place to give away: in a host. */
+#ifndef GR_FS_H
+#define GR_FS_H
+
+#include "base/base.h"
+#include "sched/sched.h"
+
+/* ---- failures ---- */
+
+/* "ENOENT" and "no such file or directory". */
+enum { GR_FS_TEXT = 128 };
+void gr_fs_code(int err, char code[GR_FS_TEXT]);
+void gr_fs_reason(int err, char reason[GR_FS_TEXT]);
+
+/* ---- blocking regions ---- */
+
+static inline void gr_fs_block(G *g) {
+  if (g != NULL) gr_block_begin(g);
+}
+static inline void gr_fs_unblock(G *g) {
+  if (g != NULL) gr_block_end(g);
+}
+enum { GR_FS_LONG = 1 << 20 }; /* bytes: to move so many takes long enough for a region */
+
+/* ---- bytes that grow ---- */
+
+/* Begins in memory of the caller's; what does not fit there goes to the heap. */
+typedef struct GrBytes {
+  char *data;
+  size_t len, cap;
+  bool heap; /* data is gr_malloc'd */
+} GrBytes;
+
+static inline GrBytes gr_bytes_in(char *data, size_t cap) { return (GrBytes){data, 0, cap, false}; }
+/* Room for n more. False without memory; nothing has changed. */
+bool gr_bytes_room(GrBytes *b, size_t n);
+bool gr_bytes_add(GrBytes *b, const char *data, size_t n);
+void gr_bytes_free(GrBytes *b);
+
+/* ---- what a path is ---- */
+
+typedef enum GrFileType { GR_FT_UNKNOWN, GR_FT_FILE, GR_FT_DIRECTORY, GR_FT_LINK, GR_FT_FIFO, GR_FT_SOCKET, GR_FT_CHAR, GR_FT_BLOCK } GrFileType;
+const char *gr_file_type_name(GrFileType type);
+GrFileType gr_file_type(uint32_t mode);
+
+typedef struct GrStat {
+  GrFileType type;
+  uint32_t mode; /* the permissions: without the type */
+  int64_t size, ino, dev, nlink, uid, gid;
+  double mtime, atime, ctime;
+} GrStat;
+int gr_fs_stat(const char *path, GrStat *st);
+int gr_fs_lstat(const char *path, GrStat *st);
+int gr_fs_fstat(int fd, GrStat *st);
+int gr_fs_exists(const char *path);
+
+/* ---- changes ---- */
+
+int gr_fs_mkdir(const char *path);
+/* With the folders above it; it may be there already. */
+int gr_fs_mkdirs(const char *path);
+/* A file or an empty folder. */
+int gr_fs_remove(const char *path);
+int gr_fs_rename(const char *from, const char *to);
+int gr_fs_link(const char *from, const char *to);
+int gr_fs_symlink(const char *target, const char *path);
+int gr_fs_chmod(const char *path, uint32_t mode);
+int gr_fs_utime(const char *path, double atime, double mtime);
+
+enum { GR_PATH_SIZE = 4097 };
+int gr_fs_readlink(const char *path, char out[GR_PATH_SIZE]);
+int gr_fs_realpath(const char *path, char out[GR_PATH_SIZE]);
+/* `made` is the template with its XXXXXX replaced; NULL: goro.XXXXXX in the temporary folder. mkstemp returns a descriptor. */
+int gr_fs_mkdtemp(const char *template, char made[GR_PATH_SIZE]);
+int gr_fs_mkstemp(const char *template, char made[GR_PATH_SIZE]);
+
+/* ---- whole files: fswhole.c ---- */
+
+int gr_fs_read_file(G *g, const char *path, GrBytes *out);
+
+typedef struct GrWrite {
+  const char *data;
+  size_t len;
+  bool append, atomic;
+  int64_t mode; /* of a new file; -1: 0666, less the umask */
+} GrWrite;
+int gr_fs_write_file(G *g, const char *path, const GrWrite *w);
+
+/* The contents and the permissions; an existing file is overwritten. */
+int gr_fs_copy(G *g, const char *from, const char *to);
+
+/* Opens with close-on-exec. A descriptor. */
+int gr_fs_open(const char *path, int flags, uint32_t mode);
+/* A failed close has closed all the same. */
+int gr_fs_close(int fd);
+/* read(2), going on after signals. */
+int64_t gr_fs_read(int fd, void *data, size_t n);
+/* All of it. */
+int gr_fs_write(int fd, const char *data, size_t n);
+/* SIGPIPE is kept from a thread that does not block it, a host's: between the two a write may fail by EPIPE. */
+typedef struct GrNoPipe {
+  bool on, pending;
+} GrNoPipe;
+GrNoPipe gr_no_pipe_begin(G *g);
+void gr_no_pipe_end(GrNoPipe *p);
+
+/* ---- folders and trees: fsdir.c ---- */
+
+/* The names in a folder, sorted by their bytes: each is its type, a byte, and a C string. */
+typedef struct GrNames {
+  GrBytes text;
+  size_t *at;
+  size_t n, cap;
+} GrNames;
+/* names is all zeros before, and to be freed afterwards whatever happened. */
+int gr_fs_list(const char *path, GrNames *names);
+void gr_names_free(GrNames *names);
+
+/* What is below a folder. */
+typedef struct GrWalk GrWalk;
+typedef struct GrWalkItem {
+  const char *path; /* the walk's, until the next step */
+  GrFileType type;
+  int err; /* why the folder `path` cannot be looked into, or 0 */
+} GrWalkItem;
+int gr_walk_open(const char *path, GrWalk **walk);
+/* 1: an item; 0: the end; or without memory. */
+int gr_walk_next(GrWalk *w, GrWalkItem *item);
+void gr_walk_free(GrWalk *w);
+
+/* The tree, or file, at path, never what a link in it leads to. The first failure ends it; `where` says what it was about, and is to be freed. */
+int gr_fs_remove_tree(G *g, const char *path, GrBytes *where);
+
+#endif

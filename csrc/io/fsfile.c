@@ -1,0 +1,366 @@
+/* SPDX-License-Identifier: MIT */
+/* fsfile.c - open files.
+ *
+ * One operation at a time: the turn is a channel that holds one message while nobody uses the file. Thus waiting for it is what waiting for any message is, first
+ * come first served, in dumps and at the pool's end too, and no second mechanism is needed.
+ *
+ * Reads go through a buffer; writes do not: when write returns the system has the data, no exit loses them, and their failure is told by the call
+ * that they belong to. Who writes many short pieces gives them to one write, which is one system call. The position is where a program thinks
+ * it is: before a write, a seek, a truncate the system's is put back by what the buffer holds.
+ *
+ * A pipe or a terminal may let its reader wait for ever. So such a file is switched to not blocking, and whoever would wait polls it in a blocking region, together
+ * with an eventfd by which a close ends the wait. A close closes the descriptor only when it has the turn: never under somebody's call. */
+#include "io/fsfile.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "sync/chan.h"
+
+enum { BUFFER = 1 << 14 };
+
+struct GrFile {
+  GrShare share;
+  GrChan *turn;
+  atomic_bool shut;
+  bool waits; /* it is a pipe, a terminal: its reader may wait for ever */
+  int wake;   /* the eventfd of such a one, else -1 */
+  /* of who has the turn: */
+  int fd;         /* -1: closed */
+  char *buf;      /* BUFFER bytes, or NULL */
+  size_t at, end; /* what is in it still to be read */
+  char path[];
+};
+
+/* ---- making, closing ---- */
+
+static const GrShareType turn_type = {"goro.file's turn", gr_chan_destroy, false};
+
+static GrMsg token(void) { return (GrMsg){0}; }
+
+static int open_turn(GrFile *f) {
+  f->turn = gr_chan_new(1, &turn_type);
+  if (f->turn == NULL || gr_chan_reserve(f->turn) != GR_OK) return -ENOMEM;
+  GrMsg m = token();
+  return gr_chan_send(NULL, f->turn, &m, GR_POLL, true) == GR_OK ? 0 : -ENOMEM;
+}
+
+static int look_at(GrFile *f) {
+  struct stat st;
+  if (fstat(f->fd, &st) != 0) return -errno;
+  if (!S_ISFIFO(st.st_mode) && !S_ISCHR(st.st_mode) && !S_ISSOCK(st.st_mode)) return 0;
+  int flags = fcntl(f->fd, F_GETFL);
+  if (flags < 0 || fcntl(f->fd, F_SETFL, flags | O_NONBLOCK) != 0) return -errno;
+  f->waits = true;
+  f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  return f->wake >= 0 ? 0 : -errno;
+}
+
+int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file) {
+  size_t len = strlen(path) + 1;
+  GrFile *f = gr_zalloc(sizeof *f + len);
+  if (f == NULL) {
+    gr_fs_close(fd);
+    return -ENOMEM;
+  }
+  gr_share_init(&f->share, type);
+  memcpy(f->path, path, len);
+  f->fd = fd;
+  f->wake = -1;
+  int err = open_turn(f);
+  if (err == 0) err = look_at(f);
+  if (err != 0) gr_file_destroy(&f->share);
+  else *file = f;
+  return err;
+}
+
+int gr_file_close(GrFile *f) {
+  int err = f->fd >= 0 ? gr_fs_close(f->fd) : 0;
+  if (f->wake >= 0) gr_fs_close(f->wake);
+  gr_free(f->buf);
+  f->buf = NULL;
+  f->fd = f->wake = -1;
+  f->at = f->end = 0;
+  return err;
+}
+
+void gr_file_destroy(GrShare *s) {
+  GrFile *f = gr_file_of(s);
+  gr_file_close(f);
+  if (f->turn != NULL) gr_share_unref(gr_chan_share(f->turn));
+  gr_free(f);
+}
+
+GrShare *gr_file_share(GrFile *f) { return &f->share; }
+GrFile *gr_file_of(GrShare *s) { return gr_container_of(s, GrFile, share); }
+const char *gr_file_path(const GrFile *f) { return f->path; }
+
+/* ---- the turn ---- */
+
+int gr_file_lock(G *g, GrFile *f, bool blocks) {
+  GrMsg m;
+  return gr_chan_recv_as(g, f->turn, &m, GR_FOREVER, blocks, GR_WAIT_FILE);
+}
+
+bool gr_file_try_lock(G *g, GrFile *f) {
+  GrMsg m;
+  return gr_chan_recv(g, f->turn, &m, GR_POLL, true) == GR_OK;
+}
+
+int gr_file_lock_finish(G *g, GrCause *cause) {
+  GrMsg m;
+  return gr_chan_recv_finish(g, &m, cause);
+}
+
+void gr_file_unlock(G *g, GrFile *f) {
+  GrMsg m = token();
+  if (gr_chan_send(g, f->turn, &m, GR_POLL, true) != GR_OK) gr_throw("a file's turn was given back twice");
+}
+
+bool gr_file_shut(GrFile *f) {
+  if (atomic_exchange(&f->shut, true)) return false;
+  if (f->waits) eventfd_write(f->wake, 1); /* it is closed only by who gets true here */
+  return true;
+}
+
+bool gr_file_is_shut(const GrFile *f) { return atomic_load(&f->shut); }
+
+/* ---- the system's read and write ---- */
+
+/* Until the other end has moved. */
+static int await(GrFile *f, G *g, short events) {
+  struct pollfd fds[] = {{.fd = f->fd, .events = events}, {.fd = f->wake, .events = POLLIN}};
+  gr_fs_block(g);
+  while (poll(fds, 2, -1) < 0 && errno == EINTR) {}
+  gr_fs_unblock(g);
+  return gr_file_is_shut(f) ? -ECANCELED : 0;
+}
+
+bool gr_file_may_wait(const GrFile *f) { return f->waits && !gr_file_is_shut(f); }
+
+bool gr_file_ready(const GrFile *f, int ms) {
+  struct pollfd fds[] = {{.fd = f->fd, .events = POLLIN}, {.fd = f->wake, .events = POLLIN}};
+  return f->at < f->end || gr_file_is_shut(f) || poll(fds, 2, ms) > 0;
+}
+
+static int64_t read_some(GrFile *f, G *g, char *data, size_t n) {
+  for (;;) {
+    bool lasts = n >= GR_FS_LONG;
+    if (lasts) gr_fs_block(g);
+    int64_t r = gr_fs_read(f->fd, data, n);
+    if (lasts) gr_fs_unblock(g);
+    if (r != -EAGAIN || !f->waits) return r;
+    int err = await(f, g, POLLIN);
+    if (err != 0) return err;
+  }
+}
+
+static int64_t write_some(GrFile *f, G *g, const struct iovec *vec, int n) {
+  for (;;) {
+    ssize_t r = writev(f->fd, vec, n);
+    if (r >= 0) return r;
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN || !f->waits) return -errno;
+    int err = await(f, g, POLLOUT);
+    if (err != 0) return err;
+  }
+}
+
+/* ---- reading ---- */
+
+/* The buffer is empty. How much is in it now; 0: the end. */
+static int64_t fill(GrFile *f, G *g) {
+  if (f->buf == NULL && (f->buf = gr_malloc(BUFFER)) == NULL) return -ENOMEM;
+  int64_t n = read_some(f, g, f->buf, BUFFER);
+  f->at = 0;
+  f->end = n > 0 ? (size_t)n : 0;
+  return n;
+}
+
+int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end) {
+  for (int got = 0;; got = 1) {
+    int64_t r = f->at < f->end ? 1 : fill(f, g);
+    if (r <= 0) return r < 0 ? (int)r : got;
+    const char *from = f->buf + f->at, *nl = memchr(from, '\n', f->end - f->at);
+    size_t n = nl != NULL ? (size_t)(nl - from) + 1 : f->end - f->at;
+    if (!gr_bytes_add(out, from, nl != NULL && !keep_end ? n - 1 : n)) return -ENOMEM;
+    f->at += n;
+    if (nl != NULL) return 1;
+  }
+}
+
+/* So much of n as the buffer holds. */
+static int64_t from_buffer(GrFile *f, GrBytes *out, size_t n) {
+  if (n > f->end - f->at) n = f->end - f->at;
+  if (!gr_bytes_add(out, f->buf + f->at, n)) return -ENOMEM;
+  f->at += n;
+  return (int64_t)n;
+}
+
+/* Past the buffer, which is empty. Memory is taken as data come, whatever n says. */
+static int64_t directly(GrFile *f, G *g, GrBytes *out, size_t n) {
+  enum { STEP = 1 << 16 };
+  if (!gr_bytes_room(out, n < STEP ? n : STEP)) return -ENOMEM;
+  size_t room = out->cap - out->len;
+  int64_t r = read_some(f, g, out->data + out->len, n < room ? n : room);
+  if (r > 0) out->len += (size_t)r;
+  return r;
+}
+
+int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n) {
+  size_t left = n;
+  int64_t r = 1;
+  if (n == 0) return f->at < f->end || (r = fill(f, g)) > 0 ? 1 : (int)r;
+  for (; left > 0 && r > 0; left -= r > 0 ? (size_t)r : 0) {
+    if (f->at == f->end && left < BUFFER && (r = fill(f, g)) <= 0) break;
+    r = f->at < f->end ? from_buffer(f, out, left) : directly(f, g, out, left);
+  }
+  return r < 0 ? (int)r : left < n;
+}
+
+int gr_file_rest(GrFile *f, G *g, GrBytes *out) {
+  struct stat st;
+  int64_t r = from_buffer(f, out, SIZE_MAX);
+  if (r >= 0 && !f->waits && fstat(f->fd, &st) == 0) {
+    int64_t left = st.st_size - lseek(f->fd, 0, SEEK_CUR);
+    if (left > 0 && left < st.st_size + 1 && !gr_bytes_room(out, (size_t)left + 1)) return -ENOMEM;
+  }
+  while (r >= 0 && (r = directly(f, g, out, SIZE_MAX)) > 0) {}
+  return r < 0 ? (int)r : 1;
+}
+
+/* ---- numerals ---- */
+
+typedef struct Scan {
+  GrFile *f;
+  G *g;
+  int64_t err;
+  int n;
+  bool too_long;
+  char *text;
+} Scan;
+
+/* The next character, which stays; -1: none. */
+static int peek(Scan *s) {
+  if (s->err != 0) return -1;
+  if (s->f->at == s->f->end) {
+    int64_t r = fill(s->f, s->g);
+    if (r < 0) s->err = r;
+    if (r <= 0) return -1;
+  }
+  return (unsigned char)s->f->buf[s->f->at];
+}
+
+/* Takes the next character. False: the text has become too long, and is none. */
+static bool take(Scan *s) {
+  s->too_long = s->too_long || s->n == GR_NUMERAL;
+  if (s->too_long) return false;
+  s->text[s->n++] = s->f->buf[s->f->at++];
+  return true;
+}
+
+static bool take_one_of(Scan *s, const char *set) {
+  int c = peek(s);
+  return c > 0 && strchr(set, c) != NULL && take(s);
+}
+
+static int take_digits(Scan *s, bool hex) {
+  int n = 0;
+  for (int c; (c = peek(s)) >= 0 && (hex ? isxdigit(c) : isdigit(c)) && take(s);) n++;
+  return n;
+}
+
+int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
+  Scan s = {.f = f, .g = g, .text = text};
+  bool hex = false;
+  int digits = 0, c;
+  while ((c = peek(&s)) >= 0 && isspace(c)) f->at++;
+  take_one_of(&s, "+-");
+  if (take_one_of(&s, "0")) {
+    if (take_one_of(&s, "xX")) hex = true;
+    else digits = 1;
+  }
+  digits += take_digits(&s, hex);
+  if (take_one_of(&s, ".")) digits += take_digits(&s, hex);
+  if (digits > 0 && take_one_of(&s, hex ? "pP" : "eE")) {
+    take_one_of(&s, "+-");
+    take_digits(&s, false);
+  }
+  text[s.too_long ? 0 : s.n] = '\0';
+  return s.err != 0 ? (int)s.err : 1;
+}
+
+/* ---- writing ---- */
+
+/* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has no such place, and its two directions are apart. */
+static int unread(GrFile *f) {
+  if (f->at == f->end || f->waits) return 0;
+  if (lseek(f->fd, -(off_t)(f->end - f->at), SEEK_CUR) < 0) return -errno;
+  f->at = f->end = 0;
+  return 0;
+}
+
+static size_t size_of(const struct iovec *vec, int n) {
+  size_t size = 0;
+  for (int i = 0; i < n; i++) size += vec[i].iov_len;
+  return size;
+}
+
+static int write_all(GrFile *f, G *g, struct iovec *vec, int n) {
+  while (n > 0) {
+    int64_t done = write_some(f, g, vec, n);
+    if (done < 0) return (int)done;
+    for (; n > 0 && (size_t)done >= vec->iov_len; vec++, n--) done -= (int64_t)vec->iov_len;
+    if (n == 0) break;
+    vec->iov_base = (char *)vec->iov_base + done;
+    vec->iov_len -= (size_t)done;
+  }
+  return 0;
+}
+
+int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
+  int err = unread(f);
+  if (err != 0 || size_of(vec, n) == 0) return err;
+  if (f->waits) {
+    GrNoPipe quiet = gr_no_pipe_begin(g);
+    err = write_all(f, g, vec, n);
+    gr_no_pipe_end(&quiet);
+    return err;
+  }
+  bool lasts = size_of(vec, n) >= GR_FS_LONG;
+  if (lasts) gr_fs_block(g);
+  err = write_all(f, g, vec, n);
+  if (lasts) gr_fs_unblock(g);
+  return err;
+}
+
+/* ---- the rest ---- */
+
+int64_t gr_file_seek(GrFile *f, int64_t offset, int whence) {
+  int64_t ahead = (int64_t)(f->end - f->at);
+  if (whence == SEEK_CUR && __builtin_sub_overflow(offset, ahead, &offset)) return -EINVAL;
+  off_t at = lseek(f->fd, (off_t)offset, whence);
+  if (at < 0) return -errno;
+  f->at = f->end = 0;
+  return at;
+}
+
+int gr_file_sync(GrFile *f, G *g) {
+  gr_fs_block(g);
+  int err = fsync(f->fd) == 0 ? 0 : -errno;
+  gr_fs_unblock(g);
+  return err;
+}
+
+int gr_file_truncate(GrFile *f, int64_t size) {
+  int err = unread(f);
+  return err != 0 ? err : ftruncate(f->fd, (off_t)size) == 0 ? 0 : -errno;
+}
+
+int gr_file_stat(GrFile *f, GrStat *st) { return gr_fs_fstat(f->fd, st); }

@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: MIT */
+/* group.c - goro.group: goroutines that belong together, a limit of how many run, a context that the first error cancels.
+ *
+ * A member's error does not bring the program down: its join takes it, as the group's first error, and cancels the context with it as the cause before
+ * anybody who waits for the members is woken. With a limit, go takes a place first, in a to-be-closed variable, so that it goes back whatever keeps the
+ * member from starting.
+ *
+ * Leaving the block of a group waits until no member is left, and nothing but what can never be waited out gets it out of there: a panic of another goroutine that is
+ * posted to the host meanwhile is kept and raised at the end. When an error has left the block and no member had failed before, that error goes on, since
+ * it is the first; what members did when they were cancelled because of it is told by nobody. */
+#include <math.h>
+
+#include "lib/lib.h"
+#include "sync/group.h"
+#include "vm/keep.h"
+#include "vm/names.h"
+#include "vm/pack.h"
+
+static void open_group(lua_State *L, const GrObjectType *type, uint32_t view);
+static void destroy(GrShare *s);
+static const GrObjectType group_type = {{"goro.group", destroy, false}, open_group};
+
+typedef struct Group {
+  GrShare share;
+  GrGroup gr;
+} Group;
+
+static void destroy(GrShare *s) {
+  Group *group = gr_container_of(s, Group, share);
+  gr_group_fini(&group->gr);
+  gr_free(group);
+}
+
+static Group *check_group(lua_State *L, int arg) { return gr_container_of(gr_object_check(L, arg, &group_type)->share, Group, share); }
+
+/* ---- members ---- */
+
+static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Group, share)->gr); }
+
+/* The error stays with the group, so the cause of the cancellation is a copy; without memory it is cancelled without one. */
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
+  (void)g;
+  GrGroup *gr = &gr_container_of(s, Group, share)->gr;
+  if (how == GR_END_ERROR && gr_group_fail(gr, m)) {
+    GrMsg cause;
+    if (!gr_msg_error_value(gr_group_error(gr), &cause)) cause = GR_MSG_EMPTY;
+    gr_context_cancel(gr->ctx, &cause);
+  }
+  gr_msg_drop(m);
+  gr_group_end(gr);
+}
+
+static const GrJoinOps member = {false, true, begin, end}, placed = {false, true, NULL, end};
+
+typedef struct Place {
+  GrKeep keep; /* first */
+  GrPlace p;
+} Place;
+
+static void release_place(GrKeep *k) { gr_place_release(&gr_container_of(k, Place, keep)->p); }
+
+static void left_place(lua_State *L, GrKeep *k, bool failed) {
+  (void)L, (void)failed;
+  gr_keep_release(k);
+}
+
+/* f and its arguments, then the group, and its place. */
+static int take_place(lua_State *L);
+
+static int start_placed(lua_State *L) {
+  int n = lua_gettop(L) - 2;
+  Group *group = check_group(L, n + 1);
+  Place *place = lua_touserdata(L, n + 2);
+  gr_go(L, gr_state(L), n, "group:go", &(GrJoin){&group->share, &placed});
+  gr_place_give(&place->p);
+  return 0;
+}
+
+static int place_result(lua_State *L, int r, GrCause cause) {
+  if (r == GR_OK) return start_placed(L);
+  if (r != GR_ABORTED) gr_raise_code(L, r);
+  gr_raise_cause(L, gr_state(L), cause);
+  return take_place(L);
+}
+
+static int place_taken(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrCause cause = GR_CAUSE_SUDOG;
+  Place *place = lua_touserdata(L, -1);
+  int r = gr_group_take_finish(gr_state(L)->g, &place->p, &cause);
+  return place_result(L, r, cause);
+}
+
+static int take_place(lua_State *L) {
+  GrState *st = gr_state(L);
+  Place *place = lua_touserdata(L, -1);
+  Group *group = check_group(L, lua_gettop(L) - 1);
+  int r = gr_group_take(st->g, &group->gr, &place->p, gr_must_block(L, st));
+  if (r == GR_PARK) return gr_park(L, st, place_taken, 0);
+  return place_result(L, r, GR_CAUSE_SHUTDOWN);
+}
+
+/* go(f, ...) */
+static int group_go(lua_State *L) {
+  GrState *st = gr_state(L);
+  Group *group = check_group(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  gr_enter(L, st);
+  luaL_checkstack(L, 4, NULL);
+  lua_rotate(L, 1, -1); /* the group goes behind the arguments */
+  if (group->gr.limit == 0) {
+    gr_go(L, st, lua_gettop(L) - 1, "group:go", &(GrJoin){&group->share, &member});
+    return 0;
+  }
+  static const GrKeepType type = {release_place, left_place};
+  gr_keep_new(L, sizeof(Place), &type);
+  lua_toclose(L, -1);
+  return take_place(L);
+}
+
+/* ---- wait ---- */
+
+void gr_group_raise(lua_State *L, GrGroup *gr) {
+  const GrMsg *error = gr_group_error(gr);
+  GrMsg copy;
+  gr_group_tell(gr);
+  if (error->kind == 0 || !gr_msg_copy(error, &copy)) gr_raise_code(L, GR_NOMEM);
+  luaL_checkstack(L, 8, NULL);
+  int idx = lua_gettop(L) + 1;
+  gr_unpack(L, &copy);
+  gr_raise_remote(L, idx);
+  gr_throw("an error was not raised");
+}
+
+static int wait_step(lua_State *L);
+
+static int wait_result(lua_State *L, int r, GrCause cause) {
+  Group *group = check_group(L, 1);
+  if (r == GR_ABORTED) {
+    gr_raise_cause(L, gr_state(L), cause);
+    return wait_step(L);
+  }
+  if (r != GR_OK) gr_raise_code(L, r);
+  if (gr_group_error(&group->gr) != NULL) gr_group_raise(L, &group->gr);
+  return 0;
+}
+
+static int waited(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_group_wait_finish(gr_state(L)->g, &check_group(L, 1)->gr, &cause);
+  return wait_result(L, r, cause);
+}
+
+static int wait_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  int r = gr_group_wait(st->g, &check_group(L, 1)->gr, gr_must_block(L, st));
+  if (r == GR_PARK) return gr_park(L, st, waited, 0);
+  return wait_result(L, r, GR_CAUSE_SHUTDOWN);
+}
+
+/* wait() */
+static int group_wait(lua_State *L) {
+  check_group(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  lua_settop(L, 1);
+  return wait_step(L);
+}
+
+/* ---- leaving the block ---- */
+
+/* (cause) */
+static int raise_cause(lua_State *L) {
+  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
+  return 0;
+}
+
+/* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised nothing, nothing has happened. What cannot be waited out is raised. */
+static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, void (*stop)(lua_State *)) {
+  if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) {
+    stop(L);
+    gr_raise_cause(L, st, cause);
+    return;
+  }
+  luaL_checkstack(L, 4, NULL);
+  gr_pushcfunction(L, st, raise_cause);
+  lua_pushinteger(L, (lua_Integer)cause);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  stop(L);
+  if (cause == GR_CAUSE_SIGNAL) lua_error(L);
+  if (lua_gettop(L) > base + 1) lua_pop(L, 1);
+}
+
+int gr_group_drain(lua_State *L, GrState *st, GrGroup *gr, int base, void (*stop)(lua_State *)) {
+  for (;;) {
+    int r = gr_group_wait(st->g, gr, gr_must_block(L, st));
+    if (r == GR_OK || r == GR_PARK) return r;
+    if (r != GR_ABORTED) gr_raise_code(L, r);
+    keep_panic(L, st, base, GR_CAUSE_SHUTDOWN, stop);
+  }
+}
+
+int gr_group_drained(lua_State *L, GrState *st, GrGroup *gr, int base, void (*stop)(lua_State *)) {
+  GrCause cause = GR_CAUSE_SUDOG;
+  if (gr_group_wait_finish(st->g, gr, &cause) == GR_OK) return GR_OK;
+  keep_panic(L, st, base, cause, stop);
+  return gr_group_drain(L, st, gr, base, stop);
+}
+
+enum { SLOT_ERROR = 2, LEAVE_BASE = 3 };
+
+static void cancel(lua_State *L) { gr_context_cancel(check_group(L, 1)->gr.ctx, &(GrMsg){0}); }
+
+/* (…, had a member failed before the block was left) */
+static int leave_end(lua_State *L) {
+  GrGroup *gr = &check_group(L, 1)->gr;
+  bool tells = gr_group_error(gr) != NULL && (lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE));
+  if (tells && gr_group_tell(gr)) gr_group_raise(L, gr);
+  if (lua_gettop(L) > LEAVE_BASE) return lua_error(L);
+  return 0;
+}
+
+static int leave_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrState *st = gr_state(L);
+  int r = gr_group_drained(L, st, &check_group(L, 1)->gr, LEAVE_BASE, cancel);
+  return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
+}
+
+/* (error) -> packed as the cause; what cannot be sent is none. */
+static int pack_cause(lua_State *L) {
+  gr_pack_msg(L, 1, lua_touserdata(L, 2));
+  return 0;
+}
+
+static void cancel_by(lua_State *L, GrGroup *gr) {
+  GrMsg cause = GR_MSG_EMPTY;
+  luaL_checkstack(L, 4, NULL);
+  lua_pushcfunction(L, pack_cause);
+  lua_pushvalue(L, SLOT_ERROR);
+  lua_pushlightuserdata(L, &cause);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  gr_context_cancel(gr->ctx, &cause);
+}
+
+/* __close(group, error or nil) */
+static int group_leave(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrGroup *gr = &check_group(L, 1)->gr;
+  lua_settop(L, SLOT_ERROR);
+  lua_pushboolean(L, gr_group_error(gr) != NULL);
+  if (!lua_isnil(L, SLOT_ERROR)) cancel_by(L, gr);
+  int r = gr_group_drain(L, st, gr, LEAVE_BASE, cancel);
+  return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
+}
+
+/* ---- the rest ---- */
+
+static const luaL_Reg methods[] = {{"go", group_go}, {"wait", group_wait}, {NULL, NULL}};
+
+/* The methods are in the metatable's field of that name; ctx is each group's own. */
+static int group_index(lua_State *L) {
+  Group *group = check_group(L, 1);
+  static const char ctx[] = "ctx";
+  lua_pushstring(L, ctx);
+  if (lua_rawequal(L, 2, -1)) {
+    gr_object_push(L, gr_context_share(group->gr.ctx), GR_VIEW_BOTH);
+    return 1;
+  }
+  luaL_getmetafield(L, 1, "methods");
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+static void open_group(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)type, (void)view;
+  GrState *st = gr_state_find(L);
+  static const luaL_Reg meta[] = {{"__index", group_index}, {"__close", group_leave}, {NULL, NULL}};
+  gr_setfuncs(L, st, meta);
+  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
+  gr_setfuncs(L, st, methods);
+  lua_setfield(L, -2, "methods");
+}
+
+void gr_group_names(void) {
+  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+}
+
+int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
+  int64_t limit = fallback;
+  if (lua_isnoneornil(L, arg)) return limit;
+  luaL_checktype(L, arg, LUA_TTABLE);
+  if (lua_getfield(L, arg, "limit") != LUA_TNIL) {
+    int is_integer;
+    limit = lua_tointegerx(L, -1, &is_integer);
+    if (lua_type(L, -1) != LUA_TNUMBER) luaL_argerror(L, arg, lua_pushfstring(L, "'limit': number expected, got %s", luaL_typename(L, -1)));
+    if (lua_tonumber(L, -1) >= (lua_Number)INT64_MAX) limit = INT64_MAX; /* infinity */
+    else if (!is_integer) luaL_argerror(L, arg, "'limit': number has no integer representation");
+    if (limit < 1) luaL_argerror(L, arg, "'limit' must be at least 1");
+  }
+  lua_pop(L, 1);
+  return limit;
+}
+
+/* The option ctx of the table at 1, or none. */
+static GrContext *check_parent(lua_State *L) {
+  if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, "ctx") == LUA_TNIL) return gr_context_background();
+  GrObject *o = gr_object_test(L, -1);
+  if (o == NULL || o->share->type != &gr_context_type.share)
+    luaL_argerror(L, 1, lua_pushfstring(L, "'ctx': goro.context expected, got %s", o != NULL ? o->share->type->name : luaL_typename(L, -1)));
+  return gr_context_of(o->share); /* which stays on the stack */
+}
+
+/* group{limit=, ctx=} */
+int gr_lib_group(lua_State *L) {
+  lua_settop(L, 1);
+  int64_t limit = gr_check_limit(L, 1, INT64_MAX);
+  GrContext *parent = check_parent(L), *ctx;
+  gr_check_inbox(L, gr_state(L));
+  int r = gr_context_new(parent, GR_FOREVER, 0, &ctx);
+  Group *group = r == GR_OK ? gr_zalloc(sizeof *group) : NULL;
+  if (group == NULL) {
+    if (r == GR_OK) gr_share_unref(gr_context_share(ctx));
+    gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
+  }
+  gr_share_init(&group->share, &group_type.share);
+  gr_group_init(&group->gr, &group->share, limit == INT64_MAX ? 0 : limit, ctx);
+  return gr_push_owned(L, &group->share);
+}

@@ -1,0 +1,612 @@
+/* SPDX-License-Identifier: MIT */
+/* map.c - the concurrent map of sync.map: shards, each a hash table with a lock.
+ *
+ * The low bits of a key's hash choose the shard, the high ones the slot, a chain of entries. An entry is a block of its own, so that its memory goes
+ * when it is deleted, and it never moves. A table doubles, or halves, a few slots at each change: the shard has two tables then, and the slots of the old one
+ * below `moved` are empty, so that each hash has one slot that counts (slot_of), and nobody ever waits for millions of entries to move.
+ * Slots are in the order of hashes, whatever their number: a walk that has got as far as some hash can let go of the lock and go on there later,
+ * and meets each entry once although the table has been resized meanwhile. That is how a snapshot is taken, some hundred entries at a time.
+ *
+ * A key may belong to one goroutine (gr_map_acquire), which computes its next value without a lock while others wait. The entry is `held` then,
+ * and has in its value's place a pointer to the owner's claim, where the value is; there need not be one: then the entry stands for a key that is
+ * absent, and it goes when the key is released. Claims of those who wait are known by their sudogs in the owner's claim. Who releases hands the key
+ * over to the first whose wait it can win, which owns it from then on, awake or not. Should that goroutine never wake (the pool ends), its claim is
+ * released like any other when its state is closed.
+ *
+ * Values and entries that go are dropped after the lock has been released: they may hold references to anything. Memory for a larger table may be
+ * refused: then chains are longer, and nobody notices.
+ *
+ * Rejected: open addressing (entries of 56 bytes and strings of any length would move, and the holes of deleted ones stay); a lock for the whole (two
+ * goroutines on two cores were slower than one); reading without a lock, as Go's sync.Map does (an entry's memory would have to wait for its readers). */
+#include "sync/map.h"
+
+#include <string.h>
+
+#include "sync/wait.h"
+
+typedef struct GrMapEntry Entry;
+typedef struct GrMapShard Shard;
+
+struct GrMapEntry {
+  Entry *next;
+  uint32_t hash; /* high half */
+  uint8_t kind, view;
+  bool held; /* value.u.p is the owner's claim */
+  union {
+    int64_t i;
+    double n;
+    void *p;
+    GrShare *share;
+    size_t len;
+  } u;
+  GrMsg value;
+  char bytes[]; /* of a string */
+};
+
+typedef struct Table {
+  Entry **slots; /* 1 << bits of them; NULL: none */
+  uint32_t bits;
+} Table;
+
+struct GrMapShard {
+  GrLock lock;
+  Table now, old;                                                            /* old.slots == NULL: it is not being resized */
+  size_t moved;                                                              /* slots of old that are empty for good */
+  size_t n, len;                                                             /* entries, and how many of them have a value */
+  char apart[128 - sizeof(GrLock) - 2 * sizeof(Table) - 3 * sizeof(size_t)]; /* no two shards in one line of the cache */
+};
+
+struct GrMap {
+  GrShare share;
+  char apart[128 - sizeof(GrShare)]; /* claims count in `share`, and everybody reads the rest */
+  uint32_t mask;                     /* number of shards - 1 */
+  Shard shards[];
+};
+
+enum { BITS_MIN = 2, BITS_MAX = 31, MOVE = 8, SHARDS_MIN = 16, SHARDS_MAX = 256 };
+
+/* A value that may not be copied by assignment. */
+typedef struct Box {
+  atomic_int_fast64_t refs;
+  GrMsg m;
+} Box;
+
+/* ---- values ---- */
+
+static bool is_box(const GrMsg *v) { return v->kind == 0 && v->u.p != NULL; }
+static bool is_empty(const GrMsg *v) { return v->kind == 0 && v->u.p == NULL; }
+
+bool gr_map_value(GrMsg *m, bool plain) {
+  if (plain) return true;
+  Box *b = gr_malloc(sizeof *b);
+  if (b == NULL) {
+    gr_msg_drop(m);
+    return false;
+  }
+  atomic_init(&b->refs, 1);
+  b->m = *m;
+  *m = GR_MSG_EMPTY;
+  m->u.p = b;
+  return true;
+}
+
+const GrMsg *gr_map_message(const GrMsg *v) {
+  if (v->kind != 0) return v;
+  return v->u.p != NULL ? &((const Box *)v->u.p)->m : NULL;
+}
+
+static GrMsg value_ref(const GrMsg *v) {
+  if (is_box(v)) atomic_fetch_add_explicit(&((Box *)v->u.p)->refs, 1, memory_order_relaxed);
+  return *v;
+}
+
+void gr_map_drop(GrMsg *v) {
+  if (is_box(v)) {
+    Box *b = v->u.p;
+    if (atomic_fetch_sub_explicit(&b->refs, 1, memory_order_acq_rel) == 1) {
+      gr_msg_drop(&b->m);
+      gr_free(b);
+    }
+  }
+  *v = GR_MSG_EMPTY;
+}
+
+/* ---- keys ---- */
+
+/* After wyhash (Wang Yi). */
+static uint64_t mix(uint64_t a, uint64_t b) {
+  __extension__ unsigned __int128 product = (unsigned __int128)a * b;
+  return (uint64_t)(product >> 64) ^ (uint64_t)product;
+}
+
+static uint64_t read8(const char *s) {
+  uint64_t v;
+  memcpy(&v, s, sizeof v);
+  return v;
+}
+
+static uint64_t read4(const char *s) {
+  uint32_t v;
+  memcpy(&v, s, sizeof v);
+  return v;
+}
+
+static uint64_t hash_bytes(const char *s, size_t n, uint64_t h) {
+  static const uint64_t k = 0xe7037ed1a0b428dbULL;
+  uint64_t a = 0, b = 0;
+  h ^= n;
+  for (; n > 16; s += 16, n -= 16) h = mix(read8(s) ^ k, read8(s + 8) ^ h);
+  if (n >= 8) {
+    a = read8(s);
+    b = read8(s + n - 8);
+  } else if (n >= 4) {
+    a = read4(s);
+    b = read4(s + n - 4);
+  } else if (n > 0) {
+    a = (uint64_t)(uint8_t)s[0] << 16 | (uint64_t)(uint8_t)s[n / 2] << 8 | (uint8_t)s[n - 1];
+  }
+  return mix(mix(a ^ k, b ^ h), 0x9fb21c651e98df25ULL);
+}
+
+/* Nobody outside knows which keys fall together. */
+static uint64_t seed(void) {
+  static _Atomic uint64_t made;
+  uint64_t s = atomic_load_explicit(&made, memory_order_relaxed);
+  if (gr_likely(s != 0)) return s;
+  uint64_t fresh = gr_rand_seed() | 1;
+  return atomic_compare_exchange_strong(&made, &s, fresh) ? fresh : s;
+}
+
+void gr_map_hash(GrKey *k) {
+  uint64_t h = seed() + k->kind;
+  if (k->kind == GR_KEY_STRING) k->hash = hash_bytes(k->s, k->u.len, h);
+  else k->hash = mix(mix((uint64_t)k->u.i ^ 0x8ebc6af09c88c6e3ULL, h ^ k->view), 0x9fb21c651e98df25ULL);
+}
+
+static uint32_t high(const GrKey *k) { return (uint32_t)(k->hash >> 32); }
+
+static bool is_key(const Entry *e, const GrKey *k) {
+  if (e->hash != high(k) || e->kind != k->kind || e->u.i != k->u.i || e->view != k->view) return false;
+  return k->kind != GR_KEY_STRING || memcmp(e->bytes, k->s, k->u.len) == 0;
+}
+
+/* Its value is empty. NULL without memory. */
+static Entry *entry_new(const GrKey *k) {
+  size_t len = k->kind == GR_KEY_STRING ? k->u.len : 0;
+  Entry *e = gr_malloc(sizeof *e + len);
+  if (e == NULL) return NULL;
+  e->hash = high(k);
+  e->kind = k->kind;
+  e->view = k->view;
+  e->held = false;
+  e->u.i = k->u.i;
+  e->value = GR_MSG_EMPTY;
+  if (len > 0) memcpy(e->bytes, k->s, len);
+  if (k->kind == GR_KEY_OBJECT) gr_share_ref(k->u.share);
+  return e;
+}
+
+/* Its value is no longer there. NULL does nothing. */
+static void entry_free(Entry *e) {
+  if (e == NULL) return;
+  if (e->kind == GR_KEY_OBJECT) gr_share_unref(e->u.share);
+  gr_free(e);
+}
+
+/* ---- one shard, under its lock ---- */
+
+static Entry **slot_in(const Table *t, uint32_t hash) { return &t->slots[(uint64_t)hash >> (32 - t->bits)]; }
+
+/* Where entries of this hash are. NULL: there is no table yet. */
+static Entry **slot_of(Shard *s, uint32_t hash) {
+  if (gr_unlikely(s->old.slots != NULL)) {
+    Entry **slot = slot_in(&s->old, hash);
+    if ((size_t)(slot - s->old.slots) >= s->moved) return slot;
+  }
+  return s->now.slots != NULL ? slot_in(&s->now, hash) : NULL;
+}
+
+static Entry *find(Shard *s, const GrKey *k) {
+  Entry **slot = slot_of(s, high(k)), *e = slot != NULL ? *slot : NULL;
+  while (e != NULL && !is_key(e, k)) e = e->next;
+  return e;
+}
+
+static void move_slots(Shard *s) {
+  size_t end = (size_t)1 << s->old.bits;
+  for (int i = 0; i < MOVE && s->moved < end; i++) {
+    Entry *e = s->old.slots[s->moved];
+    s->old.slots[s->moved++] = NULL;
+    for (Entry *next; e != NULL; e = next) {
+      Entry **slot = slot_in(&s->now, e->hash);
+      next = e->next;
+      e->next = *slot;
+      *slot = e;
+    }
+  }
+  if (s->moved < end) return;
+  gr_free(s->old.slots);
+  s->old = (Table){NULL, 0};
+}
+
+/* Called at each change: goes on with a resize, or begins one. */
+static void resize(Shard *s) {
+  if (s->old.slots != NULL) {
+    move_slots(s);
+    return;
+  }
+  uint32_t bits = s->now.bits;
+  if (s->now.slots == NULL) bits = BITS_MIN;
+  else if (s->n >> bits > 0 && bits < BITS_MAX) bits++;
+  else if (s->n < (size_t)1 << bits >> 2 && bits > BITS_MIN) bits--;
+  else return;
+  Entry **slots = gr_zalloc(sizeof *slots << bits);
+  if (slots == NULL) return;
+  s->old = s->now;
+  s->now = (Table){slots, bits};
+  s->moved = 0;
+}
+
+/* NULL without memory. */
+static Entry *add(Shard *s, const GrKey *k) {
+  resize(s);
+  Entry **slot = slot_of(s, high(k)), *e = slot != NULL ? entry_new(k) : NULL;
+  if (e == NULL) return NULL;
+  e->next = *slot;
+  *slot = e;
+  s->n++;
+  return e;
+}
+
+/* e is the caller's to free. */
+static void unlink_entry(Shard *s, Entry *e) {
+  Entry **at = slot_of(s, e->hash);
+  while (*at != e) at = &(*at)->next;
+  *at = e->next;
+  s->n--;
+  resize(s);
+}
+
+/* May g use the entry at once? */
+static int check_free(const Entry *e, const G *g) {
+  if (gr_likely(!e->held)) return GR_OK;
+  const GrClaim *owner = e->value.u.p;
+  return owner->g == g ? GR_CLOSED : GR_TIMEOUT;
+}
+
+/* ---- the map ---- */
+
+GrMap *gr_map_new(const GrShareType *type) {
+  uint32_t n = SHARDS_MIN;
+  while (n < SHARDS_MAX && n < (uint32_t)gr_num_cpu() * 8) n *= 2;
+  GrMap *m = gr_zalloc(sizeof *m + n * sizeof m->shards[0]);
+  if (m == NULL) return NULL;
+  gr_share_init(&m->share, type);
+  m->mask = n - 1;
+  for (uint32_t i = 0; i < n; i++) gr_lock_init(&m->shards[i].lock, GR_RANK_SYNC);
+  return m;
+}
+
+GrShare *gr_map_share(GrMap *m) { return &m->share; }
+GrMap *gr_map_of(GrShare *s) { return gr_container_of(s, GrMap, share); }
+
+static void free_table(Table *t) {
+  for (size_t i = 0; t->slots != NULL && i < (size_t)1 << t->bits; i++)
+    for (Entry *e = t->slots[i], *next; e != NULL; e = next) {
+      next = e->next;
+      gr_map_drop(&e->value);
+      entry_free(e);
+    }
+  gr_free(t->slots);
+}
+
+/* Nobody has a key to himself: claims hold references. */
+void gr_map_destroy(GrShare *share) {
+  GrMap *m = gr_map_of(share);
+  for (uint32_t i = 0; i <= m->mask; i++) {
+    free_table(&m->shards[i].now);
+    free_table(&m->shards[i].old);
+  }
+  gr_free(m);
+}
+
+static Shard *shard_of(GrMap *m, const GrKey *k) { return &m->shards[(uint32_t)k->hash & m->mask]; }
+
+int gr_map_get(GrMap *m, const GrKey *k, G *g, GrMsg *v) {
+  Shard *s = shard_of(m, k);
+  int r = GR_OK;
+  *v = GR_MSG_EMPTY;
+  gr_lock(&s->lock);
+  Entry *e = find(s, k);
+  if (e != NULL && (r = check_free(e, g)) == GR_OK) *v = value_ref(&e->value);
+  gr_unlock(&s->lock);
+  return r;
+}
+
+/* Puts *v under the key of e, or of k when e is NULL, and what was there into *v; *dead is an entry to free. */
+static int put(Shard *s, Entry *e, const GrKey *k, GrMsg *v, Entry **dead) {
+  if (is_empty(v)) {
+    if (e == NULL) return GR_OK;
+    s->len--;
+    *dead = e;
+    *v = e->value;
+    unlink_entry(s, e);
+    return GR_OK;
+  }
+  if (e == NULL) {
+    if ((e = add(s, k)) == NULL) return GR_NOMEM;
+    s->len++;
+  }
+  GrMsg before = e->value;
+  e->value = *v;
+  *v = before;
+  return GR_OK;
+}
+
+int gr_map_set(GrMap *m, const GrKey *k, G *g, GrMsg *v) {
+  Shard *s = shard_of(m, k);
+  Entry *dead = NULL;
+  int r = GR_OK;
+  gr_lock(&s->lock);
+  Entry *e = find(s, k);
+  if (e != NULL) r = check_free(e, g);
+  if (r == GR_OK) r = put(s, e, k, v, &dead);
+  gr_unlock(&s->lock);
+  entry_free(dead);
+  return r;
+}
+
+int gr_map_get_or_set(GrMap *m, const GrKey *k, G *g, GrMsg *v, bool *there) {
+  Shard *s = shard_of(m, k);
+  Entry *dead = NULL;
+  GrMsg unused = GR_MSG_EMPTY;
+  int r = GR_OK;
+  gr_lock(&s->lock);
+  Entry *e = find(s, k);
+  *there = e != NULL;
+  if (e == NULL) {
+    r = put(s, NULL, k, v, &dead);
+  } else if ((r = check_free(e, g)) == GR_OK) {
+    unused = *v;
+    *v = value_ref(&e->value);
+  }
+  gr_unlock(&s->lock);
+  gr_map_drop(&unused);
+  return r;
+}
+
+int64_t gr_map_len(GrMap *m) {
+  size_t len = 0;
+  for (uint32_t i = 0; i <= m->mask; i++) {
+    gr_lock(&m->shards[i].lock);
+    len += m->shards[i].len;
+    gr_unlock(&m->shards[i].lock);
+  }
+  return (int64_t)len;
+}
+
+/* ---- a key for one goroutine alone ---- */
+
+static void claim(GrClaim *c, GrMap *m, Shard *s, Entry *e, G *g) {
+  gr_share_ref(&m->share);
+  c->map = m;
+  c->shard = s;
+  c->entry = e;
+  c->g = g;
+  c->owns = false;
+  c->value = GR_MSG_EMPTY;
+  gr_list_init(&c->waiters);
+}
+
+static void own(GrClaim *c, Entry *e, GrMsg value) {
+  c->owns = true;
+  c->value = value;
+  e->held = true;
+  e->value.u.p = c;
+}
+
+int gr_map_acquire(G *g, GrMap *m, const GrKey *k, GrClaim *c, bool blocks) {
+  Shard *s = shard_of(m, k);
+  int r = GR_OK;
+  gr_lock(&s->lock);
+  Entry *e = find(s, k);
+  if (e != NULL) r = check_free(e, g);
+  else if ((e = add(s, k)) == NULL) r = GR_NOMEM;
+  if (r == GR_OK) {
+    claim(c, m, s, e, g);
+    own(c, e, e->value);
+  } else if (r == GR_TIMEOUT && (r = gr_wait_start(g, GR_WAIT_KEY, GR_FOREVER, blocks)) == GR_OK) {
+    GrClaim *owner = e->value.u.p;
+    claim(c, m, s, e, g);
+    gr_sudog_link(&g->one, g, c, &owner->waiters, 0);
+    r = GR_PARK;
+  }
+  gr_unlock(&s->lock);
+  return r;
+}
+
+static void unclaim(GrClaim *c) {
+  GrMap *m = c->map;
+  c->map = NULL;
+  gr_share_unref(&m->share);
+}
+
+int gr_map_acquire_finish(G *g, GrClaim *c, GrCause *cause) {
+  *cause = gr_wait_finish(g);
+  if (*cause == GR_CAUSE_SUDOG) return GR_OK;
+  gr_map_abandon(&g->one);
+  unclaim(c);
+  return GR_ABORTED;
+}
+
+void gr_map_abandon(GSudog *sg) {
+  GrClaim *c = sg->object;
+  gr_lock(&c->shard->lock);
+  gr_list_remove(&sg->link);
+  gr_unlock(&c->shard->lock);
+}
+
+GrMsg gr_map_owned(const GrClaim *c) { return value_ref(&c->value); }
+
+static void take_waiters(GrList *to, GrList *from) {
+  if (gr_list_empty(from)) return;
+  *to = *from;
+  to->next->prev = to->prev->next = to;
+  gr_list_init(from);
+}
+
+/* The key of c is free, or the next one's: whom to ready, or NULL. */
+static G *hand_over(Shard *s, GrClaim *c, Entry **dead) {
+  Entry *e = c->entry;
+  GSudog *sg = gr_waitq_win(&c->waiters);
+  if (sg != NULL) {
+    GrClaim *next = sg->object;
+    take_waiters(&next->waiters, &c->waiters);
+    own(next, e, c->value);
+    return sg->g;
+  }
+  e->held = false;
+  e->value = c->value;
+  if (is_empty(&e->value)) {
+    unlink_entry(s, e);
+    *dead = e;
+  }
+  return NULL;
+}
+
+void gr_map_release(GrClaim *c, GrMsg *v) {
+  if (c->map == NULL) return;
+  Shard *s = c->shard;
+  Entry *dead = NULL;
+  GrMsg before = GR_MSG_EMPTY;
+  G *wake = NULL;
+  gr_lock(&s->lock);
+  if (c->owns) {
+    if (v != NULL) {
+      if (is_empty(&c->value)) s->len++;
+      if (is_empty(v)) s->len--;
+      before = c->value;
+      c->value = *v;
+      *v = GR_MSG_EMPTY;
+    }
+    wake = hand_over(s, c, &dead);
+    c->owns = false;
+  }
+  gr_unlock(&s->lock);
+  if (wake != NULL) gr_ready(wake);
+  gr_map_drop(&before);
+  entry_free(dead);
+  unclaim(c);
+}
+
+/* ---- snapshots ---- */
+
+enum { AT_ONCE = 256 }; /* entries that are copied before others get the lock again */
+
+static bool grow(void **block, size_t *cap, size_t size, size_t wanted) {
+  if (*cap >= wanted) return true;
+  size_t n = *cap * 2 > wanted ? *cap * 2 : wanted;
+  void *p = gr_realloc(*block, n * size);
+  if (p == NULL) return false;
+  *block = p;
+  *cap = n;
+  return true;
+}
+
+typedef struct Walk {
+  uint64_t from;   /* hashes below are done; 1 << 32: all */
+  size_t n, bytes; /* room for so many more is missing */
+} Walk;
+
+/* False: there is no room, and walk says for what. */
+static bool snap_entry(GrSnap *snap, Walk *walk, const Entry *e) {
+  const GrMsg *v = e->held ? &((const GrClaim *)e->value.u.p)->value : &e->value;
+  if (e->hash < walk->from || is_empty(v)) return true;
+  size_t len = e->kind == GR_KEY_STRING ? e->u.len : 0;
+  if (snap->n == snap->cap || snap->bytes_cap - snap->nbytes < len) {
+    walk->n++;
+    walk->bytes += len;
+    return false;
+  }
+  GrSnapItem *item = &snap->items[snap->n++];
+  item->kind = e->kind;
+  item->view = e->view;
+  item->at = snap->nbytes;
+  item->u.i = e->u.i;
+  item->value = value_ref(v);
+  if (len > 0) memcpy(snap->bytes + snap->nbytes, e->bytes, len);
+  snap->nbytes += len;
+  if (e->kind == GR_KEY_OBJECT) gr_share_ref(e->u.share);
+  return true;
+}
+
+/* Entries with hashes from `first` on, below `end`, of one table. */
+static bool snap_range(GrSnap *snap, Walk *walk, const Table *t, uint64_t first, uint64_t end) {
+  bool room = true;
+  if (t->slots == NULL) return true;
+  for (uint64_t i = first >> (32 - t->bits); i < end >> (32 - t->bits); i++)
+    for (const Entry *e = t->slots[i]; e != NULL; e = e->next) room &= snap_entry(snap, walk, e);
+  return room;
+}
+
+/* What has been taken of an incomplete range goes. */
+static void snap_back(GrSnap *snap, size_t n, size_t nbytes) {
+  for (; snap->n > n; snap->n--) {
+    GrSnapItem *item = &snap->items[snap->n - 1];
+    gr_map_drop(&item->value); /* never the last reference: the map has one */
+    if (item->kind == GR_KEY_OBJECT) gr_share_unref(item->u.share);
+  }
+  snap->nbytes = nbytes;
+}
+
+/* Goes on for a while, or until room is missing. The ranges are the slots of the smaller table. */
+static void snap_some(Shard *s, GrSnap *snap, Walk *walk) {
+  size_t enough = snap->n + AT_ONCE;
+  gr_lock(&s->lock);
+  uint32_t bits = s->old.slots != NULL && s->old.bits < s->now.bits ? s->old.bits : s->now.bits;
+  if (s->n == 0) walk->from = (uint64_t)1 << 32;
+  while (walk->from < (uint64_t)1 << 32 && snap->n < enough) {
+    size_t n = snap->n, nbytes = snap->nbytes;
+    uint64_t first = walk->from >> (32 - bits) << (32 - bits), end = first + ((uint64_t)1 << (32 - bits));
+    bool room = snap_range(snap, walk, &s->now, first, end);
+    room &= snap_range(snap, walk, &s->old, first, end);
+    if (!room) {
+      walk->n += snap->n - n;
+      walk->bytes += snap->nbytes - nbytes;
+      snap_back(snap, n, nbytes);
+      break;
+    }
+    walk->from = end;
+  }
+  gr_unlock(&s->lock);
+}
+
+static bool snap_shard(Shard *s, GrSnap *snap) {
+  for (Walk walk = {0, 0, 0}; walk.from < (uint64_t)1 << 32;) {
+    snap_some(s, snap, &walk);
+    void *items = snap->items, *bytes = snap->bytes;
+    bool room = grow(&items, &snap->cap, sizeof *snap->items, snap->n + walk.n);
+    room = room && grow(&bytes, &snap->bytes_cap, 1, snap->nbytes + walk.bytes);
+    snap->items = items;
+    snap->bytes = bytes;
+    if (!room) return false;
+    walk.n = walk.bytes = 0;
+  }
+  return true;
+}
+
+int gr_map_snap(GrMap *m, GrSnap *snap) {
+  for (uint32_t i = 0; i <= m->mask; i++)
+    if (!snap_shard(&m->shards[i], snap)) return GR_NOMEM;
+  return GR_OK;
+}
+
+void gr_snap_drop(GrSnap *snap) {
+  for (size_t i = snap->next; i < snap->n; i++) {
+    gr_map_drop(&snap->items[i].value);
+    if (snap->items[i].kind == GR_KEY_OBJECT) gr_share_unref(snap->items[i].u.share);
+  }
+  gr_free(snap->items);
+  gr_free(snap->bytes);
+  *snap = (GrSnap){0};
+}
