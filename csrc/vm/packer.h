@@ -35,7 +35,7 @@ typedef struct Packer {
   bool trying; /* what cannot be sent is left out */
   bool failed;
   bool links; /* there may be items of that kind */
-  GrPack p; /* its items and bytes have room for more */
+  GrPack p;   /* its items and bytes have room for more */
   Origin *origins;
   uint32_t items_cap, origins_cap;
   size_t bytes_cap;

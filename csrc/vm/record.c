@@ -59,6 +59,7 @@ typedef struct Source {
 typedef struct Known {
   GrKeep keep;    /* first */
   Record *record; /* or NULL */
+  uint64_t id;    /* of the class, when the record was made */
   uint32_t root;  /* which of the record's classes it is */
   uint32_t misses, skip;
   Source source;
@@ -74,7 +75,9 @@ static void destroy(GrShare *s) {
   gr_free(r);
 }
 
-static bool has_identity(const Item *item) { return item->kind == I_TABLE || item->kind == I_CLASS || item->kind == I_FUNCTION || item->kind == I_CELL; }
+static bool has_identity(const Item *item) {
+  return item->kind == I_TABLE || item->kind == I_CLASS || item->kind == I_FUNCTION || item->kind == I_CELL;
+}
 
 /* Of what the packer has written; its pack is still to come. NULL without memory. */
 static Record *new_record(const Packer *k) {
@@ -321,9 +324,10 @@ static Known *push_known(lua_State *L, int class) {
   return lua_touserdata(L, -1);
 }
 
-/* The list is on top, and popped. */
-static void learn(lua_State *L, Known *known, int at, const Making *m, uint32_t root) {
+/* (class, …, Known at `at`, …, list): the list is popped. */
+static void learn(lua_State *L, Known *known, int class, int at, const Making *m, uint32_t root) {
   forget(known);
+  known->id = gr_class_id(L, class);
   gr_share_ref(&m->record->share);
   known->record = m->record;
   known->root = root;
@@ -331,11 +335,11 @@ static void learn(lua_State *L, Known *known, int at, const Making *m, uint32_t 
   lua_setiuservalue(L, at, 1);
 }
 
-/* The Known is on top. Is its record what packing would give now? */
-static bool holds(lua_State *L, Packer *k, const Known *known) {
+/* The Known is on top. Is its record what packing the class, of that identity, would give now? */
+static bool holds(lua_State *L, Packer *k, const Known *known, uint64_t id) {
   int at = lua_gettop(L);
   uint64_t sum = 0;
-  if (known->record == NULL) return false;
+  if (known->record == NULL || known->id != id) return false;
   luaL_checkstack(L, 20, NULL);
   lua_getiuservalue(L, at, 1);
   bool ok = sum_up(L, k, &known->source, at + 1, false, &sum) && sum == known->source.sum;
@@ -354,7 +358,7 @@ static bool renew(lua_State *L, Known *known, int class) {
   lua_setiuservalue(L, at, 1);
   lua_pushvalue(L, class);
   if (!enough && make_in_peace(L, &m, 1)) {
-    learn(L, known, at, &m, 0);
+    learn(L, known, class, at, &m, 0);
     gr_share_unref(&m.record->share);
     return true;
   }
@@ -365,27 +369,33 @@ static bool renew(lua_State *L, Known *known, int class) {
 }
 
 /* The Known is on top. */
-static bool has_record(lua_State *L, Packer *k, Known *known, int class) {
+static bool has_record(lua_State *L, Packer *k, Known *known, int class, uint64_t id) {
   if (known->skip > 0) {
     known->skip--;
     return false;
   }
-  if (!holds(L, k, known)) return renew(L, known, class);
+  if (!holds(L, k, known, id)) return renew(L, known, class);
   known->misses = 0;
   return true;
+}
+
+static void set_link(Packer *k, uint32_t number, Record *r, uint32_t root) {
+  Item *item = &k->p.items[number];
+  GrShare *before = item->kind == I_LINK ? item->u.share : NULL;
+  gr_share_ref(&r->share);
+  item->kind = I_LINK;
+  item->view = root;
+  item->u.share = &r->share;
+  gr_share_unref(before);
 }
 
 bool gr_record_link(lua_State *L, Packer *k, uint32_t number) {
   int class = lua_gettop(L);
   if (k->p.start || k->recording != 0 || !gr_class_sent(L, class, k->p.items[number].id)) return false;
   Known *known = push_known(L, class);
-  bool ok = known != NULL && has_record(L, k, known, class);
+  bool ok = known != NULL && has_record(L, k, known, class, k->p.items[number].id);
   if (ok) {
-    Item *item = &k->p.items[number];
-    item->kind = I_LINK;
-    item->view = known->root;
-    item->u.share = &known->record->share;
-    gr_share_ref(item->u.share);
+    set_link(k, number, known->record, known->root);
     k->links = true;
   }
   lua_settop(L, class);
@@ -403,14 +413,106 @@ static bool is_met(Packer *k, const Record *r) {
   return false;
 }
 
+/* ---- records that share ---- */
+
+typedef struct Part {
+  const void *identity;
+  uint32_t link; /* whose record it is of: item number */
+} Part;
+
+static const Record *record_of(const Packer *k, uint32_t link) { return gr_container_of(k->p.items[link].u.share, const Record, share); }
+
+/* Enters the parts of the link's record; the link of another record that has one of them too, or `link`. */
+static uint32_t enter_parts(const Packer *k, Part *parts, size_t mask, uint32_t link) {
+  const Record *r = record_of(k, link);
+  for (uint32_t i = 0; i < r->n; i++) {
+    size_t at = (size_t)(((uintptr_t)r->identities[i] * 0x9e3779b97f4a7c15ULL) >> 32) & mask;
+    while (parts[at].identity != NULL && parts[at].identity != r->identities[i]) at = (at + 1) & mask;
+    if (parts[at].identity == NULL) parts[at] = (Part){r->identities[i], link};
+    else if (record_of(k, parts[at].link) != r) return parts[at].link;
+  }
+  return link;
+}
+
+/* Are there two links whose records share? */
+static bool find_clash(lua_State *L, Packer *k, uint32_t *a, uint32_t *b) {
+  size_t n = 0, mask = 63;
+  uint32_t nlinks = 0;
+  for (uint32_t i = 0; i < k->p.nitems; i++) {
+    if (k->p.items[i].kind != I_LINK) continue;
+    n += record_of(k, i)->n;
+    nlinks++;
+  }
+  if (nlinks < 2) return false;
+  while (mask < 2 * n) mask = 2 * mask + 1;
+  Part *parts = gr_zalloc((mask + 1) * sizeof *parts);
+  if (parts == NULL) gr_packer_no_memory(L, k);
+  for (*a = *b = 0; *b < k->p.nitems; ++*b)
+    if (k->p.items[*b].kind == I_LINK && (*a = enter_parts(k, parts, mask, *b)) != *b) break;
+  gr_free(parts);
+  return *b < k->p.nitems;
+}
+
+/* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how many there are then. */
+static int push_classes(lua_State *L, Packer *k, uint32_t link, int n) {
+  int first = lua_gettop(L) - n + 1;
+  lua_rawgeti(L, k->values, (lua_Integer)link + 1);
+  const Known *known = push_known(L, first + n);
+  uint32_t nclasses = known->record != NULL ? known->record->pack->nroots : 0; /* a finalizer may have sent it meanwhile */
+  lua_getiuservalue(L, -1, 1);
+  lua_replace(L, first + n);
+  lua_settop(L, first + n);
+  for (uint32_t i = 1; i <= nclasses; i++) {
+    bool there = false;
+    lua_rawgeti(L, first + n, i); /* they are its first objects */
+    for (int j = 0; !there && j < n; j++) there = lua_rawequal(L, -1, first + j);
+    if (there) lua_pop(L, 1);
+    else lua_insert(L, first + n++);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+/* (class…, list) from `first` on: the record is theirs, and those of the message that are links refer to it. */
+static void learn_all(lua_State *L, Packer *k, int first, int n, const Making *m) {
+  for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
+    Known *known = push_known(L, first + i);
+    lua_pushvalue(L, first + n);
+    learn(L, known, first + i, first + n + 1, m, (uint32_t)i);
+    const Slot *slot = gr_packer_find(k, lua_topointer(L, first + i));
+    if (slot != NULL && k->p.items[slot->item].kind == I_LINK) set_link(k, slot->item, m->record, (uint32_t)i);
+  }
+}
+
+/* The classes of both links get one record. */
+static bool unite(lua_State *L, Packer *k, uint32_t a, uint32_t b) {
+  int top = lua_gettop(L);
+  Making m;
+  luaL_checkstack(L, 2 * CLASSES_MOST + 20, NULL);
+  int n = push_classes(L, k, b, push_classes(L, k, a, 0));
+  bool ok = n > 1 && n <= CLASSES_MOST;
+  for (int i = 0; ok && i < n; i++) lua_pushvalue(L, top + 1 + i);
+  ok = ok && make_in_peace(L, &m, n);
+  if (ok) {
+    learn_all(L, k, top + 1, n, &m);
+    gr_share_unref(&m.record->share);
+  }
+  lua_settop(L, top);
+  return ok;
+}
+
 bool gr_record_settle(lua_State *L, Packer *k) {
   if (!k->links) return false;
   bool more = false;
-  uint32_t n = k->p.nitems;
-  for (uint32_t i = 0; i < n; i++) {
-    if (k->p.items[i].kind != I_LINK || !is_met(k, gr_container_of(k->p.items[i].u.share, Record, share))) continue;
-    gr_pack_unlink(L, k, i);
-    more = true;
-  }
-  return more;
+  uint32_t a, b, n = k->p.nitems;
+  do {
+    for (uint32_t i = 0; i < n; i++) {
+      if (k->p.items[i].kind != I_LINK || !is_met(k, record_of(k, i))) continue;
+      gr_pack_unlink(L, k, i);
+      more = true;
+    }
+    if (more || !find_clash(L, k, &a, &b)) return more;
+  } while (unite(L, k, a, b));
+  gr_pack_unlink(L, k, b);
+  return true;
 }
