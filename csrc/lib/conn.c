@@ -9,6 +9,7 @@
 
 #include "io/net.h"
 #include "lib/io.h"
+#include "vm/panic.h"
 #include "vm/names.h"
 
 static void open_conn(lua_State *L, const GrObjectType *type, uint32_t view);
@@ -189,7 +190,7 @@ static int conn_write(lua_State *L) {
     lua_concat(L, n);
     n = 1;
   }
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   gr_set_limit(L, n + 2, default_limit(s));
   lua_pushinteger(L, 0);
   return gr_io_call(L, &write_call);

@@ -10,6 +10,7 @@
 #include "lib/sync.h"
 #include "sync/mutex.h"
 #include "sync/rwmutex.h"
+#include "vm/panic.h"
 #include "vm/keep.h"
 #include "vm/names.h"
 
@@ -208,7 +209,7 @@ static int with(lua_State *L, const GrLocker *k) {
   check(L, k);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   gr_enter(L, gr_state(L));
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   push_guard(L, k);
   lua_replace(L, 1);
   lua_toclose(L, 1);

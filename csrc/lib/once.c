@@ -7,6 +7,7 @@
 #include "sync/once.h"
 
 #include "lib/sync.h"
+#include "vm/panic.h"
 #include "vm/keep.h"
 #include "vm/protect.h"
 
@@ -52,7 +53,7 @@ static int push_result(lua_State *L) {
   const GrMsg *m = gr_once_result(check(L), &failed);
   GrMsg copy = *m;
   if (m->kind == 0) return luaL_error(L, "the function of this once did not return");
-  luaL_checkstack(L, 4, NULL);
+  gr_check_stack(L, 4);
   if (!failed && gr_msg_is_plain(m) && gr_unpack_scalar(L, &copy)) return 1;
   if (!gr_msg_copy(m, &copy)) gr_raise_code(L, GR_NOMEM);
   int base = lua_gettop(L), n = gr_unpack(L, &copy);

@@ -30,19 +30,23 @@ static int l_live(lua_State *L) {
   return 1;
 }
 
-/* weigh(v) -> of a message with this value: how many bytes it takes, how many items it has, how many of these are classes */
+/* weigh(v) -> of a message with this value: how many bytes it takes, how many items it has, how many of these are classes, and how many links to classes */
 static int l_weigh(lua_State *L) {
   GrMsg m;
   luaL_checkany(L, 1);
   gr_pack(L, 1, 1, GR_NAME_MESSAGE, 0, &m);
   const GrPack *p = m.kind == M_PACK ? m.u.p : NULL;
-  uint32_t nitems = p != NULL ? p->nitems : 0, classes = 0;
-  for (uint32_t i = 0; i < nitems; i++) classes += p->items[i].kind == I_CLASS;
+  uint32_t nitems = p != NULL ? p->nitems : 0, classes = 0, links = 0;
+  for (uint32_t i = 0; i < nitems; i++) {
+    classes += p->items[i].kind == I_CLASS;
+    links += p->items[i].kind == I_LINK;
+  }
   lua_pushinteger(L, (lua_Integer)(sizeof m + (m.kind == M_LONG ? m.w[0] : p != NULL ? sizeof *p + nitems * sizeof(Item) + p->nbytes : 0)));
   lua_pushinteger(L, nitems);
   lua_pushinteger(L, classes);
+  lua_pushinteger(L, links);
   gr_msg_drop(&m);
-  return 3;
+  return 4;
 }
 
 /* image_bytes() -> of all images of code */
@@ -133,7 +137,7 @@ static void damage_end(Damage *d) {
 
 /* What holds something lets go of it before it becomes something else; with nothing to hold it may become that again. */
 static void damage_kind(Damage *d, Item *item) {
-  if (item->kind == I_OBJECT) gr_share_unref(item->u.share);
+  if (item->kind == I_OBJECT || item->kind == I_LINK) gr_share_unref(item->u.share);
   if (item->kind == I_MADE && item->u.made != NULL) gr_pack_free(item->u.made);
   memset(&item->u, 0, sizeof item->u);
   item->kind = (uint8_t)another(d, item->kind);
@@ -168,7 +172,7 @@ static void damage_head(Damage *d) {
 /* The receiver has met none of the classes. */
 static void forget_classes(lua_State *L, const GrPack *p) {
   for (uint32_t i = 0; i < p->nitems; i++)
-    if (p->items[i].kind == I_CLASS) gr_class_forget(L, p->items[i].id);
+    if (p->items[i].kind == I_CLASS || p->items[i].kind == I_LINK) gr_class_forget(L, p->items[i].id);
 }
 
 /* damage(seed, …): packs the values, spoils the message here and there, unpacks it. Raises, or -> what they have become */

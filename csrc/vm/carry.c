@@ -9,19 +9,19 @@
 #include "vm/names.h"
 #include "vm/packer.h"
 #include "vm/panic.h"
+#include "vm/record.h"
 
 /* ---- what may be missing ---- */
 
-/* Tries to write what `write` puts; false, and nothing has changed, when something in it cannot be sent. */
+/* Tries to write what `write` puts; false, and nothing has changed, when something in it cannot be sent. A record is tried as a whole, and fails with it. */
 static bool attempt(lua_State *L, Packer *k, void (*write)(lua_State *L, Packer *k, int idx), int idx) {
   size_t nbytes = k->p.nbytes;
   uint32_t nitems = k->p.nitems, next = k->next;
   uint64_t need = k->p.need;
   k->trying = true;
-  k->failed = false;
   write(L, k, idx);
-  k->trying = false;
-  if (!k->failed) return true;
+  k->trying = k->recording != 0;
+  if (k->trying || !k->failed) return !k->failed;
   k->failed = false;
   gr_packer_roll_back(L, k, nitems, nbytes, next);
   k->p.need = need;
@@ -66,6 +66,7 @@ static bool is_plain(lua_State *L, int environment, const char *name) {
 void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len) {
   int top = lua_gettop(L);
   gr_check_stack(L, 10);
+  if (k->recording != 0) gr_record_name(L, k, environment, name, len);
   lua_pushlstring(L, name, len);
   lua_pushvalue(L, -1);
   lua_rawget(L, environment);
@@ -103,7 +104,7 @@ void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, s
 /* Values that were probed go to `kept` (name, value, name, value…; kept[name] = true); probing one may find more names. The first that can be sent of each
  * name is the one. */
 static void collect_globals(lua_State *L, Packer *k, int kept) {
-  for (lua_Integer i = 1, n = 0; i < (lua_Integer)lua_rawlen(L, k->globals); i += 2) {
+  for (lua_Integer i = 1, n = 0; !k->failed && i < (lua_Integer)lua_rawlen(L, k->globals); i += 2) {
     int top = lua_gettop(L);
     gr_check_stack(L, 20);
     lua_rawgeti(L, k->globals, i);

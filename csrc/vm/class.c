@@ -2,7 +2,8 @@
 /* class.c - the identities of metatables.
  *
  * A number from one counter of the process. Each state has two weak tables in its registry: from table to number and from number to table. A state that gets a class for the first time
- * keeps it under its number; from then on it is that table there, whoever sends it, also when it comes back to where it was made. */
+ * keeps it under its number; from then on it is that table there, whoever sends it, also when it comes back to where it was made. Once the
+ * state has sent it, its number stands there negated: from the second time on it pays to have a record of it (record.c). */
 #include "vm/class.h"
 
 #include <string.h>
@@ -62,12 +63,28 @@ uint64_t gr_class_id(lua_State *L, int idx) {
   push_weak(L, &ids_key, "k");
   lua_pushvalue(L, idx);
   lua_rawget(L, -2);
-  uint64_t id = (uint64_t)lua_tointeger(L, -1);
+  lua_Integer known = lua_tointeger(L, -1);
   lua_pop(L, 2);
-  if (id != 0) return id;
-  id = atomic_fetch_add(&last_id, 1) + 1;
+  if (known != 0) return (uint64_t)(known < 0 ? -known : known);
+  uint64_t id = atomic_fetch_add(&last_id, 1) + 1;
   gr_class_keep(L, idx, id);
   return id;
+}
+
+bool gr_class_sent(lua_State *L, int idx, uint64_t id) {
+  idx = lua_absindex(L, idx);
+  push_weak(L, &ids_key, "k");
+  lua_pushvalue(L, idx);
+  lua_rawget(L, -2);
+  bool sent = lua_tointeger(L, -1) < 0;
+  lua_pop(L, 1);
+  if (!sent) {
+    lua_pushvalue(L, idx);
+    lua_pushinteger(L, -(lua_Integer)id);
+    lua_rawset(L, -3);
+  }
+  lua_pop(L, 1);
+  return sent;
 }
 
 #ifdef GORO_HOSTILE

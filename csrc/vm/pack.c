@@ -18,6 +18,7 @@
 #include "vm/object.h"
 #include "vm/packer.h"
 #include "vm/panic.h"
+#include "vm/record.h"
 #include "vm/state.h"
 
 enum { STRING_INLINE = 64 }; /* longer ones are items, so that a string that comes twice is carried once */
@@ -104,6 +105,10 @@ static int call_goro(lua_State *L) {
 static void pack_made(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
   GrMsg made = GR_MSG_EMPTY;
   uint32_t number = k->p.nitems;
+  if (k->recording != 0) {
+    k->failed = true; /* it might change what is being recorded */
+    return;
+  }
   gr_packer_put_ref(L, k, number);
   gr_packer_item(L, k, I_MADE, identity, idx, origin)->u.made = NULL;
   lua_pushcfunction(L, call_goro);
@@ -249,10 +254,10 @@ static void make_class(lua_State *L, Packer *k, uint32_t number, int idx) {
   k->p.classes = true;
 }
 
-/* The metatable of item `number` is on top; popped. It is kept once in each state, also where it came as a value first. */
-static void write_metatable(lua_State *L, Packer *k, uint32_t number) {
+/* It is kept once in each state, also where it came as a value first. */
+void gr_pack_metatable(lua_State *L, Packer *k, uint32_t parent) {
   int at = lua_gettop(L);
-  gr_pack_value(L, k, at, &(Origin){.kind = O_META, .parent = number});
+  gr_pack_value(L, k, at, &(Origin){.kind = O_META, .parent = parent});
   Slot *slot = gr_packer_find(k, lua_topointer(L, at));
   if (slot != NULL && k->p.items[slot->item].kind == I_TABLE) make_class(L, k, slot->item, at);
   lua_pop(L, 1);
@@ -281,7 +286,7 @@ static void write_table(lua_State *L, Packer *k, uint32_t number) {
   int table = lua_gettop(L), key = table + 1;
   bool class = false, in_order = true;
   uint32_t narr = 0, nrec = 0, nils = 0;
-  if (lua_getmetatable(L, table)) write_metatable(L, k, number);
+  if (lua_getmetatable(L, table)) gr_pack_metatable(L, k, number);
   else gr_packer_put_tag(L, k, T_NIL);
   for (lua_pushnil(L); !k->failed && lua_next(L, table) != 0; lua_settop(L, key)) {
     if (in_order) {
@@ -344,6 +349,7 @@ static void note_names(lua_State *L, Packer *k, const GrCode *code) {
     memcpy(&len, at, sizeof len);
     gr_carry_note(L, k, environment, at + sizeof len, len);
   }
+  if (!code->known) k->failed |= k->recording != 0; /* it names too much to be compared */
   if (!code->known)
     for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
       if (lua_type(L, -2) == LUA_TSTRING) gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
@@ -407,8 +413,10 @@ static void write_item(lua_State *L, Packer *k, uint32_t number) {
   k->p.items[number].at = k->p.nbytes;
   lua_rawgeti(L, k->values, (lua_Integer)number + 1);
   switch (kind) {
-    case I_TABLE:
-    case I_CLASS: write_table(L, k, number); break;
+    case I_TABLE: write_table(L, k, number); break;
+    case I_CLASS:
+      if (!gr_record_link(L, k, number)) write_table(L, k, number);
+      break;
     case I_FUNCTION: write_function(L, k, number); break;
     case I_CELL: {
       Origin origin = k->origins[number]; /* the array may move */
@@ -427,6 +435,15 @@ void gr_pack_items(lua_State *L, Packer *k) {
   while (k->next < k->p.nitems && !k->failed) write_item(L, k, k->next++);
 }
 
+void gr_pack_unlink(lua_State *L, Packer *k, uint32_t number) {
+  Item *item = &k->p.items[number];
+  gr_share_unref(item->u.share);
+  *item = (Item){.kind = I_CLASS, .id = item->id, .at = k->p.nbytes};
+  lua_rawgeti(L, k->values, (lua_Integer)number + 1);
+  write_table(L, k, number);
+  lua_pop(L, 1);
+}
+
 /* ---- the interface ---- */
 
 /* Memory outside of Lua is charged to the state's collector, which otherwise could not know what an unreachable channel holds. */
@@ -442,8 +459,10 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   k->p.nroots = (uint32_t)n;
   k->p.start = start;
   for (int i = 0; i < n; i++) gr_pack_value(L, k, idx + i, &(Origin){.kind = O_ROOT, .parent = (uint32_t)(first_number + i)});
-  gr_pack_items(L, k);
-  gr_carry_globals(L, k);
+  do {
+    gr_pack_items(L, k);
+    gr_carry_globals(L, k);
+  } while (gr_record_settle(L, k));
   GrPack *p = gr_packer_finish(L, k);
   lua_settop(L, top);
   out->kind = M_PACK;

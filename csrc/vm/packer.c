@@ -103,7 +103,7 @@ static void give_arrays(Packer *k) {
 void gr_pack_free_items(GrPack *p, uint32_t from) {
   for (uint32_t i = from; i < p->nitems; i++) {
     Item *item = &p->items[i];
-    if (item->kind == I_OBJECT) gr_share_unref(item->u.share);
+    if (item->kind == I_OBJECT || item->kind == I_LINK) gr_share_unref(item->u.share);
     if (item->kind == I_MADE && item->u.made != NULL) gr_pack_free(item->u.made);
   }
 }
@@ -136,7 +136,7 @@ void gr_pack_free(GrPack *p) {
 static bool hold_items(GrPack *p, uint32_t *n) {
   for (; *n < p->nitems; ++*n) {
     Item *item = &p->items[*n];
-    if (item->kind == I_OBJECT) gr_share_ref(item->u.share);
+    if (item->kind == I_OBJECT || item->kind == I_LINK) gr_share_ref(item->u.share);
     if (item->kind == I_MADE && item->u.made != NULL && (item->u.made = gr_pack_copy(item->u.made)) == NULL) return false;
   }
   return true;
@@ -191,7 +191,8 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   k->names = names;
   k->first_number = first_number;
   k->used = k->next = 0;
-  k->trying = k->failed = false;
+  k->trying = k->failed = k->links = false;
+  k->recording = 0;
   take_arrays(k);
   if (++k->round == 0) { /* after 2^32 messages */
     if (k->slots != NULL) memset(k->slots, 0, k->nslots * sizeof *k->slots);

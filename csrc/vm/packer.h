@@ -34,7 +34,8 @@ typedef struct Packer {
   bool busy;   /* or left by an error */
   bool trying; /* what cannot be sent is left out */
   bool failed;
-  GrPack p; /* its items and bytes have room for more */
+  bool links; /* there may be items of that kind */
+  GrPack p;   /* its items and bytes have room for more */
   Origin *origins;
   uint32_t items_cap, origins_cap;
   size_t bytes_cap;
@@ -48,6 +49,7 @@ typedef struct Packer {
   bool no_modules; /* the state has not the package library */
   int values;      /* stack index: item number + 1 -> value */
   int index;       /* stack index: what modules own (names.h), nil until it is asked for */
+  int recording;   /* stack index: of a set of the names of globals, while a record is packed (record.c); else 0 */
   int globals;     /* stack index: names of globals with the environments they are looked up in: name, environment, …; nil while there are none */
 } Packer;
 
@@ -94,8 +96,12 @@ void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const 
 /* pack.c */
 /* Writes the value at idx (absolute); a new item goes on the list. Leaves the stack as it was, unless it raises. */
 void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin);
+/* Writes the metatable on top, of item `parent`, and pops it. Its item, if it gets one, is a class. */
+void gr_pack_metatable(lua_State *L, Packer *k, uint32_t parent);
 /* Writes all items on the list, and those that they add. */
 void gr_pack_items(lua_State *L, Packer *k);
+/* Item `number`, a link, becomes a class that goes along. */
+void gr_pack_unlink(lua_State *L, Packer *k, uint32_t number);
 
 /* carry.c */
 /* Notes that a function takes `name` from the environment at an absolute index. */

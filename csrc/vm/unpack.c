@@ -23,6 +23,7 @@
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
+#include "vm/record.h"
 #include "vm/state.h"
 #include "vm/verify.h"
 #include "vm/wire.h"
@@ -129,6 +130,33 @@ static void make_made(lua_State *L, Unpacker *u, uint32_t i) {
   lua_call(L, n - 1, 1);
 }
 
+static void set_made(lua_State *L, const Unpacker *u, uint32_t i) {
+  if (is_few(u)) lua_replace(L, u->values + (int)i);
+  else lua_rawseti(L, u->values, (lua_Integer)i + 1);
+}
+
+/* A class that the state has not met: all that the message wants of its record at once, since one of these that was collected meanwhile would not share with the
+ * others what it shares, when it was made anew. */
+static void make_linked(lua_State *L, Unpacker *u, uint32_t number) {
+  const Item *items = u->p->items;
+  GrMsg m = {.kind = M_PACK, .u.p = gr_record_copy(items[number].u.share)};
+  if (m.u.p == NULL) {
+    lua_pushliteral(L, "not enough memory");
+    lua_error(L);
+  }
+  int top = lua_gettop(L);
+  gr_unpack(L, &m);
+  gr_check_stack(L, 4);
+  for (uint32_t i = 0; i < u->p->nitems; i++) {
+    if (items[i].kind != I_LINK || items[i].u.share != items[number].u.share) continue;
+    lua_pushvalue(L, top + 1 + (int)items[i].view);
+    set_made(L, u, i);
+  }
+  push_made(L, u, number);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
 /* Makes item i, leaves it on top; true: it is to be filled. */
 static bool make(lua_State *L, Unpacker *u, uint32_t i) {
   Item *item = &u->p->items[i];
@@ -155,6 +183,9 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
     case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
     case I_NATIVE: gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view)); return false;
     case I_MADE: make_made(L, u, i); return false;
+    case I_LINK:
+      if (!gr_class_push(L, item->id)) make_linked(L, u, i);
+      return false;
     default: gr_throw("an item of kind %d cannot be made", item->kind);
   }
 }
@@ -166,8 +197,7 @@ static void push_item(lua_State *L, Unpacker *u, uint32_t i) {
   gr_check_stack(L, 20);
   if (make(L, u, i)) u->list[u->n++] = i;
   lua_pushvalue(L, -1);
-  if (is_few(u)) lua_replace(L, u->values + (int)i);
-  else lua_rawseti(L, u->values, (lua_Integer)i + 1);
+  set_made(L, u, i);
 }
 
 #define READ(type, name) \

@@ -16,6 +16,7 @@
 
 #include "vm/class.h"
 #include "vm/names.h"
+#include "vm/record.h"
 #include "vm/wire.h"
 
 #ifdef GORO_HOSTILE
@@ -86,6 +87,11 @@ static void check_class(lua_State *L, const GrPack *p, const Item *item) {
   check_table(L, p, item);
 }
 
+static void check_link(lua_State *L, const Item *item) {
+  check(L, item->u.share != NULL && item->view < gr_record_classes(item->u.share), "a link to nothing");
+  check(L, gr_class_is_given(item->id), "a link to a class of no identity");
+}
+
 static void check_function(lua_State *L, const GrPack *p, const Item *item) {
   check_bytes(L, p, item->at, item->len, "code is cut off");
   size_t at = item->at + item->len;
@@ -110,6 +116,7 @@ static void check_item(lua_State *L, const GrPack *p, const Item *item) {
     case I_OBJECT: check(L, item->u.share != NULL && item->view < 8, "an object that is none"); break;
     case I_NATIVE: check(L, gr_names_is_native(item->view), "a native function that there is not"); break;
     case I_MADE: break;
+    case I_LINK: check_link(L, item); break;
     default: check(L, false, "an item of no kind");
   }
 }

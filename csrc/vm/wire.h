@@ -12,7 +12,10 @@
  *   cell:             its value
  *   string, code:     raw, `len` bytes
  *   name:             module '\0' field '\0' (an empty field: the module itself)
- *   globals:          (string, value)…; END */
+ *   link:             nothing: it is a class of a record
+ *   globals:          (string, value)…; END
+ *
+ * A record (record.h) is a message too, whose roots are classes. Many messages refer to it, and nobody writes to it. */
 #ifndef GR_WIRE_H
 #define GR_WIRE_H
 
@@ -51,19 +54,19 @@ enum { /* tags of values in the bytes */
        T_END,
 };
 
-typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, I_OBJECT, I_NATIVE, I_MADE } ItemKind;
+typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, I_OBJECT, I_NATIVE, I_MADE, I_LINK } ItemKind;
 
 struct GrPack;
 typedef struct Item {
   uint8_t kind;
   uint8_t nups;        /* of a function */
-  uint32_t view;       /* of an object; number of a native */
+  uint32_t view;       /* of an object; number of a native; of a link, which root of the record */
   uint32_t narr, nrec; /* of a table: the sizes it will have */
-  uint64_t id;         /* of a class */
+  uint64_t id;         /* of a class, a link */
   size_t at;           /* of its bytes */
   size_t len;          /* of a string; of a function's code, which precedes its bytes */
   union {
-    GrShare *share;      /* of an object: a reference */
+    GrShare *share;      /* of an object, of a link's record: a reference */
     struct GrPack *made; /* what __goro gave: a function and its arguments */
   } u;
 } Item;
