@@ -467,7 +467,7 @@ describe("a connection", function()
       for i = 1, 20 do assert(seen[string.char(64 + i)] == 3) end
       for i = 1, 10 do
         goro.go(function() out:send { i, s:read "l" } end)
-        goro.sleep(0.005)
+        repeat goro.sleep(0.001) until select(2, goro.runtime.dump():gsub("goroutine, I/O read", "")) == i
       end
       for _ = 1, 20 do assert(out:recv() == true) end
       for i = 1, 10 do
