@@ -142,6 +142,7 @@ describe("net.dial and net.listen", function()
     helper.raises_match("^bad argument #3 to '.*dial' %(table expected, got number%)$", function() net.dial("tcp", "x:1", 1) end)
     helper.raises_match("^bad argument #3 to '.*dial' %(field 'timeout': number expected, got boolean%)$",
       function() net.dial("tcp", "x:1", { timeout = true }) end)
+    helper.raises_match("^bad argument #3 to '.*listen' %(table expected, got number%)$", function() net.listen("tcp", "x:1", 1) end)
     helper.raises_match("^bad argument #1 to '.*lookup' %(string expected, got nil%)$", function() net.lookup(nil) end)
     helper.raises_match("^bad argument #1 to '.*udp' %(string expected, got table%)$", function() net.udp({}) end)
     local l <close> = net.listen("tcp", "127.0.0.1:0")

@@ -212,6 +212,7 @@ typedef struct Read {
   const GrWant *want;
   char *scratch;
   GrGot *got;
+  bool polls; /* it will not wait, so no event is waited for that would tell: it looks for itself */
   bool
       spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others stop short for reasons of their own (passed descriptors, lines of a terminal) */
 } Read;
@@ -269,12 +270,12 @@ static int read_step(GrStream *s, Read *rd) {
     if (is_line(rd->want)) s->scanned = held(s);
   }
   if (gr_unlikely(s->lost)) return GR_NOMEM;
-  if (rd->spent || gr_fd_spent(s->fd, GR_READ)) return WAIT;
+  if (rd->spent || (!rd->polls && gr_fd_spent(s->fd, GR_READ))) return WAIT;
   return held(s) > 0 ? read_buffer(s, rd) : read_scratch(s, rd);
 }
 
 int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until, bool blocks, bool fresh) {
-  Read rd = {.want = want, .scratch = scratch, .got = got};
+  Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
   int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
   if (r != GR_OK) return r;
   for (;;) {
