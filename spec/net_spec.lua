@@ -142,6 +142,7 @@ describe("net.dial and net.listen", function()
     helper.raises_match("^bad argument #3 to '.*dial' %(table expected, got number%)$", function() net.dial("tcp", "x:1", 1) end)
     helper.raises_match("^bad argument #3 to '.*dial' %(field 'timeout': number expected, got boolean%)$",
       function() net.dial("tcp", "x:1", { timeout = true }) end)
+    helper.raises_match("^bad argument #3 to '.*listen' %(table expected, got number%)$", function() net.listen("tcp", "x:1", 1) end)
     helper.raises_match("^bad argument #1 to '.*lookup' %(string expected, got nil%)$", function() net.lookup(nil) end)
     helper.raises_match("^bad argument #1 to '.*udp' %(string expected, got table%)$", function() net.udp({}) end)
     local l <close> = net.listen("tcp", "127.0.0.1:0")
@@ -467,7 +468,7 @@ describe("a connection", function()
       for i = 1, 20 do assert(seen[string.char(64 + i)] == 3) end
       for i = 1, 10 do
         goro.go(function() out:send { i, s:read "l" } end)
-        goro.sleep(0.005)
+        repeat goro.sleep(0.001) until select(2, goro.runtime.dump():gsub("goroutine, I/O read", "")) == i
       end
       for _ = 1, 20 do assert(out:recv() == true) end
       for i = 1, 10 do

@@ -5,8 +5,9 @@
  * with the line in it) only the rest of it goes into the buffer; else all of it does, and from then on the system call fills the buffer directly. So who reads packets, or
  * lines that come whole, never has a buffer, and an idle connection has none.
  *
- * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked for: read(1 << 40) costs nothing before a peer sends it. A read of
- * a count does not take more from the system than it wants.
+ * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked for: read(1 << 40) costs nothing before a peer sends it. A
+ * small count takes from the system what is there, as a line does: messages that came together cost one call, and one that came alone leaves the socket spent, so that the
+ * next read waits without asking. A count larger than the scratch takes no more than it wants, so that the buffer itself can be handed out.
  *
  *   buf: | gone … | start: bytes … end | room … cap |
  *
@@ -211,6 +212,7 @@ typedef struct Read {
   const GrWant *want;
   char *scratch;
   GrGot *got;
+  bool polls; /* it will not wait, so no event is waited for that would tell: it looks for itself */
   bool
       spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others stop short for reasons of their own (passed descriptors, lines of a terminal) */
 } Read;
@@ -220,8 +222,7 @@ enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): call again; nothing is there 
 /* The buffer is empty: one call into the scratch. */
 static int read_scratch(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
-  size_t most = want->kind == GR_WANT_COUNT && want->n > 0 && want->n < GR_SCRATCH ? (size_t)want->n : GR_SCRATCH;
-  ssize_t n = receive(s, rd->scratch, most);
+  ssize_t n = receive(s, rd->scratch, GR_SCRATCH);
   if (n < 0) {
     int r = refused(errno);
     return r == GR_OK ? WAIT : r;
@@ -231,7 +232,7 @@ static int read_scratch(GrStream *s, Read *rd) {
     return GR_OK;
   }
   if (n == 0) return at_end(s, want, rd->scratch, rd->got);
-  rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < most;
+  rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < GR_SCRATCH;
   End end = find_end(want, rd->scratch, (size_t)n, 0);
   if (end.complete && too_long(s, want, end.give)) end.complete = false;
   size_t rest_at = end.complete ? end.take : 0;
@@ -246,7 +247,7 @@ static int read_scratch(GrStream *s, Read *rd) {
 static int read_buffer(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   size_t room = held(s) < GR_SCRATCH ? GR_SCRATCH : held(s);
-  if (want->kind == GR_WANT_COUNT && want->n - held(s) < room) room = (size_t)(want->n - held(s));
+  if (want->kind == GR_WANT_COUNT && want->n > GR_SCRATCH && want->n - held(s) < room) room = (size_t)(want->n - held(s));
   if (s->cap - s->end < room && s->cap - s->end < BUFFER_MIN && !reserve(s, room < BUFFER_MIN ? BUFFER_MIN : room)) return GR_NOMEM;
   if (s->cap - s->end < room) room = s->cap - s->end;
   ssize_t n = receive(s, s->buf + s->end, room);
@@ -269,12 +270,12 @@ static int read_step(GrStream *s, Read *rd) {
     if (is_line(rd->want)) s->scanned = held(s);
   }
   if (gr_unlikely(s->lost)) return GR_NOMEM;
-  if (rd->spent || gr_fd_spent(s->fd, GR_READ)) return WAIT;
+  if (rd->spent || (!rd->polls && gr_fd_spent(s->fd, GR_READ))) return WAIT;
   return held(s) > 0 ? read_buffer(s, rd) : read_scratch(s, rd);
 }
 
 int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until, bool blocks, bool fresh) {
-  Read rd = {.want = want, .scratch = scratch, .got = got};
+  Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
   int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
   if (r != GR_OK) return r;
   for (;;) {

@@ -161,11 +161,12 @@ static int listener_leave(lua_State *L) {
   return 0;
 }
 
-/* listen(network, address [, opts]) */
+/* listen(network, address [, opts]): no option has a meaning yet */
 static int net_listen(lua_State *L) {
   const GrNetwork *net = check_network(L, 1, true);
   size_t len;
   const char *address = luaL_checklstring(L, 2, &len);
+  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
   GrAddr *list;
