@@ -258,7 +258,7 @@ while true do
       local ok, e = pcall(serve, ...)
       if not ok then io.stderr:write("http_files: ", tostring(e), "\n") end
     end, conn, root, idle, stopping)
-  elseif code == "ECANCELED" then break
+  elseif code == "ECANCELED" or code == "EBADF" then break -- closed while this waited, or before
   else io.stderr:write("http_files: ", why, "\n") end
 end
 group:wait()
