@@ -242,8 +242,8 @@ end)
 describe("a ticker", function()
   it("ticks at its period, also when it is another", function()
     local slow = math.min(helper.slow, 5)
-    local tk = time.ticker(0.01 * slow)
     local start = time.mono()
+    local tk = time.ticker(0.01 * slow)
     for _ = 1, 5 do assert.is_true(select(2, tk.c:recv(SOON))) end
     tk:reset(0.02 * slow)
     for _ = 1, 5 do assert.is_true(select(2, tk.c:recv(SOON))) end
