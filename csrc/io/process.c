@@ -154,6 +154,7 @@ static GrProcess *make(const GrShareType *type) {
 
 int gr_process_start(const GrCommand *cmd, G *g, const GrShareType *type, const GrShareType *conn, GrProcess **out, bool *of_cwd) {
   int ours[3];
+  *of_cwd = false;
   GrProcess *p = make(type);
   if (p == NULL) return GR_NOMEM;
   Watch *w = p->watch;
