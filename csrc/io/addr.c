@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* addr.c - addresses from text and to text; DNS.
+/* addr.c - addresses from text and to text.
  *
- * Names are looked up by the C library's getaddrinfo in a blocking region (Go's entersyscall): the thread is blocked, its place goes on to others. libuv would do the same on its
- * pool of four threads, where four slow names hold up everybody. It cannot be interrupted: a limit of time is looked at when it is back. Numeric addresses never get there.
+ * Names are looked up by resolver.c; numeric addresses never get there.
  *
  * A host name is checked here for what C strings cannot tell: zeros inside, too long. */
 #include "io/addr.h"
@@ -14,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 #include <uv.h>
+
+#include "io/resolver.h"
 
 const GrNetwork *gr_network(const char *name) {
   static const GrNetwork all[] = {
@@ -165,24 +166,6 @@ static int numeric(const char *host, int family, GrAddr *a) {
   return family == AF_UNSPEC || family == a->u.any.sa_family ? 1 : -1;
 }
 
-static int uv_of_eai(int eai) {
-  switch (eai) {
-    case EAI_AGAIN: return UV_EAI_AGAIN;
-    case EAI_BADFLAGS: return UV_EAI_BADFLAGS;
-    case EAI_FAIL: return UV_EAI_FAIL;
-    case EAI_FAMILY: return UV_EAI_FAMILY;
-    case EAI_MEMORY: return UV_EAI_MEMORY;
-    case EAI_NODATA:
-    case EAI_ADDRFAMILY:
-    case EAI_NONAME: return UV_EAI_NONAME;
-    case EAI_OVERFLOW: return UV_EAI_OVERFLOW;
-    case EAI_SERVICE: return UV_EAI_SERVICE;
-    case EAI_SOCKTYPE: return UV_EAI_SOCKTYPE;
-    case EAI_SYSTEM: return -errno;
-    default: return UV_EAI_FAIL;
-  }
-}
-
 static bool take_results(const struct addrinfo *found, GrAddr **list, uint32_t *n, GrRefusal *no) {
   uint32_t count = 0;
   for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) count++;
@@ -197,13 +180,11 @@ static bool take_results(const struct addrinfo *found, GrAddr **list, uint32_t *
   return true;
 }
 
-static bool ask_resolver(const char *host, int family, G *g, GrAddr **list, uint32_t *n, GrRefusal *no) {
-  struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG}, *found = NULL;
-  bool region = !g->is_host && atomic_load(&g->status) == G_RUNNING;
-  if (region) gr_block_begin(g);
-  int eai = getaddrinfo(host, NULL, &hints, &found), uv_code = eai != 0 ? uv_of_eai(eai) : 0;
-  if (region) gr_block_end(g);
-  if (eai != 0) return refuse(no, uv_code, uv_code == UV_EAI_NONAME ? "no such host" : NULL);
+static bool ask_resolver(const char *host, int family, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
+  struct addrinfo *found;
+  int code = gr_resolve(host, family, who->g, who->until, &found);
+  if (code == UV_ENOMEM || code == UV_EAI_MEMORY) return out_of_memory(no);
+  if (code != 0) return refuse(no, code, code == UV_EAI_NONAME ? "no such host" : NULL);
   bool taken = take_results(found, list, n, no);
   freeaddrinfo(found);
   if (taken && *n == 0) {
@@ -213,13 +194,12 @@ static bool ask_resolver(const char *host, int family, G *g, GrAddr **list, uint
   return taken;
 }
 
-static bool host_addresses(const char *host, int family, G *g, GrAddr **list, uint32_t *n, GrRefusal *no) {
+static bool host_addresses(const char *host, int family, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
   GrAddr a;
   int is = numeric(host, family, &a);
   if (is < 0) return refuse(no, UV_EAI_ADDRFAMILY, "address of another family");
   if (is == 0) {
-    if (g == NULL) return refuse(no, UV_EINVAL, "not a numeric address");
-    return ask_resolver(host, family, g, list, n, no);
+    return ask_resolver(host, family, who, list, n, no);
   }
   GrAddr *only = one_address(list, n);
   if (only == NULL) return out_of_memory(no);
@@ -260,7 +240,8 @@ static void interleave(GrAddr *list, uint32_t n) {
   }
 }
 
-bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose, G *g, GrAddr **list, uint32_t *n, GrRefusal *no) {
+bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose, const GrAsker *who, GrAddr **list, uint32_t *n,
+                     GrRefusal *no) {
   if (net->family == AF_UNIX) return unix_address(text, len, list, n, no);
   Split s;
   if (!split(text, len, &s, no)) return false;
@@ -270,7 +251,7 @@ bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor p
     if (!any_addresses(net->family, list, n, no)) return false;
   } else {
     const char *host = s.host[0] != '\0' ? s.host : net->family == AF_INET6 ? "::1" : "127.0.0.1";
-    if (!host_addresses(host, net->family, g, list, n, no)) return false;
+    if (!host_addresses(host, net->family, who, list, n, no)) return false;
     if (purpose == GR_FOR_LISTEN) prefer_ipv4(*list, *n);
     else interleave(*list, *n);
   }
@@ -289,10 +270,10 @@ void gr_addr_for_family(const GrAddr *a, int family, GrAddr *out) {
   memcpy(&out->u.in6.sin6_addr.s6_addr[12], &a->u.in.sin_addr, 4);
 }
 
-bool gr_addr_lookup(const char *host, size_t len, G *g, GrAddr **list, uint32_t *n, GrRefusal *no) {
+bool gr_addr_lookup(const char *host, size_t len, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
   char name[GR_HOST_MAX];
   if (len == 0) return refuse(no, UV_EINVAL, "empty host name");
   if (memchr(host, '\0', len) != NULL) return refuse(no, UV_EINVAL, "host name with a zero in it");
   if (!copy_part(name, sizeof name, host, len)) return refuse(no, UV_EINVAL, "host name too long");
-  return host_addresses(name, AF_UNSPEC, g, list, n, no);
+  return host_addresses(name, AF_UNSPEC, who, list, n, no);
 }

@@ -41,15 +41,22 @@ typedef struct GrRefusal {
   const char *why; /* or NULL. A literal */
 } GrRefusal;
 
+/* Who asks for names, and how long. */
+typedef struct GrAsker {
+  G *g;
+  int64_t until;
+} GrAsker;
+
 typedef enum GrFor { GR_FOR_DIAL, GR_FOR_LISTEN } GrFor;
 
 /* The addresses that `text` ("host:port", a path, "@name") stands for, in the order in which they should be tried; *list is gr_malloc'd, the caller's. An empty host is this
- * one: the loopback to dial, all interfaces to listen (IPv6 first). A name is looked up in a blocking region of g, which may take as long as the system's
- * resolver likes; numbers are not. False: *no says why. g is NULL where names must not be looked up. */
-bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose, G *g, GrAddr **list, uint32_t *n, GrRefusal *no);
+ * one: the loopback to dial, all interfaces to listen (IPv6 first). A name is looked up in a blocking region; numbers are not.
+ * False: *no says why. */
+bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose, const GrAsker *who, GrAddr **list, uint32_t *n,
+                     GrRefusal *no);
 /* `a` as a socket of this family sends to it: IPv4 becomes ::ffff:a.b.c.d for an IPv6 socket. */
 void gr_addr_for_family(const GrAddr *a, int family, GrAddr *out);
 /* The same for a host alone: ports are 0. */
-bool gr_addr_lookup(const char *host, size_t len, G *g, GrAddr **list, uint32_t *n, GrRefusal *no);
+bool gr_addr_lookup(const char *host, size_t len, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no);
 
 #endif

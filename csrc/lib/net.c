@@ -97,7 +97,8 @@ static int net_dial(lua_State *L) {
   GrAddr *list;
   uint32_t n;
   GrRefusal no;
-  if (!gr_addr_resolve(net, address, len, GR_FOR_DIAL, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, address, len);
+  if (!gr_addr_resolve(net, address, len, GR_FOR_DIAL, &(GrAsker){st->g, until}, &list, &n, &no))
+    return gr_push_failure(L, no.r, no.why, address, len);
   if ((box->dial = gr_dial_new(net, list, n)) == NULL) gr_raise_code(L, GR_NOMEM);
   if (until != GR_FOREVER && gr_now_ns() >= until) return dial_failed(L, GR_TIMEOUT);
   return gr_io_call(L, &dial_call);
@@ -172,7 +173,8 @@ static int net_listen(lua_State *L) {
   GrAddr *list;
   uint32_t n;
   GrRefusal no;
-  if (!gr_addr_resolve(net, address, len, GR_FOR_LISTEN, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, address, len);
+  if (!gr_addr_resolve(net, address, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER}, &list, &n, &no))
+    return gr_push_failure(L, no.r, no.why, address, len);
   GrListener *l;
   int r = gr_listen(list, n, &listener_type.share, &l);
   gr_free(list);
@@ -222,16 +224,17 @@ static int push_found(lua_State *L) {
   return 1;
 }
 
-/* lookup(host) -> addresses */
+/* lookup(host [, opts]) -> addresses */
 static int net_lookup(lua_State *L) {
   size_t len;
   const char *host = luaL_checklstring(L, 1, &len);
+  int64_t until = check_options(L, 2);
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
   GrAddr *list;
   uint32_t n;
   GrRefusal no;
-  if (!gr_addr_lookup(host, len, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, host, len);
+  if (!gr_addr_lookup(host, len, &(GrAsker){st->g, until}, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, host, len);
   Found found = {list, n};
   lua_pushcfunction(L, push_found);
   lua_pushlightuserdata(L, &found);

@@ -70,7 +70,8 @@ static int udp_send(lua_State *L) {
   GrNetwork net = {"udp", u->family == AF_INET6 ? AF_UNSPEC : AF_INET, SOCK_DGRAM};
   uint32_t n;
   GrRefusal no;
-  if (!gr_addr_resolve(&net, text, len, GR_FOR_DIAL, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, text, len);
+  if (!gr_addr_resolve(&net, text, len, GR_FOR_DIAL, &(GrAsker){st->g, GR_FOREVER}, &list, &n, &no))
+    return gr_push_failure(L, no.r, no.why, text, len);
   gr_addr_for_family(&list[0], u->family, to);
   gr_free(list);
   return gr_io_call(L, &send_call);
@@ -149,7 +150,8 @@ int gr_lib_udp(lua_State *L) {
     GrAddr *list;
     uint32_t n;
     GrRefusal no;
-    if (!gr_addr_resolve(gr_network("udp"), text, len, GR_FOR_LISTEN, st->g, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, text, len);
+    if (!gr_addr_resolve(gr_network("udp"), text, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER}, &list, &n, &no))
+      return gr_push_failure(L, no.r, no.why, text, len);
     r = gr_udp_open(list, n, AF_UNSPEC, &f);
     gr_free(list);
     GrAddr self;

@@ -128,7 +128,6 @@ void gr_m_take_p(M *m, P *p);                           /* m schedules with p, w
 P *gr_idle_p_get(Sched *s);                             /* an idle P, RUNNING now, or NULL */
 void gr_idle_p_put_locked(Sched *s, P *p);              /* idle, or retired when maxprocs has been lowered */
 bool gr_work_anywhere(Sched *s);                        /* is a G queued? */
-int gr_thread_start(void *(*start)(void *), void *arg); /* detached, with the signal mask of our threads. 0 or errno */
 void gr_hand_p_over(M *m, G *g);                        /* to the M of a bound G that m has picked */
 void gr_hand_on(Sched *s, P *p);                        /* p, which nobody runs any more, to an M if there is work for it, else to the idle list */
 /* proc.c */

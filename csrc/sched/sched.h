@@ -299,6 +299,8 @@ void gr_sched_set_poller(const GrPoller *poller);
 int gr_sched_poll_wanted(void);
 /* Is this one of goro's threads, which block all signals but a few? */
 bool gr_sched_own_thread(void);
+/* A detached thread with their signal mask. 0 or errno. */
+int gr_thread_start(void *(*start)(void *), void *arg);
 /* Polls without waiting, on this thread, unless somebody does: then that one is woken. No lock of rank SCHED or above may be held. */
 void gr_sched_poll(void);
 

@@ -561,7 +561,7 @@ local net = {}
 ---@alias goro.network "tcp"|"tcp4"|"tcp6"|"unix"|"udp"|"udp4"|"udp6"
 
 ---@class goro.dial_options
----@field timeout number?  seconds for the whole dial; a look-up of a name is not interrupted, but counts
+---@field timeout number?  seconds for all of it, the look-up of the name included
 
 ---A connection to `"host:port"` (`"[::1]:80"`; the port may be a service's name; no host: this machine) or, for `"unix"`, to a path or an abstract name (`"@name"`).
 ---All addresses of a name are tried, by turns of IPv6 and IPv4, the next one when the last has refused or not answered for 250 ms. `"udp"`: see `goro.conn:read`.
@@ -579,8 +579,9 @@ function net.listen(network, address) end
 
 ---The addresses of a host, in the order in which they should be tried, each once.
 ---@param host string
+---@param opts goro.dial_options?
 ---@return string[]?, string? message, string? code
-function net.lookup(host) end
+function net.lookup(host, opts) end
 
 ---A UDP socket bound to `address`, or to any free port; see `net.dial` for one that talks to one peer only.
 ---@param address string?
