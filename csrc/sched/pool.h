@@ -124,12 +124,12 @@ extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs, pre
 /* m sleeps on its note (cleared before it told others that it would) until somebody gives it a P. False: `until` came, or the pool ends; then it is
  * in the idle list no more. */
 bool gr_m_await_p(M *m, int64_t until);
-void gr_m_take_p(M *m, P *p);                           /* m schedules with p, which is not idle */
-P *gr_idle_p_get(Sched *s);                             /* an idle P, RUNNING now, or NULL */
-void gr_idle_p_put_locked(Sched *s, P *p);              /* idle, or retired when maxprocs has been lowered */
-bool gr_work_anywhere(Sched *s);                        /* is a G queued? */
-void gr_hand_p_over(M *m, G *g);                        /* to the M of a bound G that m has picked */
-void gr_hand_on(Sched *s, P *p);                        /* p, which nobody runs any more, to an M if there is work for it, else to the idle list */
+void gr_m_take_p(M *m, P *p);              /* m schedules with p, which is not idle */
+P *gr_idle_p_get(Sched *s);                /* an idle P, RUNNING now, or NULL */
+void gr_idle_p_put_locked(Sched *s, P *p); /* idle, or retired when maxprocs has been lowered */
+bool gr_work_anywhere(Sched *s);           /* is a G queued? */
+void gr_hand_p_over(M *m, G *g);           /* to the M of a bound G that m has picked */
+void gr_hand_on(Sched *s, P *p);           /* p, which nobody runs any more, to an M if there is work for it, else to the idle list */
 /* proc.c */
 void *gr_m_main(void *m);
 /* m.c, proc.c, pool.c */
