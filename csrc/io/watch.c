@@ -9,7 +9,8 @@
  * been the same one, and it is added again, which gives the same number unless it was.
  *
  * A watch is its channel's feed, as a signal's listener is (signal.c): it ends when the channel is closed, or nobody has it. It holds the deadlock report off until then.
- * A reader that is too slow must not fill the memory, nor stop the others: what finds the channel full is lost, and the next that fits is "overflow".
+ * A reader that is too slow must not fill the memory, nor stop the others: the channel's last place is for "overflow", and what comes then is lost. It must not wait for
+ * the next event, which may never come; as long as there is no room for two, it has not been read.
  *
  * The lock: GR_RANK_SYNC. A watch is not freed while somebody has a reference to its channel, so the thread that polls uses it without the lock. */
 #include "io/watch.h"
@@ -37,7 +38,7 @@ typedef struct Watch {
   GrChan *chan; /* not counted */
   int wd;
   bool holds;
-  bool missed;   /* of who polls */
+  bool missed;   /* something, and the reader has not been told. Of who polls */
   uint64_t seen; /* the last round in which it was looked at */
   size_t len;
   char path[];
@@ -126,12 +127,22 @@ static const char *event_name(uint32_t mask) {
   return mask & IN_ATTRIB ? "attributes" : NULL;
 }
 
+/* True: an event fits, and leaves the last place free. */
+static bool tell_of_missed(Watch *w) {
+  int64_t room = gr_chan_cap(w->chan) - gr_chan_len(w->chan);
+  w->missed = w->missed || room == 1;
+  if (w->missed && room > 0) {
+    w->missed = !send_event(w, w->path, "overflow");
+    room--;
+  }
+  return room > 1 && !w->missed;
+}
+
 static void tell(Watch *w, const char *event, const char *name) {
   char path[PATH_MAX + NAME_MAX + 2];
   bool slash = w->len > 0 && w->path[w->len - 1] == '/';
   snprintf(path, sizeof path, "%s%s%s", w->path, *name == '\0' || slash ? "" : "/", name);
-  if (w->missed) w->missed = !send_event(w, w->path, "overflow");
-  if (w->missed || !send_event(w, path, event)) w->missed = true;
+  if (tell_of_missed(w) && !send_event(w, path, event)) w->missed = true;
 }
 
 static void tell_all(const struct inotify_event *e) {
@@ -139,8 +150,9 @@ static void tell_all(const struct inotify_event *e) {
   uint64_t round = new_round();
   for (Watch *w; (w = next_watch(e->wd, round)) != NULL;) {
     GrChan *c = w->chan;
-    if (e->mask & IN_Q_OVERFLOW) w->missed = !send_event(w, w->path, "overflow");
-    else if (event != NULL) tell(w, event, name);
+    w->missed = w->missed || (e->mask & IN_Q_OVERFLOW) != 0;
+    if (event != NULL) tell(w, event, name);
+    else tell_of_missed(w);
     if (e->mask & LAST) gr_chan_close(c);
     gr_share_unref(gr_chan_share(c));
   }
