@@ -47,8 +47,8 @@ bool gr_mem_must_fail(void);
 #else
 static inline bool gr_mem_must_fail(void) { return false; }
 #endif
-/* Fault injector, for specs, in GORO_TESTING builds: from the n-th allocation from now on (n >= 1; 0: never) `many` fail in a row. Returns how many
- * were made since the last call. */
+/* Fault injector, for specs, in GORO_TESTING builds: from the n-th allocation from now on (n >= 1;
+ * 0: never) `many` fail in a row. Returns how many were made since the last call. */
 int64_t gr_mem_fail_at(int64_t n, int64_t many);
 /* Counts a block of an allocator of its own. */
 void gr_mem_count(int delta);
@@ -66,10 +66,12 @@ double gr_wall_s(void);
 #define GR_FOREVER INT64_MAX /* no limit */
 #define GR_POLL INT64_MIN    /* do not wait at all */
 
-/* A limit from seconds: NULL-like infinity -> GR_FOREVER, <= 0 -> GR_POLL. NaN must be refused before. */
+/* A limit from seconds: NULL-like infinity -> GR_FOREVER, <= 0 -> GR_POLL. NaN must be refused
+ * before. */
 int64_t gr_deadline(double seconds);
 
-/* A cheap counter of the CPU's time, for telling short from long: its unit is some fraction of a nanosecond to a few of them. */
+/* A cheap counter of the CPU's time, for telling short from long: its unit is some fraction of a
+ * nanosecond to a few of them. */
 static inline uint64_t gr_ticks(void) {
 #if defined(__x86_64__) || defined(__i386__)
   return __builtin_ia32_rdtsc();
@@ -90,11 +92,14 @@ static inline void gr_relax(void) {
 /* wyrand (Wang Yi): one multiplication a number. `state` belongs to the caller. */
 static inline uint64_t gr_rand(uint64_t *state) {
   *state += 0xa0761d6478bd642fULL;
-  __extension__ unsigned __int128 product = (unsigned __int128)*state * (*state ^ 0xe7037ed1a0b428dbULL);
+  __extension__ unsigned __int128 product =
+      (unsigned __int128)*state * (*state ^ 0xe7037ed1a0b428dbULL);
   return (uint64_t)(product >> 64) ^ (uint64_t)product;
 }
 /* Uniform in [0, n), n >= 1 (Lemire's multiplication; bias below 2^-32 for n < 2^32). */
-static inline uint32_t gr_rand_below(uint64_t *state, uint32_t n) { return (uint32_t)(((gr_rand(state) >> 32) * n) >> 32); }
+static inline uint32_t gr_rand_below(uint64_t *state, uint32_t n) {
+  return (uint32_t)(((gr_rand(state) >> 32) * n) >> 32);
+}
 /* A seed that differs between calls and processes. */
 uint64_t gr_rand_seed(void);
 

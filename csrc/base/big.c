@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* big.c - a few freed blocks in a row of slots; see big.h.
  *
- * Who takes a block out of its slot by an exchange owns it, and may put it back or elsewhere; an empty slot is filled by a compare-and-exchange. So there is no lock,
- * and a fork in the middle costs a child one block. What is said of a block beside it, its size and its age, are hints: they may be another block's.
+ * Who takes a block out of its slot by an exchange owns it, and may put it back or elsewhere; an
+ * empty slot is filled by a compare-and-exchange. So there is no lock, and a fork in the middle
+ * costs a child one block. What is said of a block beside it, its size and its age, are hints: they
+ * may be another block's.
  *
- * One for all threads, since a message's block is taken by the sender and put by the receiver. What nobody wanted between two looks of sysmon's is freed: memory
- * that is idle goes back in a fifth of a second. With SUM bytes waiting, blocks are freed at once.
+ * One for all threads, since a message's block is taken by the sender and put by the receiver. What
+ * nobody wanted between two looks of sysmon's is freed: memory that is idle goes back in a fifth of
+ * a second. With SUM bytes waiting, blocks are freed at once.
  *
- * For messages alone, and for the strings that come out of them: for all big blocks of all states it made programs slower that build strings (cpumix_strings by
- * a fifth), since malloc lets a buffer grow where another one has just ended. */
+ * For messages alone, and for the strings that come out of them: for all big blocks of all states
+ * it made programs slower that build strings (cpumix_strings by a fifth), since malloc lets a
+ * buffer grow where another one has just ended. */
 #include "base/big.h"
 
 #include <malloc.h>
@@ -32,7 +36,8 @@ static int64_t look_at, given;      /* sysmon's; `given`: bytes freed since noth
 /* The block of a slot if it is of a size in [least, most], else NULL. */
 static void *take(Slot *s, size_t least, size_t most) {
   size_t size = atomic_load_explicit(&s->size, memory_order_relaxed);
-  if (size < least || size > most || atomic_load_explicit(&s->block, memory_order_relaxed) == NULL) return NULL;
+  if (size < least || size > most || atomic_load_explicit(&s->block, memory_order_relaxed) == NULL)
+    return NULL;
   void *block = atomic_exchange_explicit(&s->block, NULL, memory_order_acquire);
   if (block != NULL) atomic_fetch_sub(&waiting, (int64_t)malloc_usable_size(block));
   return block;
@@ -68,7 +73,9 @@ static bool leave(void *block) {
       if (atomic_load_explicit(&s->block, memory_order_relaxed) != NULL) continue;
       atomic_store_explicit(&s->size, (size_t)size, memory_order_relaxed);
       atomic_store_explicit(&s->old, false, memory_order_relaxed);
-      if (atomic_compare_exchange_strong_explicit(&s->block, &none, block, memory_order_release, memory_order_relaxed)) return true;
+      if (atomic_compare_exchange_strong_explicit(&s->block, &none, block, memory_order_release,
+                                                  memory_order_relaxed))
+        return true;
     }
   atomic_fetch_sub(&waiting, size);
   return false;

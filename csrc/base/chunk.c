@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* chunk.c - caches of chunks, one for each thread; see chunk.h.
  *
- * A cache is a list for each class of size, last in first out; threads get from the regions, and give back, several chunks at a time. So a goroutine
- * that starts and ends costs a pop and a push. One whose memory is not there yet takes its share of a BATCH that the kernel fills in at once.
+ * A cache is a list for each class of size, last in first out; threads get from the regions, and
+ * give back, several chunks at a time. So a goroutine that starts and ends costs a pop and a push.
+ * One whose memory is not there yet takes its share of a BATCH that the kernel fills in at once.
  *
  * The cache itself is malloc's: thread-local memory of a library that is loaded late is scarce. */
 #include "base/chunk.h"
@@ -83,7 +84,8 @@ static void empty(Cache *k) {
   k->bytes = 0;
 }
 
-/* The hotter half stays; with few chunks of this class, others fill the cache that are not in use now. */
+/* The hotter half stays; with few chunks of this class, others fill the cache that are not in use
+ * now. */
 static void make_room(Cache *k, uint32_t c, size_t size) {
   uint32_t n = k->lists[c].n;
   if (n < FEW) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* list.h - intrusive doubly linked list: a ring through a head. Never allocates, so it never fails. */
+/* list.h - intrusive doubly linked list: a ring through a head. Never allocates, so it never fails.
+ */
 #ifndef GR_LIST_H
 #define GR_LIST_H
 

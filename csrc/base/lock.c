@@ -8,25 +8,32 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SPIN = 60 }; /* about 2 us: longer than any section under our locks, shorter than a futex call */
+enum {
+  SPIN = 60
+}; /* about 2 us: longer than any section under our locks, shorter than a futex call */
 
-static void futex_wake_one(_Atomic uint32_t *word) { syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0); }
+static void futex_wake_one(_Atomic uint32_t *word) {
+  syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
 
 /* `until` is absolute CLOCK_MONOTONIC, or GR_FOREVER. May return early. */
 static void futex_wait(_Atomic uint32_t *word, uint32_t value, int64_t until) {
   struct timespec t = {.tv_sec = until / 1000000000, .tv_nsec = until % 1000000000};
-  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until == GR_FOREVER ? NULL : &t, NULL, FUTEX_BITSET_MATCH_ANY);
+  syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, value, until == GR_FOREVER ? NULL : &t, NULL,
+          FUTEX_BITSET_MATCH_ANY);
 }
 
 #ifdef GORO_TESTING
 static GR_TLS uint32_t held[GR_RANK_LEAF + 1]; /* locks held, by rank */
 static void rank_enter(const GrLock *l) {
   for (uint32_t r = l->rank; r <= GR_RANK_LEAF; r++)
-    if (held[r] != 0 && !(r == l->rank && r == GR_RANK_CHAN)) gr_throw("lock of rank %u taken under one of rank %u", l->rank, r);
+    if (held[r] != 0 && !(r == l->rank && r == GR_RANK_CHAN))
+      gr_throw("lock of rank %u taken under one of rank %u", l->rank, r);
   held[l->rank]++;
 }
 static void rank_leave(const GrLock *l) {
-  if (held[l->rank]-- == 0) gr_throw("lock of rank %u released by a thread that does not hold it", l->rank);
+  if (held[l->rank]-- == 0)
+    gr_throw("lock of rank %u released by a thread that does not hold it", l->rank);
 }
 #else
 #define rank_enter(l) ((void)(l))
@@ -40,7 +47,8 @@ void gr_lock_init(GrLock *l, GrRank rank) {
 
 static bool try_take(GrLock *l) {
   uint32_t free_word = 0;
-  return atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1, memory_order_acquire, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(&l->word, &free_word, 1, memory_order_acquire,
+                                                 memory_order_relaxed);
 }
 
 void gr_lock(GrLock *l) {
@@ -50,12 +58,14 @@ void gr_lock(GrLock *l) {
     gr_relax();
     if (atomic_load_explicit(&l->word, memory_order_relaxed) == 0 && try_take(l)) return;
   }
-  while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0) futex_wait(&l->word, 2, GR_FOREVER);
+  while (atomic_exchange_explicit(&l->word, 2, memory_order_acquire) != 0)
+    futex_wait(&l->word, 2, GR_FOREVER);
 }
 
 void gr_unlock(GrLock *l) {
   rank_leave(l);
-  if (gr_unlikely(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2)) futex_wake_one(&l->word);
+  if (gr_unlikely(atomic_exchange_explicit(&l->word, 0, memory_order_release) == 2))
+    futex_wake_one(&l->word);
 }
 
 void gr_note_clear(GrNote *n) { atomic_store_explicit(&n->word, 0, memory_order_relaxed); }

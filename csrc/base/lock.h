@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* lock.h - a mutex of one word, with a rank, and a note to sleep on.
  *
- * Lock order: a thread may take a lock only when its rank is above that of each lock it holds; of equal rank
- * only channels may be held together, and then in address order. GORO_TESTING builds check this at each lock.
+ * Lock order: a thread may take a lock only when its rank is above that of each lock it holds; of
+ * equal rank only channels may be held together, and then in address order. GORO_TESTING builds
+ * check this at each lock.
  *
  *   rank            guards                                     may be taken while holding
  *   GR_RANK_HOST    the table of host states, pool start/end;  -
@@ -16,7 +17,8 @@
  *   GR_RANK_INBOX   one host's inbox                           all above
  *   GR_RANK_LEAF    slabs of Gs, regions, tables of names      all above
  *
- * Algorithm of the mutex: U. Drepper, "Futexes Are Tricky" (mutex 2), with a short spin before the sleep. */
+ * Algorithm of the mutex: U. Drepper, "Futexes Are Tricky" (mutex 2), with a short spin before the
+ * sleep. */
 #ifndef GR_LOCK_H
 #define GR_LOCK_H
 
@@ -45,8 +47,8 @@ void gr_lock_init(GrLock *l, GrRank rank);
 void gr_lock(GrLock *l);
 void gr_unlock(GrLock *l);
 
-/* A note: one thread sleeps until another has woken it, once for each clear. A wake-up before the sleep is kept.
- * Only the owner clears and sleeps; anybody wakes. */
+/* A note: one thread sleeps until another has woken it, once for each clear. A wake-up before the
+ * sleep is kept. Only the owner clears and sleeps; anybody wakes. */
 typedef struct GrNote {
   _Atomic uint32_t word; /* 0 clear, 1 woken, 2 clear and the owner sleeps */
 } GrNote;

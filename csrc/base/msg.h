@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* msg.h - a value on its way between two goroutines.
  *
- * A GrMsg is moved by plain assignment and has one owner at a time: who holds it last either hands it to vm's unpack or
- * drops it. What the bytes mean is known to vm alone; below vm it is 32 opaque bytes and a way to drop them. */
+ * A GrMsg is moved by plain assignment and has one owner at a time: who holds it last either hands
+ * it to vm's unpack or drops it. What the bytes mean is known to vm alone; below vm it is 32 opaque
+ * bytes and a way to drop them. */
 #ifndef GR_MSG_H
 #define GR_MSG_H
 

@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: MIT */
 /* region.c - where chunks come from and go to; see region.h.
  *
- * Why not malloc. A goroutine's state touches two to eight pages, and the first touch of a page costs as much as all else at its start. Only who knows that
- * memory is going to be used can have it filled in at once: by MADV_POPULATE_WRITE for the few chunks that a thread takes at a time, and by huge pages once a size has
- * filled some regions. Starting 30,000 goroutines of 30 KB, against malloc: regions alone 0.8 to 1.15 of its time, populated 0.5 to 0.8, with huge pages as well 0.13 to 0.24. (Chunks of 8 KB
- * alone, all touched: 0.2 to 0.7.) Where huge pages are off, that advice does nothing. As to giving back, malloc_trim is as good, holes between survivors included; but somebody has to call it, and
- * it keeps the heap locked for all of it at once: 0.25 s for 1.6 GB, where regions go by BUDGET. Hot, a chunk comes from the cache in both cases.
+ * Why not malloc. A goroutine's state touches two to eight pages, and the first touch of a page
+ * costs as much as all else at its start. Only who knows that memory is going to be used can have
+ * it filled in at once: by MADV_POPULATE_WRITE for the few chunks that a thread takes at a time,
+ * and by huge pages once a size has filled some regions. Starting 30,000 goroutines of 30 KB,
+ * against malloc: regions alone 0.8 to 1.15 of its time, populated 0.5 to 0.8, with huge pages as
+ * well 0.13 to 0.24. (Chunks of 8 KB alone, all touched: 0.2 to 0.7.) Where huge pages are off,
+ * that advice does nothing. As to giving back, malloc_trim is as good, holes between survivors
+ * included; but somebody has to call it, and it keeps the heap locked for all of it at once: 0.25 s
+ * for 1.6 GB, where regions go by BUDGET. Hot, a chunk comes from the cache in both cases.
  *
- * Which chunk. A region has chunks of one size, so freed ones fit the next goroutine exactly and nothing has to be merged. Warm chunks go first, lowest address first,
- * from a region that has used ones, so that others become empty. What is free is told by bits in the head, never by links in the chunks: pages of free chunks can be given back.
+ * Which chunk. A region has chunks of one size, so freed ones fit the next goroutine exactly and
+ * nothing has to be merged. Warm chunks go first, lowest address first, from a region that has used
+ * ones, so that others become empty. What is free is told by bits in the head, never by links in
+ * the chunks: pages of free chunks can be given back.
  *
- * What is given back: what nobody needed for a while. `low` is the least warm memory there was since the last look; what it has above KEEP was of no use for all that time,
- * and half of it goes: so a burst of gigabytes is gone in some tenths of a second, and one that returns soon finds most of its memory.
- * Sysmon calls gr_region_settle at its ticks and does not sleep for good before there is nothing to give back. Empty regions are unmapped; of others, the pages that lie
- * wholly in free chunks are dropped, and huge pages are turned off there, lest the kernel fill the holes again. When a burst is over, others are told: malloc's heap and the Gs have small things of the same
- * goroutines (sysmon).
+ * What is given back: what nobody needed for a while. `low` is the least warm memory there was
+ * since the last look; what it has above KEEP was of no use for all that time, and half of it goes:
+ * so a burst of gigabytes is gone in some tenths of a second, and one that returns soon finds most
+ * of its memory. Sysmon calls gr_region_settle at its ticks and does not sleep for good before
+ * there is nothing to give back. Empty regions are unmapped; of others, the pages that lie wholly
+ * in free chunks are dropped, and huge pages are turned off there, lest the kernel fill the holes
+ * again. When a burst is over, others are told: malloc's heap and the Gs have small things of the
+ * same goroutines (sysmon).
  *
- * One lock for all: threads come here with a batch at a time. It is held over a mmap and over nothing longer; advice is given outside of it, on chunks that count as
- * used meanwhile. fork() waits for it, so that a child finds the heads whole. */
+ * One lock for all: threads come here with a batch at a time. It is held over a mmap and over
+ * nothing longer; advice is given outside of it, on chunks that count as used meanwhile. fork()
+ * waits for it, so that a child finds the heads whole. */
 #include "base/region.h"
 
 #include <pthread.h>
@@ -98,9 +108,15 @@ uint32_t gr_region_class(size_t size) {
 
 /* ---- regions ---- */
 
-static Region *region_of(const void *chunk) { return (Region *)((uintptr_t)chunk & ~(uintptr_t)(REGION - 1)); }
-static char *chunk_at(Region *r, uint32_t i) { return (char *)r + HEAD + (size_t)i * classes[r->class].size; }
-static uint32_t index_of(Region *r, const void *chunk) { return (uint32_t)((const char *)chunk - (char *)r - HEAD) / classes[r->class].size; }
+static Region *region_of(const void *chunk) {
+  return (Region *)((uintptr_t)chunk & ~(uintptr_t)(REGION - 1));
+}
+static char *chunk_at(Region *r, uint32_t i) {
+  return (char *)r + HEAD + (size_t)i * classes[r->class].size;
+}
+static uint32_t index_of(Region *r, const void *chunk) {
+  return (uint32_t)((const char *)chunk - (char *)r - HEAD) / classes[r->class].size;
+}
 
 /* Kernels of today align so big a mapping by themselves. */
 static void *map_aligned(void) {
@@ -203,7 +219,8 @@ uint32_t gr_region_take(uint32_t class, uint32_t n, void **chunks) {
   bool was_cold = false;
   gr_lock(&lock);
   GrList *list = !gr_list_empty(&c->warm) ? &c->warm : &c->cold;
-  Region *r = !gr_list_empty(list) ? gr_container_of(list->next, Region, link) : new_region_locked(class);
+  Region *r =
+      !gr_list_empty(list) ? gr_container_of(list->next, Region, link) : new_region_locked(class);
   uint32_t first = 0;
   if (r != NULL) {
     first = take_run_locked(r, &n, &was_cold);
@@ -244,7 +261,8 @@ int64_t gr_region_bytes(void) { return atomic_load(&used); }
 /* ---- giving back ---- */
 
 static void drop_pages(char *start, char *end) {
-  char *from = (char *)(((uintptr_t)start + PAGE - 1) & ~(uintptr_t)(PAGE - 1)), *to = (char *)((uintptr_t)end & ~(uintptr_t)(PAGE - 1));
+  char *from = (char *)(((uintptr_t)start + PAGE - 1) & ~(uintptr_t)(PAGE - 1)),
+       *to = (char *)((uintptr_t)end & ~(uintptr_t)(PAGE - 1));
   if (from < to) madvise(from, (size_t)(to - from), MADV_DONTNEED);
 }
 
@@ -253,7 +271,8 @@ void gr_region_clear(void *chunk, size_t size) {
   drop_pages(chunk, (char *)chunk + size);
 }
 
-/* The warm chunks of r, run by run; the lock is let go meanwhile, so r may change, but not go while a run of it counts as used. */
+/* The warm chunks of r, run by run; the lock is let go meanwhile, so r may change, but not go while
+ * a run of it counts as used. */
 static int64_t chill_locked(Region *r) {
   int64_t bytes = 0;
   size_t size = classes[r->class].size;

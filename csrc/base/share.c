@@ -16,7 +16,9 @@ void gr_share_ref(GrShare *s) { atomic_fetch_add_explicit(&s->refs, 1, memory_or
 bool gr_share_tryref(GrShare *s) {
   int_fast64_t n = atomic_load_explicit(&s->refs, memory_order_relaxed);
   while (n > 0)
-    if (atomic_compare_exchange_weak_explicit(&s->refs, &n, n + 1, memory_order_acquire, memory_order_relaxed)) return true;
+    if (atomic_compare_exchange_weak_explicit(&s->refs, &n, n + 1, memory_order_acquire,
+                                              memory_order_relaxed))
+      return true;
   return false;
 }
 

@@ -18,8 +18,10 @@
 
 const GrNetwork *gr_network(const char *name) {
   static const GrNetwork all[] = {
-      {"tcp", AF_UNSPEC, SOCK_STREAM}, {"tcp4", AF_INET, SOCK_STREAM}, {"tcp6", AF_INET6, SOCK_STREAM}, {"unix", AF_UNIX, SOCK_STREAM},
-      {"udp", AF_UNSPEC, SOCK_DGRAM},  {"udp4", AF_INET, SOCK_DGRAM},  {"udp6", AF_INET6, SOCK_DGRAM},
+      {"tcp", AF_UNSPEC, SOCK_STREAM}, {"tcp4", AF_INET, SOCK_STREAM},
+      {"tcp6", AF_INET6, SOCK_STREAM}, {"unix", AF_UNIX, SOCK_STREAM},
+      {"udp", AF_UNSPEC, SOCK_DGRAM},  {"udp4", AF_INET, SOCK_DGRAM},
+      {"udp6", AF_INET6, SOCK_DGRAM},
   };
   for (size_t i = 0; i < sizeof all / sizeof *all; i++)
     if (strcmp(all[i].name, name) == 0) return &all[i];
@@ -29,7 +31,9 @@ const GrNetwork *gr_network(const char *name) {
 /* ---- to text ---- */
 
 static size_t unix_text(const GrAddr *a, char *buf) {
-  size_t n = a->len > offsetof(struct sockaddr_un, sun_path) ? a->len - offsetof(struct sockaddr_un, sun_path) : 0;
+  size_t n = a->len > offsetof(struct sockaddr_un, sun_path)
+                 ? a->len - offsetof(struct sockaddr_un, sun_path)
+                 : 0;
   const char *path = a->u.un.sun_path;
   if (n > 0 && path[0] != '\0') n = strnlen(path, n);
   memcpy(buf, path, n);
@@ -58,10 +62,13 @@ size_t gr_addr_host_text(const GrAddr *a, char buf[GR_ADDR_TEXT]) {
 size_t gr_addr_text(const GrAddr *a, char buf[GR_ADDR_TEXT]) {
   char host[GR_ADDR_TEXT];
   switch (a->u.any.sa_family) {
-    case AF_INET: gr_addr_host_text(a, host); return (size_t)snprintf(buf, GR_ADDR_TEXT, "%.60s:%u", host, ntohs(a->u.in.sin_port));
+    case AF_INET:
+      gr_addr_host_text(a, host);
+      return (size_t)snprintf(buf, GR_ADDR_TEXT, "%.60s:%u", host, ntohs(a->u.in.sin_port));
     case AF_INET6:
       gr_addr_host_text(a, host);
-      if (IN6_IS_ADDR_V4MAPPED(&a->u.in6.sin6_addr)) return (size_t)snprintf(buf, GR_ADDR_TEXT, "%.60s:%u", host, ntohs(a->u.in6.sin6_port));
+      if (IN6_IS_ADDR_V4MAPPED(&a->u.in6.sin6_addr))
+        return (size_t)snprintf(buf, GR_ADDR_TEXT, "%.60s:%u", host, ntohs(a->u.in6.sin6_port));
       return (size_t)snprintf(buf, GR_ADDR_TEXT, "[%.100s]:%u", host, ntohs(a->u.in6.sin6_port));
     case AF_UNIX: return unix_text(a, buf);
     default: buf[0] = '\0'; return 0;
@@ -90,8 +97,10 @@ static GrAddr *one_address(GrAddr **list, uint32_t *n) {
 static bool unix_address(const char *text, size_t len, GrAddr **list, uint32_t *n, GrRefusal *no) {
   bool abstract = len > 0 && (text[0] == '@' || text[0] == '\0');
   if (len == 0) return refuse(no, UV_EINVAL, "empty path");
-  if (!abstract && memchr(text, '\0', len) != NULL) return refuse(no, UV_EINVAL, "path with a zero in it");
-  if (len + (abstract ? 0 : 1) > sizeof((struct sockaddr_un *)0)->sun_path) return refuse(no, UV_ENAMETOOLONG, "path too long for a Unix socket");
+  if (!abstract && memchr(text, '\0', len) != NULL)
+    return refuse(no, UV_EINVAL, "path with a zero in it");
+  if (len + (abstract ? 0 : 1) > sizeof((struct sockaddr_un *)0)->sun_path)
+    return refuse(no, UV_ENAMETOOLONG, "path too long for a Unix socket");
   GrAddr *a = one_address(list, n);
   if (a == NULL) return out_of_memory(no);
   a->u.un.sun_family = AF_UNIX;
@@ -121,15 +130,18 @@ static bool split(const char *text, size_t len, Split *s, GrRefusal *no) {
     const char *bracket = memchr(text, ']', len);
     if (bracket == NULL) return refuse(no, UV_EINVAL, "missing ']' in address");
     if (bracket + 1 == end) return refuse(no, UV_EINVAL, "missing port in address");
-    if (bracket + 1 != colon) return refuse(no, UV_EINVAL, "garbage between ']' and the port in address");
+    if (bracket + 1 != colon)
+      return refuse(no, UV_EINVAL, "garbage between ']' and the port in address");
     host = text + 1;
     host_len = (size_t)(bracket - host);
   } else if (memchr(text, ':', host_len) != NULL) {
     return refuse(no, UV_EINVAL, "too many colons in address (write [::1]:80)");
   }
-  if (!copy_part(s->host, sizeof s->host, host, host_len)) return refuse(no, UV_EINVAL, "host name too long");
+  if (!copy_part(s->host, sizeof s->host, host, host_len))
+    return refuse(no, UV_EINVAL, "host name too long");
   if (colon + 1 == end) return refuse(no, UV_EINVAL, "missing port in address");
-  if (!copy_part(s->port, sizeof s->port, colon + 1, (size_t)(end - colon) - 1)) return refuse(no, UV_EINVAL, "invalid port in address");
+  if (!copy_part(s->port, sizeof s->port, colon + 1, (size_t)(end - colon) - 1))
+    return refuse(no, UV_EINVAL, "invalid port in address");
   return true;
 }
 
@@ -142,7 +154,10 @@ static int port_number(const char *port, int type) {
   }
   struct servent entry, *found = NULL;
   char buf[1024];
-  if (getservbyname_r(port, type == SOCK_STREAM ? "tcp" : "udp", &entry, buf, sizeof buf, &found) != 0 || found == NULL) return -1;
+  if (getservbyname_r(port, type == SOCK_STREAM ? "tcp" : "udp", &entry, buf, sizeof buf, &found) !=
+          0 ||
+      found == NULL)
+    return -1;
   return ntohs((uint16_t)found->s_port);
 }
 
@@ -151,7 +166,8 @@ static void set_port(GrAddr *a, uint16_t port) {
   else a->u.in6.sin6_port = htons(port);
 }
 
-/* 1: it is a number of this family; 0: it is none; -1: one of the other family. A scope ("fe80::1%eth0") is left to getaddrinfo. */
+/* 1: it is a number of this family; 0: it is none; -1: one of the other family. A scope
+ * ("fe80::1%eth0") is left to getaddrinfo. */
 static int numeric(const char *host, int family, GrAddr *a) {
   memset(a, 0, sizeof *a);
   if (inet_pton(AF_INET, host, &a->u.in.sin_addr) == 1) {
@@ -172,7 +188,8 @@ static bool take_results(const struct addrinfo *found, GrAddr **list, uint32_t *
   if ((*list = gr_zalloc(count * sizeof **list)) == NULL) return out_of_memory(no);
   *n = 0;
   for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) {
-    if ((i->ai_family != AF_INET && i->ai_family != AF_INET6) || i->ai_addrlen > sizeof(*list)->u) continue;
+    if ((i->ai_family != AF_INET && i->ai_family != AF_INET6) || i->ai_addrlen > sizeof(*list)->u)
+      continue;
     GrAddr *a = &(*list)[(*n)++];
     a->len = i->ai_addrlen;
     memcpy(&a->u, i->ai_addr, i->ai_addrlen);
@@ -180,7 +197,8 @@ static bool take_results(const struct addrinfo *found, GrAddr **list, uint32_t *
   return true;
 }
 
-static bool ask_resolver(const char *host, int family, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
+static bool ask_resolver(const char *host, int family, const GrAsker *who, GrAddr **list,
+                         uint32_t *n, GrRefusal *no) {
   struct addrinfo *found;
   int code = gr_resolve(host, family, who->g, who->until, &found);
   if (code == UV_ENOMEM || code == UV_EAI_MEMORY) return out_of_memory(no);
@@ -194,7 +212,8 @@ static bool ask_resolver(const char *host, int family, const GrAsker *who, GrAdd
   return taken;
 }
 
-static bool host_addresses(const char *host, int family, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
+static bool host_addresses(const char *host, int family, const GrAsker *who, GrAddr **list,
+                           uint32_t *n, GrRefusal *no) {
   GrAddr a;
   int is = numeric(host, family, &a);
   if (is < 0) return refuse(no, UV_EAI_ADDRFAMILY, "address of another family");
@@ -211,8 +230,11 @@ static bool host_addresses(const char *host, int family, const GrAsker *who, GrA
 static bool any_addresses(int family, GrAddr **list, uint32_t *n, GrRefusal *no) {
   *n = 0;
   if ((*list = gr_zalloc(2 * sizeof **list)) == NULL) return out_of_memory(no);
-  if (family != AF_INET) (*list)[(*n)++] = (GrAddr){.len = sizeof(struct sockaddr_in6), .u.in6 = {.sin6_family = AF_INET6}};
-  if (family != AF_INET6) (*list)[(*n)++] = (GrAddr){.len = sizeof(struct sockaddr_in), .u.in = {.sin_family = AF_INET}};
+  if (family != AF_INET)
+    (*list)[(*n)++] =
+        (GrAddr){.len = sizeof(struct sockaddr_in6), .u.in6 = {.sin6_family = AF_INET6}};
+  if (family != AF_INET6)
+    (*list)[(*n)++] = (GrAddr){.len = sizeof(struct sockaddr_in), .u.in = {.sin_family = AF_INET}};
   return true;
 }
 
@@ -240,8 +262,8 @@ static void interleave(GrAddr *list, uint32_t n) {
   }
 }
 
-bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose, const GrAsker *who, GrAddr **list, uint32_t *n,
-                     GrRefusal *no) {
+bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose,
+                     const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
   if (net->family == AF_UNIX) return unix_address(text, len, list, n, no);
   Split s;
   if (!split(text, len, &s, no)) return false;
@@ -270,7 +292,8 @@ void gr_addr_for_family(const GrAddr *a, int family, GrAddr *out) {
   memcpy(&out->u.in6.sin6_addr.s6_addr[12], &a->u.in.sin_addr, 4);
 }
 
-bool gr_addr_lookup(const char *host, size_t len, const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
+bool gr_addr_lookup(const char *host, size_t len, const GrAsker *who, GrAddr **list, uint32_t *n,
+                    GrRefusal *no) {
   char name[GR_HOST_MAX];
   if (len == 0) return refuse(no, UV_EINVAL, "empty host name");
   if (memchr(host, '\0', len) != NULL) return refuse(no, UV_EINVAL, "host name with a zero in it");

@@ -1,17 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* child.c - starting children and knowing when they have ended.
  *
- * Why not uv_process_t. libuv learns of a child's end by SIGCHLD: it puts its own handler in the place of the program's for as long as any child lives, and the default action
- * there afterwards; where the program (or a C module) calls wait() itself, libuv waits for ever. A pidfd (Linux 5.3) needs no signal: the program keeps its
- * handler, and other children are others' business. And uv_spawn forks (1.44), on the one thread that polls, which then waits for the exec: with 500 MB of memory in use that takes
- * 3.5 ms a child, while posix_spawn, which shares memory until the exec (vfork), takes 0.3 ms there, and runs on the caller's thread, several at a time.
+ * Why not uv_process_t. libuv learns of a child's end by SIGCHLD: it puts its own handler in the
+ * place of the program's for as long as any child lives, and the default action there afterwards;
+ * where the program (or a C module) calls wait() itself, libuv waits for ever. A pidfd (Linux 5.3)
+ * needs no signal: the program keeps its handler, and other children are others' business. And
+ * uv_spawn forks (1.44), on the one thread that polls, which then waits for the exec: with 500 MB
+ * of memory in use that takes 3.5 ms a child, while posix_spawn, which shares memory until the exec
+ * (vfork), takes 0.3 ms there, and runs on the caller's thread, several at a time.
  *
- * Where there is no pidfd (an older kernel, a sandbox) a small thread waits for the child, without reaping it, and tells by a pipe. What uses the descriptor sees no difference.
+ * Where there is no pidfd (an older kernel, a sandbox) a small thread waits for the child, without
+ * reaping it, and tells by a pipe. What uses the descriptor sees no difference.
  *
- * A program that ignores SIGCHLD, or reaps all children by itself, takes the status away from us: the child's end is seen, its code is not known.
+ * A program that ignores SIGCHLD, or reaps all children by itself, takes the status away from us:
+ * the child's end is seen, its code is not known.
  *
- * Signals. Our threads block nearly all signals, and a child would inherit that. So it gets the mask of the thread that loaded goro. What was ignored then (by nohup) stays
- * so, as exec keeps it for everybody; everything else starts with its default action, also what the program itself ignores now (SIGPIPE). */
+ * Signals. Our threads block nearly all signals, and a child would inherit that. So it gets the
+ * mask of the thread that loaded goro. What was ignored then (by nohup) stays so, as exec keeps it
+ * for everybody; everything else starts with its default action, also what the program itself
+ * ignores now (SIGPIPE). */
 #include "io/child.h"
 
 #include <errno.h>
@@ -68,7 +75,8 @@ static int look_at(const char *path, const char *cwd) {
   return access(path, X_OK) == 0 ? 0 : errno;
 }
 
-/* As execvp does it, but in the child's own PATH: what was found and may not be executed tells more than what was not found. */
+/* As execvp does it, but in the child's own PATH: what was found and may not be executed tells more
+ * than what was not found. */
 static int search(const GrCommand *cmd, char *const *env, char found[PATH_MAX]) {
   const char *dir = variable(env, "PATH");
   int err = ENOENT;
@@ -78,7 +86,8 @@ static int search(const GrCommand *cmd, char *const *env, char found[PATH_MAX]) 
     const char *colon = strchr(dir, ':');
     int n = colon != NULL ? (int)(colon - dir) : (int)strlen(dir);
     next = colon != NULL ? colon + 1 : NULL;
-    if (snprintf(found, PATH_MAX, "%.*s%s%s", n, dir, n > 0 ? "/" : "./", cmd->argv[0]) >= PATH_MAX) continue;
+    if (snprintf(found, PATH_MAX, "%.*s%s%s", n, dir, n > 0 ? "/" : "./", cmd->argv[0]) >= PATH_MAX)
+      continue;
     int e = look_at(found, cmd->cwd);
     if (e == 0) return 0;
     if (e == EACCES) err = e;
@@ -98,7 +107,8 @@ static void *await_end(void *arg) {
   siginfo_t info;
   gr_free(arg);
   while (waitid(P_PID, (id_t)w.pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
-  while (write(w.fd, "", 1) < 0 && errno == EINTR) {} /* closing is not enough: a fork without exec may have the other one */
+  while (write(w.fd, "", 1) < 0 && errno == EINTR) {
+  } /* closing is not enough: a fork without exec may have the other one */
   close(w.fd);
   return NULL;
 }
@@ -157,7 +167,8 @@ bool gr_child_ended(pid_t pid, bool keep, GrExit *out) {
 
 bool gr_child_kill(pid_t pid, bool group, GrExit *out) {
   enum { TRIES = 1000 };
-  if (kill(group ? -pid : pid, SIGKILL) != 0) return gr_child_ended(pid, false, out); /* another user's by now (a setuid program) */
+  if (kill(group ? -pid : pid, SIGKILL) != 0)
+    return gr_child_ended(pid, false, out); /* another user's by now (a setuid program) */
   for (int i = 0; i < TRIES; i++) {
     if (gr_child_ended(pid, false, out)) return true;
     nanosleep(&(struct timespec){.tv_nsec = i < 20 ? 50000 : 1000000}, NULL);
@@ -174,7 +185,8 @@ static void close_all(int fds[3]) {
   }
 }
 
-/* Where stdin to stderr are closed in this process, a pipe must not get their numbers: they are going to be the child's own. */
+/* Where stdin to stderr are closed in this process, a pipe must not get their numbers: they are
+ * going to be the child's own. */
 static int above_stdio(int *fd) {
   if (*fd > STDERR_FILENO) return 0;
   int higher = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), err = errno;
@@ -204,22 +216,27 @@ static int set_files(const GrCommand *cmd, const int theirs[3], posix_spawn_file
   int err = 0;
   for (int i = 0; i < 3 && err == 0; i++) {
     if (theirs[i] >= 0) err = posix_spawn_file_actions_adddup2(files, theirs[i], i);
-    else if (cmd->stdio[i] == GR_STDIO_NULL) err = posix_spawn_file_actions_addopen(files, i, "/dev/null", i == 0 ? O_RDONLY : O_WRONLY, 0);
+    else if (cmd->stdio[i] == GR_STDIO_NULL)
+      err =
+          posix_spawn_file_actions_addopen(files, i, "/dev/null", i == 0 ? O_RDONLY : O_WRONLY, 0);
   }
   if (err == 0 && cmd->cwd != NULL) err = posix_spawn_file_actions_addchdir_np(files, cmd->cwd);
   return err;
 }
 
-static int exec_file(const GrCommand *cmd, const char *file, char *const *env, const int theirs[3], pid_t *pid) {
+static int exec_file(const GrCommand *cmd, const char *file, char *const *env, const int theirs[3],
+                     pid_t *pid) {
   posix_spawn_file_actions_t files;
   posix_spawnattr_t attr;
   int err = posix_spawn_file_actions_init(&files);
   if (err != 0) return err;
   if ((err = posix_spawnattr_init(&attr)) == 0) {
-    posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | (cmd->group ? POSIX_SPAWN_SETPGROUP : 0)));
+    posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
+                                            (cmd->group ? POSIX_SPAWN_SETPGROUP : 0)));
     posix_spawnattr_setsigmask(&attr, &mask_at_load);
     posix_spawnattr_setsigdefault(&attr, &default_in_child);
-    if ((err = set_files(cmd, theirs, &files)) == 0) err = posix_spawn(pid, file, &files, &attr, cmd->argv, env);
+    if ((err = set_files(cmd, theirs, &files)) == 0)
+      err = posix_spawn(pid, file, &files, &attr, cmd->argv, env);
     posix_spawnattr_destroy(&attr);
   }
   posix_spawn_file_actions_destroy(&files);

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* dial.c - connecting: several addresses, one after the other and side by side.
  *
- * RFC 8305 ("happy eyeballs"): the addresses come with their families by turns; the first is tried, and when it has neither answered nor refused within 250 ms the next is
- * tried beside it, and so on; one that refuses makes the next start at once. The first that is connected wins, the rest are closed. So a host whose IPv6 leads nowhere
- * costs a quarter of a second, not a minute.
+ * RFC 8305 ("happy eyeballs"): the addresses come with their families by turns; the first is tried,
+ * and when it has neither answered nor refused within 250 ms the next is tried beside it, and so
+ * on; one that refuses makes the next start at once. The first that is connected wins, the rest are
+ * closed. So a host whose IPv6 leads nowhere costs a quarter of a second, not a minute.
  *
- * A dial waits for all its sockets at once, in one wait whose limit is the next moment at which there is something to start, or the caller's.
+ * A dial waits for all its sockets at once, in one wait whose limit is the next moment at which
+ * there is something to start, or the caller's.
  *
- * Unix sockets: connect says EAGAIN when the listener's queue is full, and nothing tells when that changes, so it is tried again every 2 ms. TCP: a socket that dials a port of
- * this machine nobody listens on may be given just that port, and then connects to itself; it is refused, as in Go. */
+ * Unix sockets: connect says EAGAIN when the listener's queue is full, and nothing tells when that
+ * changes, so it is tried again every 2 ms. TCP: a socket that dials a port of this machine nobody
+ * listens on may be given just that port, and then connects to itself; it is refused, as in Go. */
 #include "io/dial.h"
 
 #include <errno.h>
@@ -61,10 +64,14 @@ static void note_refusal(GrDial *d, int r) {
 
 static bool to_itself(int fd, const GrAddr *peer) {
   GrAddr self = {.len = sizeof self.u};
-  if (peer->u.any.sa_family == AF_UNIX || getsockname(fd, &self.u.any, &self.len) != 0) return false;
+  if (peer->u.any.sa_family == AF_UNIX || getsockname(fd, &self.u.any, &self.len) != 0)
+    return false;
   if (self.u.any.sa_family != peer->u.any.sa_family) return false;
-  if (self.u.any.sa_family == AF_INET) return self.u.in.sin_port == peer->u.in.sin_port && self.u.in.sin_addr.s_addr == peer->u.in.sin_addr.s_addr;
-  return self.u.in6.sin6_port == peer->u.in6.sin6_port && memcmp(&self.u.in6.sin6_addr, &peer->u.in6.sin6_addr, sizeof self.u.in6.sin6_addr) == 0;
+  if (self.u.any.sa_family == AF_INET)
+    return self.u.in.sin_port == peer->u.in.sin_port &&
+           self.u.in.sin_addr.s_addr == peer->u.in.sin_addr.s_addr;
+  return self.u.in6.sin6_port == peer->u.in6.sin6_port &&
+         memcmp(&self.u.in6.sin6_addr, &peer->u.in6.sin6_addr, sizeof self.u.in6.sin6_addr) == 0;
 }
 
 /* 0: connected; EINPROGRESS: not yet; else why not. */
@@ -105,7 +112,8 @@ static int start_next(GrDial *d) {
   return GR_OK;
 }
 
-/* The index of one that is connected, or -1; those that were refused are gone, and the next address is due then. */
+/* The index of one that is connected, or -1; those that were refused are gone, and the next address
+ * is due then. */
 static int look(GrDial *d) {
   for (uint32_t i = 0; i < d->open;) {
     int err = outcome(gr_fd_number(d->fds[i]), &d->list[d->of[i]]);

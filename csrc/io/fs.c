@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.c - calls by path.
  *
- * They are libuv's synchronous file calls: without a callback they need no loop and are done when they return, on the thread that made them. What it cannot do
- * is asked of the system directly: times before 1970 and finer than microseconds, temporary names without memory of its own. */
+ * They are libuv's synchronous file calls: without a callback they need no loop and are done when
+ * they return, on the thread that made them. What it cannot do is asked of the system directly:
+ * times before 1970 and finer than microseconds, temporary names without memory of its own. */
 #include "io/fs.h"
 
 #include <errno.h>
@@ -45,7 +46,8 @@ void gr_bytes_free(GrBytes *b) {
 /* ---- what a path is ---- */
 
 const char *gr_file_type_name(GrFileType type) {
-  static const char *const names[] = {"unknown", "file", "directory", "link", "fifo", "socket", "char", "block"};
+  static const char *const names[] = {"unknown", "file",   "directory", "link",
+                                      "fifo",    "socket", "char",      "block"};
   return names[type];
 }
 
@@ -137,7 +139,8 @@ int gr_fs_mkdirs(const char *path) {
   if (part == NULL) return -ENOMEM;
   memcpy(part, path, len + 1);
   err = 0;
-  for (char *slash = strchr(part + 1, '/'); slash != NULL && err == 0; slash = strchr(slash + 1, '/')) {
+  for (char *slash = strchr(part + 1, '/'); slash != NULL && err == 0;
+       slash = strchr(slash + 1, '/')) {
     *slash = '\0';
     err = mkdir_or_there(part);
     *slash = '/';
@@ -224,7 +227,8 @@ int gr_fs_realpath(const char *path, char out[GR_PATH_SIZE]) {
 static int template_of(const char *template, char out[GR_PATH_SIZE]) {
   const char *dir = getenv("TMPDIR");
   int n = template != NULL ? snprintf(out, GR_PATH_SIZE, "%s", template)
-                           : snprintf(out, GR_PATH_SIZE, "%s/goro.XXXXXX", dir != NULL && *dir != '\0' ? dir : "/tmp");
+                           : snprintf(out, GR_PATH_SIZE, "%s/goro.XXXXXX",
+                                      dir != NULL && *dir != '\0' ? dir : "/tmp");
   return n < GR_PATH_SIZE ? 0 : -ENAMETOOLONG;
 }
 

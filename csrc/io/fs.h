@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.h - what one can do with a path: whole files, folders, links, times.
  *
- * Every call returns 0 (or what it says) or a negative errno, which is also libuv's code (GR_SYS of error.h makes a result of it). Paths are C strings of any bytes. Nothing here knows Lua.
+ * Every call returns 0 (or what it says) or a negative errno, which is also libuv's code (GR_SYS of
+ * error.h makes a result of it). Paths are C strings of any bytes. Nothing here knows Lua.
  *
- * A call blocks its thread, for no longer than the disk takes. Most do so without a word: one that is over within microseconds must not pay for giving the
- * place to run away, and if it is not, sysmon finds the thread asleep and takes the place. Those that are known to last (fsync, a copy, a tree, a megabyte)
- * are given `g`, the goroutine that calls, and say it in a blocking region. g is NULL where there is no place to give away: in a host. */
+ * A call blocks its thread, for no longer than the disk takes. Most do so without a word: one that
+ * is over within microseconds must not pay for giving the place to run away, and if it is not,
+ * sysmon finds the thread asleep and takes the place. Those that are known to last (fsync, a copy,
+ * a tree, a megabyte) are given `g`, the goroutine that calls, and say it in a blocking region. g
+ * is NULL where there is no place to give away: in a host. */
 #ifndef GR_FS_H
 #define GR_FS_H
 
@@ -39,7 +42,16 @@ void gr_bytes_free(GrBytes *b);
 
 /* ---- what a path is ---- */
 
-typedef enum GrFileType { GR_FT_UNKNOWN, GR_FT_FILE, GR_FT_DIRECTORY, GR_FT_LINK, GR_FT_FIFO, GR_FT_SOCKET, GR_FT_CHAR, GR_FT_BLOCK } GrFileType;
+typedef enum GrFileType {
+  GR_FT_UNKNOWN,
+  GR_FT_FILE,
+  GR_FT_DIRECTORY,
+  GR_FT_LINK,
+  GR_FT_FIFO,
+  GR_FT_SOCKET,
+  GR_FT_CHAR,
+  GR_FT_BLOCK
+} GrFileType;
 const char *gr_file_type_name(GrFileType type);
 GrFileType gr_file_type(uint32_t mode);
 
@@ -70,7 +82,8 @@ int gr_fs_utime(const char *path, double atime, double mtime);
 enum { GR_PATH_SIZE = 4097 };
 int gr_fs_readlink(const char *path, char out[GR_PATH_SIZE]);
 int gr_fs_realpath(const char *path, char out[GR_PATH_SIZE]);
-/* `made` is the template with its XXXXXX replaced; NULL: goro.XXXXXX in the temporary folder. mkstemp returns a descriptor. */
+/* `made` is the template with its XXXXXX replaced; NULL: goro.XXXXXX in the temporary folder.
+ * mkstemp returns a descriptor. */
 int gr_fs_mkdtemp(const char *template, char made[GR_PATH_SIZE]);
 int gr_fs_mkstemp(const char *template, char made[GR_PATH_SIZE]);
 
@@ -122,7 +135,8 @@ int gr_walk_open(const char *path, GrWalk **walk);
 int gr_walk_next(GrWalk *w, GrWalkItem *item);
 void gr_walk_free(GrWalk *w);
 
-/* The tree, or file, at path, never what a link in it leads to. The first failure ends it; `where` says what it was about, and is to be freed. */
+/* The tree, or file, at path, never what a link in it leads to. The first failure ends it; `where`
+ * says what it was about, and is to be freed. */
 int gr_fs_remove_tree(G *g, const char *path, GrBytes *where);
 
 #endif

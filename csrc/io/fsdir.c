@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* fsdir.c - folders and trees: list, walk, remove.
  *
- * A list is read whole and sorted by bytes, so that it is the same in every locale. A walk is not: it holds one open folder for each level that it is below the
- * root, and of each no more than the block that the kernel gave last, so a million files take no more memory than ten. What it gives up for that is an order
- * among the names of a folder. A folder is opened when it is met, relative to the one above it and never through a link, so neither a long path nor somebody who
- * moves folders about leads the walk astray; one that cannot be opened (no right to, gone, no descriptor left) is told of with the reason, and passed over.
+ * A list is read whole and sorted by bytes, so that it is the same in every locale. A walk is not:
+ * it holds one open folder for each level that it is below the root, and of each no more than the
+ * block that the kernel gave last, so a million files take no more memory than ten. What it gives
+ * up for that is an order among the names of a folder. A folder is opened when it is met, relative
+ * to the one above it and never through a link, so neither a long path nor somebody who moves
+ * folders about leads the walk astray; one that cannot be opened (no right to, gone, no descriptor
+ * left) is told of with the reason, and passed over.
  *
- * Removing a tree has one folder open at a time, however deep it is. From a folder that has become empty it goes back through "..", and looks whether that is
- * the folder it came from, by device and inode: if somebody has moved the tree meanwhile, it stops rather than empty another. What is not a folder is unlinked in its folder;
- * a folder is opened with O_NOFOLLOW. So a link that is put in a folder's place at the last moment is removed itself. It stops at the first failure. */
+ * Removing a tree has one folder open at a time, however deep it is. From a folder that has become
+ * empty it goes back through "..", and looks whether that is the folder it came from, by device and
+ * inode: if somebody has moved the tree meanwhile, it stops rather than empty another. What is not
+ * a folder is unlinked in its folder; a folder is opened with O_NOFOLLOW. So a link that is put in
+ * a folder's place at the last moment is removed itself. It stops at the first failure. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +26,9 @@
 
 enum { OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK };
 
-static bool is_dots(const char *name) { return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0')); }
+static bool is_dots(const char *name) {
+  return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
+}
 
 /* The next that is neither "." nor "..". NULL and 0 in *err: the end. */
 static struct dirent *next_entry(DIR *dir, int *err) {
@@ -37,7 +44,8 @@ static struct dirent *next_entry(DIR *dir, int *err) {
 static GrFileType type_of(DIR *dir, const struct dirent *e) {
   if (e->d_type != DT_UNKNOWN) return gr_file_type((uint32_t)DTTOIF(e->d_type));
   struct stat st;
-  return fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? gr_file_type(st.st_mode) : GR_FT_UNKNOWN;
+  return fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 ? gr_file_type(st.st_mode)
+                                                                       : GR_FT_UNKNOWN;
 }
 
 /* The folder `name` in the folder `at`. NULL and *err. */
@@ -229,7 +237,8 @@ static int step_up(Removal *r) {
   return 0;
 }
 
-/* What is no folder is unlinked; a folder, of which unlink says so, is gone into. What somebody else has removed meanwhile is as well gone. */
+/* What is no folder is unlinked; a folder, of which unlink says so, is gone into. What somebody
+ * else has removed meanwhile is as well gone. */
 static int remove_entry(Removal *r, const char *name) {
   size_t len = r->path.len;
   if (!join(&r->path, len, name)) return -ENOMEM;
@@ -243,7 +252,8 @@ static int remove_entry(Removal *r, const char *name) {
   return cut(&r->path, len) ? 0 : -ENOMEM;
 }
 
-/* Everything in the open folder and below. What was passed already is gone, so each folder is read from its beginning. */
+/* Everything in the open folder and below. What was passed already is gone, so each folder is read
+ * from its beginning. */
 static int empty_folder(Removal *r) {
   for (;;) {
     int err;

@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* fsfile.c - open files.
  *
- * One operation at a time: the turn is a channel that holds one message while nobody uses the file. Thus waiting for it is what waiting for any message is, first
- * come first served, in dumps and at the pool's end too, and no second mechanism is needed.
+ * One operation at a time: the turn is a channel that holds one message while nobody uses the file.
+ * Thus waiting for it is what waiting for any message is, first come first served, in dumps and at
+ * the pool's end too, and no second mechanism is needed.
  *
- * Reads go through a buffer; writes do not: when write returns the system has the data, no exit loses them, and their failure is told by the call
- * that they belong to. Who writes many short pieces gives them to one write, which is one system call. The position is where a program thinks
+ * Reads go through a buffer; writes do not: when write returns the system has the data, no exit
+ * loses them, and their failure is told by the call that they belong to. Who writes many short
+ * pieces gives them to one write, which is one system call. The position is where a program thinks
  * it is: before a write, a seek, a truncate the system's is put back by what the buffer holds.
  *
- * A pipe or a terminal may let its reader wait for ever. So such a file is switched to not blocking, and whoever would wait polls it in a blocking region, together
- * with an eventfd by which a close ends the wait. A close closes the descriptor only when it has the turn: never under somebody's call. */
+ * A pipe or a terminal may let its reader wait for ever. So such a file is switched to not
+ * blocking, and whoever would wait polls it in a blocking region, together with an eventfd by which
+ * a close ends the wait. A close closes the descriptor only when it has the turn: never under
+ * somebody's call. */
 #include "io/fsfile.h"
 
 #include <ctype.h>
@@ -121,7 +125,8 @@ int gr_file_lock_finish(G *g, GrCause *cause) {
 
 void gr_file_unlock(G *g, GrFile *f) {
   GrMsg m = token();
-  if (gr_chan_send(g, f->turn, &m, GR_POLL, true) != GR_OK) gr_throw("a file's turn was given back twice");
+  if (gr_chan_send(g, f->turn, &m, GR_POLL, true) != GR_OK)
+    gr_throw("a file's turn was given back twice");
 }
 
 bool gr_file_shut(GrFile *f) {
@@ -299,7 +304,8 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
 
 /* ---- writing ---- */
 
-/* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has no such place, and its two directions are apart. */
+/* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has
+ * no such place, and its two directions are apart. */
 static int unread(GrFile *f) {
   if (f->at == f->end || f->waits) return 0;
   if (lseek(f->fd, -(off_t)(f->end - f->at), SEEK_CUR) < 0) return -errno;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fsfile.h - an open file that goroutines share: who has the turn uses it, the others queue.
  *
- * Calls named after the turn want it: taken by gr_file_lock, given back by gr_file_unlock. They return what they say or a negative errno: -ECANCELED when the file
- * was closed while they waited for the other end of a pipe. `g` is NULL, or may give its place away (fs.h). */
+ * Calls named after the turn want it: taken by gr_file_lock, given back by gr_file_unlock. They
+ * return what they say or a negative errno: -ECANCELED when the file was closed while they waited
+ * for the other end of a pipe. `g` is NULL, or may give its place away (fs.h). */
 #ifndef GR_FSFILE_H
 #define GR_FSFILE_H
 
@@ -13,21 +14,24 @@
 
 typedef struct GrFile GrFile;
 
-/* Takes the descriptor, also when it fails. `type` names the class of the object, whose destroy must be gr_file_destroy. 0 or -errno. */
+/* Takes the descriptor, also when it fails. `type` names the class of the object, whose destroy
+ * must be gr_file_destroy. 0 or -errno. */
 int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file);
 void gr_file_destroy(GrShare *s);
 GrShare *gr_file_share(GrFile *f);
 GrFile *gr_file_of(GrShare *s);
 const char *gr_file_path(const GrFile *f);
 
-/* GR_OK: the caller has the turn. GR_PARK: park, then _finish: GR_OK or GR_ABORTED, *cause. `g` is the caller's own, never NULL here. */
+/* GR_OK: the caller has the turn. GR_PARK: park, then _finish: GR_OK or GR_ABORTED, *cause. `g` is
+ * the caller's own, never NULL here. */
 int gr_file_lock(G *g, GrFile *f, bool blocks);
 /* Without waiting. */
 bool gr_file_try_lock(G *g, GrFile *f);
 int gr_file_lock_finish(G *g, GrCause *cause);
 void gr_file_unlock(G *g, GrFile *f);
 
-/* From now on nobody else begins anything, and who waits for the other end of a pipe is woken. False: that has been said before. Without the turn. */
+/* From now on nobody else begins anything, and who waits for the other end of a pipe is woken.
+ * False: that has been said before. Without the turn. */
 bool gr_file_shut(GrFile *f);
 bool gr_file_is_shut(const GrFile *f);
 /* Is it open, and one that may let its reader wait for ever? */
@@ -35,7 +39,8 @@ bool gr_file_may_wait(const GrFile *f);
 
 /* ---- with the turn ---- */
 
-/* Waits so long at most until a read would find something, were it the end; also until the file is shut, or a signal comes. For what gr_file_may_wait. */
+/* Waits so long at most until a read would find something, were it the end; also until the file is
+ * shut, or a signal comes. For what gr_file_may_wait. */
 bool gr_file_ready(const GrFile *f, int ms);
 
 /* Closes it, after gr_file_shut. */
@@ -46,7 +51,8 @@ int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end);
 int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n);
 /* The rest, which may be empty: always 1. */
 int gr_file_rest(GrFile *f, G *g, GrBytes *out);
-/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is empty. */
+/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is empty.
+ */
 enum { GR_NUMERAL = 200 };
 int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]);
 

@@ -1,16 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* fswhole.c - files as a whole: read, written, replaced, copied.
  *
- * A small file is read into the caller's own memory by open, read, read (which finds the end) and close; its size is asked for only when it does not fit, and is
- * a hint: files of /proc say 0, and others grow meanwhile.
+ * A small file is read into the caller's own memory by open, read, read (which finds the end) and
+ * close; its size is asked for only when it does not fit, and is a hint: files of /proc say 0, and
+ * others grow meanwhile.
  *
- * An atomic write makes a file of a random name beside the real one, writes it, has it put on disk, renames it, and has the folder put on disk: whoever opens
- * the path finds the old contents or the new, also after a power cut. It is the file that a link leads to that is replaced, not the link, and the
- * new one takes over its permissions and, where allowed, its owner. What is no plain file (/dev/null) is not replaced but refused.
+ * An atomic write makes a file of a random name beside the real one, writes it, has it put on disk,
+ * renames it, and has the folder put on disk: whoever opens the path finds the old contents or the
+ * new, also after a power cut. It is the file that a link leads to that is replaced, not the link,
+ * and the new one takes over its permissions and, where allowed, its owner. What is no plain file
+ * (/dev/null) is not replaced but refused.
  *
- * A copy shares the blocks where the file system can (FICLONE), else it is made inside the kernel (copy_file_range), one run of data after the
- * other, so that holes stay holes; else by read and write. uv_fs_copyfile was rejected: it goes by the size that stat tells, so a copy of a file in /proc is
- * empty, and when it fails it deletes the target, also one that was there before (a folder as the source is enough). */
+ * A copy shares the blocks where the file system can (FICLONE), else it is made inside the kernel
+ * (copy_file_range), one run of data after the other, so that holes stay holes; else by read and
+ * write. uv_fs_copyfile was rejected: it goes by the size that stat tells, so a copy of a file in
+ * /proc is empty, and when it fails it deletes the target, also one that was there before (a folder
+ * as the source is enough). */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -94,7 +99,8 @@ static int write_and_close(int fd, const GrWrite *w, bool sync) {
 }
 
 static int write_plain(const char *path, const GrWrite *w) {
-  int fd = gr_fs_open(path, O_WRONLY | O_CREAT | (w->append ? O_APPEND : O_TRUNC), w->mode >= 0 ? (uint32_t)w->mode : 0666);
+  int fd = gr_fs_open(path, O_WRONLY | O_CREAT | (w->append ? O_APPEND : O_TRUNC),
+                      w->mode >= 0 ? (uint32_t)w->mode : 0666);
   return fd < 0 ? fd : write_and_close(fd, w, false);
 }
 
@@ -102,7 +108,11 @@ static int write_plain(const char *path, const GrWrite *w) {
 static int sync_folder(const char *path) {
   char dir[GR_PATH_SIZE];
   const char *slash = strrchr(path, '/');
-  snprintf(dir, sizeof dir, "%.*s", slash == NULL ? 1 : slash == path ? 1 : (int)(slash - path), slash == NULL ? "." : path);
+  snprintf(dir, sizeof dir, "%.*s",
+           slash == NULL   ? 1
+           : slash == path ? 1
+                           : (int)(slash - path),
+           slash == NULL ? "." : path);
   int fd = gr_fs_open(dir, O_RDONLY | O_DIRECTORY, 0);
   if (fd < 0) return fd;
   int err = fsync(fd) == 0 || errno == EINVAL || errno == ENOTSUP ? 0 : -errno;
@@ -114,14 +124,17 @@ static int sync_folder(const char *path) {
 static int open_beside(const char *path, uint32_t mode, char name[GR_PATH_SIZE]) {
   uint64_t seed = gr_rand_seed();
   for (int i = 0; i < 100; i++) {
-    if (snprintf(name, GR_PATH_SIZE, "%s.%08x", path, (unsigned)gr_rand_below(&seed, UINT32_MAX)) >= GR_PATH_SIZE) return -ENAMETOOLONG;
+    if (snprintf(name, GR_PATH_SIZE, "%s.%08x", path, (unsigned)gr_rand_below(&seed, UINT32_MAX)) >=
+        GR_PATH_SIZE)
+      return -ENAMETOOLONG;
     int fd = gr_fs_open(name, O_WRONLY | O_CREAT | O_EXCL, mode);
     if (fd != -EEXIST) return fd;
   }
   return -EEXIST;
 }
 
-/* The new file gets what the old one had, but no set-user-ID. That owner and group cannot be kept is no failure; what the old group might do, another may not. */
+/* The new file gets what the old one had, but no set-user-ID. That owner and group cannot be kept
+ * is no failure; what the old group might do, another may not. */
 static int take_over(int fd, const struct stat *old, const GrWrite *w) {
   bool kept = fchown(fd, old->st_uid, old->st_gid) == 0;
   if (!kept && errno != EPERM) return -errno;
@@ -199,7 +212,9 @@ static int copy_runs(int from, int to, off64_t *at, off64_t size) {
   return err == 0 && ftruncate(to, *at) != 0 ? -errno : err;
 }
 
-static bool can_by_hand(int err) { return err == -EXDEV || err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP; }
+static bool can_by_hand(int err) {
+  return err == -EXDEV || err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP;
+}
 
 /* What follows the runs has come meanwhile, or is what they could not do. */
 static int copy_data(int from, int to, const struct stat *st) {
@@ -220,10 +235,12 @@ static int copy_opened(int from, const char *to) {
   int fd = gr_fs_open(to, O_WRONLY | O_CREAT, st.st_mode & 0777);
   if (fd < 0) return fd;
   int err = fstat(fd, &target) != 0 ? -errno : 0;
-  bool same = err == 0 && st.st_dev == target.st_dev && st.st_ino == target.st_ino, plain = err == 0 && S_ISREG(target.st_mode);
+  bool same = err == 0 && st.st_dev == target.st_dev && st.st_ino == target.st_ino,
+       plain = err == 0 && S_ISREG(target.st_mode);
   if (err == 0 && plain && !same) err = ftruncate(fd, 0) != 0 ? -errno : 0;
   if (err == 0 && !same) err = plain ? copy_data(from, fd, &st) : copy_by_hand(from, fd);
-  if (err == 0 && plain && !same && fchmod(fd, st.st_mode & 0777) != 0) err = -errno; /* no set-user-ID: the owner may be another */
+  if (err == 0 && plain && !same && fchmod(fd, st.st_mode & 0777) != 0)
+    err = -errno; /* no set-user-ID: the owner may be another */
   int closed = gr_fs_close(fd);
   return err != 0 ? err : closed;
 }

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* loop.c - libuv's loop, run by whichever thread polls.
  *
- * libuv is not made for threads: so everything that touches the loop is a request, and requests are run by who holds the poll token, which exactly one thread does at a
- * time. A request that finds nobody polling takes the token itself and is done before gr_loop_post returns; else the thread that polls is woken. The queue is a stack of
- * one CAS (Treiber), taken as a whole and reversed: no ABA, since nobody pops.
+ * libuv is not made for threads: so everything that touches the loop is a request, and requests are
+ * run by who holds the poll token, which exactly one thread does at a time. A request that finds
+ * nobody polling takes the token itself and is done before gr_loop_post returns; else the thread
+ * that polls is woken. The queue is a stack of one CAS (Treiber), taken as a whole and reversed: no
+ * ABA, since nobody pops.
  *
- * libuv's epoll is itself a descriptor in ours. It is readable when libuv has something to do; what it wants to register it registers in
- * uv_run, which therefore follows each request. Its timers, which nothing of goro's uses, limit how long the poller sleeps. */
+ * libuv's epoll is itself a descriptor in ours. It is readable when libuv has something to do; what
+ * it wants to register it registers in uv_run, which therefore follows each request. Its timers,
+ * which nothing of goro's uses, limit how long the poller sleeps. */
 #include "io/loop.h"
 
 #include <errno.h>
@@ -27,7 +30,8 @@ void gr_loop_limit(int64_t *until) {
   if (timer_at < *until) *until = timer_at;
 }
 
-/* libuv aborts the process when there are no descriptors for a pipe of its own (1.44), so it is asked only when there are. 0 or a libuv code. */
+/* libuv aborts the process when there are no descriptors for a pipe of its own (1.44), so it is
+ * asked only when there are. 0 or a libuv code. */
 static int room(void) {
   enum { WANTS = 4 };
   int fds[WANTS], n = 0, err = 0;
@@ -71,17 +75,20 @@ void gr_loop_run(void) {
   int ms;
   do {
     uv_run(&loop, UV_RUN_NOWAIT);
-    ms = uv_loop_alive(&loop) ? uv_backend_timeout(&loop) : -1; /* of a loop with nothing in it libuv says 0 */
-  } while (ms == 0);                                            /* handles to be closed */
+    ms = uv_loop_alive(&loop) ? uv_backend_timeout(&loop)
+                              : -1; /* of a loop with nothing in it libuv says 0 */
+  } while (ms == 0);                /* handles to be closed */
   timer_at = ms < 0 ? GR_FOREVER : gr_now_ns() + (int64_t)ms * 1000000;
 }
 
 void gr_loop_post(GrLoopReq *req) {
-  (void)gr_poll_start(); /* so that whoever polls can be woken from there; a failure is told by make */
+  (void)gr_poll_start(); /* so that whoever polls can be woken from there; a failure is told by make
+                          */
   req->next = atomic_load_explicit(&posted, memory_order_relaxed);
   while (!atomic_compare_exchange_weak(&posted, &req->next, req)) {}
   gr_sched_poll();
-  (void)gr_sched_poll_wanted(); /* when the token was another's: it is asked for once more by who runs out of work */
+  (void)gr_sched_poll_wanted(); /* when the token was another's: it is asked for once more by who
+                                   runs out of work */
 }
 
 /* ---- descriptors that stay ---- */
@@ -92,7 +99,9 @@ static void end_watch(GrLoopFd *w, int error) {
   w->ended(error);
 }
 
-static void on_watch_closed(uv_handle_t *h) { end_watch(gr_container_of((uv_close_cb *)h->data, GrLoopFd, closed), UV_ECANCELED); }
+static void on_watch_closed(uv_handle_t *h) {
+  end_watch(gr_container_of((uv_close_cb *)h->data, GrLoopFd, closed), UV_ECANCELED);
+}
 
 static void on_watch_ready(uv_poll_t *poll, int status, int events) {
   (void)status, (void)events;

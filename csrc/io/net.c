@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* net.c - listeners, UDP, options.
  *
- * accept takes one connection a call, at once as long as the system's queue holds any; a peer that is gone again before that is passed over. When the process has no
- * descriptor left the caller is told (EMFILE), and the connection stays in the queue: whoever calls accept in a loop would be told for ever, at full speed. So each further
- * try comes after a pause, 5 ms at first and up to 1 s, unless a new connection comes; the first success ends that. The pause is a wait of the listener's turn, so it can be
- * closed meanwhile, and a limit of time holds.
+ * accept takes one connection a call, at once as long as the system's queue holds any; a peer that
+ * is gone again before that is passed over. When the process has no descriptor left the caller is
+ * told (EMFILE), and the connection stays in the queue: whoever calls accept in a loop would be
+ * told for ever, at full speed. So each further try comes after a pause, 5 ms at first and up to 1
+ * s, unless a new connection comes; the first success ends that. The pause is a wait of the
+ * listener's turn, so it can be closed meanwhile, and a limit of time holds.
  *
  * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. */
 #include "io/net.h"
@@ -73,7 +75,9 @@ static int listen_at(const GrAddr *a, GrListener *l) {
   if (fd < 0) return GR_ERRNO(errno);
   l->addr.len = sizeof l->addr.u;
   if (a->u.any.sa_family != AF_UNIX) gr_socket_defaults(fd);
-  int r = listen(fd, BACKLOG) == 0 && getsockname(fd, &l->addr.u.any, &l->addr.len) == 0 ? gr_fd_new(fd, &l->fd) : GR_ERRNO(errno);
+  int r = listen(fd, BACKLOG) == 0 && getsockname(fd, &l->addr.u.any, &l->addr.len) == 0
+              ? gr_fd_new(fd, &l->fd)
+              : GR_ERRNO(errno);
   if (r != GR_OK) close(fd);
   return r;
 }
@@ -107,7 +111,8 @@ GrListener *gr_listener_of(GrShare *s) { return gr_container_of(s, GrListener, s
 const GrAddr *gr_listener_addr(const GrListener *l) { return &l->addr; }
 
 static bool has_path(const GrAddr *a) {
-  return a->u.any.sa_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) && a->u.un.sun_path[0] != '\0';
+  return a->u.any.sa_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) &&
+         a->u.un.sun_path[0] != '\0';
 }
 
 int gr_listener_close(GrListener *l) {
@@ -146,7 +151,8 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
 
 static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
-int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks, bool fresh) {
+int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks,
+                       bool fresh) {
   int r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, fresh);
   while (r == GR_OK) {
     int64_t limit = until;
@@ -166,14 +172,17 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
     if (pausing) limit = earlier(until, l->not_before);
     fresh = false;
     r = gr_fd_await(l->fd, GR_READ, g, GR_WAIT_ACCEPT, limit, blocks, false);
-    if (r == GR_TIMEOUT && limit < until) r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, false);
+    if (r == GR_TIMEOUT && limit < until)
+      r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, false);
   }
   return r;
 }
 
 int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause) {
   int r = gr_fd_awake(l->fd, GR_READ, g, cause);
-  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until) ? GR_OK : r; /* the pause is over */
+  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until)
+             ? GR_OK
+             : r; /* the pause is over */
 }
 void gr_listener_quit(GrListener *l, G *g) { gr_fd_quit(l->fd, GR_READ, g); }
 
@@ -188,9 +197,12 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
   return r;
 }
 
-static int refused(int err) { return err == EAGAIN || err == EWOULDBLOCK ? GR_OK : err == ENOMEM ? GR_NOMEM : GR_ERRNO(err); }
+static int refused(int err) {
+  return err == EAGAIN || err == EWOULDBLOCK ? GR_OK : err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
+}
 
-int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until, bool blocks, bool fresh) {
+int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until,
+                bool blocks, bool fresh) {
   int r = gr_fd_enter(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
@@ -205,7 +217,8 @@ int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, i
   return r;
 }
 
-int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks, bool fresh) {
+int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks,
+                bool fresh) {
   int r = gr_fd_enter(f, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;

@@ -1,34 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* poll.c - an edge-triggered epoll that idle threads sleep in; turns, waits and closing of descriptors.
+/* poll.c - an edge-triggered epoll that idle threads sleep in; turns, waits and closing of
+ * descriptors.
  *
- * Why not uv_poll_t. libuv polls level-triggered, so a handle must be stopped after each event and started before each wait (two requests to the loop's thread), or
- * it reports over and over; left started with a flag beside it, it was 15 to 20 % slower than this in the echo measurement of DESIGN.md, and its loop may be touched by one
- * thread only. Here a descriptor is registered once, at its first wait, for both ways, edge-triggered, and any thread tries its system call at once. libuv's own
- * loop (loop.c) is one more descriptor in this epoll.
+ * Why not uv_poll_t. libuv polls level-triggered, so a handle must be stopped after each event and
+ * started before each wait (two requests to the loop's thread), or it reports over and over; left
+ * started with a flag beside it, it was 15 to 20 % slower than this in the echo measurement of
+ * DESIGN.md, and its loop may be touched by one thread only. Here a descriptor is registered once,
+ * at its first wait, for both ways, edge-triggered, and any thread tries its system call at once.
+ * libuv's own loop (loop.c) is one more descriptor in this epoll.
  *
- * How no event is lost. An edge means "something has changed since the last look". Poller: lock the descriptor; somebody waits in that way and can be won: wake him; else set
- * `ready`; unlock. Waiter: clear `ready`, make the call, EAGAIN, lock; `ready` is set: call again; else link; unlock. An edge that comes after the call finds
- * either the flag's place or the waiter. After Go's pollDesc (netpoll.go), with a lock for its two CAS words, since a turn must be taken and a descriptor
- * pinned in the same step.
+ * How no event is lost. An edge means "something has changed since the last look". Poller: lock the
+ * descriptor; somebody waits in that way and can be won: wake him; else set `ready`; unlock.
+ * Waiter: clear `ready`, make the call, EAGAIN, lock; `ready` is set: call again; else link;
+ * unlock. An edge that comes after the call finds either the flag's place or the waiter. After Go's
+ * pollDesc (netpoll.go), with a lock for its two CAS words, since a turn must be taken and a
+ * descriptor pinned in the same step.
  *
- * `spent` saves a call. One that moved less than was asked for has emptied a stream's buffer, so the next will say EAGAIN, unless an event has come: epoll(7) says so. The
- * end of a stream makes no edge of its own when it came with the last data's event: so a descriptor that was told of a hang-up is never taken for spent.
+ * `spent` saves a call. One that moved less than was asked for has emptied a stream's buffer, so
+ * the next will say EAGAIN, unless an event has come: epoll(7) says so. The end of a stream makes
+ * no edge of its own when it came with the last data's event: so a descriptor that was told of a
+ * hang-up is never taken for spent.
  *
- * Who waits is in a GrWay's `owner` and `seq`, not in a sudog: there is one, who has the turn; and those who wait for the turn are in a small vector. So a goroutine that
- * is destroyed while it waits (the pool ends) leaves nothing linked: what is left of it is a sequence number that nobody can win.
+ * Who waits is in a GrWay's `owner` and `seq`, not in a sudog: there is one, who has the turn; and
+ * those who wait for the turn are in a small vector. So a goroutine that is destroyed while it
+ * waits (the pool ends) leaves nothing linked: what is left of it is a sequence number that nobody
+ * can win.
  *
- * Closing. A descriptor must not be closed under a call that uses its number, for the number may be another's by then: calls pin it, and the last to leave closes. Who is parked
- * does not pin: so a listener's port is free when close returns. A closed descriptor leaves epoll by itself.
+ * Closing. A descriptor must not be closed under a call that uses its number, for the number may be
+ * another's by then: calls pin it, and the last to leave closes. Who is parked does not pin: so a
+ * listener's port is free when close returns. A closed descriptor leaves epoll by itself.
  *
- * Memory of GrFds is type-stable: an event that was fetched just when its descriptor was closed finds a free GrFd, or a new one, and the worst it does is a
- * `ready` too many, which costs one EAGAIN. For the same reason epoll is never told that a descriptor goes.
+ * Memory of GrFds is type-stable: an event that was fetched just when its descriptor was closed
+ * finds a free GrFd, or a new one, and the worst it does is a `ready` too many, which costs one
+ * EAGAIN. For the same reason epoll is never told that a descriptor goes.
  *
- * Sleeping. Who sleeps in epoll_wait says so in `asleep` before the last look at `woken`; who wakes sets `woken` first and writes to the eventfd
- * only when it sees `asleep`. The eventfd is edge-triggered too, and so never read.
+ * Sleeping. Who sleeps in epoll_wait says so in `asleep` before the last look at `woken`; who wakes
+ * sets `woken` first and writes to the eventfd only when it sees `asleep`. The eventfd is
+ * edge-triggered too, and so never read.
  *
- * Where nobody polls: threads look for events without waiting when they run out of work (proc.c), the last idle one sleeps here, sysmon looks when nobody has for 10 ms. A host's thread
- * does not poll: it sleeps on its note, as for channels, and the pool has at least one thread from its first wait on. (Rejected for now: hosts that poll while they
- * wait. It saves a hop, 40 us, for programs that do I/O in the main script alone, but needs the token handed over when such a host gets its own event.)
+ * Where nobody polls: threads look for events without waiting when they run out of work (proc.c),
+ * the last idle one sleeps here, sysmon looks when nobody has for 10 ms. A host's thread does not
+ * poll: it sleeps on its note, as for channels, and the pool has at least one thread from its first
+ * wait on. (Rejected for now: hosts that poll while they wait. It saves a hop, 40 us, for programs
+ * that do I/O in the main script alone, but needs the token handed over when such a host gets its
+ * own event.)
  *
  * Locks: a descriptor's (GR_RANK_IO), under which waits are prepared; the slabs' (LEAF). */
 #include "io/poll.h"
@@ -153,7 +168,8 @@ static void event(GrFd *f, uint32_t events) {
   bool broken = (events & (EPOLLHUP | EPOLLERR)) != 0;
   G *reader = NULL, *writer = NULL;
   gr_lock(&f->lock);
-  if (broken || events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI)) reader = event_locked(&f->way[GR_READ], broken || events & EPOLLRDHUP);
+  if (broken || events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI))
+    reader = event_locked(&f->way[GR_READ], broken || events & EPOLLRDHUP);
   if (broken || events & EPOLLOUT) writer = event_locked(&f->way[GR_WRITE], broken);
   gr_unlock(&f->lock);
   if (reader != NULL) gr_ready(reader);
@@ -179,7 +195,8 @@ static void poll_wake(void) {
   atomic_store(&woken, true);
   if (!atomic_load(&asleep)) return;
   uint64_t one = 1;
-  if (write(atomic_load(&wake_fd), &one, sizeof one) < 0) return; /* full: it has been woken often enough */
+  if (write(atomic_load(&wake_fd), &one, sizeof one) < 0)
+    return; /* full: it has been woken often enough */
 }
 
 static bool poll_waited_for(void) { return atomic_load(&waiting) > 0 || gr_loop_posted(); }
@@ -190,7 +207,9 @@ static bool poll_wanted(void) { return atomic_load(&registered) > 0 || atomic_lo
 static void raise_limit(void) {
   static atomic_flag done = ATOMIC_FLAG_INIT;
   struct rlimit l;
-  if (atomic_flag_test_and_set(&done) || getrlimit(RLIMIT_NOFILE, &l) != 0 || l.rlim_cur == l.rlim_max) return;
+  if (atomic_flag_test_and_set(&done) || getrlimit(RLIMIT_NOFILE, &l) != 0 ||
+      l.rlim_cur == l.rlim_max)
+    return;
   l.rlim_cur = l.rlim_max;
   setrlimit(RLIMIT_NOFILE, &l);
 }
@@ -203,7 +222,8 @@ static int watch(int epoll, int fd, uint32_t events, void *data) {
 static int start_locked(void) {
   if (atomic_load(&epoll_fd) >= 0) return GR_OK;
   raise_limit();
-  int epoll = epoll_create1(EPOLL_CLOEXEC), wake = epoll >= 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1, err = errno;
+  int epoll = epoll_create1(EPOLL_CLOEXEC),
+      wake = epoll >= 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1, err = errno;
   if (wake >= 0 && (err = watch(epoll, wake, EPOLLIN | EPOLLET, &of_wake)) == 0) {
     atomic_store(&wake_fd, wake);
     atomic_store(&epoll_fd, epoll);
@@ -245,7 +265,8 @@ static void poll_end(void) {
 }
 
 void gr_poll_init(void) {
-  static const GrPoller poller = {poll_wait, poll_deliver, poll_wake, poll_waited_for, poll_wanted, poll_end};
+  static const GrPoller poller = {poll_wait,       poll_deliver, poll_wake,
+                                  poll_waited_for, poll_wanted,  poll_end};
   gr_sched_set_poller(&poller);
 }
 
@@ -395,7 +416,8 @@ int gr_poll_hold(int delta) {
   return r;
 }
 
-/* GR_OK: the wait is prepared. A host's thread, or one that none of ours is, looks for no work afterwards, so somebody must be there to poll. */
+/* GR_OK: the wait is prepared. A host's thread, or one that none of ours is, looks for no work
+ * afterwards, so somebody must be there to poll. */
 static int start_wait(G *g, GrReason reason, int64_t until, bool blocks) {
   if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
   int r = GR_OK;
@@ -576,7 +598,8 @@ static void unlink_all(GrFd *const *fds, uint32_t n, GrWay way) {
   }
 }
 
-int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrReason reason, int64_t until, bool blocks) {
+int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrReason reason, int64_t until,
+                 bool blocks) {
   int r = start_wait(g, reason, until, blocks);
   if (r != GR_OK) return r;
   uint32_t i = 0;

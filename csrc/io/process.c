@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* process.c - children that programs have handles of.
  *
- * Two objects: the handle, with the pipes, lives as long as anybody in Lua has it; the Watch lives until the child has been reaped, too. libuv's loop watches
- * the child's descriptor (child.h) and reaps the child at once, whether anybody waits for it or not: so there are no zombies. Who waits does so at a channel
- * that is closed then: any number of goroutines, with limits, like all who wait for a channel.
+ * Two objects: the handle, with the pipes, lives as long as anybody in Lua has it; the Watch lives
+ * until the child has been reaped, too. libuv's loop watches the child's descriptor (child.h) and
+ * reaps the child at once, whether anybody waits for it or not: so there are no zombies. Who waits
+ * does so at a channel that is closed then: any number of goroutines, with limits, like all who
+ * wait for a channel.
  *
- * Signals are sent under the lock that the reaping takes: a number that the system may have given to another process is never used.
+ * Signals are sent under the lock that the reaping takes: a number that the system may have given
+ * to another process is never used.
  *
- * Where the loop cannot be had (no descriptors are left when the first child is started) nobody would see the child's end: it is killed. When the pool ends, children go on,
- * but for those that were told to die: these are reaped first. */
+ * Where the loop cannot be had (no descriptors are left when the first child is started) nobody
+ * would see the child's end: it is killed. When the pool ends, children go on, but for those that
+ * were told to die: these are reaped first. */
 #include "io/process.h"
 
 #include <errno.h>
@@ -53,7 +57,9 @@ static const GrShareType watch_type = {"goro.child", destroy_watch, false};
 /* `kills`: it must not live on. True: it has been reaped, now or before. */
 static bool reap(Watch *w, bool kills) {
   gr_lock(&w->lock);
-  if (!w->reaped) w->reaped = kills ? gr_child_kill(w->pid, false, &w->exit) : gr_child_ended(w->pid, false, &w->exit);
+  if (!w->reaped)
+    w->reaped =
+        kills ? gr_child_kill(w->pid, false, &w->exit) : gr_child_ended(w->pid, false, &w->exit);
   bool reaped = w->reaped;
   gr_unlock(&w->lock);
   if (reaped && w->done != NULL) gr_chan_close(w->done);
@@ -152,7 +158,8 @@ static GrProcess *make(const GrShareType *type) {
   return p;
 }
 
-int gr_process_start(const GrCommand *cmd, G *g, const GrShareType *type, const GrShareType *conn, GrProcess **out, bool *of_cwd) {
+int gr_process_start(const GrCommand *cmd, G *g, const GrShareType *type, const GrShareType *conn,
+                     GrProcess **out, bool *of_cwd) {
   int ours[3];
   *of_cwd = false;
   GrProcess *p = make(type);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* resolver.c - getaddrinfo, which knows no limit of time.
  *
- * It is called in a blocking region (Go's entersyscall): the thread is blocked, its place goes on to others. libuv would do the same on its pool of four threads, where four slow names
- * hold up everybody.
+ * It is called in a blocking region (Go's entersyscall): the thread is blocked, its place goes on
+ * to others. libuv would do the same on its pool of four threads, where four slow names hold up
+ * everybody.
  *
- * It cannot be interrupted, and with a name server that does not answer it takes 10 s and more. So where there is a limit a thread of its own makes the call, and who asked waits for it so long;
- * then the answer is nobody's, and who comes last, asker or thread, frees the question. Such threads end when the resolver gives up. Without a limit there is none: it
- * would cost 20 us a name and tell nothing sooner. */
+ * It cannot be interrupted, and with a name server that does not answer it takes 10 s and more. So
+ * where there is a limit a thread of its own makes the call, and who asked waits for it so long;
+ * then the answer is nobody's, and who comes last, asker or thread, frees the question. Such
+ * threads end when the resolver gives up. Without a limit there is none: it would cost 20 us a name
+ * and tell nothing sooner. */
 #include "io/resolver.h"
 
 #include <errno.h>
@@ -42,7 +45,8 @@ static int uv_of_eai(int eai) {
 }
 
 static int ask(const char *host, int family, struct addrinfo **found) {
-  struct addrinfo hints = {.ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
+  struct addrinfo hints = {
+      .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
   return uv_of_eai(getaddrinfo(host, NULL, &hints, found));
 }
 

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* run.c - running a child to its end, with all that it reads and writes.
  *
- * The pipes and the child's descriptor are in an epoll of the run's own, which is one descriptor to wait for (poll.h): the goroutine sleeps until any of the four can go
- * on, and moves the bytes itself. So neither side can wait for the other: output is taken while input is given.
+ * The pipes and the child's descriptor are in an epoll of the run's own, which is one descriptor to
+ * wait for (poll.h): the goroutine sleeps until any of the four can go on, and moves the bytes
+ * itself. So neither side can wait for the other: output is taken while input is given.
  *
- * A run is over when the child has ended and its pipes have, too: others may have inherited them (`sleep 100 &`), and what they write belongs to the output. The child stays a
- * zombie until then, for its number is the group's: as long as nobody reaps it, a signal to the group reaches nobody else. When the time is over all of the group are killed;
- * then only what is in the pipes is taken, since who has left the group may hold them for ever.
+ * A run is over when the child has ended and its pipes have, too: others may have inherited them
+ * (`sleep 100 &`), and what they write belongs to the output. The child stays a zombie until then,
+ * for its number is the group's: as long as nobody reaps it, a signal to the group reaches nobody
+ * else. When the time is over all of the group are killed; then only what is in the pipes is taken,
+ * since who has left the group may hold them for ever.
  *
  * A child that does not read its input, or closes it, is no error: what is left is thrown away. */
 #include "io/run.h"
@@ -38,7 +41,8 @@ struct GrRunning {
 
 static void close_one(GrRunning *r, int i) {
   if (r->fds[i] < 0) return;
-  /* A child that is being started at this moment has the descriptor, too: so it does not leave the epoll by being closed. */
+  /* A child that is being started at this moment has the descriptor, too: so it does not leave the
+   * epoll by being closed. */
   if (r->ready != NULL) epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->fds[i], NULL);
   close(r->fds[i]);
   r->fds[i] = -1;
@@ -69,7 +73,8 @@ static void end_child(GrRunning *r) {
   } else { /* the kernel holds it, or it is another user's */
     r->unknown = true;
     if (r->fds[OF_CHILD] >= 0) {
-      if (r->ready != NULL) epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->fds[OF_CHILD], NULL);
+      if (r->ready != NULL)
+        epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->fds[OF_CHILD], NULL);
       gr_process_adopt(r->pid, r->fds[OF_CHILD]);
       r->fds[OF_CHILD] = -1;
     }
@@ -164,7 +169,9 @@ static int time_out(GrRunning *r) {
   return GR_OK;
 }
 
-static bool over(const GrRunning *r) { return (r->ended || r->unknown) && r->fds[OF_OUT] < 0 && r->fds[OF_ERR] < 0; }
+static bool over(const GrRunning *r) {
+  return (r->ended || r->unknown) && r->fds[OF_OUT] < 0 && r->fds[OF_ERR] < 0;
+}
 
 /* GR_OK: it is over; GR_PARK: nothing can go on now. */
 static int pump(GrRunning *r, const char *in, size_t len, int64_t until) {
@@ -186,7 +193,8 @@ static void reap(GrRunning *r) {
   r->pid = 0;
 }
 
-int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks, bool fresh) {
+int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
+                bool fresh) {
   int got = gr_fd_enter(r->ready, GR_READ, g, GR_WAIT_PROCESS_RUN, GR_FOREVER, blocks, fresh);
   if (got != GR_OK) return got;
   while ((got = pump(r, in, len, until)) == GR_PARK) {

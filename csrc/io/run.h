@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* run.h - a child that one goroutine runs from its beginning to its end: what it is given to read, what it writes, how it ends.
+/* run.h - a child that one goroutine runs from its beginning to its end: what it is given to read,
+ * what it writes, how it ends.
  *
- * The wait has the two halves of poll.h: gr_run_step, and after a park gr_run_awake and the step again, with fresh = false. */
+ * The wait has the two halves of poll.h: gr_run_step, and after a park gr_run_awake and the step
+ * again, with fresh = false. */
 #ifndef GR_IO_RUN_H
 #define GR_IO_RUN_H
 
@@ -14,9 +16,11 @@ typedef struct GrRunning GrRunning;
 int gr_run_start(const GrCommand *cmd, G *g, GrRunning **out, bool *of_cwd);
 /* Kills what has not ended. NULL does nothing. */
 void gr_run_free(GrRunning *r);
-/* `in`: what the child reads, the same at each step. GR_OK: the child has ended, and its pipes; or `until` came and all of its group were killed. GR_PARK; GR_NOMEM: the output
- * found no memory; GR_SYS, GR_NOTHREAD, GR_ABORTED. */
-int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks, bool fresh);
+/* `in`: what the child reads, the same at each step. GR_OK: the child has ended, and its pipes; or
+ * `until` came and all of its group were killed. GR_PARK; GR_NOMEM: the output found no memory;
+ * GR_SYS, GR_NOTHREAD, GR_ABORTED. */
+int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
+                bool fresh);
 /* GR_OK, GR_ABORTED. */
 int gr_run_awake(GrRunning *r, G *g, GrCause *cause);
 /* The run is given up: all of its group are killed. */

@@ -1,18 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* signal.c - signals as messages.
  *
- * The handler notes the signal and writes to an eventfd, which libuv's loop watches: who polls sends to the channels then. Why not uv_signal_t: it begins when the loop gets to
- * it, and a program that has called notify must not be killed by the signal a moment later; and at its end it leaves the default action, where the program (lua.c for
- * SIGINT) may have had its own.
+ * The handler notes the signal and writes to an eventfd, which libuv's loop watches: who polls
+ * sends to the channels then. Why not uv_signal_t: it begins when the loop gets to it, and a
+ * program that has called notify must not be killed by the signal a moment later; and at its end it
+ * leaves the default action, where the program (lua.c for SIGINT) may have had its own.
  *
- * What the program had is read when the first listener comes, and put back when the last one goes, unless somebody has put another handler there meanwhile. A
- * signal that comes twice before anybody has looked is told once, as the kernel does it.
+ * What the program had is read when the first listener comes, and put back when the last one goes,
+ * unless somebody has put another handler there meanwhile. A signal that comes twice before anybody
+ * has looked is told once, as the kernel does it.
  *
- * A listener is its channel's feed: it goes when the channel is closed, or nobody has it. Listeners hold the deadlock report off (gr_poll_hold), for as long as they want any signal. When the
- * pool ends all actions are put back, before sysmon puts back what it has taken (SIGQUIT).
+ * A listener is its channel's feed: it goes when the channel is closed, or nobody has it. Listeners
+ * hold the deadlock report off (gr_poll_hold), for as long as they want any signal. When the pool
+ * ends all actions are put back, before sysmon puts back what it has taken (SIGQUIT).
  *
- * The lock: GR_RANK_SYNC, below which channels are. A channel found in the list is memory until it has left the list; gr_share_tryref tells whether it still is a channel. Its
- * reference is given back without the lock, for it may be the last. */
+ * The lock: GR_RANK_SYNC, below which channels are. A channel found in the list is memory until it
+ * has left the list; gr_share_tryref tells whether it still is a channel. Its reference is given
+ * back without the lock, for it may be the last. */
 #include "io/signal.h"
 
 #include <errno.h>
@@ -72,13 +76,15 @@ static void on_signal(int sig) {
   int err = errno;
   uint64_t one = 1;
   atomic_fetch_or(&pending, GR_SIGNAL_BIT(sig));
-  if (write(atomic_load(&event_fd), &one, sizeof one) < 0) errno = err; /* full: it has been told often enough */
+  if (write(atomic_load(&event_fd), &one, sizeof one) < 0)
+    errno = err; /* full: it has been told often enough */
   errno = err;
 }
 
 static bool is_ours(int sig) {
   struct sigaction now;
-  return sigaction(sig, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) && now.sa_handler == on_signal;
+  return sigaction(sig, NULL, &now) == 0 && !(now.sa_flags & SA_SIGINFO) &&
+         now.sa_handler == on_signal;
 }
 
 static int take_locked(int sig) {
@@ -100,7 +106,8 @@ static void give_back_locked(int sig) {
 
 static uint64_t wanted_locked(void) {
   uint64_t set = 0;
-  for (GrList *l = listeners.next; l != &listeners; l = l->next) set |= gr_container_of(l, Listener, link)->set;
+  for (GrList *l = listeners.next; l != &listeners; l = l->next)
+    set |= gr_container_of(l, Listener, link)->set;
   return set;
 }
 
@@ -138,7 +145,8 @@ static void lost(GrFeed *feed, GrChan *c) {
   gr_free(feed);
 }
 
-/* A channel that wants this signal and has not been looked at in this round: a reference; NULL: there is no more. */
+/* A channel that wants this signal and has not been looked at in this round: a reference; NULL:
+ * there is no more. */
 static GrChan *next_listener(int sig, uint64_t round) {
   GrChan *c = NULL;
   gr_lock(&lock);
@@ -200,7 +208,8 @@ static GrChan *any_listener(void) {
   return c;
 }
 
-/* Nobody can be told any more. Who waits learns it when there was no loop; at the pool's end nobody waits. */
+/* Nobody can be told any more. Who waits learns it when there was no loop; at the pool's end nobody
+ * waits. */
 static void on_end(int error) {
   if (error == UV_ECANCELED) {
     give_all_back();
@@ -247,7 +256,9 @@ int gr_signal_notify(GrChan *c, uint64_t set) {
   if (l == NULL) return GR_NOMEM;
   *l = (Listener){.feed = {lost, end_listener}, .chan = c, .holds = true};
   int r = make_event();
-  bool held = r == GR_OK && (r = gr_poll_hold(1)) == GR_OK; /* before anything is taken: the pool's first thread takes SIGQUIT */
+  bool held =
+      r == GR_OK && (r = gr_poll_hold(1)) ==
+                        GR_OK; /* before anything is taken: the pool's first thread takes SIGQUIT */
   if (held && (r = take_all(l, set)) == GR_OK) return gr_loop_watch(&event);
   if (held) gr_poll_hold(-1);
   gr_free(l);
@@ -264,7 +275,8 @@ bool gr_signal_stop(GrChan *c) {
 int gr_signal_ignore(uint64_t set) {
   int r = GR_OK, held = 0;
   gr_lock(&lock);
-  for (GrList *l = listeners.next; l != &listeners; l = l->next) held += narrow_locked(gr_container_of(l, Listener, link), set);
+  for (GrList *l = listeners.next; l != &listeners; l = l->next)
+    held += narrow_locked(gr_container_of(l, Listener, link), set);
   give_unwanted_back_locked();
   for (int sig = 1; sig < GR_SIGNALS && r == GR_OK; sig++)
     if (set & GR_SIGNAL_BIT(sig) && signal(sig, SIG_IGN) == SIG_ERR) r = GR_ERRNO(errno);

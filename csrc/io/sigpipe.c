@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* sigpipe.c - SIGPIPE is never raised by a write of goro's.
  *
- * Its own threads block the signal from their creation (m.c). A host's thread is the program's, which may want SIGPIPE for writes of its own: so it is blocked for the write only, and
- * what the write has put into the thread's queue is taken out again, unless one was in there before: two that wait are one. (Rejected: ignoring it for the process,
- * which its children would inherit.) */
+ * Its own threads block the signal from their creation (m.c). A host's thread is the program's,
+ * which may want SIGPIPE for writes of its own: so it is blocked for the write only, and what the
+ * write has put into the thread's queue is taken out again, unless one was in there before: two
+ * that wait are one. (Rejected: ignoring it for the process, which its children would inherit.) */
 #include "io/sigpipe.h"
 
 #include <errno.h>
@@ -25,7 +26,8 @@ GrNoPipe gr_no_pipe_begin(void) {
   sigset_t set = only_pipe(), before, pending;
   sigpending(&pending);
   pthread_sigmask(SIG_BLOCK, &set, &before);
-  return (GrNoPipe){.on = sigismember(&before, SIGPIPE) == 0, .pending = sigismember(&pending, SIGPIPE) == 1};
+  return (GrNoPipe){.on = sigismember(&before, SIGPIPE) == 0,
+                    .pending = sigismember(&pending, SIGPIPE) == 1};
 }
 
 void gr_no_pipe_end(const GrNoPipe *p, bool broken) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* sigpipe.h - writing to what may be a pipe nobody reads any more, without SIGPIPE: the write fails by EPIPE alone. */
+/* sigpipe.h - writing to what may be a pipe nobody reads any more, without SIGPIPE: the write fails
+ * by EPIPE alone. */
 #ifndef GR_IO_SIGPIPE_H
 #define GR_IO_SIGPIPE_H
 
@@ -9,7 +10,8 @@ typedef struct GrNoPipe {
   bool on, pending; /* the signal is blocked for the time being; one was waiting before */
 } GrNoPipe;
 
-/* Around one or more writes, on one thread. Does nothing on goro's own threads, which block the signal always. `broken`: one of the writes failed by EPIPE. Keeps errno. */
+/* Around one or more writes, on one thread. Does nothing on goro's own threads, which block the
+ * signal always. `broken`: one of the writes failed by EPIPE. Keeps errno. */
 GrNoPipe gr_no_pipe_begin(void);
 void gr_no_pipe_end(const GrNoPipe *p, bool broken);
 

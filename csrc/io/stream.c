@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* stream.c - reading and writing of connections.
  *
- * A read goes through stages, each of which may end it: what the buffer holds; else a system call into the caller's scratch, and if that completes what is wanted (a packet
- * with the line in it) only the rest of it goes into the buffer; else all of it does, and from then on the system call fills the buffer directly. So who reads packets, or
- * lines that come whole, never has a buffer, and an idle connection has none.
+ * A read goes through stages, each of which may end it: what the buffer holds; else a system call
+ * into the caller's scratch, and if that completes what is wanted (a packet with the line in it)
+ * only the rest of it goes into the buffer; else all of it does, and from then on the system call
+ * fills the buffer directly. So who reads packets, or lines that come whole, never has a buffer,
+ * and an idle connection has none.
  *
- * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked for: read(1 << 40) costs nothing before a peer sends it. A
- * small count takes from the system what is there, as a line does: messages that came together cost one call, and one that came alone leaves the socket spent, so that the
- * next read waits without asking. A count larger than the scratch takes no more than it wants, so that the buffer itself can be handed out.
+ * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked
+ * for: read(1 << 40) costs nothing before a peer sends it. A small count takes from the system what
+ * is there, as a line does: messages that came together cost one call, and one that came alone
+ * leaves the socket spent, so that the next read waits without asking. A count larger than the
+ * scratch takes no more than it wants, so that the buffer itself can be handed out.
  *
  *   buf: | gone … | start: bytes … end | room … cap |
  *
- * Owned by who has the turn of its way: buffer and `scanned` by reading, nothing by writing. The rest is set at any time by anybody: atomics.
+ * Owned by who has the turn of its way: buffer and `scanned` by reading, nothing by writing. The
+ * rest is set at any time by anybody: atomics.
  *
  * Sockets are written to with MSG_NOSIGNAL; there is no such flag for pipes: sigpipe.h. */
 #include "io/stream.h"
@@ -118,7 +123,8 @@ static bool reserve(GrStream *s, size_t more) {
   return true;
 }
 
-/* Bytes that have arrived and find no memory would be missing later: so nothing is read after that. */
+/* Bytes that have arrived and find no memory would be missing later: so nothing is read after that.
+ */
 static bool append(GrStream *s, const char *data, size_t n) {
   if (n == 0) return true;
   if (!reserve(s, n)) {
@@ -166,7 +172,8 @@ typedef struct End {
 /* Looks for the end of what is wanted in n bytes, of which the first `scanned` hold no newline. */
 static End find_end(const GrWant *want, const char *data, size_t n, size_t scanned) {
   switch (want->kind) {
-    case GR_WANT_SOME: return (End){n > 0, n < GR_SCRATCH ? n : GR_SCRATCH, n < GR_SCRATCH ? n : GR_SCRATCH};
+    case GR_WANT_SOME:
+      return (End){n > 0, n < GR_SCRATCH ? n : GR_SCRATCH, n < GR_SCRATCH ? n : GR_SCRATCH};
     case GR_WANT_COUNT:
       if (want->n == 0) return (End){n > 0, 0, 0};
       return (End){n >= want->n, (size_t)want->n, (size_t)want->n};
@@ -189,7 +196,9 @@ static int at_end(GrStream *s, const GrWant *want, char *scratch, GrGot *got) {
   return GR_OK;
 }
 
-static bool is_line(const GrWant *want) { return want->kind == GR_WANT_LINE || want->kind == GR_WANT_LINE_KEEP; }
+static bool is_line(const GrWant *want) {
+  return want->kind == GR_WANT_LINE || want->kind == GR_WANT_LINE_KEEP;
+}
 
 static bool too_long(GrStream *s, const GrWant *want, size_t n) {
   return is_line(want) && n > atomic_load_explicit(&s->line_max, memory_order_relaxed);
@@ -198,7 +207,11 @@ static bool too_long(GrStream *s, const GrWant *want, size_t n) {
 /* ---- read ---- */
 
 /* Errors of a system call as one of ours; EAGAIN is 0. */
-static int refused(int err) { return err == EAGAIN || err == EWOULDBLOCK ? GR_OK : err == ENOMEM || err == ENOBUFS ? GR_NOMEM : GR_ERRNO(err); }
+static int refused(int err) {
+  return err == EAGAIN || err == EWOULDBLOCK ? GR_OK
+         : err == ENOMEM || err == ENOBUFS   ? GR_NOMEM
+                                             : GR_ERRNO(err);
+}
 
 static ssize_t receive(GrStream *s, char *to, size_t n) {
   ssize_t r;
@@ -214,7 +227,8 @@ typedef struct Read {
   GrGot *got;
   bool polls; /* it will not wait, so no event is waited for that would tell: it looks for itself */
   bool
-      spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others stop short for reasons of their own (passed descriptors, lines of a terminal) */
+      spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others
+                stop short for reasons of their own (passed descriptors, lines of a terminal) */
 } Read;
 
 enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): call again; nothing is there */
@@ -247,8 +261,11 @@ static int read_scratch(GrStream *s, Read *rd) {
 static int read_buffer(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   size_t room = held(s) < GR_SCRATCH ? GR_SCRATCH : held(s);
-  if (want->kind == GR_WANT_COUNT && want->n > GR_SCRATCH && want->n - held(s) < room) room = (size_t)(want->n - held(s));
-  if (s->cap - s->end < room && s->cap - s->end < BUFFER_MIN && !reserve(s, room < BUFFER_MIN ? BUFFER_MIN : room)) return GR_NOMEM;
+  if (want->kind == GR_WANT_COUNT && want->n > GR_SCRATCH && want->n - held(s) < room)
+    room = (size_t)(want->n - held(s));
+  if (s->cap - s->end < room && s->cap - s->end < BUFFER_MIN &&
+      !reserve(s, room < BUFFER_MIN ? BUFFER_MIN : room))
+    return GR_NOMEM;
   if (s->cap - s->end < room) room = s->cap - s->end;
   ssize_t n = receive(s, s->buf + s->end, room);
   if (n < 0) {
@@ -274,7 +291,8 @@ static int read_step(GrStream *s, Read *rd) {
   return held(s) > 0 ? read_buffer(s, rd) : read_scratch(s, rd);
 }
 
-int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until, bool blocks, bool fresh) {
+int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
+                   bool blocks, bool fresh) {
   Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
   int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
   if (r != GR_OK) return r;
@@ -282,7 +300,8 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
     r = read_step(s, &rd);
     if (r == AGAIN) continue;
     if (r != WAIT) break;
-    r = gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, rd.spent || gr_fd_spent(s->fd, GR_READ));
+    r = gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks,
+                    rd.spent || gr_fd_spent(s->fd, GR_READ));
     rd.spent = false;
     if (r != GR_OK) return r;
   }
@@ -339,7 +358,8 @@ static int write_step(GrStream *s, struct iovec **iov, int *n, uint64_t *done) {
   return GR_OK;
 }
 
-int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until, bool blocks, bool fresh) {
+int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
+                    bool blocks, bool fresh) {
   int r = gr_fd_enter(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
   if (r != GR_OK) return r;
   if (s->kind != GR_STREAM_DATAGRAM) advance(&iov, &n, (size_t)*done);
@@ -351,7 +371,9 @@ int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done,
   return r;
 }
 
-int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause) { return gr_fd_awake(s->fd, way, g, cause); }
+int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause) {
+  return gr_fd_awake(s->fd, way, g, cause);
+}
 
 /* ---- the rest ---- */
 
@@ -365,7 +387,15 @@ int gr_stream_shutdown(GrStream *s) {
 
 int gr_stream_close(GrStream *s) { return gr_fd_close(s->fd); }
 
-void gr_stream_set_timeout(GrStream *s, int64_t ns) { atomic_store_explicit(&s->timeout, ns, memory_order_relaxed); }
-int64_t gr_stream_timeout(GrStream *s) { return atomic_load_explicit(&s->timeout, memory_order_relaxed); }
-void gr_stream_set_line_max(GrStream *s, uint64_t n) { atomic_store_explicit(&s->line_max, n, memory_order_relaxed); }
-size_t gr_stream_buffered(GrStream *s) { return atomic_load_explicit(&s->buffered, memory_order_relaxed); }
+void gr_stream_set_timeout(GrStream *s, int64_t ns) {
+  atomic_store_explicit(&s->timeout, ns, memory_order_relaxed);
+}
+int64_t gr_stream_timeout(GrStream *s) {
+  return atomic_load_explicit(&s->timeout, memory_order_relaxed);
+}
+void gr_stream_set_line_max(GrStream *s, uint64_t n) {
+  atomic_store_explicit(&s->line_max, n, memory_order_relaxed);
+}
+size_t gr_stream_buffered(GrStream *s) {
+  return atomic_load_explicit(&s->buffered, memory_order_relaxed);
+}

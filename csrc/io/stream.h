@@ -1,15 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* stream.h - connections: bytes in both directions over a non-blocking descriptor (TCP, Unix socket, pipe), and datagrams of a connected UDP socket.
+/* stream.h - connections: bytes in both directions over a non-blocking descriptor (TCP, Unix
+ * socket, pipe), and datagrams of a connected UDP socket.
  *
  * Reads and writes are tried at once on the caller's thread and have the two halves of poll.h:
  *
  *   r = gr_stream_read(s, g, &want, scratch, &got, until, blocks, true);
- *   r == GR_PARK: park; r = gr_stream_awake(s, GR_READ, g, &cause); r == GR_OK: read again, with fresh = false
+ *   r == GR_PARK: park; r = gr_stream_awake(s, GR_READ, g, &cause); r == GR_OK: read again, with
+ * fresh = false
  *
- * Nothing that has arrived is lost when a read ends early (its limit, an interruption): it stays in the stream's buffer for the next one. A write that ends early has
- * written `done` bytes; nobody else's bytes come between those of one write.
+ * Nothing that has arrived is lost when a read ends early (its limit, an interruption): it stays in
+ * the stream's buffer for the next one. A write that ends early has written `done` bytes; nobody
+ * else's bytes come between those of one write.
  *
- * The buffer exists only while it holds bytes that were read and not yet asked for (the rest of a packet after a line, the beginning of a line). */
+ * The buffer exists only while it holds bytes that were read and not yet asked for (the rest of a
+ * packet after a line, the beginning of a line). */
 #ifndef GR_IO_STREAM_H
 #define GR_IO_STREAM_H
 
@@ -28,8 +32,8 @@ typedef enum GrStreamKind {
 
 typedef struct GrStream GrStream;
 
-/* A stream over fd, which is non-blocking and close-on-exec. Takes fd when it returns GR_OK. `type` names its class; its destroy must be gr_stream_destroy.
- * GR_NOMEM, GR_SYS. */
+/* A stream over fd, which is non-blocking and close-on-exec. Takes fd when it returns GR_OK. `type`
+ * names its class; its destroy must be gr_stream_destroy. GR_NOMEM, GR_SYS. */
 int gr_stream_new(int fd, GrStreamKind kind, const GrShareType *type, GrStream **out);
 /* The same over a descriptor that waits were made on already. */
 int gr_stream_over(GrFd *f, GrStreamKind kind, const GrShareType *type, GrStream **out);
@@ -39,7 +43,8 @@ GrStream *gr_stream_of(GrShare *s);
 GrFd *gr_stream_fd(GrStream *s);
 GrStreamKind gr_stream_kind(const GrStream *s);
 
-/* The peer's address, of IPv4 and IPv6: kept beyond the connection's end. Before s is shared. Others are not kept. */
+/* The peer's address, of IPv4 and IPv6: kept beyond the connection's end. Before s is shared.
+ * Others are not kept. */
 void gr_stream_set_peer(GrStream *s, const GrAddr *peer);
 /* False: it has none. */
 bool gr_stream_peer(const GrStream *s, GrAddr *peer);
@@ -65,12 +70,16 @@ typedef struct GrGot {
   void *block;
 } GrGot;
 
-/* scratch: GR_SCRATCH bytes. GR_OK; GR_PARK; GR_SYS(UV_EMSGSIZE): the line is longer than the limit; GR_CLOSED, GR_TIMEOUT, GR_NOMEM, … */
-int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until, bool blocks, bool fresh);
-/* Writes the n vectors (which it changes) from byte *done on, and counts there what has been written. After a park: again with all vectors as they were at first, the same
- * *done, and fresh = false. A datagram's are one datagram. GR_OK: all is written. */
+/* scratch: GR_SCRATCH bytes. GR_OK; GR_PARK; GR_SYS(UV_EMSGSIZE): the line is longer than the
+ * limit; GR_CLOSED, GR_TIMEOUT, GR_NOMEM, … */
+int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
+                   bool blocks, bool fresh);
+/* Writes the n vectors (which it changes) from byte *done on, and counts there what has been
+ * written. After a park: again with all vectors as they were at first, the same *done, and fresh =
+ * false. A datagram's are one datagram. GR_OK: all is written. */
 enum { GR_IOVS = 64 }; /* n at most */
-int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until, bool blocks, bool fresh);
+int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
+                    bool blocks, bool fresh);
 /* After a park in either. As gr_fd_awake. */
 int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause);
 
@@ -82,7 +91,8 @@ int gr_stream_shutdown(GrStream *s);
 /* Wakes all. GR_OK, GR_CLOSED. */
 int gr_stream_close(GrStream *s);
 
-/* How long each call may take that brings no limit of its own: ns, GR_FOREVER: no limit; <= 0: it may not wait. */
+/* How long each call may take that brings no limit of its own: ns, GR_FOREVER: no limit; <= 0: it
+ * may not wait. */
 void gr_stream_set_timeout(GrStream *s, int64_t ns);
 int64_t gr_stream_timeout(GrStream *s);
 /* How long a line may be, in bytes: 16 MB until it is set. */

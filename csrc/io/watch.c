@@ -1,18 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* watch.c - watching files and folders by inotify.
  *
- * All watches share one inotify descriptor, since a user may have 128 of those, and libuv's loop watches it. Why not uv_fs_event_t: it tells two kinds of events where the
- * kernel tells a dozen, gives the folder's own name for what happens to the folder itself, as if it were a file in it, and says nothing when the kernel's queue was full.
+ * All watches share one inotify descriptor, since a user may have 128 of those, and libuv's loop
+ * watches it. Why not uv_fs_event_t: it tells two kinds of events where the kernel tells a dozen,
+ * gives the folder's own name for what happens to the folder itself, as if it were a file in it,
+ * and says nothing when the kernel's queue was full.
  *
- * The kernel has one watch for each inode, so two of ours may share a number (and the second may be told of what happened just before it came); it is taken back
- * when the last one goes. To add one looks up a path, which may take its time, so it happens under no lock: when any number was taken back meanwhile it may have
- * been the same one, and it is added again, which gives the same number unless it was.
+ * The kernel has one watch for each inode, so two of ours may share a number (and the second may be
+ * told of what happened just before it came); it is taken back when the last one goes. To add one
+ * looks up a path, which may take its time, so it happens under no lock: when any number was taken
+ * back meanwhile it may have been the same one, and it is added again, which gives the same number
+ * unless it was.
  *
- * A watch is its channel's feed, as a signal's listener is (signal.c): it ends when the channel is closed, or nobody has it. It holds the deadlock report off until then.
- * A reader that is too slow must not fill the memory, nor stop the others: the channel's last place is for "overflow", and what comes then is lost. It must not wait for
- * the next event, which may never come; as long as there is no room for two, it has not been read.
+ * A watch is its channel's feed, as a signal's listener is (signal.c): it ends when the channel is
+ * closed, or nobody has it. It holds the deadlock report off until then. A reader that is too slow
+ * must not fill the memory, nor stop the others: the channel's last place is for "overflow", and
+ * what comes then is lost. It must not wait for the next event, which may never come; as long as
+ * there is no room for two, it has not been read.
  *
- * The lock: GR_RANK_SYNC. A watch is not freed while somebody has a reference to its channel, so the thread that polls uses it without the lock. */
+ * The lock: GR_RANK_SYNC. A watch is not freed while somebody has a reference to its channel, so
+ * the thread that polls uses it without the lock. */
 #include "io/watch.h"
 
 #include <errno.h>
@@ -28,8 +35,10 @@
 #include "io/poll.h"
 
 enum {
-  WANTED = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF,
-  LAST = IN_IGNORED | IN_MOVE_SELF | IN_UNMOUNT, /* the path names something else from now on, or nothing */
+  WANTED = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO | IN_MODIFY | IN_ATTRIB |
+           IN_DELETE_SELF | IN_MOVE_SELF,
+  LAST = IN_IGNORED | IN_MOVE_SELF |
+         IN_UNMOUNT, /* the path names something else from now on, or nothing */
 };
 
 typedef struct Watch {
@@ -50,7 +59,9 @@ static GrLock lock = GR_LOCK_INIT(GR_RANK_SYNC); /* what follows */
 static GrList watches = {&watches, &watches};
 static uint64_t rounds, taken_back;
 
-void gr_watch_init(bool (*make)(const char *path, const char *event, GrMsg *m)) { make_message = make; }
+void gr_watch_init(bool (*make)(const char *path, const char *event, GrMsg *m)) {
+  make_message = make;
+}
 
 static void on_event(int fd);
 static void on_end(int error);
@@ -91,7 +102,8 @@ static void lost(GrFeed *feed, GrChan *c) {
 
 /* ---- telling ---- */
 
-/* A watch of this number (-1: any) that has not been looked at in this round; its channel's reference is the caller's. NULL: there is no more. */
+/* A watch of this number (-1: any) that has not been looked at in this round; its channel's
+ * reference is the caller's. NULL: there is no more. */
 static Watch *next_watch(int wd, uint64_t round) {
   Watch *found = NULL;
   gr_lock(&lock);
@@ -122,7 +134,8 @@ static bool send_event(Watch *w, const char *path, const char *event) {
 
 static const char *event_name(uint32_t mask) {
   if (mask & (IN_CREATE | IN_MOVED_TO)) return "create";
-  if (mask & (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT)) return "remove";
+  if (mask & (IN_DELETE | IN_MOVED_FROM | IN_DELETE_SELF | IN_MOVE_SELF | IN_UNMOUNT))
+    return "remove";
   if (mask & IN_MODIFY) return "change";
   return mask & IN_ATTRIB ? "attributes" : NULL;
 }
@@ -146,7 +159,8 @@ static void tell(Watch *w, const char *event, const char *name) {
 }
 
 static void tell_all(const struct inotify_event *e) {
-  const char *event = e->mask & IN_Q_OVERFLOW ? NULL : event_name(e->mask), *name = e->len > 0 ? e->name : "";
+  const char *event = e->mask & IN_Q_OVERFLOW ? NULL : event_name(e->mask),
+             *name = e->len > 0 ? e->name : "";
   uint64_t round = new_round();
   for (Watch *w; (w = next_watch(e->wd, round)) != NULL;) {
     GrChan *c = w->chan;
@@ -168,7 +182,8 @@ static void on_event(int fd) {
   }
 }
 
-/* Nobody can be told any more: who waits learns it. At the pool's end nobody waits, and the poller has forgotten its count. */
+/* Nobody can be told any more: who waits learns it. At the pool's end nobody waits, and the poller
+ * has forgotten its count. */
 static void on_end(int error) {
   gr_lock(&lock);
   close(notes.fd);
@@ -199,7 +214,8 @@ static int open_notes(int *fd, uint64_t *before) {
   return r;
 }
 
-/* From here on its channel has it. False: the number may have been taken back before it was ours. */
+/* From here on its channel has it. False: the number may have been taken back before it was ours.
+ */
 static bool keep(Watch *w, int wd, uint64_t before) {
   gr_lock(&lock);
   bool valid = taken_back == before;

@@ -9,13 +9,16 @@
 static void open_atomic(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType atomic_type = {{"goro.atomic", gr_atomic_destroy, false}, open_atomic};
 
-static GrAtomic *check(lua_State *L) { return gr_atomic_of(gr_object_check(L, 1, &atomic_type)->share); }
+static GrAtomic *check(lua_State *L) {
+  return gr_atomic_of(gr_object_check(L, 1, &atomic_type)->share);
+}
 
 /* ---- values ---- */
 
 static void check_type(lua_State *L, int arg) {
   int t = lua_type(L, arg);
-  if (gr_unlikely(t != LUA_TNUMBER && t != LUA_TBOOLEAN && t != LUA_TSTRING)) luaL_typeerror(L, arg, "number, boolean or string");
+  if (gr_unlikely(t != LUA_TNUMBER && t != LUA_TBOOLEAN && t != LUA_TSTRING))
+    luaL_typeerror(L, arg, "number, boolean or string");
 }
 
 /* False: no memory. The type has been checked. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* capi.c - the table of functions behind goro.h.
  *
- * A thread that is none of ours waits as a host does, with a G that lives for the time of one call and belongs to no host (sched.h, gr_foreign_open). */
+ * A thread that is none of ours waits as a host does, with a G that lives for the time of one call
+ * and belongs to no host (sched.h, gr_foreign_open). */
 #include "lib/goro.h"
 
 #include <string.h>
@@ -35,7 +36,8 @@ typedef struct Object {
   void *object;
 } Object;
 
-static Type *_Atomic types; /* one for each goro_Type that was ever used, for good: metatables everywhere are found by its address */
+static Type *_Atomic types; /* one for each goro_Type that was ever used, for good: metatables
+                               everywhere are found by its address */
 
 static void destroy(GrShare *s) {
   Object *o = (Object *)s;
@@ -83,7 +85,9 @@ static void object_push(lua_State *L, const goro_Type *theirs, void *object) {
 
 static void *object_check(lua_State *L, int arg, const goro_Type *theirs) {
   GrObject *o = gr_object_test(L, arg);
-  const Type *type = o != NULL && o->share->type->destroy == destroy ? (const Type *)(const void *)o->share->type : NULL;
+  const Type *type = o != NULL && o->share->type->destroy == destroy
+                         ? (const Type *)(const void *)o->share->type
+                         : NULL;
   if (type == NULL || type->theirs != theirs) luaL_typeerror(L, arg, theirs->name);
   return ((Object *)o->share)->object;
 }
@@ -97,11 +101,14 @@ static goro_Chan *hold(GrChan *c) {
 }
 
 static goro_Chan *chan_new(lua_State *L, lua_Integer capacity) {
-  if (capacity < 0 || capacity > GR_CHAN_CAP_MAX) luaL_error(L, "capacity %I is out of range", (LUAI_UACINT)capacity);
+  if (capacity < 0 || capacity > GR_CHAN_CAP_MAX)
+    luaL_error(L, "capacity %I is out of range", (LUAI_UACINT)capacity);
   return hold(gr_push_chan(L, capacity));
 }
 
-static goro_Chan *chan_get(lua_State *L, int arg) { return hold(gr_check_chan(L, arg, GR_VIEW_SEND)); }
+static goro_Chan *chan_get(lua_State *L, int arg) {
+  return hold(gr_check_chan(L, arg, GR_VIEW_SEND));
+}
 
 static void chan_release(goro_Chan *chan) {
   gr_share_unref(gr_chan_share((GrChan *)chan));

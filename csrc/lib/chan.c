@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* chan.c - goro.chan and the methods of channels.
  *
- * A call that waits goes round once more when its wait was ended from outside for no reason of its own (a hook had to run in the main script): its limit
- * is absolute, so nothing is lost. Its arguments are still on the stack, and so is the channel, which thereby stays alive. The absolute limit
- * is kept there too, since a continuation has no C locals: in the fourth slot, which a call without a limit does not have.
+ * A call that waits goes round once more when its wait was ended from outside for no reason of its
+ * own (a hook had to run in the main script): its limit is absolute, so nothing is lost. Its
+ * arguments are still on the stack, and so is the channel, which thereby stays alive. The absolute
+ * limit is kept there too, since a continuation has no C locals: in the fourth slot, which a call
+ * without a limit does not have.
  *
- * What most calls do not need costs them nothing: the arguments are checked once, and a second time only by a call that goes round. */
+ * What most calls do not need costs them nothing: the arguments are checked once, and a second time
+ * only by a call that goes round. */
 #include <math.h>
 
 #include "lib/lib.h"
@@ -19,17 +22,21 @@ int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
   int is_number;
   double s = lua_tonumberx(L, idx, &is_number);
   if (!is_number || lua_type(L, idx) != LUA_TNUMBER)
-    luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got %s", what, luaL_typename(L, idx)));
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L, "%snumber expected, got %s", what, luaL_typename(L, idx)));
   if (isnan(s)) luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got nan", what));
   return gr_deadline(s);
 }
 
-int64_t gr_check_timeout(lua_State *L, int arg) { return lua_isnoneornil(L, arg) ? GR_FOREVER : gr_check_seconds(L, arg, arg, ""); }
+int64_t gr_check_timeout(lua_State *L, int arg) {
+  return lua_isnoneornil(L, arg) ? GR_FOREVER : gr_check_seconds(L, arg, arg, "");
+}
 
 GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need) {
   GrObject *o = gr_object_check(L, arg, &gr_chan_type);
   if (o->view != GR_VIEW_BOTH && need != GR_VIEW_BOTH && o->view != need)
-    luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel" : "receive from send-only channel");
+    luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel"
+                                       : "receive from send-only channel");
   return gr_chan_of(o->share);
 }
 
@@ -64,7 +71,9 @@ int gr_push_owned_view(lua_State *L, GrShare *share, uint32_t view_of) {
   return status == LUA_OK ? 1 : lua_error(L);
 }
 
-int gr_push_owned(lua_State *L, GrShare *share) { return gr_push_owned_view(L, share, GR_VIEW_BOTH); }
+int gr_push_owned(lua_State *L, GrShare *share) {
+  return gr_push_owned_view(L, share, GR_VIEW_BOTH);
+}
 
 GrChan *gr_push_chan(lua_State *L, int64_t cap) {
   GrChan *c = gr_chan_new(cap, &gr_chan_type.share);
@@ -81,9 +90,12 @@ GrChan *gr_push_mailbox(lua_State *L) {
 
 enum { SLOT_LIMIT = 4 };
 
-static int64_t limit_of(lua_State *L) { return lua_gettop(L) < SLOT_LIMIT ? GR_FOREVER : (int64_t)lua_tointeger(L, SLOT_LIMIT); }
+static int64_t limit_of(lua_State *L) {
+  return lua_gettop(L) < SLOT_LIMIT ? GR_FOREVER : (int64_t)lua_tointeger(L, SLOT_LIMIT);
+}
 
-/* The timeout is argument `arg`, the last one that is wanted: a limit goes to its slot, and nothing stays of others. */
+/* The timeout is argument `arg`, the last one that is wanted: a limit goes to its slot, and nothing
+ * stays of others. */
 static int64_t keep_limit(lua_State *L, int arg) {
   int64_t until = gr_check_timeout(L, arg);
   lua_settop(L, until == GR_FOREVER ? arg - 1 : SLOT_LIMIT - 1);
@@ -128,16 +140,21 @@ static int send_step(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   return send_result(L, r, GR_CAUSE_SUDOG);
 }
 
-static int send_again(lua_State *L) { return send_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_SEND), limit_of(L)); }
+static int send_again(lua_State *L) {
+  return send_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_SEND), limit_of(L));
+}
 
-/* send(v, inp:recv()) passes recv's `ok` on as the timeout: true is a message, false a closed channel. */
+/* send(v, inp:recv()) passes recv's `ok` on as the timeout: true is a message, false a closed
+ * channel. */
 static void check_send_timeout(lua_State *L) {
   if (lua_isboolean(L, 3)) {
-    if (!lua_toboolean(L, 3)) luaL_error(L, "bad argument #2 to 'send' (the value came from a closed channel)");
+    if (!lua_toboolean(L, 3))
+      luaL_error(L, "bad argument #2 to 'send' (the value came from a closed channel)");
     lua_pushnil(L);
     lua_replace(L, 3);
   }
-  if (lua_gettop(L) > 3) luaL_error(L, "bad argument #3 to 'send' (no value expected, got %s)", luaL_typename(L, 4));
+  if (lua_gettop(L) > 3)
+    luaL_error(L, "bad argument #3 to 'send' (no value expected, got %s)", luaL_typename(L, 4));
 }
 
 static int chan_send(lua_State *L) {
@@ -194,7 +211,9 @@ static int recv_step(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   return recv_result(L, r, &m, GR_CAUSE_SUDOG);
 }
 
-static int recv_again(lua_State *L) { return recv_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_RECV), limit_of(L)); }
+static int recv_again(lua_State *L) {
+  return recv_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_RECV), limit_of(L));
+}
 
 static int chan_recv(lua_State *L) {
   GrState *st = gr_state(L);
@@ -250,7 +269,8 @@ static int chan_range(lua_State *L) {
 static int chan_close(lua_State *L) {
   GrObject *o = gr_object_check(L, 1, &gr_chan_type);
   if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
-  if (gr_chan_close(gr_chan_of(o->share)) == GR_CLOSED) return luaL_error(L, "close of closed channel");
+  if (gr_chan_close(gr_chan_of(o->share)) == GR_CLOSED)
+    return luaL_error(L, "close of closed channel");
   return 0;
 }
 
@@ -276,19 +296,25 @@ static int view(lua_State *L, uint32_t direction, const char *error) {
   gr_object_push(L, o->share, direction);
   return 1;
 }
-static int chan_sender(lua_State *L) { return view(L, GR_VIEW_SEND, "send to receive-only channel"); }
-static int chan_receiver(lua_State *L) { return view(L, GR_VIEW_RECV, "receive from send-only channel"); }
+static int chan_sender(lua_State *L) {
+  return view(L, GR_VIEW_SEND, "send to receive-only channel");
+}
+static int chan_receiver(lua_State *L) {
+  return view(L, GR_VIEW_RECV, "receive from send-only channel");
+}
 
 static const luaL_Reg methods[] = {
-    {"send", chan_send}, {"recv", chan_recv},     {"close", chan_close},       {"range", chan_range}, {"len", chan_len},
-    {"cap", chan_cap},   {"sender", chan_sender}, {"receiver", chan_receiver}, {NULL, NULL},
+    {"send", chan_send},     {"recv", chan_recv},         {"close", chan_close},
+    {"range", chan_range},   {"len", chan_len},           {"cap", chan_cap},
+    {"sender", chan_sender}, {"receiver", chan_receiver}, {NULL, NULL},
 };
 
 /* A receiver's view cannot be closed, so it has no __close. */
 static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) {
   (void)type;
   GrState *st = gr_state_find(L);
-  static const luaL_Reg meta[] = {{"__len", chan_len}, {"__close", chan_leave}, {NULL, NULL}}, length[] = {{"__len", chan_len}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {{"__len", chan_len}, {"__close", chan_leave}, {NULL, NULL}},
+                        length[] = {{"__len", chan_len}, {NULL, NULL}};
   gr_setfuncs(L, st, view_of == GR_VIEW_RECV ? length : meta);
   lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
   gr_setfuncs(L, st, methods);

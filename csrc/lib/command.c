@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* command.c - the command and the options of process.run and process.spawn, as C strings.
  *
- * Strings stay where they are as long as Lua has them: so each that the child is given is put into one table, and the arrays of pointers into one userdata, and
- * both stay on the caller's stack until the child is started.
+ * Strings stay where they are as long as Lua has them: so each that the child is given is put into
+ * one table, and the arrays of pointers into one userdata, and both stay on the caller's stack
+ * until the child is started.
  *
- * What is wrong with a value's type is the programmer's, and raised. A zero inside a string is data's (a file's name out of an archive): a failure that is returned. */
+ * What is wrong with a value's type is the programmer's, and raised. A zero inside a string is
+ * data's (a file's name out of an archive): a failure that is returned. */
 #include <errno.h>
 #include <string.h>
 
@@ -20,7 +22,9 @@ typedef struct Arrays {
   char *at[];
 } Arrays;
 
-G *gr_place_of(GrState *st) { return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g; }
+G *gr_place_of(GrState *st) {
+  return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g;
+}
 
 void gr_push_signal(lua_State *L, int sig) {
   char buf[GR_SIGNAL_NAME];
@@ -39,7 +43,9 @@ static bool add(lua_State *L, Arrays *a) {
   size_t len;
   const char *s = lua_tolstring(L, -1, &len);
   if (strlen(s) != len) return false;
-  if (a->n + 2 > a->room) luaL_error(L, "the command or its environment changed while it was read"); /* by a metamethod, a finalizer */
+  if (a->n + 2 > a->room)
+    luaL_error(L, "the command or its environment changed while it was read"); /* by a metamethod, a
+                                                                                  finalizer */
   a->at[a->n++] = (char *)(uintptr_t)s;
   lua_rawseti(L, STRINGS, (lua_Integer)a->n);
   return true;
@@ -61,7 +67,9 @@ static const char *type_at(lua_State *L, int idx) { return luaL_typename(L, idx)
 
 static size_t count_words(lua_State *L) {
   if (lua_type(L, COMMAND) == LUA_TSTRING) return 4;
-  if (lua_type(L, COMMAND) != LUA_TTABLE) luaL_argerror(L, COMMAND, lua_pushfstring(L, "table or string expected, got %s", type_at(L, COMMAND)));
+  if (lua_type(L, COMMAND) != LUA_TTABLE)
+    luaL_argerror(L, COMMAND,
+                  lua_pushfstring(L, "table or string expected, got %s", type_at(L, COMMAND)));
   size_t n = (size_t)lua_rawlen(L, COMMAND);
   luaL_argcheck(L, n > 0, COMMAND, "the command is empty");
   return n;
@@ -81,7 +89,8 @@ static bool add_words(lua_State *L, Arrays *a, size_t n) {
   for (size_t i = 1; i <= n; i++) {
     int type = lua_rawgeti(L, COMMAND, (lua_Integer)i);
     if (type != LUA_TSTRING && type != LUA_TNUMBER)
-      luaL_argerror(L, COMMAND, lua_pushfstring(L, "[%d]: string expected, got %s", (int)i, type_at(L, -1)));
+      luaL_argerror(L, COMMAND,
+                    lua_pushfstring(L, "[%d]: string expected, got %s", (int)i, type_at(L, -1)));
     lua_tostring(L, -1);
     if (!add(L, a)) return refuse(L);
   }
@@ -100,7 +109,9 @@ static bool option(lua_State *L, const char *name) {
 }
 
 static void wrong_type(lua_State *L, const char *name, const char *expected) {
-  luaL_argerror(L, OPTIONS, lua_pushfstring(L, "field '%s': %s expected, got %s", name, expected, type_at(L, -1)));
+  luaL_argerror(
+      L, OPTIONS,
+      lua_pushfstring(L, "field '%s': %s expected, got %s", name, expected, type_at(L, -1)));
 }
 
 static GrStdio stdio_option(lua_State *L, const char *name, const char *piped) {
@@ -113,7 +124,8 @@ static GrStdio stdio_option(lua_State *L, const char *name, const char *piped) {
   GrStdio how = GR_STDIO_PIPE;
   if (strcmp(s, "inherit") == 0) how = GR_STDIO_INHERIT;
   else if (strcmp(s, "null") == 0) how = GR_STDIO_NULL;
-  else if (strcmp(s, piped) != 0) luaL_argerror(L, OPTIONS, lua_pushfstring(L, "field '%s': invalid value '%s'", name, s));
+  else if (strcmp(s, piped) != 0)
+    luaL_argerror(L, OPTIONS, lua_pushfstring(L, "field '%s': invalid value '%s'", name, s));
   lua_pop(L, 1);
   return how;
 }
@@ -146,14 +158,17 @@ static size_t count_variables(lua_State *L, bool inherits) {
   if (lua_isnil(L, -1)) return n;
   if (!lua_istable(L, -1)) wrong_type(L, "env", "table");
   for (lua_pushnil(L); lua_next(L, -2) != 0; n++) {
-    if (lua_type(L, -2) != LUA_TSTRING) luaL_argerror(L, OPTIONS, "field 'env': names must be strings");
+    if (lua_type(L, -2) != LUA_TSTRING)
+      luaL_argerror(L, OPTIONS, "field 'env': names must be strings");
     size_t len;
     const char *name = lua_tolstring(L, -2, &len);
     if (len == 0 || strlen(name) != len || strchr(name, '=') != NULL)
       luaL_argerror(L, OPTIONS, lua_pushfstring(L, "field 'env': invalid name '%s'", name));
     bool text = lua_type(L, -1) == LUA_TSTRING || lua_type(L, -1) == LUA_TNUMBER;
     if (!text && !(lua_isboolean(L, -1) && !lua_toboolean(L, -1)))
-      luaL_argerror(L, OPTIONS, lua_pushfstring(L, "field 'env': string or false expected for '%s', got %s", name, type_at(L, -1)));
+      luaL_argerror(L, OPTIONS,
+                    lua_pushfstring(L, "field 'env': string or false expected for '%s', got %s",
+                                    name, type_at(L, -1)));
     lua_pop(L, 1);
   }
   return n;

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* cond.c - goro.sync.cond.
  *
- * wait is in the queue of the condition before it unlocks the mutex, and has it again when it returns or raises, whatever has ended the wait. So what comes to a
- * host meanwhile, a panic or an interrupt's error, is kept, and raised when the mutex is held: a block that holds it would else unlock another's. Two things cannot be waited out:
- * that all are asleep, and that the pool ends. Then the mutex is taken if it is free.
+ * wait is in the queue of the condition before it unlocks the mutex, and has it again when it
+ * returns or raises, whatever has ended the wait. So what comes to a host meanwhile, a panic or an
+ * interrupt's error, is kept, and raised when the mutex is held: a block that holds it would else
+ * unlock another's. Two things cannot be waited out: that all are asleep, and that the pool ends.
+ * Then the mutex is taken if it is free.
  *
- * A host whose hook has to run leaves the queue for that. The condition counts what it has told: back in the queue, the host sees whether it has missed something. */
+ * A host whose hook has to run leaves the queue for that. The condition counts what it has told:
+ * back in the queue, the host sees whether it has missed something. */
 #include "sync/cond.h"
 
 #include "lib/sync.h"
@@ -15,7 +18,8 @@ static const GrObjectType cond_type = {{"goro.cond", gr_cond_destroy, false}, op
 
 static GrCond *check(lua_State *L) { return gr_cond_of(gr_object_check(L, 1, &cond_type)->share); }
 
-/* SLOT_TOLD: the condition's count when the wait began; then, whether it ended in time. SLOT_RAISE: in hosts, a function; SLOT_ERROR: there when an error is kept. */
+/* SLOT_TOLD: the condition's count when the wait began; then, whether it ended in time. SLOT_RAISE:
+ * in hosts, a function; SLOT_ERROR: there when an error is kept. */
 enum { SLOT_LIMIT = 2, SLOT_TOLD, SLOT_RAISE, SLOT_ERROR };
 
 /* ---- the mutex again ---- */
@@ -26,7 +30,8 @@ static int raise_cause(lua_State *L) {
   return 0;
 }
 
-/* Lets what came to the host happen, and keeps its first error. What cannot be waited out is raised. */
+/* Lets what came to the host happen, and keeps its first error. What cannot be waited out is
+ * raised. */
 static void keep_cause(lua_State *L, GrState *st, GrCause cause) {
   GrShare *m = gr_cond_mutex(check(L));
   if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) {
@@ -69,7 +74,8 @@ static int relock(lua_State *L, GrState *st, bool in_time) {
   GrShare *m = gr_cond_mutex(check(L));
   lua_pushboolean(L, in_time);
   lua_replace(L, SLOT_TOLD);
-  return relock_result(L, st, gr_locker_of(m)->lock(st->g, m, GR_FOREVER, gr_still_blocks(L, st)), GR_CAUSE_SHUTDOWN);
+  return relock_result(L, st, gr_locker_of(m)->lock(st->g, m, GR_FOREVER, gr_still_blocks(L, st)),
+                       GR_CAUSE_SHUTDOWN);
 }
 
 /* ---- wait ---- */
@@ -135,7 +141,8 @@ static int cond_broadcast(lua_State *L) {
   return 0;
 }
 
-static const luaL_Reg methods[] = {{"wait", cond_wait}, {"signal", cond_signal}, {"broadcast", cond_broadcast}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"wait", cond_wait}, {"signal", cond_signal}, {"broadcast", cond_broadcast}, {NULL, NULL}};
 
 static void open_cond(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* conn.c - connections in Lua: goro.conn over a GrStream.
  *
- * What a call needs after a wait is on its stack: the connection, what is wanted, the absolute limit, how much has been written. What was read is in this C frame
- * (64 KB, of a thread's 1 MB) or in a block, when the turn has been given back already; so Lua may raise and collect while it makes the string. */
+ * What a call needs after a wait is on its stack: the connection, what is wanted, the absolute
+ * limit, how much has been written. What was read is in this C frame (64 KB, of a thread's 1 MB) or
+ * in a block, when the turn has been given back already; so Lua may raise and collect while it
+ * makes the string. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -15,9 +17,13 @@
 static void open_conn(lua_State *L, const GrObjectType *type, uint32_t view);
 const GrObjectType gr_conn_type = {{"goro.conn", gr_stream_destroy, false}, open_conn};
 
-GrStream *gr_check_conn(lua_State *L, int arg) { return gr_stream_of(gr_object_check(L, arg, &gr_conn_type)->share); }
+GrStream *gr_check_conn(lua_State *L, int arg) {
+  return gr_stream_of(gr_object_check(L, arg, &gr_conn_type)->share);
+}
 
-static GrStream *stream_at(lua_State *L, int idx) { return gr_stream_of(((GrObject *)lua_touserdata(L, idx))->share); }
+static GrStream *stream_at(lua_State *L, int idx) {
+  return gr_stream_of(((GrObject *)lua_touserdata(L, idx))->share);
+}
 
 static int64_t default_limit(GrStream *s) {
   int64_t ns = gr_stream_timeout(s);
@@ -55,7 +61,8 @@ static int raise_failure(lua_State *L, int r) {
 
 static GrWant want_at(lua_State *L, int idx) {
   if (lua_isnil(L, idx)) return (GrWant){GR_WANT_SOME, 0};
-  if (lua_type(L, idx) == LUA_TNUMBER) return (GrWant){GR_WANT_COUNT, (uint64_t)lua_tointeger(L, idx)};
+  if (lua_type(L, idx) == LUA_TNUMBER)
+    return (GrWant){GR_WANT_COUNT, (uint64_t)lua_tointeger(L, idx)};
   const char *fmt = lua_tostring(L, idx);
   fmt += *fmt == '*'; /* as io.read skips it */
   return (GrWant){*fmt == 'l' ? GR_WANT_LINE : *fmt == 'L' ? GR_WANT_LINE_KEEP : GR_WANT_ALL, 0};
@@ -70,7 +77,8 @@ static void check_want(lua_State *L, int arg, GrStream *s) {
     fmt += *fmt == '*';
     luaL_argcheck(L, *fmt != '\0' && strchr("lLa", *fmt) != NULL, arg, "invalid format");
   }
-  luaL_argcheck(L, gr_stream_kind(s) != GR_STREAM_DATAGRAM, arg, "datagrams are read whole, without a format");
+  luaL_argcheck(L, gr_stream_kind(s) != GR_STREAM_DATAGRAM, arg,
+                "datagrams are read whole, without a format");
 }
 
 static int push_block(lua_State *L) {
@@ -97,15 +105,20 @@ static int read_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n)
   char scratch[GR_SCRATCH];
   GrWant want = want_at(L, 2);
   GrGot got = {0};
-  int r = gr_stream_read(stream_at(L, 1), st->g, &want, scratch, &got, gr_limit_at(L, 3), blocks, fresh);
+  int r = gr_stream_read(stream_at(L, 1), st->g, &want, scratch, &got, gr_limit_at(L, 3), blocks,
+                         fresh);
   if (r != GR_OK) return r;
   push_got(L, &got);
   *n = 1;
   return GR_OK;
 }
 
-static int read_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_stream_awake(stream_at(L, 1), GR_READ, st->g, cause); }
-static void read_quit(lua_State *L, GrState *st) { gr_fd_quit(gr_stream_fd(stream_at(L, 1)), GR_READ, st->g); }
+static int read_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_stream_awake(stream_at(L, 1), GR_READ, st->g, cause);
+}
+static void read_quit(lua_State *L, GrState *st) {
+  gr_fd_quit(gr_stream_fd(stream_at(L, 1)), GR_READ, st->g);
+}
 
 static const GrIoCall read_call = {read_step, read_awake, read_quit, conn_failed};
 static const GrIoCall iterate_call = {read_step, read_awake, read_quit, raise_failure};
@@ -164,7 +177,8 @@ static int write_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n
   }
   uint64_t done = (uint64_t)lua_tointeger(L, top);
   uint64_t before = done;
-  int r = gr_stream_write(stream_at(L, 1), st->g, iov, count, &done, gr_limit_at(L, top - 1), blocks, fresh);
+  int r = gr_stream_write(stream_at(L, 1), st->g, iov, count, &done, gr_limit_at(L, top - 1),
+                          blocks, fresh);
   if (r == GR_PARK && done != before) {
     lua_pushinteger(L, (lua_Integer)done); /* neither allocates nor raises */
     lua_replace(L, top);
@@ -175,8 +189,12 @@ static int write_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n
   return GR_OK;
 }
 
-static int write_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_stream_awake(stream_at(L, 1), GR_WRITE, st->g, cause); }
-static void write_quit(lua_State *L, GrState *st) { gr_fd_quit(gr_stream_fd(stream_at(L, 1)), GR_WRITE, st->g); }
+static int write_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_stream_awake(stream_at(L, 1), GR_WRITE, st->g, cause);
+}
+static void write_quit(lua_State *L, GrState *st) {
+  gr_fd_quit(gr_stream_fd(stream_at(L, 1)), GR_WRITE, st->g);
+}
 
 static const GrIoCall write_call = {write_step, write_awake, write_quit, conn_failed};
 
@@ -184,7 +202,8 @@ static const GrIoCall write_call = {write_step, write_awake, write_quit, conn_fa
 static int conn_write(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   int n = lua_gettop(L) - 1;
-  for (int i = 0; i < n; i++) luaL_checklstring(L, i + 2, NULL); /* numbers become strings here, which stay where they are */
+  for (int i = 0; i < n; i++)
+    luaL_checklstring(L, i + 2, NULL); /* numbers become strings here, which stay where they are */
   gr_enter(L, gr_state(L));
   if (n > GR_IOVS) {
     lua_concat(L, n);
@@ -222,7 +241,9 @@ static int conn_set_timeout(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   double seconds = luaL_optnumber(L, 2, HUGE_VAL);
   luaL_argcheck(L, !isnan(seconds), 2, "number expected, got nan");
-  gr_stream_set_timeout(s, seconds >= 9e9 ? GR_FOREVER : seconds <= 0 ? 0 : (int64_t)(seconds * 1e9));
+  gr_stream_set_timeout(s, seconds >= 9e9 ? GR_FOREVER
+                           : seconds <= 0 ? 0
+                                          : (int64_t)(seconds * 1e9));
   return 0;
 }
 

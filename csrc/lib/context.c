@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* context.c - goro.context: with_cancel and its kin, and the methods of contexts.
  *
- * A key is compared as a table would compare it, but in any state: so strings, numbers and booleans can be keys, and what has its identity
- * in one state alone cannot. To the core a key is a letter for its type, and bytes. A value is packed once and unpacked for each who asks, as is a cause. */
+ * A key is compared as a table would compare it, but in any state: so strings, numbers and booleans
+ * can be keys, and what has its identity in one state alone cannot. To the core a key is a letter
+ * for its type, and bytes. A value is packed once and unpacked for each who asks, as is a cause. */
 #include <math.h>
 #include <string.h>
 
@@ -16,7 +17,9 @@ GR_API int luaopen_goro_context(lua_State *L);
 static void open_context(lua_State *L, const GrObjectType *type, uint32_t view);
 const GrObjectType gr_context_type = {{"goro.context", gr_context_destroy, false}, open_context};
 
-GrContext *gr_check_context(lua_State *L, int arg) { return gr_context_of(gr_object_check(L, arg, &gr_context_type)->share); }
+GrContext *gr_check_context(lua_State *L, int arg) {
+  return gr_context_of(gr_object_check(L, arg, &gr_context_type)->share);
+}
 
 static void push_copy(lua_State *L, const GrMsg *m) {
   GrMsg copy;
@@ -74,7 +77,8 @@ typedef struct Key {
   } u;
 } Key;
 
-#define set_key(k, letter, field) ((k)->kind = (letter), (k)->bytes = &(k)->u.field, (k)->len = sizeof(k)->u.field)
+#define set_key(k, letter, field) \
+  ((k)->kind = (letter), (k)->bytes = &(k)->u.field, (k)->len = sizeof(k)->u.field)
 
 /* A float that has an integer's value is that integer, as in tables. */
 static void check_key(lua_State *L, int arg, Key *k) {
@@ -99,7 +103,10 @@ static void check_key(lua_State *L, int arg, Key *k) {
         set_key(k, 'n', n);
       }
       return;
-    default: luaL_argerror(L, arg, lua_pushfstring(L, "string, number or boolean expected, got %s", luaL_typename(L, arg)));
+    default:
+      luaL_argerror(
+          L, arg,
+          lua_pushfstring(L, "string, number or boolean expected, got %s", luaL_typename(L, arg)));
   }
 }
 
@@ -143,7 +150,9 @@ static int context_done(lua_State *L) {
 
 static int context_cancel(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
-  if (!gr_context_can_cancel(c)) return luaL_error(L, "cancel of a context that was not made by with_cancel, with_timeout or with_deadline");
+  if (!gr_context_can_cancel(c))
+    return luaL_error(
+        L, "cancel of a context that was not made by with_cancel, with_timeout or with_deadline");
   gr_enter(L, gr_state(L));
   GrMsg cause = GR_MSG_EMPTY;
   if (!lua_isnoneornil(L, 2)) gr_pack(L, 2, 1, GR_NAME_ARGUMENT, 1, &cause);
@@ -186,8 +195,13 @@ static int context_deadline(lua_State *L) {
 /* ---- registration ---- */
 
 static const luaL_Reg methods[] = {
-    {"done", context_done},         {"cancel", context_cancel}, {"err", context_err}, {"cause", context_cause},
-    {"deadline", context_deadline}, {"value", context_value},   {NULL, NULL},
+    {"done", context_done},
+    {"cancel", context_cancel},
+    {"err", context_err},
+    {"cause", context_cause},
+    {"deadline", context_deadline},
+    {"value", context_value},
+    {NULL, NULL},
 };
 
 static void open_context(lua_State *L, const GrObjectType *type, uint32_t view) {
@@ -208,8 +222,9 @@ void gr_context_names(void) {
 int luaopen_goro_context(lua_State *L) {
   GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
-      {"background", l_background},       {"with_cancel", l_with_cancel}, {"with_timeout", l_with_timeout},
-      {"with_deadline", l_with_deadline}, {"with_value", l_with_value},   {NULL, NULL},
+      {"background", l_background},     {"with_cancel", l_with_cancel},
+      {"with_timeout", l_with_timeout}, {"with_deadline", l_with_deadline},
+      {"with_value", l_with_value},     {NULL, NULL},
   };
   if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_newtable(L);

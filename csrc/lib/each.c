@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* each.c - goro.map: a function over a list, in parallel.
  *
- * A few workers take the items one by one: a goroutine for each would cost more than a small item does. Each worker has its own copy of the function, made once. Items
- * are packed before the first worker starts, results as they come, each in a slot of its own that only its worker writes until all have ended.
- * The first error stops the handing out of items; what runs then ends by itself. A worker in which the function calls goexit is gone, and its item's
- * result is nil: when all have gone so, new ones are started for the rest. */
+ * A few workers take the items one by one: a goroutine for each would cost more than a small item
+ * does. Each worker has its own copy of the function, made once. Items are packed before the first
+ * worker starts, results as they come, each in a slot of its own that only its worker writes until
+ * all have ended. The first error stops the handing out of items; what runs then ends by itself. A
+ * worker in which the function calls goexit is gone, and its item's result is nil: when all have
+ * gone so, new ones are started for the rest. */
 #include "lib/lib.h"
 #include "sync/group.h"
 #include "vm/names.h"
@@ -26,10 +28,14 @@ static void destroy(GrShare *s) {
   gr_free(w);
 }
 
-static void open_work(lua_State *L, const GrObjectType *type, uint32_t view) { (void)L, (void)type, (void)view; }
+static void open_work(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)L, (void)type, (void)view;
+}
 static const GrObjectType work_type = {{"goro.map", destroy, false}, open_work};
 
-static Work *check_work(lua_State *L, int arg) { return gr_container_of(gr_object_check(L, arg, &work_type)->share, Work, share); }
+static Work *check_work(lua_State *L, int arg) {
+  return gr_container_of(gr_object_check(L, arg, &work_type)->share, Work, share);
+}
 
 /* ---- a worker: (f, work) ---- */
 
@@ -49,7 +55,10 @@ static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
 static const GrJoinOps join = {false, true, begin, end};
 
 /* `next` may pass n by the number of workers, once each. */
-static int64_t take(Work *w) { return atomic_load_explicit(&w->next, memory_order_relaxed) < w->n ? atomic_fetch_add(&w->next, 1) : w->n; }
+static int64_t take(Work *w) {
+  return atomic_load_explicit(&w->next, memory_order_relaxed) < w->n ? atomic_fetch_add(&w->next, 1)
+                                                                     : w->n;
+}
 
 static int worked(lua_State *L, int status, lua_KContext i);
 
@@ -86,7 +95,8 @@ static void stop(lua_State *L) {
   atomic_store(&w->next, w->n);
 }
 
-/* As many as are useful; fewer, but one, when there is no memory for more. The function is packed once. */
+/* As many as are useful; fewer, but one, when there is no memory for more. The function is packed
+ * once. */
 static void start(lua_State *L, GrState *st, Work *w) {
   int64_t rest = w->n - atomic_load(&w->next), n = rest < w->limit ? rest : w->limit;
   int err = GR_OK;
@@ -132,7 +142,8 @@ static int drained(lua_State *L, int status, lua_KContext ctx) {
   return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, stop));
 }
 
-/* Many at once cost little when they wait for something, and nothing when they compute but memory. */
+/* Many at once cost little when they wait for something, and nothing when they compute but memory.
+ */
 static int64_t default_limit(void) {
   enum { FOR_WAITING = 16, FOR_EACH_PLACE = 4 };
   int64_t places = gr_maxprocs_set(0) * (int64_t)FOR_EACH_PLACE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.c - goro.fs: the calls by path, and the module.
  *
- * A path may be any bytes but a zero: with one in it no file can have that name, which is told like any other failure, for such paths come from outside (a
- * request, an archive), and a program that meets one must not end by it. */
+ * A path may be any bytes but a zero: with one in it no file can have that name, which is told like
+ * any other failure, for such paths come from outside (a request, an archive), and a program that
+ * meets one must not end by it. */
 #include "lib/fs.h"
 
 #include <errno.h>
@@ -23,7 +24,8 @@ void gr_fs_push_message(lua_State *L, int err, const char *subject) {
 }
 
 int gr_fs_failed(lua_State *L, int err, const char *subject) {
-  return gr_push_failure(L, err == -ENOMEM ? GR_NOMEM : GR_SYS(err), NULL, subject, strlen(subject));
+  return gr_push_failure(L, err == -ENOMEM ? GR_NOMEM : GR_SYS(err), NULL, subject,
+                         strlen(subject));
 }
 
 int gr_fs_result(lua_State *L, int err, const char *subject) {
@@ -50,7 +52,9 @@ const char *gr_fs_path(lua_State *L, int arg) {
   return NULL;
 }
 
-G *gr_fs_g(GrState *st) { return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g; }
+G *gr_fs_g(GrState *st) {
+  return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g;
+}
 
 void gr_fs_charge(lua_State *L) {
   enum { WORTH_KB = 16 };
@@ -108,16 +112,21 @@ static bool flag(lua_State *L, int arg, const char *name) {
   return on;
 }
 
-static const char *check_mode(lua_Integer mode) { return mode < 0 || mode > 07777 ? "permissions are out of range" : NULL; }
+static const char *check_mode(lua_Integer mode) {
+  return mode < 0 || mode > 07777 ? "permissions are out of range" : NULL;
+}
 
 static int64_t mode_option(lua_State *L, int arg) {
   if (option(L, arg, "mode") == LUA_TNIL) {
     lua_pop(L, 1);
     return -1;
   }
-  if (!lua_isinteger(L, -1)) luaL_argerror(L, arg, lua_pushfstring(L, "mode: integer expected, got %s", luaL_typename(L, -1)));
+  if (!lua_isinteger(L, -1))
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L, "mode: integer expected, got %s", luaL_typename(L, -1)));
   lua_Integer mode = lua_tointeger(L, -1);
-  if (check_mode(mode) != NULL) luaL_argerror(L, arg, lua_pushfstring(L, "mode: %s", check_mode(mode)));
+  if (check_mode(mode) != NULL)
+    luaL_argerror(L, arg, lua_pushfstring(L, "mode: %s", check_mode(mode)));
   lua_pop(L, 1);
   return mode;
 }
@@ -163,7 +172,9 @@ static int l_write_file(lua_State *L) {
   return write_file(L, &(GrWrite){.mode = mode_option(L, 3), .atomic = flag(L, 3, "atomic")});
 }
 
-static int l_append_file(lua_State *L) { return write_file(L, &(GrWrite){.mode = -1, .append = true}); }
+static int l_append_file(lua_State *L) {
+  return write_file(L, &(GrWrite){.mode = -1, .append = true});
+}
 
 static int l_copy(lua_State *L) {
   GrState *st = gr_state(L);
@@ -282,7 +293,8 @@ static int l_utime(lua_State *L) {
 
 /* ---- calls that give a path ---- */
 
-static int path_by(lua_State *L, int (*call)(const char *path, char out[GR_PATH_SIZE]), const char *path) {
+static int path_by(lua_State *L, int (*call)(const char *path, char out[GR_PATH_SIZE]),
+                   const char *path) {
   gr_enter(L, gr_state(L));
   char out[GR_PATH_SIZE];
   int err = call(path, out);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fsdir.c - fs.list and fs.walk.
  *
- * A walk is an object of one state, not sent to others: it is called for the next item, closed by the generic for that it was given to, and collected if that
- * never ended. What it holds outside Lua, open folders above all, hangs on the state by a GrKeep, so it goes with the state too. */
+ * A walk is an object of one state, not sent to others: it is called for the next item, closed by
+ * the generic for that it was given to, and collected if that never ended. What it holds outside
+ * Lua, open folders above all, hangs on the state by a GrKeep, so it goes with the state too. */
 #include <errno.h>
 
 #include "lib/fs.h"
@@ -79,10 +80,12 @@ static int walk_close(lua_State *L) {
   return 0;
 }
 
-/* Its finalizer is the keep's own, which was set when it was made: that metatable is replaced by one with this besides. */
+/* Its finalizer is the keep's own, which was set when it was made: that metatable is replaced by
+ * one with this besides. */
 static void set_walk_metatable(lua_State *L) {
   if (luaL_newmetatable(L, walk_name)) {
-    static const luaL_Reg meta[] = {{"__call", walk_next}, {"__close", walk_close}, {"__gc", walk_close}, {NULL, NULL}};
+    static const luaL_Reg meta[] = {
+        {"__call", walk_next}, {"__close", walk_close}, {"__gc", walk_close}, {NULL, NULL}};
     luaL_setfuncs(L, meta, 0);
   }
   lua_setmetatable(L, -2);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* fsfile.c - fs.open and the methods of files.
  *
- * Each method takes the file's turn, does its work, gives the turn back, and only then makes Lua values of what it has got: while it has the turn nothing may raise, and no
- * finalizer may run, which might want the same file. So what is read lies in memory outside Lua first (short lines on the C stack), and what is written is made
- * a string before. Numerals are converted in between, since whether one is a number decides what is read next; that neither allocates nor raises.
+ * Each method takes the file's turn, does its work, gives the turn back, and only then makes Lua
+ * values of what it has got: while it has the turn nothing may raise, and no finalizer may run,
+ * which might want the same file. So what is read lies in memory outside Lua first (short lines on
+ * the C stack), and what is written is made a string before. Numerals are converted in between,
+ * since whether one is a number decides what is read next; that neither allocates nor raises.
  *
- * A call that had to wait for its turn begins anew from its arguments, which are still on the stack. The operation is known to the continuation by its number. */
+ * A call that had to wait for its turn begins anew from its arguments, which are still on the
+ * stack. The operation is known to the continuation by its number. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -19,11 +22,22 @@
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType file_type = {{"goro.file", gr_file_destroy, false}, open_type};
 
-static GrFile *check_file(lua_State *L) { return gr_file_of(gr_object_check(L, 1, &file_type)->share); }
+static GrFile *check_file(lua_State *L) {
+  return gr_file_of(gr_object_check(L, 1, &file_type)->share);
+}
 
 /* ---- the turn ---- */
 
-typedef enum Op { OP_READ, OP_LINES, OP_WRITE, OP_SEEK, OP_SYNC, OP_TRUNCATE, OP_STAT, OP_CLOSE } Op;
+typedef enum Op {
+  OP_READ,
+  OP_LINES,
+  OP_WRITE,
+  OP_SEEK,
+  OP_SYNC,
+  OP_TRUNCATE,
+  OP_STAT,
+  OP_CLOSE
+} Op;
 
 static int with_turn(lua_State *L, Op op);
 static int do_op(lua_State *L, GrState *st, GrFile *f, Op op);
@@ -67,7 +81,8 @@ static int with_turn(lua_State *L, Op op) {
   return turn_result(L, r, GR_CAUSE_SUDOG, op, -EBADF);
 }
 
-/* A host that would wait for the other end of a pipe does so a little at a time: in between a hook may fire (of an interrupt), or a panic be met. */
+/* A host that would wait for the other end of a pipe does so a little at a time: in between a hook
+ * may fire (of an interrupt), or a panic be met. */
 static void await_in_host(lua_State *L, GrState *st, GrFile *f) {
   enum { SLICE_MS = 50 };
   while (gr_file_may_wait(f) && gr_file_try_lock(st->g, f)) {
@@ -116,9 +131,11 @@ static int read_number(lua_State *L, G *g, GrFile *f) {
   return r <= 0 ? r : lua_stringtonumber(L, text) != 0 ? 2 : 0;
 }
 
-/* 1: a string, which has been added to *out; 2: a number, which is on the stack; 0: nothing; or -errno. */
+/* 1: a string, which has been added to *out; 2: a number, which is on the stack; 0: nothing; or
+ * -errno. */
 static int read_one(lua_State *L, G *g, GrFile *f, int format, GrBytes *out) {
-  if (lua_type(L, format) == LUA_TNUMBER) return gr_file_chars(f, g, out, (size_t)lua_tointeger(L, format));
+  if (lua_type(L, format) == LUA_TNUMBER)
+    return gr_file_chars(f, g, out, (size_t)lua_tointeger(L, format));
   switch (letter(L, format)) {
     case 'n': return read_number(L, g, f);
     case 'a': return gr_file_rest(f, g, out);
@@ -126,7 +143,8 @@ static int read_one(lua_State *L, G *g, GrFile *f, int format, GrBytes *out) {
   }
 }
 
-/* One value for each format, until one is nil. Of a string only the place in *out is on the stack, as a light userdata. */
+/* One value for each format, until one is nil. Of a string only the place in *out is on the stack,
+ * as a light userdata. */
 static int read_values(lua_State *L, G *g, GrFile *f, int last, GrBytes *out) {
   int r = last < 2 ? gr_file_line(f, g, out, false) : 1;
   if (last < 2) {
@@ -225,7 +243,8 @@ static int do_write(lua_State *L, GrState *st, GrFile *f) {
   int last = lua_gettop(L), err = 0;
   for (int arg = 2; arg <= last && err == 0;) {
     int n = 0;
-    for (; n < AT_ONCE && arg <= last; n++, arg++) vec[n].iov_base = (void *)(uintptr_t)lua_tolstring(L, arg, &vec[n].iov_len);
+    for (; n < AT_ONCE && arg <= last; n++, arg++)
+      vec[n].iov_base = (void *)(uintptr_t)lua_tolstring(L, arg, &vec[n].iov_len);
     err = gr_file_write(f, gr_fs_g(st), vec, n);
   }
   gr_file_unlock(st->g, f);
@@ -234,7 +253,8 @@ static int do_write(lua_State *L, GrState *st, GrFile *f) {
   return 1;
 }
 
-/* The argument becomes a string in its place on our stack; a float as io writes it, which is not what tostring says. */
+/* The argument becomes a string in its place on our stack; a float as io writes it, which is not
+ * what tostring says. */
 static void check_data(lua_State *L, int arg) {
   char text[64];
   if (lua_type(L, arg) != LUA_TNUMBER || lua_isinteger(L, arg)) {
@@ -329,8 +349,9 @@ static int do_op(lua_State *L, GrState *st, GrFile *f, Op op) {
 }
 
 static const luaL_Reg methods[] = {
-    {"read", file_read},         {"write", file_write}, {"lines", file_lines}, {"seek", file_seek}, {"sync", file_sync},
-    {"truncate", file_truncate}, {"stat", file_stat},   {"close", file_close}, {NULL, NULL},
+    {"read", file_read}, {"write", file_write}, {"lines", file_lines},
+    {"seek", file_seek}, {"sync", file_sync},   {"truncate", file_truncate},
+    {"stat", file_stat}, {"close", file_close}, {NULL, NULL},
 };
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view) {

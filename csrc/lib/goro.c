@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in its state. */
+/* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in
+ * its state. */
 #include "lib/lib.h"
 #include "base/chunk.h"
 #include "io/poll.h"
@@ -177,15 +178,20 @@ static int l_stats(lua_State *L) {
   gr_state_init();
   GrStats s;
   gr_sched_stats(&s);
-  struct mallinfo2 memory = mallinfo2(); /* of the process: what is used of the heap, and blocks of their own */
+  struct mallinfo2 memory =
+      mallinfo2(); /* of the process: what is used of the heap, and blocks of their own */
   const struct {
     const char *name;
     int64_t value;
   } fields[] = {
-      {"goroutines", s.goroutines},   {"running", s.running},
-      {"threads", s.threads},         {"spawned", s.spawned},
-      {"steals", s.steals},           {"handoffs", s.handoffs},
-      {"preemptions", s.preemptions}, {"bytes", (int64_t)(memory.uordblks + memory.hblkhd) + gr_chunk_bytes()},
+      {"goroutines", s.goroutines},
+      {"running", s.running},
+      {"threads", s.threads},
+      {"spawned", s.spawned},
+      {"steals", s.steals},
+      {"handoffs", s.handoffs},
+      {"preemptions", s.preemptions},
+      {"bytes", (int64_t)(memory.uordblks + memory.hblkhd) + gr_chunk_bytes()},
   };
   size_t n = sizeof fields / sizeof *fields;
   lua_createtable(L, 0, (int)n);
@@ -202,7 +208,8 @@ static int l_stats(lua_State *L) {
 
 /* goro.time, goro.runtime, …: loaded when first used. */
 static int lazy_field(lua_State *L) {
-  static const char *const names[] = {"time", "sync", "context", "net", "fs", "process", "signal", "runtime", NULL};
+  static const char *const names[] = {"time",    "sync",   "context", "net", "fs",
+                                      "process", "signal", "runtime", NULL};
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
   if (name != NULL && strcmp(name, "vet") == 0) {
     lua_pushboolean(L, atomic_load(&gr_vet));
@@ -225,7 +232,8 @@ static int lazy_field(lua_State *L) {
 
 /* goro.vet is the process's; whatever else a program puts there is a field like any other. */
 static int set_field(lua_State *L) {
-  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "vet") == 0) atomic_store(&gr_vet, lua_toboolean(L, 3));
+  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "vet") == 0)
+    atomic_store(&gr_vet, lua_toboolean(L, 3));
   else lua_rawset(L, 1);
   return 0;
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* group.c - goro.group: goroutines that belong together, a limit of how many run, a context that the first error cancels.
+/* group.c - goro.group: goroutines that belong together, a limit of how many run, a context that
+ * the first error cancels.
  *
- * A member's error does not bring the program down: its join takes it, as the group's first error, and cancels the context with it as the cause before
- * anybody who waits for the members is woken. With a limit, go takes a place first, in a to-be-closed variable, so that it goes back whatever keeps the
- * member from starting.
+ * A member's error does not bring the program down: its join takes it, as the group's first error,
+ * and cancels the context with it as the cause before anybody who waits for the members is woken.
+ * With a limit, go takes a place first, in a to-be-closed variable, so that it goes back whatever
+ * keeps the member from starting.
  *
- * Leaving the block of a group waits until no member is left, and nothing but what can never be waited out gets it out of there: a panic of another goroutine that is
- * posted to the host meanwhile is kept and raised at the end. When an error has left the block and no member had failed before, that error goes on, since
- * it is the first; what members did when they were cancelled because of it is told by nobody. */
+ * Leaving the block of a group waits until no member is left, and nothing but what can never be
+ * waited out gets it out of there: a panic of another goroutine that is posted to the host
+ * meanwhile is kept and raised at the end. When an error has left the block and no member had
+ * failed before, that error goes on, since it is the first; what members did when they were
+ * cancelled because of it is told by nobody. */
 #include <math.h>
 
 #include "lib/lib.h"
@@ -32,13 +36,16 @@ static void destroy(GrShare *s) {
   gr_free(group);
 }
 
-static Group *check_group(lua_State *L, int arg) { return gr_container_of(gr_object_check(L, arg, &group_type)->share, Group, share); }
+static Group *check_group(lua_State *L, int arg) {
+  return gr_container_of(gr_object_check(L, arg, &group_type)->share, Group, share);
+}
 
 /* ---- members ---- */
 
 static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Group, share)->gr); }
 
-/* The error stays with the group, so the cause of the cancellation is a copy; without memory it is cancelled without one. */
+/* The error stays with the group, so the cause of the cancellation is a copy; without memory it is
+ * cancelled without one. */
 static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
   (void)g;
   GrGroup *gr = &gr_container_of(s, Group, share)->gr;
@@ -176,8 +183,10 @@ static int raise_cause(lua_State *L) {
   return 0;
 }
 
-/* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised nothing, nothing has happened. What cannot be waited out is raised. */
-static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, void (*stop)(lua_State *)) {
+/* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised
+ * nothing, nothing has happened. What cannot be waited out is raised. */
+static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause,
+                       void (*stop)(lua_State *)) {
   if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) {
     stop(L);
     gr_raise_cause(L, st, cause);
@@ -215,7 +224,8 @@ static void cancel(lua_State *L) { gr_context_cancel(check_group(L, 1)->gr.ctx, 
 /* (…, had a member failed before the block was left) */
 static int leave_end(lua_State *L) {
   GrGroup *gr = &check_group(L, 1)->gr;
-  bool tells = gr_group_error(gr) != NULL && (lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE));
+  bool tells =
+      gr_group_error(gr) != NULL && (lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE));
   if (tells && gr_group_tell(gr)) gr_group_raise(L, gr);
   if (lua_gettop(L) > LEAVE_BASE) return lua_error(L);
   return 0;
@@ -295,7 +305,9 @@ int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
   if (lua_getfield(L, arg, "limit") != LUA_TNIL) {
     int is_integer;
     limit = lua_tointegerx(L, -1, &is_integer);
-    if (lua_type(L, -1) != LUA_TNUMBER) luaL_argerror(L, arg, lua_pushfstring(L, "'limit': number expected, got %s", luaL_typename(L, -1)));
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      luaL_argerror(L, arg,
+                    lua_pushfstring(L, "'limit': number expected, got %s", luaL_typename(L, -1)));
     if (lua_tonumber(L, -1) >= (lua_Number)INT64_MAX) limit = INT64_MAX; /* infinity */
     else if (!is_integer) luaL_argerror(L, arg, "'limit': number has no integer representation");
     if (limit < 1) luaL_argerror(L, arg, "'limit' must be at least 1");
@@ -306,10 +318,13 @@ int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
 
 /* The option ctx of the table at 1, or none. */
 static GrContext *check_parent(lua_State *L) {
-  if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, "ctx") == LUA_TNIL) return gr_context_background();
+  if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, "ctx") == LUA_TNIL)
+    return gr_context_background();
   GrObject *o = gr_object_test(L, -1);
   if (o == NULL || o->share->type != &gr_context_type.share)
-    luaL_argerror(L, 1, lua_pushfstring(L, "'ctx': goro.context expected, got %s", o != NULL ? o->share->type->name : luaL_typename(L, -1)));
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "'ctx': goro.context expected, got %s",
+                                  o != NULL ? o->share->type->name : luaL_typename(L, -1)));
   return gr_context_of(o->share); /* which stays on the stack */
 }
 

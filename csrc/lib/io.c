@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* io.c - the form of a call that waits for the system, and of its failures.
  *
- * A read may wait many times before it has what it wants. A goroutine that can yield goes out of Lua for each wait and comes back in `resumed`, on a fresh C stack. Where it
- * cannot, or in a host, the thread waits here, in a loop: not by calling itself again, since ten thousand waits would be ten thousand frames.
+ * A read may wait many times before it has what it wants. A goroutine that can yield goes out of
+ * Lua for each wait and comes back in `resumed`, on a fresh C stack. Where it cannot, or in a host,
+ * the thread waits here, in a loop: not by calling itself again, since ten thousand waits would be
+ * ten thousand frames.
  *
- * An interrupted wait (a hook of the main script must run) keeps its turn, so that nobody else's bytes come into the middle of a write; if the hook raises, the
- * turn is given up first. All other interruptions raise anyway. */
+ * An interrupted wait (a hook of the main script must run) keeps its turn, so that nobody else's
+ * bytes come into the middle of a write; if the hook raises, the turn is given up first. All other
+ * interruptions raise anyway. */
 #include "lib/io.h"
 
 #include <string.h>

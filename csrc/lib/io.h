@@ -6,18 +6,22 @@
 #include "io/stream.h"
 #include "lib/lib.h"
 
-/* A call that waits, in the pieces that gr_io_call puts together. All see the call's arguments on the stack as they were when gr_io_call was called. */
+/* A call that waits, in the pieces that gr_io_call puts together. All see the call's arguments on
+ * the stack as they were when gr_io_call was called. */
 typedef struct GrIoCall {
-  /* The core's first half. GR_OK: the results are pushed, *n of them; GR_PARK; else why not. Must hold no turn when it raises. */
+  /* The core's first half. GR_OK: the results are pushed, *n of them; GR_PARK; else why not. Must
+   * hold no turn when it raises. */
   int (*step)(lua_State *L, GrState *st, bool blocks, bool fresh, int *n);
-  int (*awake)(lua_State *L, GrState *st, GrCause *cause); /* the second half: GR_OK: step again; GR_ABORTED, GR_TIMEOUT */
-  void (*quit)(lua_State *L, GrState *st);                 /* gives up the turn that an interrupted call has kept */
-  int (*failed)(lua_State *L, int r);                      /* reports; returns its results */
+  int (*awake)(lua_State *L, GrState *st,
+               GrCause *cause); /* the second half: GR_OK: step again; GR_ABORTED, GR_TIMEOUT */
+  void (*quit)(lua_State *L, GrState *st); /* gives up the turn that an interrupted call has kept */
+  int (*failed)(lua_State *L, int r);      /* reports; returns its results */
 } GrIoCall;
 /* Use as `return gr_io_call(L, &call)`. `call` is static. */
 int gr_io_call(lua_State *L, const GrIoCall *call);
 
-/* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. What is no refusal of the world's (no memory, no thread, the pool's end) is raised. why, subject: or NULL. */
+/* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. What is no refusal of the world's (no
+ * memory, no thread, the pool's end) is raised. why, subject: or NULL. */
 int gr_push_failure(lua_State *L, int r, const char *why, const char *subject, size_t len);
 
 /* At `slot` from now on: an absolute limit, as an integer; and back. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* lib.h - what the bindings share. A binding checks its arguments, makes one core call, pushes results; nothing else is decided here. */
+/* lib.h - what the bindings share. A binding checks its arguments, makes one core call, pushes
+ * results; nothing else is decided here. */
 #ifndef GR_LIB_H
 #define GR_LIB_H
 
@@ -18,22 +19,26 @@ enum { GR_VIEW_BOTH, GR_VIEW_SEND, GR_VIEW_RECV };
 
 /* Argument `arg`: seconds -> absolute limit. nil or none: for ever. NaN is misuse. */
 int64_t gr_check_timeout(lua_State *L, int arg);
-/* The same for a number already known to be one, at a field of a table argument: `what` names it in the error. */
+/* The same for a number already known to be one, at a field of a table argument: `what` names it in
+ * the error. */
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what);
 
-/* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH: anything), else misuse. */
+/* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH:
+ * anything), else misuse. */
 GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
 
 /* The context at arg, or misuse. */
 GrContext *gr_check_context(lua_State *L, int arg);
 
-/* Pushes an object that the caller has just made, and takes its reference, also when it raises. Returns 1. */
+/* Pushes an object that the caller has just made, and takes its reference, also when it raises.
+ * Returns 1. */
 int gr_push_owned(lua_State *L, GrShare *share);
 int gr_push_owned_view(lua_State *L, GrShare *share, uint32_t view);
 
 /* Pushes a new channel of this capacity, at most GR_CHAN_CAP_MAX. Borrowed from the userdata. */
 GrChan *gr_push_chan(lua_State *L, int64_t cap);
-/* Pushes a new channel of capacity 1, into which the first send cannot fail. Borrowed from the userdata. */
+/* Pushes a new channel of capacity 1, into which the first send cannot fail. Borrowed from the
+ * userdata. */
 GrChan *gr_push_mailbox(lua_State *L);
 
 /* Pushes a received message; consumes it. */
@@ -44,19 +49,25 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
 struct GrGroup;
 /* The first error of a group is raised, with its value and traceback. Raises. */
 GR_NORETURN void gr_group_raise(lua_State *L, struct GrGroup *gr);
-/* The waiting of a block that may not be left before all members have ended: a panic that comes to a host meanwhile is kept, above the first `base`
- * values, and stop(L) called. A first half: GR_OK, or GR_PARK. Raises what cannot be waited out. */
-int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base, void (*stop)(lua_State *L));
+/* The waiting of a block that may not be left before all members have ended: a panic that comes to
+ * a host meanwhile is kept, above the first `base` values, and stop(L) called. A first half: GR_OK,
+ * or GR_PARK. Raises what cannot be waited out. */
+int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base,
+                   void (*stop)(lua_State *L));
 /* After GR_PARK, and parking: as gr_group_drain. */
-int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base, void (*stop)(lua_State *L));
+int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base,
+                     void (*stop)(lua_State *L));
 /* The option `limit` of the table at arg, or `fallback`. */
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
 
 /* gr_check_inbox and gr_must_block for calls that take less time than these two. */
 static inline void gr_enter(lua_State *L, GrState *st) {
-  if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_inbox(L, st);
+  if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed)))
+    gr_check_inbox(L, st);
 }
-static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st) && gr_must_block(L, st); }
+static inline bool gr_blocks(lua_State *L, GrState *st) {
+  return !gr_can_yield(L, st) && gr_must_block(L, st);
+}
 
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);

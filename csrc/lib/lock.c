@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* lock.c - goro.sync.mutex and rwmutex.
  *
- * A lock can be held in one or two ways, each a GrLocker; a method is a locker and what is done with it. Waiting may go through several parks, since a waiter
- * that was woken may lose against a newcomer (sync/mutex.c), and then waits on by the same limit, which is in slot 2.
+ * A lock can be held in one or two ways, each a GrLocker; a method is a locker and what is done
+ * with it. Waiting may go through several parks, since a waiter that was woken may lose against a
+ * newcomer (sync/mutex.c), and then waits on by the same limit, which is in slot 2.
  *
- * A guard is what holds a lock for a block: a userdata that unlocks when the block is left. `with` is a guard of its own around a call, as a to-be-closed variable in slot 1, so
- * that the lock is given back whichever way the call is left: by an error, goexit, coroutine.close. It is made before the lock is taken, so nothing can
- * fail in between. A guard that is lost, with a coroutine that is collected, gives its lock back then. */
+ * A guard is what holds a lock for a block: a userdata that unlocks when the block is left. `with`
+ * is a guard of its own around a call, as a to-be-closed variable in slot 1, so that the lock is
+ * given back whichever way the call is left: by an error, goexit, coroutine.close. It is made
+ * before the lock is taken, so nothing can fail in between. A guard that is lost, with a coroutine
+ * that is collected, gives its lock back then. */
 #include "lib/sync.h"
 #include "sync/mutex.h"
 #include "sync/rwmutex.h"
@@ -17,12 +20,15 @@
 static void open_mutex(lua_State *L, const GrObjectType *type, uint32_t view);
 static void open_rwmutex(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType mutex_type = {{"goro.mutex", gr_mutex_destroy, false}, open_mutex},
-                          rwmutex_type = {{"goro.rwmutex", gr_rwmutex_destroy, false}, open_rwmutex};
+                          rwmutex_type = {{"goro.rwmutex", gr_rwmutex_destroy, false},
+                                          open_rwmutex};
 
 /* ---- lockers ---- */
 
 static bool m_try(GrShare *s) { return gr_mutex_try_lock(gr_mutex_of(s)); }
-static int m_lock(G *g, GrShare *s, int64_t until, bool blocks) { return gr_mutex_lock(g, gr_mutex_of(s), until, blocks); }
+static int m_lock(G *g, GrShare *s, int64_t until, bool blocks) {
+  return gr_mutex_lock(g, gr_mutex_of(s), until, blocks);
+}
 static int m_finish(G *g, GrShare *s, int64_t until, bool blocks, GrCause *cause) {
   return gr_mutex_lock_finish(g, gr_mutex_of(s), until, blocks, cause);
 }
@@ -30,12 +36,16 @@ static bool m_unlock(GrShare *s) { return gr_mutex_unlock(gr_mutex_of(s)); }
 static bool m_locked(GrShare *s) { return gr_mutex_is_locked(gr_mutex_of(s)); }
 
 static bool w_try(GrShare *s) { return gr_rwmutex_try_lock(gr_rwmutex_of(s)); }
-static int w_lock(G *g, GrShare *s, int64_t until, bool blocks) { return gr_rwmutex_lock(g, gr_rwmutex_of(s), until, blocks); }
+static int w_lock(G *g, GrShare *s, int64_t until, bool blocks) {
+  return gr_rwmutex_lock(g, gr_rwmutex_of(s), until, blocks);
+}
 static bool w_unlock(GrShare *s) { return gr_rwmutex_unlock(gr_rwmutex_of(s)); }
 static bool w_locked(GrShare *s) { return gr_rwmutex_is_locked(gr_rwmutex_of(s)); }
 
 static bool r_try(GrShare *s) { return gr_rwmutex_try_rlock(gr_rwmutex_of(s)); }
-static int r_lock(G *g, GrShare *s, int64_t until, bool blocks) { return gr_rwmutex_rlock(g, gr_rwmutex_of(s), until, blocks); }
+static int r_lock(G *g, GrShare *s, int64_t until, bool blocks) {
+  return gr_rwmutex_rlock(g, gr_rwmutex_of(s), until, blocks);
+}
 static bool r_unlock(GrShare *s) { return gr_rwmutex_runlock(gr_rwmutex_of(s)); }
 
 static int rw_finish(G *g, GrShare *s, int64_t until, bool blocks, GrCause *cause) {
@@ -43,9 +53,13 @@ static int rw_finish(G *g, GrShare *s, int64_t until, bool blocks, GrCause *caus
   return gr_rwmutex_finish(g, gr_rwmutex_of(s), cause);
 }
 
-static const GrLocker mutex = {m_try, m_lock, m_finish, m_unlock, m_locked, "unlock of unlocked mutex"},
-                      writer = {w_try, w_lock, rw_finish, w_unlock, w_locked, "unlock of unlocked rwmutex"},
-                      reader = {r_try, r_lock, rw_finish, r_unlock, NULL, "runlock of rwmutex that is not locked for reading"};
+static const GrLocker mutex = {m_try,    m_lock,   m_finish,
+                               m_unlock, m_locked, "unlock of unlocked mutex"},
+                      writer = {w_try,    w_lock,   rw_finish,
+                                w_unlock, w_locked, "unlock of unlocked rwmutex"},
+                      reader = {r_try,     r_lock,
+                                rw_finish, r_unlock,
+                                NULL,      "runlock of rwmutex that is not locked for reading"};
 
 const GrLocker *gr_locker_of(const GrShare *s) {
   if (s->type == &mutex_type.share) return &mutex;
@@ -61,7 +75,9 @@ const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s) {
 }
 
 /* The lock at 1, of which k is a way. */
-static GrShare *check(lua_State *L, const GrLocker *k) { return gr_object_check(L, 1, k == &mutex ? &mutex_type : &rwmutex_type)->share; }
+static GrShare *check(lua_State *L, const GrLocker *k) {
+  return gr_object_check(L, 1, k == &mutex ? &mutex_type : &rwmutex_type)->share;
+}
 
 /* ---- lock ---- */
 
@@ -76,7 +92,9 @@ static int lock_result(lua_State *L, const GrLocker *k, int r, GrCause cause) {
     case GR_OK: return gr_push_in_time(L, true);
     case GR_TIMEOUT: return gr_push_in_time(L, false);
     case GR_PARK: return gr_park(L, st, locked, (lua_KContext)k);
-    case GR_ABORTED: gr_raise_cause(L, st, cause); return lock_step(L, st, k, check(L, k), gr_kept_limit(L, SLOT_LIMIT));
+    case GR_ABORTED:
+      gr_raise_cause(L, st, cause);
+      return lock_step(L, st, k, check(L, k), gr_kept_limit(L, SLOT_LIMIT));
     default: gr_raise_code(L, r);
   }
 }
@@ -86,7 +104,8 @@ static int locked(lua_State *L, int status, lua_KContext ctx) {
   GrState *st = gr_state(L);
   const GrLocker *k = (const GrLocker *)ctx;
   GrCause cause = GR_CAUSE_SUDOG;
-  int r = k->finish(st->g, check(L, k), gr_kept_limit(L, SLOT_LIMIT), gr_still_blocks(L, st), &cause);
+  int r =
+      k->finish(st->g, check(L, k), gr_kept_limit(L, SLOT_LIMIT), gr_still_blocks(L, st), &cause);
   return lock_result(L, k, r, cause);
 }
 
@@ -191,7 +210,9 @@ static int guard_locked(lua_State *L, int status, lua_KContext ctx) {
 static int guard_again(lua_State *L, Then then) {
   GrState *st = gr_state(L);
   Guard *guard = lua_touserdata(L, 1);
-  return guard_result(L, then, guard->locker->lock(st->g, guard->share, GR_FOREVER, gr_blocks(L, st)), GR_CAUSE_SHUTDOWN);
+  return guard_result(L, then,
+                      guard->locker->lock(st->g, guard->share, GR_FOREVER, gr_blocks(L, st)),
+                      GR_CAUSE_SHUTDOWN);
 }
 
 /* guard() -> something to close */
@@ -236,7 +257,8 @@ static int rwmutex_rwith(lua_State *L) { return with(L, &reader); }
 static int rwmutex_rguard(lua_State *L) { return guard(L, &reader); }
 
 static const luaL_Reg mutex_methods[] = {
-    {"lock", mutex_lock}, {"try_lock", mutex_try_lock}, {"unlock", mutex_unlock}, {"with", mutex_with}, {"guard", mutex_guard}, {NULL, NULL},
+    {"lock", mutex_lock}, {"try_lock", mutex_try_lock}, {"unlock", mutex_unlock},
+    {"with", mutex_with}, {"guard", mutex_guard},       {NULL, NULL},
 };
 static const luaL_Reg rwmutex_methods[] = {
     {"lock", rwmutex_lock},

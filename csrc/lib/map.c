@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* map.c - goro.sync.map: a table that goroutines share, into which values are copied and out of which they are copied.
+/* map.c - goro.sync.map: a table that goroutines share, into which values are copied and out of
+ * which they are copied.
  *
- * A call that finds its key free is one call of the core. One that finds it in the hands of an update elsewhere, and update itself, acquire the key: a
- * claim (sync/map.h), in a userdata in slot 4 which is a to-be-closed variable, so that the key is released whichever way the call is left: by an error, by
- * goexit, by the end of the pool, by coroutine.close. No lock is held while Lua code runs: values are packed before the core is called, and unpacked
- * after it from a reference. update's function runs while the goroutine owns the key and nothing else.
+ * A call that finds its key free is one call of the core. One that finds it in the hands of an
+ * update elsewhere, and update itself, acquire the key: a claim (sync/map.h), in a userdata in slot
+ * 4 which is a to-be-closed variable, so that the key is released whichever way the call is left:
+ * by an error, by goexit, by the end of the pool, by coroutine.close. No lock is held while Lua
+ * code runs: values are packed before the core is called, and unpacked after it from a reference.
+ * update's function runs while the goroutine owns the key and nothing else.
  *
- * A claim is kept for the next update of the same state, which costs a third of the call otherwise. */
+ * A claim is kept for the next update of the same state, which costs a third of the call otherwise.
+ */
 #include <math.h>
 
 #include "lib/lib.h"
@@ -39,7 +43,11 @@ static void object_key(lua_State *L, GrKey *k) {
   if (o == NULL) {
     const char *what = luaL_typename(L, SLOT_KEY);
     if (luaL_getmetafield(L, SLOT_KEY, "__name") == LUA_TSTRING) what = lua_tostring(L, -1);
-    luaL_argerror(L, SLOT_KEY, lua_pushfstring(L, "key must be a string, number, boolean, light userdata or object of goro, got %s", what));
+    luaL_argerror(
+        L, SLOT_KEY,
+        lua_pushfstring(
+            L, "key must be a string, number, boolean, light userdata or object of goro, got %s",
+            what));
     return;
   }
   k->kind = GR_KEY_OBJECT;
@@ -128,7 +136,8 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
   gr_keep_set(L, GR_KEEP_CLAIM);
 }
 
-/* Into the next slot, as a to-be-closed variable. While it is used nobody else keeps it: in a coroutine that is collected, it goes too. */
+/* Into the next slot, as a to-be-closed variable. While it is used nobody else keeps it: in a
+ * coroutine that is collected, it goes too. */
 static Claim *push_claim(lua_State *L) {
   gr_keep_take(L, GR_KEEP_CLAIM);
   Claim *claim = lua_touserdata(L, -1);
@@ -340,10 +349,12 @@ static void left_snap(lua_State *L, GrKeep *k, bool failed) {
 
 static const GrKeepType snap_type = {release_snap, left_snap};
 
-/* (snapshot) -> key, value; nil at its end. The snapshot is a userdata that only pairs gives out. */
+/* (snapshot) -> key, value; nil at its end. The snapshot is a userdata that only pairs gives out.
+ */
 static int next_pair(lua_State *L) {
   Snap *s = lua_touserdata(L, 1);
-  if (s == NULL || lua_rawlen(L, 1) != sizeof *s || s->keep.type != &snap_type) return luaL_argerror(L, 1, "iterator of a map expected");
+  if (s == NULL || lua_rawlen(L, 1) != sizeof *s || s->keep.type != &snap_type)
+    return luaL_argerror(L, 1, "iterator of a map expected");
   GrSnap *snap = &s->snap;
   if (snap->next == snap->n) {
     lua_pushnil(L);
@@ -376,8 +387,10 @@ static int map_pairs(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"get", map_get},       {"set", map_set}, {"delete", map_delete}, {"get_or_set", map_get_or_set},
-    {"update", map_update}, {"len", map_len}, {"pairs", map_pairs},   {NULL, NULL},
+    {"get", map_get},       {"set", map_set},
+    {"delete", map_delete}, {"get_or_set", map_get_or_set},
+    {"update", map_update}, {"len", map_len},
+    {"pairs", map_pairs},   {NULL, NULL},
 };
 
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {

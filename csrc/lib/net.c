@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* net.c - goro.net: dial, listen, lookup; listeners in Lua. UDP sockets are in udp.c, connections in conn.c.
+/* net.c - goro.net: dial, listen, lookup; listeners in Lua. UDP sockets are in udp.c, connections
+ * in conn.c.
  *
- * Addresses come from configuration and from users, so what is wrong with one is a failure that the call returns; a network that does not exist, or a value that is no string, is
- * the programmer's, and raised. Names are looked up before anything is opened; nothing of Lua is called while they are. */
+ * Addresses come from configuration and from users, so what is wrong with one is a failure that the
+ * call returns; a network that does not exist, or a value that is no string, is the programmer's,
+ * and raised. Names are looked up before anything is opened; nothing of Lua is called while they
+ * are. */
 #include "io/net.h"
 
 #include <string.h>
@@ -16,21 +19,25 @@
 GR_API int luaopen_goro_net(lua_State *L);
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false}, open_listener};
+static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
+                                           open_listener};
 
 /* ---- arguments ---- */
 
 static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
   const char *name = luaL_checkstring(L, arg);
   const GrNetwork *net = gr_network(name);
-  if (net == NULL || (listens && net->type != SOCK_STREAM)) luaL_argerror(L, arg, lua_pushfstring(L, "invalid network '%s'", name));
+  if (net == NULL || (listens && net->type != SOCK_STREAM))
+    luaL_argerror(L, arg, lua_pushfstring(L, "invalid network '%s'", name));
   return net;
 }
 
 static int64_t check_options(lua_State *L, int arg) {
   if (lua_isnoneornil(L, arg)) return GR_FOREVER;
   luaL_checktype(L, arg, LUA_TTABLE);
-  int64_t until = lua_getfield(L, arg, "timeout") == LUA_TNIL ? GR_FOREVER : gr_check_seconds(L, -1, arg, "field 'timeout': ");
+  int64_t until = lua_getfield(L, arg, "timeout") == LUA_TNIL
+                      ? GR_FOREVER
+                      : gr_check_seconds(L, -1, arg, "field 'timeout': ");
   lua_pop(L, 1);
   return until;
 }
@@ -57,7 +64,9 @@ static int dial_failed(lua_State *L, int r) {
 }
 
 static GrStreamKind kind_of(const GrNetwork *net) {
-  return net->type == SOCK_DGRAM ? GR_STREAM_DATAGRAM : net->family == AF_UNIX ? GR_STREAM_SOCKET : GR_STREAM_TCP;
+  return net->type == SOCK_DGRAM  ? GR_STREAM_DATAGRAM
+         : net->family == AF_UNIX ? GR_STREAM_SOCKET
+                                  : GR_STREAM_TCP;
 }
 
 static int dial_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
@@ -79,7 +88,9 @@ static int dial_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n)
   return GR_OK;
 }
 
-static int dial_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_dial_awake(dial_at(L), st->g, gr_limit_at(L, DIAL_LIMIT), cause); }
+static int dial_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_dial_awake(dial_at(L), st->g, gr_limit_at(L, DIAL_LIMIT), cause);
+}
 static void dial_quit(lua_State *L, GrState *st) { (void)L, (void)st; }
 
 static const GrIoCall dial_call = {dial_step, dial_awake, dial_quit, dial_failed};
@@ -106,7 +117,9 @@ static int net_dial(lua_State *L) {
 
 /* ---- listeners: listener, limit ---- */
 
-static GrListener *check_listener(lua_State *L) { return gr_listener_of(gr_object_check(L, 1, &listener_type)->share); }
+static GrListener *check_listener(lua_State *L) {
+  return gr_listener_of(gr_object_check(L, 1, &listener_type)->share);
+}
 
 static int listener_failed(lua_State *L, int r) {
   char text[GR_ADDR_TEXT];
@@ -120,7 +133,8 @@ static int accept_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *
   GrStream *s;
   int fd, r = gr_listener_accept(l, st->g, &fd, &peer, gr_limit_at(L, 2), blocks, fresh);
   if (r != GR_OK) return r;
-  r = gr_stream_new(fd, peer.u.any.sa_family == AF_UNIX ? GR_STREAM_SOCKET : GR_STREAM_TCP, &gr_conn_type.share, &s);
+  r = gr_stream_new(fd, peer.u.any.sa_family == AF_UNIX ? GR_STREAM_SOCKET : GR_STREAM_TCP,
+                    &gr_conn_type.share, &s);
   if (r != GR_OK) {
     close(fd);
     return r;
@@ -130,7 +144,9 @@ static int accept_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *
   return GR_OK;
 }
 
-static int accept_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_listener_awake(check_listener(L), st->g, gr_limit_at(L, 2), cause); }
+static int accept_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_listener_awake(check_listener(L), st->g, gr_limit_at(L, 2), cause);
+}
 static void accept_quit(lua_State *L, GrState *st) { gr_listener_quit(check_listener(L), st->g); }
 
 static const GrIoCall accept_call = {accept_step, accept_awake, accept_quit, listener_failed};
@@ -173,7 +189,8 @@ static int net_listen(lua_State *L) {
   GrAddr *list;
   uint32_t n;
   GrRefusal no;
-  if (!gr_addr_resolve(net, address, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER}, &list, &n, &no))
+  if (!gr_addr_resolve(net, address, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER}, &list, &n,
+                       &no))
     return gr_push_failure(L, no.r, no.why, address, len);
   GrListener *l;
   int r = gr_listen(list, n, &listener_type.share, &l);
@@ -182,7 +199,8 @@ static int net_listen(lua_State *L) {
   return gr_push_owned(L, gr_listener_share(l));
 }
 
-static const luaL_Reg methods[] = {{"accept", listener_accept}, {"addr", listener_addr}, {"close", listener_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {
+    {"accept", listener_accept}, {"addr", listener_addr}, {"close", listener_close}, {NULL, NULL}};
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
@@ -234,7 +252,8 @@ static int net_lookup(lua_State *L) {
   GrAddr *list;
   uint32_t n;
   GrRefusal no;
-  if (!gr_addr_lookup(host, len, &(GrAsker){st->g, until}, &list, &n, &no)) return gr_push_failure(L, no.r, no.why, host, len);
+  if (!gr_addr_lookup(host, len, &(GrAsker){st->g, until}, &list, &n, &no))
+    return gr_push_failure(L, no.r, no.why, host, len);
   Found found = {list, n};
   lua_pushcfunction(L, push_found);
   lua_pushlightuserdata(L, &found);
@@ -245,7 +264,11 @@ static int net_lookup(lua_State *L) {
 
 /* ---- the module ---- */
 
-static const luaL_Reg functions[] = {{"dial", net_dial}, {"listen", net_listen}, {"lookup", net_lookup}, {"udp", gr_lib_udp}, {NULL, NULL}};
+static const luaL_Reg functions[] = {{"dial", net_dial},
+                                     {"listen", net_listen},
+                                     {"lookup", net_lookup},
+                                     {"udp", gr_lib_udp},
+                                     {NULL, NULL}};
 
 void gr_net_names(void) {
   for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);

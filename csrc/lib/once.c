@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* once.c - goro.sync.once: a function that is called once, and whose results are everybody's.
  *
- * The function is packed when the once is made; who comes first unpacks it in his state and calls it, and packs what came of it, results or error; everybody else
- * unpacks that. Who does not find it done already makes a userdata first, a to-be-closed variable in slot 2, so that a function that never returns (goexit, a
- * coroutine that is collected) leaves a once that is done too, with no result: callers are told so. */
+ * The function is packed when the once is made; who comes first unpacks it in his state and calls
+ * it, and packs what came of it, results or error; everybody else unpacks that. Who does not find
+ * it done already makes a userdata first, a to-be-closed variable in slot 2, so that a function
+ * that never returns (goexit, a coroutine that is collected) leaves a once that is done too, with
+ * no result: callers are told so. */
 #include "sync/once.h"
 
 #include "lib/sync.h"

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* process.c - goro.process: run, spawn, and processes in Lua.
  *
- * A run belongs to its call: when that ends in any way before the child does (an error, a panic, the program's end), the child and its group are killed. A process that was
- * spawned belongs to whoever has its handle, and goes on when nobody has. */
+ * A run belongs to its call: when that ends in any way before the child does (an error, a panic,
+ * the program's end), the child and its group are killed. A process that was spawned belongs to
+ * whoever has its handle, and goes on when nobody has. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -65,7 +66,9 @@ static int run_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) 
   return r;
 }
 
-static int run_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_run_awake(run_at(L), st->g, cause); }
+static int run_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_run_awake(run_at(L), st->g, cause);
+}
 static void run_quit(lua_State *L, GrState *st) { gr_run_quit(run_at(L), st->g); }
 
 static int run_failed(lua_State *L, int r) {
@@ -83,7 +86,8 @@ static int l_run(lua_State *L) {
   if (!gr_check_command(L, true, &cmd)) return 3;
   gr_enter(L, st);
   int64_t until = GR_FOREVER;
-  if (has_options && lua_getfield(L, 2, "timeout") != LUA_TNIL) until = gr_check_seconds(L, -1, 2, "field 'timeout': ");
+  if (has_options && lua_getfield(L, 2, "timeout") != LUA_TNIL)
+    until = gr_check_seconds(L, -1, 2, "field 'timeout': ");
   gr_set_limit(L, RUN_LIMIT, until == GR_POLL ? gr_now_ns() : until);
   if (has_options) lua_getfield(L, 2, "stdin");
   else lua_pushnil(L);
@@ -96,9 +100,12 @@ static int l_run(lua_State *L) {
 /* ---- processes ---- */
 
 static void open_process(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType process_type = {{"goro.process", gr_process_destroy, false}, open_process};
+static const GrObjectType process_type = {{"goro.process", gr_process_destroy, false},
+                                          open_process};
 
-static GrProcess *check_process(lua_State *L) { return gr_process_of(gr_object_check(L, 1, &process_type)->share); }
+static GrProcess *check_process(lua_State *L) {
+  return gr_process_of(gr_object_check(L, 1, &process_type)->share);
+}
 
 static int process_failed(lua_State *L, int r) {
   char subject[32];
@@ -120,7 +127,8 @@ static int l_spawn(lua_State *L) {
   bool of_cwd;
   if (!gr_check_command(L, false, &cmd)) return 3;
   gr_enter(L, st);
-  int r = gr_process_start(&cmd, gr_place_of(st), &process_type.share, &gr_conn_type.share, &p, &of_cwd);
+  int r = gr_process_start(&cmd, gr_place_of(st), &process_type.share, &gr_conn_type.share, &p,
+                           &of_cwd);
   return r == GR_OK ? gr_push_owned(L, gr_process_share(p)) : gr_start_failed(L, r, &cmd, of_cwd);
 }
 
@@ -139,7 +147,9 @@ static int wait_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n)
   return GR_OK;
 }
 
-static int wait_awake(lua_State *L, GrState *st, GrCause *cause) { return gr_process_awake(check_process(L), st->g, cause); }
+static int wait_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_process_awake(check_process(L), st->g, cause);
+}
 static void wait_quit(lua_State *L, GrState *st) { (void)L, (void)st; }
 
 static const GrIoCall wait_call = {wait_step, wait_awake, wait_quit, process_failed};
@@ -194,7 +204,8 @@ static int process_index(lua_State *L) {
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   for (int i = 0; i < 3; i++) {
     if (strcmp(key, names[i]) != 0) continue;
-    if (gr_process_stream(p, i) != NULL) gr_object_push(L, gr_stream_share(gr_process_stream(p, i)), GR_VIEW_BOTH);
+    if (gr_process_stream(p, i) != NULL)
+      gr_object_push(L, gr_stream_share(gr_process_stream(p, i)), GR_VIEW_BOTH);
     else lua_pushnil(L);
     return 1;
   }
@@ -213,7 +224,8 @@ static const luaL_Reg methods[] = {{"wait", process_wait}, {"kill", process_kill
 static void open_process(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
   GrState *st = gr_state_find(L);
-  static const luaL_Reg meta[] = {{"__close", process_leave}, {"__index", process_index}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__close", process_leave}, {"__index", process_index}, {NULL, NULL}};
   gr_setfuncs(L, st, meta);
   lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
   gr_setfuncs(L, st, methods);

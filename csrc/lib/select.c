@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* select.c - goro.select.
  *
- * The table of cases is read once, into a userdata on the stack (Plan), which owns the packed messages of its send cases and a reference to each
- * channel, so an error at any point frees them; the case tables are not looked at again, except for the chosen one's handler. A select whose
- * wait was ended for a hook's sake is tried again with the same plan. */
+ * The table of cases is read once, into a userdata on the stack (Plan), which owns the packed
+ * messages of its send cases and a reference to each channel, so an error at any point frees them;
+ * the case tables are not looked at again, except for the chosen one's handler. A select whose wait
+ * was ended for a hook's sake is tried again with the same plan. */
 #include "lib/lib.h"
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
 
-enum { SLOT_CASES = 1, SLOT_PLAN = 2, SLOT_RECV = 3, SLOT_SEND = 4 }; /* the last two: names of fields, while the cases are read */
+enum {
+  SLOT_CASES = 1,
+  SLOT_PLAN = 2,
+  SLOT_RECV = 3,
+  SLOT_SEND = 4
+}; /* the last two: names of fields, while the cases are read */
 
 typedef struct Plan {
   GrKeep keep; /* first */
@@ -37,16 +43,21 @@ static Plan *new_plan(lua_State *L, uint32_t n) {
   return p;
 }
 
-static int bad_case(lua_State *L, uint32_t i, const char *what) { return luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", (int)i + 1, what)); }
+static int bad_case(lua_State *L, uint32_t i, const char *what) {
+  return luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", (int)i + 1, what));
+}
 
 /* The channel at the top: false switches the case off. */
 static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t need) {
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) return NULL;
   GrObject *o = gr_object_test(L, -1);
   if (o == NULL || o->share->type != &gr_chan_type.share)
-    bad_case(L, i, lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, luaL_typename(L, -1)));
+    bad_case(
+        L, i,
+        lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, luaL_typename(L, -1)));
   if (o->view != GR_VIEW_BOTH && o->view != need)
-    luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel" : "receive from send-only channel");
+    luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel"
+                                       : "receive from send-only channel");
   return gr_chan_of(o->share);
 }
 
@@ -65,7 +76,8 @@ static void read_case(lua_State *L, Plan *p, uint32_t i) {
   if (lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
     bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", luaL_typename(L, -1)));
   lua_settop(L, send ? table + 2 : table + 1);
-  GrChan *chan = send ? case_chan(L, i, "send", GR_VIEW_SEND) : case_chan(L, i, "recv", GR_VIEW_RECV);
+  GrChan *chan =
+      send ? case_chan(L, i, "send", GR_VIEW_SEND) : case_chan(L, i, "recv", GR_VIEW_RECV);
   c->is_send = send;
   if (chan != NULL) {
     gr_share_ref(gr_chan_share(chan));
@@ -83,13 +95,16 @@ static void read_limits(lua_State *L, Plan *p) {
   p->until = GR_FOREVER;
   bool has_default = lua_getfield(L, SLOT_CASES, "default") != LUA_TNIL && lua_toboolean(L, -1);
   if (has_default && !lua_isfunction(L, -1) && !lua_isboolean(L, -1))
-    luaL_argerror(L, 1, lua_pushfstring(L, "'default' must be true or a function, got %s", luaL_typename(L, -1)));
+    luaL_argerror(
+        L, 1,
+        lua_pushfstring(L, "'default' must be true or a function, got %s", luaL_typename(L, -1)));
   if (lua_getfield(L, SLOT_CASES, "timeout") != LUA_TNIL) {
     if (has_default) luaL_argerror(L, 1, "both 'default' and 'timeout'");
     p->until = gr_check_seconds(L, -1, 1, "'timeout': ");
   }
   if (lua_getfield(L, SLOT_CASES, "on_timeout") != LUA_TNIL && !lua_isfunction(L, -1))
-    luaL_argerror(L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", luaL_typename(L, -1)));
+    luaL_argerror(
+        L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", luaL_typename(L, -1)));
   p->polls = has_default;
   if (has_default) p->until = GR_POLL;
   lua_settop(L, SLOT_PLAN);

@@ -4,9 +4,12 @@
 #include "sync/sema.h"
 
 static void open_semaphore(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType semaphore_type = {{"goro.semaphore", gr_sema_destroy, false}, open_semaphore};
+static const GrObjectType semaphore_type = {{"goro.semaphore", gr_sema_destroy, false},
+                                            open_semaphore};
 
-static GrSema *check(lua_State *L) { return gr_sema_of(gr_object_check(L, 1, &semaphore_type)->share); }
+static GrSema *check(lua_State *L) {
+  return gr_sema_of(gr_object_check(L, 1, &semaphore_type)->share);
+}
 
 enum { SLOT_WEIGHT = 2, SLOT_LIMIT = 3 };
 
@@ -75,7 +78,8 @@ static int semaphore_release(lua_State *L) {
   lua_Integer k = luaL_optinteger(L, SLOT_WEIGHT, 1);
   luaL_argcheck(L, k >= 0, SLOT_WEIGHT, "weight must not be negative");
   gr_enter_quietly(L);
-  if (k > gr_sema_size(s) || !gr_sema_release(s, k)) return luaL_error(L, "release of more than was acquired");
+  if (k > gr_sema_size(s) || !gr_sema_release(s, k))
+    return luaL_error(L, "release of more than was acquired");
   return 0;
 }
 

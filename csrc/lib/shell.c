@@ -2,16 +2,20 @@
 /* shell.c - os.execute and io.popen of goroutines: `/bin/sh -c` that the others need not wait for.
  *
  * Differences from the stock functions, none of which a script sees:
- *   - Children are made by posix_spawn, with the signal mask that the program had when goro was loaded: our threads block nearly all
- *     signals, and a child inherits that. SIGPIPE is given back its default action if it had it then.
- *   - Waiting for a child, and reading from one, happens in a blocking region: the goroutine's place runs others. The region is
- *     around the system call alone: no Lua runs in it, so no error can jump over its end and no finalizer can call goro from it. For a
- *     pipe that is read this needs a FILE whose read function is ours (fopencookie); the stock io.read, file:read, file:lines then work
- *     on it unchanged. Its one price: it has no fileno. A host's pipes, and those that are written to, are plain ones: a write
- *     seldom waits long, and sysmon takes the place of one that does.
- *   - popen flushes stdout, stderr and the default output, not all files: fflush(NULL) would wait for each FILE that another thread
- *     is reading from, and keep every fopen waiting meanwhile. For the same reason io.popen is ours in hosts too.
- *   - SIGINT and SIGQUIT are not ignored meanwhile, as system() does: that is the whole process's setting, not a goroutine's. */
+ *   - Children are made by posix_spawn, with the signal mask that the program had when goro was
+ * loaded: our threads block nearly all signals, and a child inherits that. SIGPIPE is given back
+ * its default action if it had it then.
+ *   - Waiting for a child, and reading from one, happens in a blocking region: the goroutine's
+ * place runs others. The region is around the system call alone: no Lua runs in it, so no error can
+ * jump over its end and no finalizer can call goro from it. For a pipe that is read this needs a
+ * FILE whose read function is ours (fopencookie); the stock io.read, file:read, file:lines then
+ * work on it unchanged. Its one price: it has no fileno. A host's pipes, and those that are written
+ * to, are plain ones: a write seldom waits long, and sysmon takes the place of one that does.
+ *   - popen flushes stdout, stderr and the default output, not all files: fflush(NULL) would wait
+ * for each FILE that another thread is reading from, and keep every fopen waiting meanwhile. For
+ * the same reason io.popen is ours in hosts too.
+ *   - SIGINT and SIGQUIT are not ignored meanwhile, as system() does: that is the whole process's
+ * setting, not a goroutine's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -36,7 +40,8 @@ __attribute__((constructor)) static void remember_signals(void) {
   pthread_sigmask(SIG_BLOCK, NULL, &mask_at_load);
   sigemptyset(&default_at_load);
   struct sigaction pipe_action;
-  if (sigaction(SIGPIPE, NULL, &pipe_action) == 0 && pipe_action.sa_handler == SIG_DFL) sigaddset(&default_at_load, SIGPIPE);
+  if (sigaction(SIGPIPE, NULL, &pipe_action) == 0 && pipe_action.sa_handler == SIG_DFL)
+    sigaddset(&default_at_load, SIGPIPE);
 }
 
 static int spawn_shell(pid_t *pid, const char *command, const posix_spawn_file_actions_t *files) {
@@ -66,7 +71,8 @@ static int spawn_piped(pid_t *pid, const char *command, int theirs, int as) {
 
 /* ---- blocking regions ---- */
 
-/* A file may be used, or closed, by a finalizer while the pool destroys its goroutine's state: that has no place to hand on. */
+/* A file may be used, or closed, by a finalizer while the pool destroys its goroutine's state: that
+ * has no place to hand on. */
 static bool region_begin(GrState *st) {
   if (st->is_host || atomic_load(&st->g->status) != G_RUNNING) return false;
   gr_block_begin(st->g);
@@ -136,7 +142,8 @@ static int pipe_close(void *cookie) { return close(((Pipe *)cookie)->fd); }
 
 static FILE *open_stream(Pipe *p, const char *mode) {
   if (p->st->is_host || mode[0] == 'w') return fdopen(p->fd, mode);
-  return fopencookie(p, mode, (cookie_io_functions_t){.read = pipe_read, .seek = pipe_seek, .close = pipe_close});
+  return fopencookie(
+      p, mode, (cookie_io_functions_t){.read = pipe_read, .seek = pipe_seek, .close = pipe_close});
 }
 
 static int close_pipe(lua_State *L) {
@@ -158,7 +165,8 @@ static void flush_outputs(lua_State *L) {
 static int open_pipe(Pipe *p, const char *command, const char *mode) {
   int ends[2];
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
-  int theirs = mode[0] == 'r' ? 1 : 0; /* the end and the descriptor that it becomes have the same number */
+  int theirs =
+      mode[0] == 'r' ? 1 : 0; /* the end and the descriptor that it becomes have the same number */
   p->fd = ends[1 - theirs];
   FILE *f = open_stream(p, mode);
   int err = f == NULL ? errno : spawn_piped(&p->pid, command, ends[theirs], theirs);

@@ -24,7 +24,8 @@ static uint64_t check_signals(lua_State *L) {
     const char *name = lua_tolstring(L, i, &len);
     int sig = strlen(name) == len ? gr_signal_number(name) : 0;
     if (sig == 0) luaL_argerror(L, i, lua_pushfstring(L, "unknown signal '%s'", name));
-    if (gr_signal_refused(sig) != NULL) luaL_argerror(L, i, lua_pushfstring(L, "signal '%s': %s", name, gr_signal_refused(sig)));
+    if (gr_signal_refused(sig) != NULL)
+      luaL_argerror(L, i, lua_pushfstring(L, "signal '%s': %s", name, gr_signal_refused(sig)));
     set |= GR_SIGNAL_BIT(sig);
   }
   return set;
@@ -62,7 +63,8 @@ static int l_ignore(lua_State *L) {
 void gr_signal_names(void) { gr_signal_init(make); }
 
 int luaopen_goro_signal(lua_State *L) {
-  static const luaL_Reg functions[] = {{"notify", l_notify}, {"stop", l_stop}, {"ignore", l_ignore}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"notify", l_notify}, {"stop", l_stop}, {"ignore", l_ignore}, {NULL, NULL}};
   GrState *st = gr_state_find(L);
   if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_newtable(L);

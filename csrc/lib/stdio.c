@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* stdio.c - print, io.write and file:write: what one call writes, no other thread's output interrupts.
+/* stdio.c - print, io.write and file:write: what one call writes, no other thread's output
+ * interrupts.
  *
- * Stock Lua writes each argument by a call of its own, and errors in a later argument leave the earlier ones written. Here all arguments
- * are looked at first, so that nothing between flockfile and funlockfile can raise; then all is written under the one lock that
- * every FILE has, which C code of others respects too. Formats and results are those of stock Lua. */
+ * Stock Lua writes each argument by a call of its own, and errors in a later argument leave the
+ * earlier ones written. Here all arguments are looked at first, so that nothing between flockfile
+ * and funlockfile can raise; then all is written under the one lock that every FILE has, which C
+ * code of others respects too. Formats and results are those of stock Lua. */
 #include <errno.h>
 #include <stdio.h>
 
@@ -39,7 +41,8 @@ static bool write_value(lua_State *L, int arg, FILE *f) {
     const char *s = lua_tolstring(L, arg, &len);
     return fwrite(s, 1, len, f) == len;
   }
-  if (lua_isinteger(L, arg)) return fprintf(f, LUA_INTEGER_FMT, (LUAI_UACINT)lua_tointeger(L, arg)) > 0;
+  if (lua_isinteger(L, arg))
+    return fprintf(f, LUA_INTEGER_FMT, (LUAI_UACINT)lua_tointeger(L, arg)) > 0;
   return fprintf(f, LUA_NUMBER_FMT, (LUAI_UACNUMBER)lua_tonumber(L, arg)) > 0;
 }
 

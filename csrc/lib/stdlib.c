@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* stdlib.c - puts our versions of standard functions in place, and ends the process for os.exit.
  *
- * A goroutine's state is fresh: ours simply go over the stock ones. In a program's own state a function may have been replaced by the
- * program (a test framework's print), and then it stays. What is stock is told by a state that is made for it once.
+ * A goroutine's state is fresh: ours simply go over the stock ones. In a program's own state a
+ * function may have been replaced by the program (a test framework's print), and then it stays.
+ * What is stock is told by a state that is made for it once.
  *
- * os.exit in a goroutine calls exit(), as the stock function does, and not _exit: buffered output of all files is written and what
- * other libraries registered runs. It does so in a blocking region, so that goroutines whose output it waits for go on. Our own exit step
- * stops the other threads; the host's thread may still be running, as in any program of several threads that exits. A second
- * goroutine that wants to exit meanwhile waits for the end, since exit() called twice is undefined. */
+ * os.exit in a goroutine calls exit(), as the stock function does, and not _exit: buffered output
+ * of all files is written and what other libraries registered runs. It does so in a blocking
+ * region, so that goroutines whose output it waits for go on. Our own exit step stops the other
+ * threads; the host's thread may still be running, as in any program of several threads that exits.
+ * A second goroutine that wants to exit meanwhile waits for the end, since exit() called twice is
+ * undefined. */
 #include "lib/stdlib.h"
 
 #include <stdlib.h>
@@ -56,20 +59,23 @@ static int host_exit(lua_State *L) {
   return stock_exit(L);
 }
 
-/* ---- what makes finalizers: a state in which none was ever made is dropped in one piece (vm/state.c) ---- */
+/* ---- what makes finalizers: a state in which none was ever made is dropped in one piece
+ * (vm/state.c) ---- */
 
 static int go_setmetatable(lua_State *L) {
   int type = lua_type(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
-  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL) return luaL_error(L, "cannot change a protected metatable");
+  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+    return luaL_error(L, "cannot change a protected metatable");
   if (type == LUA_TTABLE) gr_state_note_gc(L, 2);
   lua_settop(L, 2);
   lua_setmetatable(L, 1);
   return 1;
 }
 
-/* The stock function, which has no upvalues, is called in our frame: so its messages name it as ever. */
+/* The stock function, which has no upvalues, is called in our frame: so its messages name it as
+ * ever. */
 #define MAKES_FINALIZERS(name) \
   static lua_CFunction stock_##name; \
   static int go_##name(lua_State *L) { \
@@ -109,9 +115,12 @@ static Replacement replacements[] = {
     {"package", "loadlib", gr_loader_loadlib, gr_loader_loadlib, NULL, &gr_loader_stock_loadlib},
 };
 
-#define each(r) (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; r++)
+#define each(r) \
+  (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; \
+   r++)
 
-/* Pushes the table that holds the function, or something else when the program has changed that much. */
+/* Pushes the table that holds the function, or something else when the program has changed that
+ * much. */
 static void push_holder(lua_State *L, const Replacement *r) {
   if (r->module != NULL) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -138,7 +147,8 @@ static lua_CFunction current(lua_State *L, const Replacement *r) {
   return f;
 }
 
-/* A goroutine's numbers must not repeat another's, and Lua's own seed is an address and a second. */
+/* A goroutine's numbers must not repeat another's, and Lua's own seed is an address and a second.
+ */
 static void seed_random(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, LUA_MATHLIBNAME);
@@ -149,7 +159,8 @@ static void seed_random(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* loadlib.c unloads a state's C libraries when it closes. Their functions and objects may live on in other states. */
+/* loadlib.c unloads a state's C libraries when it closes. Their functions and objects may live on
+ * in other states. */
 static void keep_libraries(lua_State *L) {
   if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE && lua_getmetatable(L, -1)) {
     lua_pushnil(L);
@@ -196,7 +207,8 @@ static int find_stock(lua_State *L) {
   return 0;
 }
 
-/* Without memory for the state that is asked, nothing counts as stock, and hosts stay as they are. */
+/* Without memory for the state that is asked, nothing counts as stock, and hosts stay as they are.
+ */
 void gr_stdlib_names(void) {
   lua_State *L = luaL_newstate();
   if (L != NULL) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* stdlib.h - the standard functions that goro replaces, since the stock ones were written for one thread. */
+/* stdlib.h - the standard functions that goro replaces, since the stock ones were written for one
+ * thread. */
 #ifndef GR_STDLIB_H
 #define GR_STDLIB_H
 
@@ -9,7 +10,8 @@
 void gr_stdlib_open(lua_State *L, GrState *st, const char *module);
 /* Into a host's: only over what is still the stock function there. Raises. */
 void gr_stdlib_open_host(lua_State *L, GrState *st);
-/* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start, before any of the above. */
+/* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start,
+ * before any of the above. */
 void gr_stdlib_names(void);
 
 /* The script chose its exit status by os.exit: goro must not change it (vm/host.c). */

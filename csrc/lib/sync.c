@@ -41,8 +41,9 @@ void gr_sync_names(void) {
 int luaopen_goro_sync(lua_State *L) {
   GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
-      {"mutex", gr_lib_mutex},         {"rwmutex", gr_lib_rwmutex},     {"cond", gr_lib_cond}, {"once", gr_lib_once}, {"atomic", gr_lib_atomic},
-      {"semaphore", gr_lib_semaphore}, {"waitgroup", gr_lib_waitgroup}, {"map", gr_lib_map},   {NULL, NULL},
+      {"mutex", gr_lib_mutex},         {"rwmutex", gr_lib_rwmutex}, {"cond", gr_lib_cond},
+      {"once", gr_lib_once},           {"atomic", gr_lib_atomic},   {"semaphore", gr_lib_semaphore},
+      {"waitgroup", gr_lib_waitgroup}, {"map", gr_lib_map},         {NULL, NULL},
   };
   if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_newtable(L);

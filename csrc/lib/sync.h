@@ -5,9 +5,12 @@
 
 #include "lib/lib.h"
 
-/* The timeout is argument `arg`, the last one that is wanted: its limit takes its place, as an integer, and nothing is there when there is none. For a continuation. */
+/* The timeout is argument `arg`, the last one that is wanted: its limit takes its place, as an
+ * integer, and nothing is there when there is none. For a continuation. */
 int64_t gr_keep_limit(lua_State *L, int arg);
-static inline int64_t gr_kept_limit(lua_State *L, int arg) { return lua_gettop(L) < arg ? GR_FOREVER : (int64_t)lua_tointeger(L, arg); }
+static inline int64_t gr_kept_limit(lua_State *L, int arg) {
+  return lua_gettop(L) < arg ? GR_FOREVER : (int64_t)lua_tointeger(L, arg);
+}
 
 /* true; false, "timeout". */
 int gr_push_in_time(lua_State *L, bool in_time);
@@ -21,7 +24,8 @@ static inline void gr_enter_quietly(lua_State *L) {
   if (gr_unlikely(atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_forked(L);
 }
 
-/* A lock in one of the ways in which it can be held, as sync/mutex.h describes them. Found again by what its address is, in a continuation's context. */
+/* A lock in one of the ways in which it can be held, as sync/mutex.h describes them. Found again by
+ * what its address is, in a continuation's context. */
 typedef struct GrLocker {
   bool (*try_lock)(GrShare *s);
   int (*lock)(G *g, GrShare *s, int64_t until, bool blocks);
@@ -35,8 +39,11 @@ typedef struct GrLocker {
 const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s);
 const GrLocker *gr_locker_of(const GrShare *s);
 
-/* How a wait that goes on in a continuation has to wait: as it began, which is not asked a second time, since what was handed over must not be lost by an error. */
-static inline bool gr_still_blocks(lua_State *L, GrState *st) { return st->is_host || !gr_can_yield(L, st); }
+/* How a wait that goes on in a continuation has to wait: as it began, which is not asked a second
+ * time, since what was handed over must not be lost by an error. */
+static inline bool gr_still_blocks(lua_State *L, GrState *st) {
+  return st->is_host || !gr_can_yield(L, st);
+}
 
 int gr_lib_mutex(lua_State *L);
 int gr_lib_rwmutex(lua_State *L);

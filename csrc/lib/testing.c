@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* testing.c - goro.testing: the fault injector, what messages weigh, and damaged messages, for specs. In GORO_TESTING builds only.
+/* testing.c - goro.testing: the fault injector, what messages weigh, and damaged messages, for
+ * specs. In GORO_TESTING builds only.
  *
- * Damage is done to a message as it is between two goroutines: bytes are changed, cut off, taken out, put in twice; numbers of items and of the whole are
- * changed. The buffers have then exactly the size that the message claims, so that a sanitizer sees who reads past their ends. Left alone is what verify.c says
- * that nobody can check: code, addresses, and messages within the message, whose functions are called. */
+ * Damage is done to a message as it is between two goroutines: bytes are changed, cut off, taken
+ * out, put in twice; numbers of items and of the whole are changed. The buffers have then exactly
+ * the size that the message claims, so that a sanitizer sees who reads past their ends. Left alone
+ * is what verify.c says that nobody can check: code, addresses, and messages within the message,
+ * whose functions are called. */
 #include "lib/lib.h"
 
 #ifdef GORO_TESTING
@@ -17,8 +20,9 @@
 
 GR_API int luaopen_goro_testing(lua_State *L);
 
-/* fail_at(n [, many = 1]): from the n-th allocation of goro from now on (0: never) so many fail -> how many there were since the last call.
- * Two in a row is what Lua takes for no memory: it collects its garbage and asks again. */
+/* fail_at(n [, many = 1]): from the n-th allocation of goro from now on (0: never) so many fail ->
+ * how many there were since the last call. Two in a row is what Lua takes for no memory: it
+ * collects its garbage and asks again. */
 static int l_fail_at(lua_State *L) {
   lua_pushinteger(L, gr_mem_fail_at(luaL_checkinteger(L, 1), luaL_optinteger(L, 2, 1)));
   return 1;
@@ -30,7 +34,8 @@ static int l_live(lua_State *L) {
   return 1;
 }
 
-/* weigh(v) -> of a message with this value: how many bytes it takes, how many items it has, how many of these are classes, and how many links to classes */
+/* weigh(v) -> of a message with this value: how many bytes it takes, how many items it has, how
+ * many of these are classes, and how many links to classes */
 static int l_weigh(lua_State *L) {
   GrMsg m;
   luaL_checkany(L, 1);
@@ -41,7 +46,10 @@ static int l_weigh(lua_State *L) {
     classes += p->items[i].kind == I_CLASS;
     links += p->items[i].kind == I_LINK;
   }
-  lua_pushinteger(L, (lua_Integer)(sizeof m + (m.kind == M_LONG ? m.w[0] : p != NULL ? sizeof *p + nitems * sizeof(Item) + p->nbytes : 0)));
+  lua_pushinteger(
+      L, (lua_Integer)(sizeof m + (m.kind == M_LONG ? m.w[0]
+                                   : p != NULL      ? sizeof *p + nitems * sizeof(Item) + p->nbytes
+                                                    : 0)));
   lua_pushinteger(L, nitems);
   lua_pushinteger(L, classes);
   lua_pushinteger(L, links);
@@ -117,8 +125,10 @@ static char *spliced(char *block, size_t size, size_t at, size_t gone, size_t fr
 static void damage_order(Damage *d) {
   GrPack *p = d->p;
   size_t size = p->nbytes, at = below(d, size + 1), from = below(d, size + 1);
-  size_t gone = below(d, (size - at < 30 ? size - at : 30) + 1), n = below(d, (size - from < 30 ? size - from : 30) + 1);
-  if (memchr(d->code + at, 1, gone) != NULL || memchr(d->code + from, 1, n) != NULL || (at > 0 && at < size && d->code[at - 1] && d->code[at]))
+  size_t gone = below(d, (size - at < 30 ? size - at : 30) + 1),
+         n = below(d, (size - from < 30 ? size - from : 30) + 1);
+  if (memchr(d->code + at, 1, gone) != NULL || memchr(d->code + from, 1, n) != NULL ||
+      (at > 0 && at < size && d->code[at - 1] && d->code[at]))
     return;
   p->bytes = spliced(p->bytes, size, at, gone, from, n);
   d->code = spliced(d->code, size, at, gone, from, n);
@@ -135,7 +145,8 @@ static void damage_end(Damage *d) {
   d->p->nbytes = size;
 }
 
-/* What holds something lets go of it before it becomes something else; with nothing to hold it may become that again. */
+/* What holds something lets go of it before it becomes something else; with nothing to hold it may
+ * become that again. */
 static void damage_kind(Damage *d, Item *item) {
   if (item->kind == I_OBJECT || item->kind == I_LINK) gr_share_unref(item->u.share);
   if (item->kind == I_MADE && item->u.made != NULL) gr_pack_free(item->u.made);
@@ -172,13 +183,16 @@ static void damage_head(Damage *d) {
 /* The receiver has met none of the classes. */
 static void forget_classes(lua_State *L, const GrPack *p) {
   for (uint32_t i = 0; i < p->nitems; i++)
-    if (p->items[i].kind == I_CLASS || p->items[i].kind == I_LINK) gr_class_forget(L, p->items[i].id);
+    if (p->items[i].kind == I_CLASS || p->items[i].kind == I_LINK)
+      gr_class_forget(L, p->items[i].id);
 }
 
-/* damage(seed, …): packs the values, spoils the message here and there, unpacks it. Raises, or -> what they have become */
+/* damage(seed, …): packs the values, spoils the message here and there, unpacks it. Raises, or ->
+ * what they have become */
 static int l_damage(lua_State *L) {
-  static void (*const ways[])(Damage * d) = {damage_byte, damage_byte, damage_byte, damage_order, damage_order,
-                                             damage_item, damage_item, damage_head, damage_end};
+  static void (*const ways[])(Damage * d) = {damage_byte,  damage_byte,  damage_byte,
+                                             damage_order, damage_order, damage_item,
+                                             damage_item,  damage_head,  damage_end};
   Damage d = {.rand = (uint64_t)luaL_checkinteger(L, 1)};
   GrMsg m;
   gr_pack(L, 2, lua_gettop(L) - 1, GR_NAME_MESSAGE, 0, &m);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* time.c - goro.time: clocks, timers, tickers, after_func; and goro.after.
  *
- * A timer as programs see it is a Clock: an alarm with its channel or, of after_func, with a model of the goroutine that it starts. The channel is shown as
- * a receiver's view, so nobody else can send to it or close it; it goes on without the Clock. A goroutine is prepared whenever after_func's timer is
- * set, in the state that sets it, where want of memory can be raised; so nothing can fail when it fires. */
+ * A timer as programs see it is a Clock: an alarm with its channel or, of after_func, with a model
+ * of the goroutine that it starts. The channel is shown as a receiver's view, so nobody else can
+ * send to it or close it; it goes on without the Clock. A goroutine is prepared whenever
+ * after_func's timer is set, in the state that sets it, where want of memory can be raised; so
+ * nothing can fail when it fires. */
 #include <math.h>
 #include <string.h>
 
@@ -34,7 +36,9 @@ static void destroy(GrShare *s) {
   gr_free(c);
 }
 
-static Clock *check(lua_State *L, const GrObjectType *type) { return gr_container_of(gr_object_check(L, 1, type)->share, Clock, share); }
+static Clock *check(lua_State *L, const GrObjectType *type) {
+  return gr_container_of(gr_object_check(L, 1, type)->share, Clock, share);
+}
 
 /* Pushes a new Clock, borrowed from its userdata. */
 static Clock *push_clock(lua_State *L, const GrObjectType *type) {
@@ -127,7 +131,8 @@ int gr_lib_after(lua_State *L) {
 
 /* ---- tickers ---- */
 
-/* Argument `arg`, a number of seconds, in ns, at least one; GR_FOREVER when it is too long for a tick ever to come. */
+/* Argument `arg`, a number of seconds, in ns, at least one; GR_FOREVER when it is too long for a
+ * tick ever to come. */
 static int64_t check_period(lua_State *L, int arg) {
   gr_check_seconds(L, arg, arg, "");
   double s = lua_tonumber(L, arg);
@@ -138,7 +143,8 @@ static int64_t check_period(lua_State *L, int arg) {
 
 static void set_ticker(lua_State *L, Clock *c, int64_t period) {
   bool was, never = period == GR_FOREVER;
-  int r = gr_alarm_set(c->alarm, never ? GR_FOREVER : gr_now_ns() + period, never ? 0 : period, NULL, &was);
+  int r = gr_alarm_set(c->alarm, never ? GR_FOREVER : gr_now_ns() + period, never ? 0 : period,
+                       NULL, &was);
   if (r != GR_OK) gr_raise_code(L, r);
 }
 
@@ -181,7 +187,8 @@ static int l_mono(lua_State *L) {
 /* (object, key): the channel, or a method from the table that is upvalue 1. */
 static int clock_index(lua_State *L) {
   GrObject *o = gr_object_test(L, 1);
-  if (o == NULL || (o->share->type != &timer_type.share && o->share->type != &ticker_type.share)) return luaL_typeerror(L, 1, "timer");
+  if (o == NULL || (o->share->type != &timer_type.share && o->share->type != &ticker_type.share))
+    return luaL_typeerror(L, 1, "timer");
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, "c") != 0) {
     lua_settop(L, 2);
@@ -196,13 +203,16 @@ static int clock_index(lua_State *L) {
 
 static int leave(lua_State *L) {
   GrObject *o = gr_object_test(L, 1);
-  if (o == NULL || (o->share->type != &timer_type.share && o->share->type != &ticker_type.share)) return luaL_typeerror(L, 1, "timer");
+  if (o == NULL || (o->share->type != &timer_type.share && o->share->type != &ticker_type.share))
+    return luaL_typeerror(L, 1, "timer");
   gr_alarm_stop(gr_container_of(o->share, Clock, share)->alarm);
   return 0;
 }
 
-static const luaL_Reg timer_methods[] = {{"stop", timer_stop}, {"reset", timer_reset}, {NULL, NULL}};
-static const luaL_Reg ticker_methods[] = {{"stop", ticker_stop}, {"reset", ticker_reset}, {NULL, NULL}};
+static const luaL_Reg timer_methods[] = {
+    {"stop", timer_stop}, {"reset", timer_reset}, {NULL, NULL}};
+static const luaL_Reg ticker_methods[] = {
+    {"stop", ticker_stop}, {"reset", ticker_reset}, {NULL, NULL}};
 
 static void open_clock(lua_State *L, const luaL_Reg *methods) {
   lua_pushcfunction(L, leave);
@@ -231,7 +241,12 @@ void gr_time_names(void) {
 int luaopen_goro_time(lua_State *L) {
   GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
-      {"now", l_now}, {"mono", l_mono}, {"timer", l_timer}, {"ticker", l_ticker}, {"after_func", l_after_func}, {NULL, NULL},
+      {"now", l_now},
+      {"mono", l_mono},
+      {"timer", l_timer},
+      {"ticker", l_ticker},
+      {"after_func", l_after_func},
+      {NULL, NULL},
   };
   if (st == NULL) return luaL_error(L, "require \"goro\" first");
   lua_newtable(L);

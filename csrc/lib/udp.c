@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* udp.c - UDP sockets in Lua: one that sends to any address and receives from any. What is dialled is a connection (conn.c).
+/* udp.c - UDP sockets in Lua: one that sends to any address and receives from any. What is dialled
+ * is a connection (conn.c).
  *
- * An address is text each time, as elsewhere; a numeric one costs its parsing, a name is looked up at each send. */
+ * An address is text each time, as elsewhere; a numeric one costs its parsing, a name is looked up
+ * at each send. */
 #include <errno.h>
 #include <string.h>
 
@@ -24,29 +26,37 @@ static void destroy_udp(GrShare *share) {
 static void open_udp(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType udp_type = {{"goro.udp", destroy_udp, false}, open_udp};
 
-static Udp *check_udp(lua_State *L) { return gr_container_of(gr_object_check(L, 1, &udp_type)->share, Udp, share); }
+static Udp *check_udp(lua_State *L) {
+  return gr_container_of(gr_object_check(L, 1, &udp_type)->share, Udp, share);
+}
 
 static int udp_failed(lua_State *L, int r) {
   char text[GR_ADDR_TEXT];
   GrAddr a;
   size_t len = gr_socket_local(check_udp(L)->fd, &a) == GR_OK ? gr_addr_text(&a, text) : 0;
-  return len > 0 ? gr_push_failure(L, r, NULL, text, len) : gr_push_failure(L, r, NULL, "udp socket", strlen("udp socket"));
+  return len > 0 ? gr_push_failure(L, r, NULL, text, len)
+                 : gr_push_failure(L, r, NULL, "udp socket", strlen("udp socket"));
 }
 
-static int udp_awake(lua_State *L, GrState *st, GrWay way, GrCause *cause) { return gr_fd_awake(check_udp(L)->fd, way, st->g, cause); }
+static int udp_awake(lua_State *L, GrState *st, GrWay way, GrCause *cause) {
+  return gr_fd_awake(check_udp(L)->fd, way, st->g, cause);
+}
 
 /* ---- send: socket, data, address's text, limit, address ---- */
 
 static int send_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
   size_t len;
   const char *data = lua_tolstring(L, 2, &len);
-  int r = gr_udp_send(check_udp(L)->fd, st->g, data, len, lua_touserdata(L, 5), gr_limit_at(L, 4), blocks, fresh);
+  int r = gr_udp_send(check_udp(L)->fd, st->g, data, len, lua_touserdata(L, 5), gr_limit_at(L, 4),
+                      blocks, fresh);
   if (r != GR_OK) return r;
   lua_settop(L, 1);
   *n = 1;
   return GR_OK;
 }
-static int send_awake(lua_State *L, GrState *st, GrCause *cause) { return udp_awake(L, st, GR_WRITE, cause); }
+static int send_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return udp_awake(L, st, GR_WRITE, cause);
+}
 static void send_quit(lua_State *L, GrState *st) { gr_fd_quit(check_udp(L)->fd, GR_WRITE, st->g); }
 
 static int send_failed(lua_State *L, int r) {
@@ -90,7 +100,9 @@ static int recv_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n)
   *n = 2;
   return GR_OK;
 }
-static int recv_awake(lua_State *L, GrState *st, GrCause *cause) { return udp_awake(L, st, GR_READ, cause); }
+static int recv_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return udp_awake(L, st, GR_READ, cause);
+}
 static void recv_quit(lua_State *L, GrState *st) { gr_fd_quit(check_udp(L)->fd, GR_READ, st->g); }
 
 static const GrIoCall recv_call = {recv_step, recv_awake, recv_quit, udp_failed};
@@ -150,14 +162,17 @@ int gr_lib_udp(lua_State *L) {
     GrAddr *list;
     uint32_t n;
     GrRefusal no;
-    if (!gr_addr_resolve(gr_network("udp"), text, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER}, &list, &n, &no))
+    if (!gr_addr_resolve(gr_network("udp"), text, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER},
+                         &list, &n, &no))
       return gr_push_failure(L, no.r, no.why, text, len);
     r = gr_udp_open(list, n, AF_UNSPEC, &f);
     gr_free(list);
     GrAddr self;
     if (r == GR_OK) family = gr_socket_local(f, &self) == GR_OK ? self.u.any.sa_family : AF_INET;
   }
-  if (r != GR_OK) return gr_push_failure(L, r, NULL, text != NULL ? text : "udp socket", text != NULL ? len : strlen("udp socket"));
+  if (r != GR_OK)
+    return gr_push_failure(L, r, NULL, text != NULL ? text : "udp socket",
+                           text != NULL ? len : strlen("udp socket"));
   Udp *u = gr_zalloc(sizeof *u);
   if (u == NULL) {
     gr_fd_free(f);
@@ -169,7 +184,11 @@ int gr_lib_udp(lua_State *L) {
   return gr_push_owned(L, &u->share);
 }
 
-static const luaL_Reg methods[] = {{"send", udp_send}, {"recv", udp_recv}, {"local_addr", udp_local_addr}, {"close", udp_close}, {NULL, NULL}};
+static const luaL_Reg methods[] = {{"send", udp_send},
+                                   {"recv", udp_recv},
+                                   {"local_addr", udp_local_addr},
+                                   {"close", udp_close},
+                                   {NULL, NULL}};
 
 static void open_udp(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;

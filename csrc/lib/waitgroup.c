@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* waitgroup.c - goro.sync.waitgroup.
  *
- * A goroutine that go has started counts from before it runs until it has ended, in whatever way: it is done by its join, so neither an error nor goexit can
- * keep it from that. Its error is a panic, as of any goroutine. */
+ * A goroutine that go has started counts from before it runs until it has ended, in whatever way:
+ * it is done by its join, so neither an error nor goexit can keep it from that. Its error is a
+ * panic, as of any goroutine. */
 #include "sync/waitgroup.h"
 
 #include "lib/sync.h"
 
 static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType waitgroup_type = {{"goro.waitgroup", gr_waitgroup_destroy, false}, open_waitgroup};
+static const GrObjectType waitgroup_type = {{"goro.waitgroup", gr_waitgroup_destroy, false},
+                                            open_waitgroup};
 
-static GrWaitgroup *check(lua_State *L) { return gr_waitgroup_of(gr_object_check(L, 1, &waitgroup_type)->share); }
+static GrWaitgroup *check(lua_State *L) {
+  return gr_waitgroup_of(gr_object_check(L, 1, &waitgroup_type)->share);
+}
 
 static int negative(lua_State *L) { return luaL_error(L, "negative WaitGroup counter"); }
 
@@ -70,7 +74,9 @@ static int wait_result(lua_State *L, int r, GrCause cause) {
   switch (r) {
     case GR_OK: return gr_push_in_time(L, true);
     case GR_TIMEOUT: return gr_push_in_time(L, false);
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return wait_step(L, check(L), gr_kept_limit(L, SLOT_LIMIT));
+    case GR_ABORTED:
+      gr_raise_cause(L, gr_state(L), cause);
+      return wait_step(L, check(L), gr_kept_limit(L, SLOT_LIMIT));
     default: gr_raise_code(L, r);
   }
 }
@@ -99,7 +105,9 @@ static int waitgroup_wait(lua_State *L) {
 /* ---- registration ---- */
 
 static const luaL_Reg methods[] = {
-    {"add", waitgroup_add}, {"done", waitgroup_done}, {"go", waitgroup_go}, {"wait", waitgroup_wait}, {NULL, NULL},
+    {"add", waitgroup_add}, {"done", waitgroup_done},
+    {"go", waitgroup_go},   {"wait", waitgroup_wait},
+    {NULL, NULL},
 };
 
 static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view) {

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* g.c - the memory of Gs: slabs that serve Gs only, so that a G pointer stays one for the life of the process.
+/* g.c - the memory of Gs: slabs that serve Gs only, so that a G pointer stays one for the life of
+ * the process.
  *
- * A late waker may look at a G that has ended and been reused; the sequence number in its wait word, which only ever grows, tells it so.
- * Free Gs lie in a list of the M that freed them; what is too many goes back to its slab, and slabs with free Gs are in a common list, those that are all free at its end.
+ * A late waker may look at a G that has ended and been reused; the sequence number in its wait
+ * word, which only ever grows, tells it so. Free Gs lie in a list of the M that freed them; what is
+ * too many goes back to its slab, and slabs with free Gs are in a common list, those that are all
+ * free at its end.
  *
- * After a burst, slabs that are all free lose their pages (gr_g_settle), but not their addresses: a late look finds zeros, that is a free G in its wait 0, which nobody
- * waits in. So that numbers go on growing when the slab is used again, it remembers the greatest that it had; its head lies elsewhere for that. */
+ * After a burst, slabs that are all free lose their pages (gr_g_settle), but not their addresses: a
+ * late look finds zeros, that is a free G in its wait 0, which nobody waits in. So that numbers go
+ * on growing when the slab is used again, it remembers the greatest that it had; its head lies
+ * elsewhere for that. */
 #include "sched/pool.h"
 
 #include <string.h>
@@ -112,7 +117,8 @@ static bool is_asked(const Slab *slab) {
   return false;
 }
 
-/* The slabs that are all free, but some, one by one: nobody can take a G of one that is in no list. */
+/* The slabs that are all free, but some, one by one: nobody can take a G of one that is in no list.
+ */
 void gr_g_settle(void) {
   for (;;) {
     Slab *slab = NULL;

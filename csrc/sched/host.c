@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* host.c - hosts: programs' own Lua states, as goroutines that keep their thread; and what is posted to them.
+/* host.c - hosts: programs' own Lua states, as goroutines that keep their thread; and what is
+ * posted to them.
  *
- * Each goroutine holds a reference to the host that it descends from, so a host outlives its program's state: closed, it takes no more
- * posts. The first host to open makes the pool, the last to close ends it. The list of hosts has a leaf lock, because the deadlock check looks
- * at it under the pool's lock. */
+ * Each goroutine holds a reference to the host that it descends from, so a host outlives its
+ * program's state: closed, it takes no more posts. The first host to open makes the pool, the last
+ * to close ends it. The list of hosts has a leaf lock, because the deadlock check looks at it under
+ * the pool's lock. */
 #include "sched/pool.h"
 
 struct GrHost {
@@ -27,7 +29,9 @@ static size_t no_place(G *g, char *buf, size_t size) {
 }
 static const GOps host_ops = {.where = no_place};
 
-static int open_first_locked(void) { return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start(); }
+static int open_first_locked(void) {
+  return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start();
+}
 
 /* ---- threads that are none of ours ---- */
 

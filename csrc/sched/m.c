@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* m.c - threads and places: who holds which P, when a thread is woken, started, or gives its P away.
+/* m.c - threads and places: who holds which P, when a thread is woken, started, or gives its P
+ * away.
  *
- * An M that needs no P any more (its G blocks, there is no work) hands it to whoever has a use for it, so a P with work is never left without an M:
- * gr_release_p. An M that needs one again takes an idle P, or queues its G as a bound one and sleeps until an M hands it a P
- * (gr_acquire_p). Threads are made on demand, when a P has work and no idle M is left, up to GOROMAXTHREADS. */
+ * An M that needs no P any more (its G blocks, there is no work) hands it to whoever has a use for
+ * it, so a P with work is never left without an M: gr_release_p. An M that needs one again takes an
+ * idle P, or queues its G as a bound one and sleeps until an M hands it a P (gr_acquire_p). Threads
+ * are made on demand, when a P has work and no idle M is left, up to GOROMAXTHREADS. */
 #include "sched/pool.h"
 
 #include <signal.h>
@@ -26,7 +28,9 @@ P *gr_p_enter(M *m) {
   uint64_t expected = m->in_word;
   if ((expected & 0xff) == P_RUNNING) return m->p; /* entered already */
   uint64_t entered = (expected & ~(uint64_t)0xff) | P_RUNNING;
-  if (atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered, memory_order_acquire, memory_order_relaxed)) m->in_word = entered;
+  if (atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered,
+                                              memory_order_acquire, memory_order_relaxed))
+    m->in_word = entered;
   else m->p = NULL; /* taken: P-less from here on */
   return m->p;
 }
@@ -54,7 +58,8 @@ static P *gr_idle_p_get_locked(Sched *s) {
   s->idle_ps = p->link;
   atomic_fetch_sub(&s->nidle_ps, 1);
   p_set(p, P_RUNNING);
-  if (gr_unlikely(atomic_load_explicit(&s->sysmon_sleeps, memory_order_relaxed))) gr_note_wake(&s->sysmon_note);
+  if (gr_unlikely(atomic_load_explicit(&s->sysmon_sleeps, memory_order_relaxed)))
+    gr_note_wake(&s->sysmon_note);
   return p;
 }
 
@@ -80,8 +85,9 @@ P *gr_idle_p_get(Sched *s) {
 
 /* ---- threads ---- */
 
-/* Our threads block every signal from their first instruction, except those that report the thread's own fault and the one that pre-empts:
- * the program's handlers (lua.c's for SIGINT) run on the program's threads. */
+/* Our threads block every signal from their first instruction, except those that report the
+ * thread's own fault and the one that pre-empts: the program's handlers (lua.c's for SIGINT) run on
+ * the program's threads. */
 int gr_thread_start(void *(*start)(void *), void *arg) {
   sigset_t all, old;
   sigfillset(&all);
@@ -100,7 +106,8 @@ int gr_thread_start(void *(*start)(void *), void *arg) {
   return err;
 }
 
-/* An M without a thread: a used one, or a new one. NULL without memory, at the limit, or when the pool ends: *err says which. */
+/* An M without a thread: a used one, or a new one. NULL without memory, at the limit, or when the
+ * pool ends: *err says which. */
 static M *get_m(Sched *s, int *err) {
   gr_lock(&s->lock);
   *err = GR_NOTHREAD;
@@ -128,8 +135,10 @@ static M *get_m(Sched *s, int *err) {
 static void say_short_of_threads(Sched *s, int err) {
   static atomic_flag said = ATOMIC_FLAG_INIT;
   if (atomic_flag_test_and_set(&said)) return;
-  fprintf(stderr, "goro: no more threads (%s): going on with %d; raise `ulimit -u`, or block in fewer goroutines at a time\n", strerror(err),
-          (int)atomic_load(&s->nm));
+  fprintf(stderr,
+          "goro: no more threads (%s): going on with %d; raise `ulimit -u`, or block in fewer "
+          "goroutines at a time\n",
+          strerror(err), (int)atomic_load(&s->nm));
 }
 
 /* A new thread with this P. On failure the P remains the caller's. */
@@ -158,7 +167,8 @@ static int new_m(Sched *s, P *p, bool spinning) {
   return GR_NOTHREAD;
 }
 
-/* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been counted for it. */
+/* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been
+ * counted for it. */
 static int start_m(Sched *s, P *p, bool spinning) {
   gr_lock(&s->lock);
   M *m = s->idle_ms;
@@ -240,7 +250,8 @@ void gr_hand_on(Sched *s, P *p) {
       return;
     }
     int32_t none = 0;
-    if (atomic_load(&s->nspinning) + atomic_load(&s->nidle_ps) == 0 && atomic_compare_exchange_strong(&s->nspinning, &none, 1)) {
+    if (atomic_load(&s->nspinning) + atomic_load(&s->nidle_ps) == 0 &&
+        atomic_compare_exchange_strong(&s->nspinning, &none, 1)) {
       start_m(s, p, true);
       return;
     }
@@ -254,7 +265,8 @@ void gr_hand_on(Sched *s, P *p) {
   else if (gr_poller->waited_for() && !atomic_load(&s->polling)) gr_wakep(s);
 }
 
-/* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look after it any more. */
+/* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look
+ * after it any more. */
 static void not_lost(M *m) {
   gr_lock(&m->pool->lock); /* sysmon takes the P first and marks the thread then */
   atomic_store(&m->retaken, false);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* pool.c - the pool's beginning, size, end and counts.
  *
- * The end, in steps: the stop flag; all sleeping Ms are woken and leave, those that wait with their G raise "shutting down" in it; a bounded
- * wait for those that run, which are pre-empted again and again; then each parked G is destroyed. Threads that have not come back by then (they sit in
- * foreign code) are left behind, and with them the pool's memory: a late return finds its own, stopped pool and leaves. Modelled in
- * spec/model/end.pml. */
+ * The end, in steps: the stop flag; all sleeping Ms are woken and leave, those that wait with their
+ * G raise "shutting down" in it; a bounded wait for those that run, which are pre-empted again and
+ * again; then each parked G is destroyed. Threads that have not come back by then (they sit in
+ * foreign code) are left behind, and with them the pool's memory: a late return finds its own,
+ * stopped pool and leaves. Modelled in spec/model/end.pml. */
 #include "sched/pool.h"
 
 #include "base/chunk.h"
@@ -124,7 +125,8 @@ int gr_pool_start(void) {
   if (s == NULL) return GR_NOMEM;
   gr_lock_init(&s->lock, GR_RANK_SCHED);
   gr_timers_init(&s->timers);
-  int64_t threads = env_number("GOROMAXTHREADS", 10000), procs = env_number("GOROMAXPROCS", gr_num_cpu());
+  int64_t threads = env_number("GOROMAXTHREADS", 10000),
+          procs = env_number("GOROMAXPROCS", gr_num_cpu());
   s->max_threads = threads < INT32_MAX ? (int32_t)threads : INT32_MAX;
   gr_lock(&s->lock);
   set_maxprocs_locked(s, procs < GR_MAXPROCS_MAX ? (int32_t)procs : GR_MAXPROCS_MAX);
@@ -137,8 +139,9 @@ int gr_pool_start(void) {
   return GR_OK;
 }
 
-/* Ms leave at their next scheduling point; those that wait with their G are woken, and see that the pool ends; those that run are asked, again and again,
- * since one that is in C code is reached only when it is back. The signal also ends many a system call that would last (sleep, poll). */
+/* Ms leave at their next scheduling point; those that wait with their G are woken, and see that the
+ * pool ends; those that run are asked, again and again, since one that is in C code is reached only
+ * when it is back. The signal also ends many a system call that would last (sleep, poll). */
 static bool halt(Sched *s, int64_t grace_ns) {
   enum { ASK_EVERY_NS = 1000000 };
   gr_lock(&s->lock);
@@ -179,8 +182,9 @@ void gr_sched_halt(int64_t grace_ns) {
 
 /* ---- destroying what is left ----
  *
- * A finalizer may loop for ever or sleep in C, and nothing can stop it there: so this is a thread's work that the closing host can leave behind. It touches
- * one G at a time, with the baton in hand; the host that takes the baton for good leaves it at most the G that it is stuck in. */
+ * A finalizer may loop for ever or sleep in C, and nothing can stop it there: so this is a thread's
+ * work that the closing host can leave behind. It touches one G at a time, with the baton in hand;
+ * the host that takes the baton for good leaves it at most the G that it is stuck in. */
 
 typedef enum Baton { NOBODY, SWEEPER, GIVEN_UP } Baton;
 
@@ -196,10 +200,13 @@ typedef struct Sweep {
 } Sweep;
 
 /* Nobody runs it, and nobody's thread waits with it. */
-static bool is_left(G *g, uint32_t status) { return !g->is_host && !atomic_load(&g->blocks) && (status == G_WAITING || status == G_RUNNABLE); }
+static bool is_left(G *g, uint32_t status) {
+  return !g->is_host && !atomic_load(&g->blocks) && (status == G_WAITING || status == G_RUNNABLE);
+}
 
-/* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it runnable any more. One that waits with its thread
- * is that thread's, wherever it is. Read in this order, all three belong to one wait. */
+/* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it
+ * runnable any more. One that waits with its thread is that thread's, wherever it is. Read in this
+ * order, all three belong to one wait. */
 static bool destroy_one(G *g, void *arg) {
   Sweep *sweep = arg;
   uint64_t seq = gr_wait_seq(g);
@@ -207,14 +214,17 @@ static bool destroy_one(G *g, void *arg) {
   if (!is_left(g, status)) return true;
   uint32_t nobody = NOBODY;
   if (!atomic_compare_exchange_strong(&sweep->baton, &nobody, SWEEPER)) return false;
-  if ((status == G_RUNNABLE || gr_wait_win(g, seq, GR_CAUSE_SHUTDOWN, NULL)) && atomic_compare_exchange_strong(&g->status, &status, G_DEAD)) {
+  if ((status == G_RUNNABLE || gr_wait_win(g, seq, GR_CAUSE_SHUTDOWN, NULL)) &&
+      atomic_compare_exchange_strong(&g->status, &status, G_DEAD)) {
     gr_timer_stop(&g->limit);
     g->m = NULL;
     bool destroyed = sweep->rest_too || gr_now_ns() < sweep->until;
     if (destroyed) g->ops->destroy(g, sweep->until);
     gr_host_unref(g->host);
     atomic_fetch_add(&gr_past.ended, 1);
-    if (destroyed) gr_g_bury(sweep->m.pool, g); /* else its sudogs may still be linked somewhere, so its memory must not serve another */
+    if (destroyed)
+      gr_g_bury(sweep->m.pool, g); /* else its sudogs may still be linked somewhere, so its memory
+                                      must not serve another */
   }
   atomic_fetch_add(&sweep->progress, 1);
   uint32_t mine = SWEEPER;
@@ -280,7 +290,9 @@ static bool sweep_all(Sched *s, int64_t budget_ns, bool rest_too) {
 /* Threads that are none of ours wait no longer. */
 static bool turn_away(G *g, void *arg) {
   (void)arg;
-  if (g->is_host && g->host == NULL && atomic_load(&g->status) != G_FREE && gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) gr_ready(g);
+  if (g->is_host && g->host == NULL && atomic_load(&g->status) != G_FREE &&
+      gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL))
+    gr_ready(g);
   return true;
 }
 
@@ -298,7 +310,8 @@ void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
     atomic_store(&somebody_left_behind, true);
     return;
   }
-  if (!atomic_load(&somebody_left_behind)) gr_g_unbury(s); /* the sweep may also have met Gs of an older pool */
+  if (!atomic_load(&somebody_left_behind))
+    gr_g_unbury(s); /* the sweep may also have met Gs of an older pool */
   pool_free(s);
 }
 

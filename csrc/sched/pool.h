@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* pool.h - the inside of the scheduler: M, P, the pool. For the files of csrc/sched alone.
  *
- * A P's status is one word, {tick, state}. While its M runs Lua the state is IN_LUA, and then alone may somebody else take the P
- * away, by a CAS that names the tick (so that a P that left Lua and came back in between is not mistaken). Scheduler functions called
- * from Lua first move IN_LUA -> RUNNING (gr_p_enter) and leave by a release store (gr_p_leave): a P that is RUNNING belongs to its M. An M
- * that finds its P gone is P-less: it goes on with its Lua state, which nobody else touches, but pushes to the global queue and
- * the global timers; host threads, which never have a P, use the same path. */
+ * A P's status is one word, {tick, state}. While its M runs Lua the state is IN_LUA, and then alone
+ * may somebody else take the P away, by a CAS that names the tick (so that a P that left Lua and
+ * came back in between is not mistaken). Scheduler functions called from Lua first move IN_LUA ->
+ * RUNNING (gr_p_enter) and leave by a release store (gr_p_leave): a P that is RUNNING belongs to
+ * its M. An M that finds its P gone is P-less: it goes on with its Lua state, which nobody else
+ * touches, but pushes to the global queue and the global timers; host threads, which never have a
+ * P, use the same path. */
 #ifndef GR_POOL_H
 #define GR_POOL_H
 
@@ -49,12 +51,13 @@ typedef struct P {
 
 struct M {
   Sched *pool;
-  P *p;                /* or NULL: P-less. Its own */
-  P *nextp;            /* given by who wakes it; pool lock */
-  atomic_bool in_lua;  /* inside GOps.run. Written by itself, read by its signal handler too, as is cur */
-  bool spinning;       /* counted in nspinning */
-  bool delivers;       /* what it readies now is what it found by polling */
-  bool leaving;        /* has been idle for long: its thread ends */
+  P *p;     /* or NULL: P-less. Its own */
+  P *nextp; /* given by who wakes it; pool lock */
+  atomic_bool
+      in_lua;    /* inside GOps.run. Written by itself, read by its signal handler too, as is cur */
+  bool spinning; /* counted in nspinning */
+  bool delivers; /* what it readies now is what it found by polling */
+  bool leaving;  /* has been idle for long: its thread ends */
   G *_Atomic cur;      /* the G it runs */
   uint64_t readied_at; /* gr_ticks() when cur put another into runnext; 0: it has not */
   uint64_t in_word;    /* the P's status word while in Lua */
@@ -64,10 +67,11 @@ struct M {
   M *all;      /* next of all Ms */
   G *free;     /* dead Gs for reuse */
   uint32_t nfree;
-  atomic_bool asked;     /* the next SIGURG is ours */
-  atomic_bool retaken;   /* its P was taken while it was in Lua, and it goes on without; set under the pool lock */
-  atomic_bool gone;      /* its thread has ended, or is about to */
-  _Atomic int32_t tid;   /* of its thread */
+  atomic_bool asked;   /* the next SIGURG is ours */
+  atomic_bool retaken; /* its P was taken while it was in Lua, and it goes on without; set under the
+                          pool lock */
+  atomic_bool gone;    /* its thread has ended, or is about to */
+  _Atomic int32_t tid; /* of its thread */
   _Atomic int32_t clock; /* clockid_t of its thread's CPU time */
   int64_t lost_cpu;      /* sysmon's: that clock when it was last looked at without a P */
   atomic_int_fast64_t spawned, ended, steals, handoffs, preemptions; /* one writer: itself */
@@ -84,8 +88,8 @@ struct Sched {
   int32_t max_threads;
   bool sysmon_started;
   /* written under the lock */
-  _Atomic int32_t nm;        /* Ms that exist */
-  M *_Atomic all_ms;         /* never shrinks while the pool lives, so it may be walked without the lock */
+  _Atomic int32_t nm; /* Ms that exist */
+  M *_Atomic all_ms;  /* never shrinks while the pool lives, so it may be walked without the lock */
   atomic_bool sysmon_sleeps; /* until a P is taken into use */
   atomic_bool threads_short; /* the system refused a thread lately */
   /* atomics: read without */
@@ -100,16 +104,19 @@ struct Sched {
   atomic_bool polling;            /* somebody holds the poll token */
   _Atomic int32_t asleep_in_poll; /* 0 or 1: that one has no P and sleeps */
   _Atomic int64_t polled_at;      /* gr_coarse_ns() of the last look for events */
-  _Atomic int64_t poll_until;     /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
-  GrTimers timers;                /* of threads without a P */
+  _Atomic int64_t
+      poll_until;  /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
+  GrTimers timers; /* of threads without a P */
   GrNote sysmon_note;
-  G *graves; /* Gs that ended while the pool ended: their memory serves others only when all threads have left, who may hold stale pointers. Pool lock */
+  G *graves; /* Gs that ended while the pool ended: their memory serves others only when all threads
+                have left, who may hold stale pointers. Pool lock */
 };
 
 extern Sched *_Atomic gr_pool; /* NULL: no host is open */
 extern GR_TLS M *gr_m;         /* of this thread, or NULL */
 extern const GrPoller *gr_poller;
-extern GrNote gr_all_left; /* woken by the last M of a pool that ends, which may be freed at once: so not in it */
+extern GrNote gr_all_left; /* woken by the last M of a pool that ends, which may be freed at once:
+                              so not in it */
 
 /* The pool of the calling thread: a thread left behind by an ended pool still sees its own. */
 static inline Sched *gr_my_pool(void) { return gr_m != NULL ? gr_m->pool : atomic_load(&gr_pool); }
@@ -118,37 +125,43 @@ static inline Sched *gr_my_pool(void) { return gr_m != NULL ? gr_m->pool : atomi
 extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs, preemptions; } gr_past;
 #define bump(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
 /* A counter with one writer, the caller. */
-#define bump_own(counter) atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, memory_order_relaxed)
+#define bump_own(counter) \
+  atomic_store_explicit(&(counter), atomic_load_explicit(&(counter), memory_order_relaxed) + 1, \
+                        memory_order_relaxed)
 
 /* m.c */
-/* m sleeps on its note (cleared before it told others that it would) until somebody gives it a P. False: `until` came, or the pool ends; then it is
- * in the idle list no more. */
+/* m sleeps on its note (cleared before it told others that it would) until somebody gives it a P.
+ * False: `until` came, or the pool ends; then it is in the idle list no more. */
 bool gr_m_await_p(M *m, int64_t until);
 void gr_m_take_p(M *m, P *p);              /* m schedules with p, which is not idle */
 P *gr_idle_p_get(Sched *s);                /* an idle P, RUNNING now, or NULL */
 void gr_idle_p_put_locked(Sched *s, P *p); /* idle, or retired when maxprocs has been lowered */
 bool gr_work_anywhere(Sched *s);           /* is a G queued? */
 void gr_hand_p_over(M *m, G *g);           /* to the M of a bound G that m has picked */
-void gr_hand_on(Sched *s, P *p);           /* p, which nobody runs any more, to an M if there is work for it, else to the idle list */
+void gr_hand_on(Sched *s, P *p); /* p, which nobody runs any more, to an M if there is work for it,
+                                    else to the idle list */
 /* proc.c */
 void *gr_m_main(void *m);
 /* m.c, proc.c, pool.c */
-int gr_pool_start(void);                                              /* makes gr_pool; the host lock is held */
+int gr_pool_start(void); /* makes gr_pool; the host lock is held */
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too); /* as gr_host_close */
-P *gr_p_enter(M *m);                                                  /* the P of this M, now RUNNING, or NULL. m may be NULL */
-void gr_p_leave(M *m);                                                /* back to Lua */
-int gr_pool_need_thread(Sched *s);                                    /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
-void gr_wakep(Sched *s);                                              /* there is work: wakes one more M if none looks for it already */
-void gr_put_runnable(Sched *s, G *g);                                 /* status RUNNABLE already */
-int64_t gr_first_timer(Sched *s);                                     /* when the earliest of all heaps is due; INT64_MAX: there is none */
-bool gr_poll_now(Sched *s);                                           /* looks for events without waiting. False: somebody else is polling */
-bool gr_poll_for_others(Sched *s);           /* the same by who will not look for work next: an M that wanted to sleep there meanwhile is woken */
+P *gr_p_enter(M *m);   /* the P of this M, now RUNNING, or NULL. m may be NULL */
+void gr_p_leave(M *m); /* back to Lua */
+int gr_pool_need_thread(
+    Sched *s);           /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
+void gr_wakep(Sched *s); /* there is work: wakes one more M if none looks for it already */
+void gr_put_runnable(Sched *s, G *g); /* status RUNNABLE already */
+int64_t
+gr_first_timer(Sched *s);   /* when the earliest of all heaps is due; INT64_MAX: there is none */
+bool gr_poll_now(Sched *s); /* looks for events without waiting. False: somebody else is polling */
+bool gr_poll_for_others(Sched *s); /* the same by who will not look for work next: an M that wanted
+                                      to sleep there meanwhile is woken */
 void gr_timer_added(Sched *s, int64_t when); /* somebody may have to wake up earlier */
-void gr_release_p(M *m);                     /* hands the P on: to who has work for it, or to the idle list */
-void gr_acquire_p(M *m, G *g);               /* gets a P, waiting for one as a bound G if need be */
-void gr_check_dead_locked(Sched *s);         /* tells a host when nobody can ever run again */
-void gr_check_dead(Sched *s);                /* the same; s may be NULL */
-void gr_thread_left(Sched *s);               /* the calling thread's last touch of the pool */
+void gr_release_p(M *m);       /* hands the P on: to who has work for it, or to the idle list */
+void gr_acquire_p(M *m, G *g); /* gets a P, waiting for one as a bound G if need be */
+void gr_check_dead_locked(Sched *s); /* tells a host when nobody can ever run again */
+void gr_check_dead(Sched *s);        /* the same; s may be NULL */
+void gr_thread_left(Sched *s);       /* the calling thread's last touch of the pool */
 
 /* runq.c: the owner's or a thief's side of P.runq; overflow goes to the global queue */
 void gr_globq_put_locked(Sched *s, G *g);
@@ -168,8 +181,10 @@ void gr_g_settle(void);         /* after a burst: what free Gs take goes back to
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg);
 
 /* wait.c */
-void gr_g_runs(G *g);  /* g, which is the caller's thread's, becomes RUNNING; waits while somebody looks at it */
-bool gr_g_claim(G *g); /* RUNNABLE -> RUNNING. False: it was not (any more), which happens only when the pool ends */
+void gr_g_runs(G *g);  /* g, which is the caller's thread's, becomes RUNNING; waits while somebody
+                          looks at it */
+bool gr_g_claim(G *g); /* RUNNABLE -> RUNNING. False: it was not (any more), which happens only when
+                          the pool ends */
 
 /* sysmon.c */
 void gr_sysmon_start_locked(Sched *s); /* unless it runs already; installs its signal handlers */
@@ -178,7 +193,8 @@ void gr_ask(M *m);                     /* its thread lets others run soon, if it
 
 /* host.c */
 int64_t gr_host_count(void);
-bool gr_foreign_held(void);   /* may a thread that is none of ours make somebody run? */
-G *gr_host_all_waiting(void); /* the G of the host that has waited longest, when all hosts wait; else NULL */
+bool gr_foreign_held(void); /* may a thread that is none of ours make somebody run? */
+G *gr_host_all_waiting(
+    void); /* the G of the host that has waited longest, when all hosts wait; else NULL */
 
 #endif

@@ -1,20 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* proc.c - the scheduler's loop: how an M finds a goroutine, when threads are woken, started and put to sleep.
+/* proc.c - the scheduler's loop: how an M finds a goroutine, when threads are woken, started and
+ * put to sleep.
  *
- * After Go's runtime (proc.go: findRunnable, wakep, startm, handoffp, resetspinning). The question that shapes it is when to wake a thread. Too
- * late, and a core idles beside waiting work; too often, and the machine spends itself on futexes (14 us a wake). So: an M without work looks
- * for some while it is counted in `nspinning`; whoever makes a G runnable wakes another M only if there is an idle P and nobody spins; and an M
- * that stops spinning because it found work wakes the next one only if it sees more work.
+ * After Go's runtime (proc.go: findRunnable, wakep, startm, handoffp, resetspinning). The question
+ * that shapes it is when to wake a thread. Too late, and a core idles beside waiting work; too
+ * often, and the machine spends itself on futexes (14 us a wake). So: an M without work looks for
+ * some while it is counted in `nspinning`; whoever makes a G runnable wakes another M only if there
+ * is an idle P and nobody spins; and an M that stops spinning because it found work wakes the next
+ * one only if it sees more work.
  *
- * The race in it: a G is queued just when the last spinner gives up. The producer writes the queue, then reads nspinning; the spinner
- * decrements nspinning, then looks through all queues once more. Both orders are sequentially consistent, so one sees the other. The same holds for
- * timers: who adds one publishes it in its heap, then reads poll_until; who is going to sleep in the poller publishes poll_until = 0 ("tell me"), then
- * looks at the heaps, then publishes the time.
+ * The race in it: a G is queued just when the last spinner gives up. The producer writes the queue,
+ * then reads nspinning; the spinner decrements nspinning, then looks through all queues once more.
+ * Both orders are sequentially consistent, so one sees the other. The same holds for timers: who
+ * adds one publishes it in its heap, then reads poll_until; who is going to sleep in the poller
+ * publishes poll_until = 0 ("tell me"), then looks at the heaps, then publishes the time.
  *
- * A bound G (it waits where Lua cannot yield, so its C stack must stay) is queued like any other; the M that picks it hands its own P to the G's M,
- * as Go's startlockedm does. So a wake-up costs a thread switch there, but the number of Ms that run Lua stays at maxprocs.
+ * A bound G (it waits where Lua cannot yield, so its C stack must stay) is queued like any other;
+ * the M that picks it hands its own P to the G's M, as Go's startlockedm does. So a wake-up costs a
+ * thread switch there, but the number of Ms that run Lua stays at maxprocs.
  *
- * Rejected: one queue for all (the lock is the bottleneck from four cores on); waking for each readied G (ping-pong would pay a futex a message). */
+ * Rejected: one queue for all (the lock is the bottleneck from four cores on); waking for each
+ * readied G (ping-pong would pay a futex a message). */
 #include "sched/pool.h"
 
 #include "base/chunk.h"
@@ -28,14 +34,16 @@ enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
 
 /* ---- queueing ---- */
 
-/* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is about to wait, as in a ping-pong: the place will be
- * free sooner than a thread awake. So each G is judged by what it did last time: whether it ran on for LONG after it had readied
- * one. Sysmon sees to a G that changes its ways. An M that has polled runs a single G that it found itself. */
+/* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is
+ * about to wait, as in a ping-pong: the place will be free sooner than a thread awake. So each G is
+ * judged by what it did last time: whether it ran on for LONG after it had readied one. Sysmon sees
+ * to a G that changes its ways. An M that has polled runs a single G that it found itself. */
 enum { LONG_TICKS = 50000 };
 
 static void judge(M *m) {
   if (m->readied_at == 0) return;
-  atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on = gr_ticks() - m->readied_at > LONG_TICKS;
+  atomic_load_explicit(&m->cur, memory_order_relaxed)->runs_on =
+      gr_ticks() - m->readied_at > LONG_TICKS;
   m->readied_at = 0;
 }
 
@@ -101,10 +109,12 @@ int64_t gr_first_timer(Sched *s) {
   return first;
 }
 
-/* Nobody runs, nobody will: the host that has waited longest is told. Who sleeps for a timer that has been stopped meanwhile counts as idle: awake, it finds
- * nothing either. */
+/* Nobody runs, nobody will: the host that has waited longest is told. Who sleeps for a timer that
+ * has been stopped meanwhile counts as idle: awake, it finds nothing either. */
 void gr_check_dead_locked(Sched *s) {
-  if (atomic_load(&s->nm) - s->nidle - s->nlocked - atomic_load(&s->asleep_in_poll) > 0 || atomic_load(&s->stopping) || gr_work_anywhere(s)) return;
+  if (atomic_load(&s->nm) - s->nidle - s->nlocked - atomic_load(&s->asleep_in_poll) > 0 ||
+      atomic_load(&s->stopping) || gr_work_anywhere(s))
+    return;
   if (gr_first_timer(s) != INT64_MAX) return;
   if (gr_poller->waited_for() || gr_foreign_held()) return;
   G *host = gr_host_all_waiting();
@@ -118,7 +128,8 @@ void gr_check_dead(Sched *s) {
   gr_unlock(&s->lock);
 }
 
-/* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to do for long: then its thread ends, unless it is the last. */
+/* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to
+ * do for long: then its thread ends, unless it is the last. */
 static void stop_m(M *m) {
   Sched *s = m->pool;
   gr_note_clear(&m->note);
@@ -160,11 +171,13 @@ bool gr_poll_now(Sched *s) {
 
 bool gr_poll_for_others(Sched *s) {
   if (!gr_poll_now(s)) return false;
-  if (atomic_load(&s->nidle_ps) > 0 && (gr_poller->waited_for() || gr_first_timer(s) != INT64_MAX)) gr_wakep(s);
+  if (atomic_load(&s->nidle_ps) > 0 && (gr_poller->waited_for() || gr_first_timer(s) != INT64_MAX))
+    gr_wakep(s);
   return true;
 }
 
-/* The M without a P that holds the poll token sleeps until the first timer or an event. False: there is nothing to wait for. */
+/* The M without a P that holds the poll token sleeps until the first timer or an event. False:
+ * there is nothing to wait for. */
 static bool sleep_in_poll(M *m) {
   Sched *s = m->pool;
   bool timers = gr_first_timer(s) != INT64_MAX, waited_for = gr_poller->waited_for();
@@ -175,10 +188,12 @@ static bool sleep_in_poll(M *m) {
   atomic_store(&s->poll_until, until);
   atomic_store(&s->asleep_in_poll, 1);
   if (!timers && !waited_for) gr_check_dead(s);
-  bool happened = gr_first_timer(s) >= until && !atomic_load(&s->stopping) && gr_poller->wait(until);
+  bool happened =
+      gr_first_timer(s) >= until && !atomic_load(&s->stopping) && gr_poller->wait(until);
   atomic_store(&s->asleep_in_poll, 0);
   atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
-  if (happened) { /* it goes on with what it found itself, and so needs a P first: without one all would go to the global queue, and another M be woken for it */
+  if (happened) { /* it goes on with what it found itself, and so needs a P first: without one all
+                     would go to the global queue, and another M be woken for it */
     P *p = gr_idle_p_get(s);
     if (p != NULL) gr_m_take_p(m, p);
     deliver(m);
@@ -224,7 +239,8 @@ static G *steal(M *m, bool last) {
   return NULL;
 }
 
-/* Looks everywhere for a while. runnext of a busy P is taken only after it had time to run it itself. */
+/* Looks everywhere for a while. runnext of a busy P is taken only after it had time to run it
+ * itself. */
 static G *spin(M *m) {
   Sched *s = m->pool;
   if (!m->spinning) {
@@ -243,7 +259,8 @@ static G *spin(M *m) {
   }
 }
 
-/* The P has nothing to do and goes idle; then everything is looked at once more. True: m has a P again, and looks again. */
+/* The P has nothing to do and goes idle; then everything is looked at once more. True: m has a P
+ * again, and looks again. */
 static bool give_up_p(M *m) {
   Sched *s = m->pool;
   gr_lock(&s->lock);
@@ -269,15 +286,19 @@ static void retire_p(M *m) {
   gr_lock(&s->lock);
   gr_idle_p_put_locked(s, p);
   gr_unlock(&s->lock);
-  if (m->spinning) stop_spinning(m); /* it may sleep next, and a sleeping spinner would keep everybody from being woken */
+  if (m->spinning)
+    stop_spinning(
+        m); /* it may sleep next, and a sleeping spinner would keep everybody from being woken */
   gr_wakep(s);
 }
 
-/* Timers that have no M of their own: those of threads without a P, and of Ps that are too many since maxprocs was lowered. */
+/* Timers that have no M of their own: those of threads without a P, and of Ps that are too many
+ * since maxprocs was lowered. */
 static void run_common_timers(Sched *s) {
   gr_timers_run(&s->timers);
   int32_t n = atomic_load_explicit(&s->nps, memory_order_relaxed);
-  for (int32_t i = atomic_load_explicit(&s->maxprocs, memory_order_relaxed); i < n; i++) gr_timers_run(&atomic_load(&s->ps[i])->timers);
+  for (int32_t i = atomic_load_explicit(&s->maxprocs, memory_order_relaxed); i < n; i++)
+    gr_timers_run(&atomic_load(&s->ps[i])->timers);
 }
 
 static G *look_once(M *m) {
@@ -297,8 +318,11 @@ static G *look_once(M *m) {
 /* The next G for m, which then has a P; NULL when the pool ends. */
 static G *find_runnable(M *m) {
   Sched *s = m->pool;
-  if (atomic_load(&gr_forked)) gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a child by os.exit, or exec");
-  bool was_idle = false; /* others may rely on what this M did while it was: looking for work, sleeping for timers */
+  if (atomic_load(&gr_forked))
+    gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a "
+             "child by os.exit, or exec");
+  bool was_idle = false; /* others may rely on what this M did while it was: looking for work,
+                            sleeping for timers */
   while (!atomic_load(&s->stopping) && !m->leaving) {
     if (m->p == NULL) {
       was_idle = true;
@@ -315,11 +339,14 @@ static G *find_runnable(M *m) {
     if (g != NULL) {
       was_idle = was_idle || m->spinning;
       if (m->spinning) stop_spinning(m);
-      if (was_idle && (gr_work_anywhere(s) || (!atomic_load(&s->polling) && (gr_first_timer(s) != INT64_MAX || gr_poller->waited_for()))))
+      if (was_idle &&
+          (gr_work_anywhere(s) || (!atomic_load(&s->polling) &&
+                                   (gr_first_timer(s) != INT64_MAX || gr_poller->waited_for()))))
         gr_wakep(s);
       return g;
     }
-    was_idle = true; /* it counted as spinning until then, and others left to it what they added meanwhile: timers, more Gs than one */
+    was_idle = true; /* it counted as spinning until then, and others left to it what they added
+                        meanwhile: timers, more Gs than one */
     if (!give_up_p(m) && !sleep_in_poll(m)) stop_m(m);
   }
   return NULL;
@@ -335,7 +362,8 @@ static void g_ended(M *m, G *g) {
   else gr_g_free(m, g);
 }
 
-/* To the end of the global queue. When the pool ends, RUNNABLE is the last touch: whoever sweeps may destroy it from then on. */
+/* To the end of the global queue. When the pool ends, RUNNABLE is the last touch: whoever sweeps
+ * may destroy it from then on. */
 static void put_global(Sched *s, G *g) {
   gr_lock(&s->lock);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
@@ -407,7 +435,8 @@ void *gr_m_main(void *arg) {
   clockid_t clock;
   gr_m = m;
   atomic_store(&m->tid, (int32_t)gettid());
-  atomic_store(&m->clock, pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
+  atomic_store(&m->clock,
+               pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
   atomic_store(&m->gone, false);
   gr_m_take_p(m, m->nextp);
   m->nextp = NULL;
@@ -423,7 +452,8 @@ bool gr_wait_may_block(G *g) {
   Sched *s = gr_m->pool;
   gr_lock(&s->lock);
   int32_t nm = atomic_load(&s->nm);
-  bool ok = (nm < s->max_threads && !atomic_load(&s->threads_short)) || s->nidle > 0 || s->nlocked + 1 < nm;
+  bool ok = (nm < s->max_threads && !atomic_load(&s->threads_short)) || s->nidle > 0 ||
+            s->nlocked + 1 < nm;
   gr_unlock(&s->lock);
   return ok;
 }

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* runq.c - run queues: a ring for each P, a list for all.
  *
- * The ring has one producer, its P's M, and many thieves; `head` moves by CAS, `tail` by the owner's release store, as in Go's runqput,
- * runqget and runqgrab (proc.go). Entries are atomics because a thief reads them before its CAS tells it whether they were still
- * there. A full ring gives half of itself to the global queue, a linked list through the Gs under the pool's lock, so a G can
- * always be queued and no memory is asked for. */
+ * The ring has one producer, its P's M, and many thieves; `head` moves by CAS, `tail` by the
+ * owner's release store, as in Go's runqput, runqget and runqgrab (proc.go). Entries are atomics
+ * because a thief reads them before its CAS tells it whether they were still there. A full ring
+ * gives half of itself to the global queue, a linked list through the Gs under the pool's lock, so
+ * a G can always be queued and no memory is asked for. */
 #include "sched/pool.h"
 
 enum { STREAK_MAX = 64 };
 
-/* When the pool ends nothing is queued any more, and nothing taken: a G that is RUNNABLE is its own thread's or the sweep's then, and its link too. */
+/* When the pool ends nothing is queued any more, and nothing taken: a G that is RUNNABLE is its own
+ * thread's or the sweep's then, and its link too. */
 static void globq_append_locked(Sched *s, G *first, G *last, int32_t n) {
   if (atomic_load(&s->stopping)) return;
   last->link = NULL;
@@ -43,12 +45,16 @@ G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
   return first;
 }
 
-/* The ring is full: half of it and g go to the global queue. False: thieves have made room meanwhile. */
+/* The ring is full: half of it and g go to the global queue. False: thieves have made room
+ * meanwhile. */
 static bool put_half(Sched *s, P *p, G *g, uint32_t head) {
   G *batch[GR_RUNQ / 2 + 1];
   uint32_t n = GR_RUNQ / 2;
-  for (uint32_t i = 0; i < n; i++) batch[i] = atomic_load_explicit(&p->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
-  if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed)) return false;
+  for (uint32_t i = 0; i < n; i++)
+    batch[i] = atomic_load_explicit(&p->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
+  if (!atomic_compare_exchange_strong_explicit(&p->head, &head, head + n, memory_order_acq_rel,
+                                               memory_order_relaxed))
+    return false;
   batch[n] = g;
   gr_lock(&s->lock);
   for (uint32_t i = 0; i < n && !atomic_load(&s->stopping); i++) batch[i]->link = batch[i + 1];
@@ -76,7 +82,9 @@ void gr_runq_put(Sched *s, P *p, G *g, bool next) {
 
 static G *take_next(P *p) {
   G *next = atomic_load_explicit(&p->runnext, memory_order_relaxed);
-  if (next != NULL && atomic_compare_exchange_strong_explicit(&p->runnext, &next, NULL, memory_order_acq_rel, memory_order_relaxed)) return next;
+  if (next != NULL && atomic_compare_exchange_strong_explicit(
+                          &p->runnext, &next, NULL, memory_order_acq_rel, memory_order_relaxed))
+    return next;
   return NULL;
 }
 
@@ -84,7 +92,9 @@ static G *take_head(P *p) {
   uint32_t head = atomic_load_explicit(&p->head, memory_order_acquire);
   while (head != atomic_load_explicit(&p->tail, memory_order_relaxed)) {
     G *g = atomic_load_explicit(&p->runq[head % GR_RUNQ], memory_order_relaxed);
-    if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, memory_order_acq_rel, memory_order_acquire)) return g;
+    if (atomic_compare_exchange_weak_explicit(&p->head, &head, head + 1, memory_order_acq_rel,
+                                              memory_order_acquire))
+      return g;
   }
   return NULL;
 }
@@ -101,10 +111,12 @@ G *gr_runq_get(P *p) {
   return g != NULL ? g : take_next(p);
 }
 
-bool gr_runq_empty(P *p) { return atomic_load(&p->head) == atomic_load(&p->tail) && atomic_load(&p->runnext) == NULL; }
+bool gr_runq_empty(P *p) {
+  return atomic_load(&p->head) == atomic_load(&p->tail) && atomic_load(&p->runnext) == NULL;
+}
 
-/* Half of from's ring, one of them to run, the others into to's ring (which is empty). `next_too`: when the ring has nothing,
- * runnext, which its P's M may be about to run: the last resort. */
+/* Half of from's ring, one of them to run, the others into to's ring (which is empty). `next_too`:
+ * when the ring has nothing, runnext, which its P's M may be about to run: the last resort. */
 G *gr_runq_steal(P *to, P *from, bool next_too) {
   for (;;) {
     uint32_t head = atomic_load_explicit(&from->head, memory_order_acquire);
@@ -118,7 +130,9 @@ G *gr_runq_steal(P *to, P *from, bool next_too) {
       G *g = atomic_load_explicit(&from->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
       atomic_store_explicit(&to->runq[(at + i) % GR_RUNQ], g, memory_order_relaxed);
     }
-    if (!atomic_compare_exchange_strong_explicit(&from->head, &head, head + n, memory_order_acq_rel, memory_order_relaxed)) continue;
+    if (!atomic_compare_exchange_strong_explicit(&from->head, &head, head + n, memory_order_acq_rel,
+                                                 memory_order_relaxed))
+      continue;
     G *g = atomic_load_explicit(&to->runq[(at + n - 1) % GR_RUNQ], memory_order_relaxed);
     atomic_store_explicit(&to->tail, at + n - 1, memory_order_release);
     return g;

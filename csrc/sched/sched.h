@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /* sched.h - goroutines on threads: G, M and P, and how one waits.
  *
- * G is a goroutine, M a thread, P a place to run: `maxprocs` of them exist, and an M needs one to schedule. What a G does when it
- * runs is known to its GOps alone; the scheduler never sees Lua. After Go's runtime (proc.go), with two differences: a G may
- * have to keep its thread while it waits (Lua cannot yield everywhere), and a host program's own thread may wait like a goroutine.
+ * G is a goroutine, M a thread, P a place to run: `maxprocs` of them exist, and an M needs one to
+ * schedule. What a G does when it runs is known to its GOps alone; the scheduler never sees Lua.
+ * After Go's runtime (proc.go), with two differences: a G may have to keep its thread while it
+ * waits (Lua cannot yield everywhere), and a host program's own thread may wait like a goroutine.
  *
- * How a goroutine parks. A wait goes through these steps, all but the last two by the thread that runs the G:
+ * How a goroutine parks. A wait goes through these steps, all but the last two by the thread that
+ * runs the G:
  *   1. gr_wait_prepare: status RUNNING -> PARKING, a new sequence number, `done` cleared.
- *   2. under the lock of what is waited for: a GSudog with (g, seq) goes into its queue; gr_wait_limit arms the time limit; unlock.
- *   3. either the G's state yields out of Lua, and the M moves PARKING -> WAITING and runs another G;
- *      or, where Lua cannot yield, gr_wait_block does the same move, hands its P on and sleeps on a note.
- *   4. whoever ends the wait (a sender, a timer, a panic) first wins it: gr_wait_win, one CAS on {seq, done}. Exactly
- *      one wins; all others find their sudog or timer stale and leave it. The winner then calls gr_ready.
- *   5. gr_ready: WAITING -> RUNNABLE and into a run queue; or, when the G has not finished parking, PARKING -> READY_EARLY: the M's move
- *      in step 3 fails, and it runs the G on at once.
- *   6. awake, the G calls gr_wait_finish: its time limit is disarmed, and it takes its remaining sudogs out of their queues.
- * Nobody touches the state of a G that runs, and a reader (a dump, the deadlock report) of one that does not first takes its scan bit, which
- * makes gr_ready, and who would run it, wait. A G's memory is only ever reused for Gs and its sequence numbers never go back, so a late look is harmless.
- * Modelled in spec/model/park.pml.
+ *   2. under the lock of what is waited for: a GSudog with (g, seq) goes into its queue;
+ * gr_wait_limit arms the time limit; unlock.
+ *   3. either the G's state yields out of Lua, and the M moves PARKING -> WAITING and runs another
+ * G; or, where Lua cannot yield, gr_wait_block does the same move, hands its P on and sleeps on a
+ * note.
+ *   4. whoever ends the wait (a sender, a timer, a panic) first wins it: gr_wait_win, one CAS on
+ * {seq, done}. Exactly one wins; all others find their sudog or timer stale and leave it. The
+ * winner then calls gr_ready.
+ *   5. gr_ready: WAITING -> RUNNABLE and into a run queue; or, when the G has not finished parking,
+ * PARKING -> READY_EARLY: the M's move in step 3 fails, and it runs the G on at once.
+ *   6. awake, the G calls gr_wait_finish: its time limit is disarmed, and it takes its remaining
+ * sudogs out of their queues. Nobody touches the state of a G that runs, and a reader (a dump, the
+ * deadlock report) of one that does not first takes its scan bit, which makes gr_ready, and who
+ * would run it, wait. A G's memory is only ever reused for Gs and its sequence numbers never go
+ * back, so a late look is harmless. Modelled in spec/model/park.pml.
  *
- * Nothing starves. A G that has run for 10 ms while others wait is asked by a signal to its thread to let them run (GOps.preempt); one that sits in
- * foreign C code loses its P to others, and goes on without one: sysmon.c.
+ * Nothing starves. A G that has run for 10 ms while others wait is asked by a signal to its thread
+ * to let them run (GOps.preempt); one that sits in foreign C code loses its P to others, and goes
+ * on without one: sysmon.c.
  *
- * Every function here may be called by any thread: one with a P, an M whose P was taken (it pushes to the global queue), a host's. */
+ * Every function here may be called by any thread: one with a P, an M whose P was taken (it pushes
+ * to the global queue), a host's. */
 #ifndef GR_SCHED_H
 #define GR_SCHED_H
 
@@ -52,7 +60,9 @@ typedef enum GStatus {
 enum { G_SCAN = 0x80 };
 
 /* Does nobody run it, so that it may be held by its scan bit? */
-static inline bool gr_status_rests(uint32_t status) { return status == G_RUNNABLE || status == G_WAITING || status == G_BLOCKED; }
+static inline bool gr_status_rests(uint32_t status) {
+  return status == G_RUNNABLE || status == G_WAITING || status == G_BLOCKED;
+}
 
 /* What a G waits for: names in gr_wait_name, for dumps and the deadlock report. */
 typedef enum GrReason {
@@ -91,28 +101,31 @@ typedef enum GrCause {
   GR_CAUSE_SIGNAL,   /* a host took its own wait back, to let a hook run */
 } GrCause;
 
-/* A waiter in a queue. Fields belong to the lock of the object that it waits for, until the wait is won: then to the winner until
- * gr_ready, after which to the G. */
+/* A waiter in a queue. Fields belong to the lock of the object that it waits for, until the wait is
+ * won: then to the winner until gr_ready, after which to the G. */
 typedef struct GSudog {
   GrList link; /* in the object's queue; empty when not linked */
   G *g;
-  uint64_t seq;   /* of the wait it belongs to */
-  void *object;   /* what it waits for */
-  GrMsg msg;      /* a sender's: what it sends (emptied by who takes it); a receiver's: what it got */
+  uint64_t seq; /* of the wait it belongs to */
+  void *object; /* what it waits for */
+  GrMsg msg;    /* a sender's: what it sends (emptied by who takes it); a receiver's: what it got */
   uint32_t index; /* a select's: which case */
   bool closed;    /* the object was closed, there is no message */
 } GSudog;
 
-/* A timer. Belongs to its owner while it is in no heap. When due it is taken out, its (arg, seq) copied, the heap unlocked, and then
- * fire(arg, seq) is called on some M, not under any lock: it must be short and not block. A timer may be armed again or freed
- * as soon as gr_timer_stop returned true, or inside its own fire. One that repeats stays in its heap instead, so that it needs no memory to go on; then
- * it may be stopped, but not yet freed, while a fire of it is at work: `again` takes what keeps it there for that. */
+/* A timer. Belongs to its owner while it is in no heap. When due it is taken out, its (arg, seq)
+ * copied, the heap unlocked, and then fire(arg, seq) is called on some M, not under any lock: it
+ * must be short and not block. A timer may be armed again or freed as soon as gr_timer_stop
+ * returned true, or inside its own fire. One that repeats stays in its heap instead, so that it
+ * needs no memory to go on; then it may be stopped, but not yet freed, while a fire of it is at
+ * work: `again` takes what keeps it there for that. */
 typedef struct GrTimer {
   int64_t when; /* gr_now_ns() */
   void (*fire)(void *arg, uint64_t seq);
   void (*drop)(void *arg); /* or NULL: called instead of fire when the pool ends first */
   int64_t (*again)(void *arg,
-                   int64_t now); /* or NULL: it fires once. Else called before each fire, under the heap's lock: when it is due next, after `now` */
+                   int64_t now); /* or NULL: it fires once. Else called before each fire, under the
+                                    heap's lock: when it is due next, after `now` */
   void *arg;
   uint64_t seq;
   GrTimers *_Atomic heap; /* NULL: in none */
@@ -127,23 +140,28 @@ typedef enum GrRun {
 
 typedef struct GOps {
   GrRun (*run)(G *g);                   /* on an M: runs it until it ends or yields */
-  void (*destroy)(G *g, int64_t until); /* frees what it owns, although it has not ended (the pool ends); the program's code in it ends by then */
-  void (*preempt)(G *g);                /* in a signal handler on the thread that runs g: g is to let others run soon, or to answer gr_stopping */
-  size_t (*where)(G *g, char *buf, size_t size); /* writes its source line, as snprintf; the caller owns g or its scan bit */
+  void (*destroy)(G *g, int64_t until); /* frees what it owns, although it has not ended (the pool
+                                           ends); the program's code in it ends by then */
+  void (*preempt)(G *g); /* in a signal handler on the thread that runs g: g is to let others run
+                            soon, or to answer gr_stopping */
+  size_t (*where)(
+      G *g, char *buf,
+      size_t size); /* writes its source line, as snprintf; the caller owns g or its scan bit */
 } GOps;
 
 struct G {
   _Atomic uint32_t status; /* GStatus, and G_SCAN */
   atomic_bool is_host;     /* stands for a host's own thread; has no ops */
-  bool runs_on;            /* when it last readied another, it went on running for long: see gr_put_runnable */
-  atomic_bool blocks;      /* this wait keeps its thread (always so for hosts): only that thread may make it RUNNING again */
-  uint8_t reason;          /* GrReason of the wait */
-  uint8_t cause;           /* GrCause of its end */
-  uint8_t host_spins;      /* hosts: how often to spin before sleeping; grows when waits are short */
-  _Atomic uint64_t wait;   /* seq << 1 | done */
-  G *link;                 /* in a run queue or the free list */
-  GrSlabOfGs *slab;        /* where its memory is */
-  M *m;                    /* its thread while it runs or blocks there */
+  bool runs_on; /* when it last readied another, it went on running for long: see gr_put_runnable */
+  atomic_bool blocks; /* this wait keeps its thread (always so for hosts): only that thread may make
+                         it RUNNING again */
+  uint8_t reason;     /* GrReason of the wait */
+  uint8_t cause;      /* GrCause of its end */
+  uint8_t host_spins; /* hosts: how often to spin before sleeping; grows when waits are short */
+  _Atomic uint64_t wait; /* seq << 1 | done */
+  G *link;               /* in a run queue or the free list */
+  GrSlabOfGs *slab;      /* where its memory is */
+  M *m;                  /* its thread while it runs or blocks there */
   const GOps *ops;
   void *data;     /* ops' own */
   GrHost *host;   /* the host state that it descends from: where its panic goes. A reference */
@@ -157,12 +175,15 @@ struct G {
   GrReport *_Atomic report; /* somebody wants to know what it does while it runs: vm's dump */
 };
 
-static inline uint64_t gr_wait_seq(G *g) { return atomic_load_explicit(&g->wait, memory_order_relaxed) >> 1; }
+static inline uint64_t gr_wait_seq(G *g) {
+  return atomic_load_explicit(&g->wait, memory_order_relaxed) >> 1;
+}
 
 /* ---- goroutines ---- */
 
-/* A G that is not yet started, or NULL without memory. Starts the pool when there is none: then GR_NOTHREAD is possible too and
- * told through *err (GR_ABORTED: the pool ends). Takes a reference of `host`. */
+/* A G that is not yet started, or NULL without memory. Starts the pool when there is none: then
+ * GR_NOTHREAD is possible too and told through *err (GR_ABORTED: the pool ends). Takes a reference
+ * of `host`. */
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err);
 /* Gives a G that was never started back. Does not call destroy. */
 void gr_g_discard(G *g);
@@ -171,45 +192,53 @@ void gr_spawn(G *g);
 
 /* ---- waiting: see the steps above; g is the caller's own ---- */
 
-/* May this wait keep its thread? False at the limit of threads, when nobody could take the P over. Hosts: always true. */
+/* May this wait keep its thread? False at the limit of threads, when nobody could take the P over.
+ * Hosts: always true. */
 bool gr_wait_may_block(G *g);
 /* Step 1. `blocks`: step 3 will be gr_wait_block. */
 void gr_wait_prepare(G *g, GrReason reason, bool blocks);
-/* Arms the limit (absolute ns; GR_FOREVER does nothing). GR_OK or GR_NOMEM. Takes TIMERS locks, so it may be called under a channel's. */
+/* Arms the limit (absolute ns; GR_FOREVER does nothing). GR_OK or GR_NOMEM. Takes TIMERS locks, so
+ * it may be called under a channel's. */
 int gr_wait_limit(G *g, int64_t until);
 /* Takes step 1 back, when step 2 failed and nothing is linked. */
 void gr_wait_unprepare(G *g);
-/* Step 3 for a G that cannot yield. True: the wait was won. False: `until` came first, and the wait goes on: call again, or
- * gr_wait_win it oneself (GR_CAUSE_SIGNAL) and, when that succeeds, gr_wait_taken. */
+/* Step 3 for a G that cannot yield. True: the wait was won. False: `until` came first, and the wait
+ * goes on: call again, or gr_wait_win it oneself (GR_CAUSE_SIGNAL) and, when that succeeds,
+ * gr_wait_taken. */
 bool gr_wait_block(G *g, int64_t until);
 /* The caller has won its own wait: RUNNING again. */
 void gr_wait_taken(G *g);
 /* Step 6: disarms the limit, tells why the wait ended. */
 GrCause gr_wait_finish(G *g);
 
-/* Step 4: true when this call ended the wait `seq` of g; then the caller must gr_ready(g). `sg` may be NULL. */
+/* Step 4: true when this call ended the wait `seq` of g; then the caller must gr_ready(g). `sg` may
+ * be NULL. */
 bool gr_wait_win(G *g, uint64_t seq, GrCause cause, GSudog *sg);
 /* Step 5. */
 void gr_ready(G *g);
 
 /* Sleeps until `until`: GR_PARK (then gr_wait_finish), GR_OK when that is past, GR_NOMEM. */
 int gr_sleep(G *g, int64_t until, bool blocks);
-/* For a G that cannot yield: lets others run, on this thread; a thread whose P was taken waits for one. */
+/* For a G that cannot yield: lets others run, on this thread; a thread whose P was taken waits for
+ * one. */
 void gr_yield_blocking(G *g);
 /* Counts a pre-emption, for gr_sched_stats. */
 void gr_preempted(void);
 
 /* ---- blocking regions: Go's entersyscallblock ----
- * Between the two, the thread may block in the system; its P runs others. Nothing in between may call goro. When an error
- * jumps over the end, the thread goes on without a P until it waits or ends. */
+ * Between the two, the thread may block in the system; its P runs others. Nothing in between may
+ * call goro. When an error jumps over the end, the thread goes on without a P until it waits or
+ * ends. */
 void gr_block_begin(G *g);
 void gr_block_end(G *g);
 
 /* ---- timers ---- */
 
-/* t must be in no heap; fire, drop, again, arg, seq are set by the caller. GR_OK or GR_NOMEM. Starts the pool if need be (GR_NOTHREAD). */
+/* t must be in no heap; fire, drop, again, arg, seq are set by the caller. GR_OK or GR_NOMEM.
+ * Starts the pool if need be (GR_NOTHREAD). */
 int gr_timer_start(GrTimer *t, int64_t when);
-/* True: it was waiting and is out now. False: it has fired, fires at this moment, or was never started. */
+/* True: it was waiting and is out now. False: it has fired, fires at this moment, or was never
+ * started. */
 bool gr_timer_stop(GrTimer *t);
 
 /* ---- hosts: programs' own states ---- */
@@ -221,16 +250,19 @@ struct GrPost {
   void (*drop)(GrPost *post);
 };
 
-/* A new host with its G (status RUNNING, the calling thread's). NULL without memory. The caller's reference. */
+/* A new host with its G (status RUNNING, the calling thread's). NULL without memory. The caller's
+ * reference. */
 GrHost *gr_host_open(void *data);
 G *gr_host_g(GrHost *h);
 void gr_host_ref(GrHost *h);
 void gr_host_unref(GrHost *h);
-/* Its program has left goro. Takes the opener's reference; returns whether a post was never taken. The last one to close ends the pool: Ms stop (those
- * stuck in foreign code are left behind after `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`, the rest
- * of them too, but their finalizers are cut short. */
+/* Its program has left goro. Takes the opener's reference; returns whether a post was never taken.
+ * The last one to close ends the pool: Ms stop (those stuck in foreign code are left behind after
+ * `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`,
+ * the rest of them too, but their finalizers are cut short. */
 bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too);
-/* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the caller's. */
+/* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the
+ * caller's. */
 bool gr_host_post(GrHost *h, GrPost *post);
 /* The oldest post, the caller's now, or NULL. One load when there is none. */
 GrPost *gr_host_take(GrHost *h);
@@ -241,7 +273,8 @@ bool gr_sched_stopping(void);
 
 /* ---- threads that are none of ours ---- */
 
-/* A G for one wait of the calling thread, which runs no Lua of goro's: it keeps its thread, as a host does, but has no host. NULL without memory. */
+/* A G for one wait of the calling thread, which runs no Lua of goro's: it keeps its thread, as a
+ * host does, but has no host. NULL without memory. */
 G *gr_foreign_open(void);
 void gr_foreign_close(G *g);
 /* So many more of them may make somebody run again: no deadlock is reported while there are any. */
@@ -249,9 +282,11 @@ void gr_foreign_hold(int delta);
 
 /* ---- the end of the process ---- */
 
-/* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's. Only what looks may be called. */
+/* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's.
+ * Only what looks may be called. */
 extern atomic_bool gr_forked;
-/* When another thread is in exit(), the calling host's thread has nothing more to do, and nobody shall hear that goro has stopped: does not return. */
+/* When another thread is in exit(), the calling host's thread has nothing more to do, and nobody
+ * shall hear that goro has stopped: does not return. */
 void gr_sched_await_exit(void);
 /* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
 void gr_sched_halt(int64_t grace_ns);
@@ -270,38 +305,44 @@ typedef struct GrStats {
 } GrStats;
 void gr_sched_stats(GrStats *out);
 
-/* Calls visit for each G that exists, hosts included; stops when it returns false. One that rests is held by its scan
- * bit meanwhile, so its state may be looked at. */
+/* Calls visit for each G that exists, hosts included; stops when it returns false. One that rests
+ * is held by its scan bit meanwhile, so its state may be looked at. */
 void gr_sched_each(bool (*visit)(G *g, GStatus status, void *arg), void *arg);
 /* The thread that runs g is asked to call GOps.preempt, as for others' sake. */
 void gr_sched_ask(G *g);
 /* Holds g as gr_sched_each does: false when it runs. Tells its status, which unhold wants. */
 bool gr_sched_hold(G *g, GStatus *status);
 void gr_sched_unhold(G *g, GStatus status);
-/* From the next pool's first thread on, SIGQUIT calls `here` in its handler and then `report` on a thread of goro's. */
+/* From the next pool's first thread on, SIGQUIT calls `here` in its handler and then `report` on a
+ * thread of goro's. */
 void gr_sched_on_quit(void (*here)(void), void (*report)(void));
 
 /* ---- the poller: how an idle M waits, and how events of the system come in ----
- * Who polls holds a token, so these two are called by one thread at a time: an idle M, which sleeps in `wait` (its wake-up time is published, so that an earlier
- * timer calls `wake`); an M without work, before it looks further; sysmon, when nobody else has for 10 ms. The default sleeps on a note; csrc/io sets its own
- * before the pool starts. */
+ * Who polls holds a token, so these two are called by one thread at a time: an idle M, which sleeps
+ * in `wait` (its wake-up time is published, so that an earlier timer calls `wake`); an M without
+ * work, before it looks further; sysmon, when nobody else has for 10 ms. The default sleeps on a
+ * note; csrc/io sets its own before the pool starts. */
 typedef struct GrPoller {
-  bool (*wait)(int64_t until); /* until gr_now_ns() reaches `until` (GR_POLL: not at all), or something happened: true, then deliver is called */
+  bool (*wait)(int64_t until); /* until gr_now_ns() reaches `until` (GR_POLL: not at all), or
+                                  something happened: true, then deliver is called */
   void (*deliver)(void);       /* readies who waits for what has happened */
   void (*wake)(void);          /* makes a wait that sleeps, or is about to, return. Any thread */
-  bool (*waited_for)(void);    /* does anybody wait for an event? Puts the deadlock report off, and is a reason to look for events */
-  bool (*wanted)(void);        /* may an event come at all? Then an M that is idle sleeps there, and not on its note */
-  void (*end)(void);           /* the pool has ended: what is open is closed */
+  bool (*waited_for)(void); /* does anybody wait for an event? Puts the deadlock report off, and is
+                               a reason to look for events */
+  bool (*wanted)(void); /* may an event come at all? Then an M that is idle sleeps there, and not on
+                           its note */
+  void (*end)(void);    /* the pool has ended: what is open is closed */
 } GrPoller;
 void gr_sched_set_poller(const GrPoller *poller);
-/* Somebody waits for an event from now on, who does not run on an M that will look for work: sees to it that somebody polls. GR_OK, GR_NOMEM, GR_NOTHREAD,
- * GR_ABORTED: the pool ends. */
+/* Somebody waits for an event from now on, who does not run on an M that will look for work: sees
+ * to it that somebody polls. GR_OK, GR_NOMEM, GR_NOTHREAD, GR_ABORTED: the pool ends. */
 int gr_sched_poll_wanted(void);
 /* Is this one of goro's threads, which block all signals but a few? */
 bool gr_sched_own_thread(void);
 /* A detached thread with their signal mask. 0 or errno. */
 int gr_thread_start(void *(*start)(void *), void *arg);
-/* Polls without waiting, on this thread, unless somebody does: then that one is woken. No lock of rank SCHED or above may be held. */
+/* Polls without waiting, on this thread, unless somebody does: then that one is woken. No lock of
+ * rank SCHED or above may be held. */
 void gr_sched_poll(void);
 
 #endif

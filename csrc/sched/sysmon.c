@@ -1,22 +1,31 @@
 /* SPDX-License-Identifier: MIT */
-/* sysmon.c - a thread that sees to it that no goroutine keeps its place from others: pre-emption, and hand-off from foreign C code.
+/* sysmon.c - a thread that sees to it that no goroutine keeps its place from others: pre-emption,
+ * and hand-off from foreign C code.
  *
- * It needs no P and looks at each P a few hundred to two thousand times a second, or not at all while none is in use. Of a P whose status word says IN_LUA it
- * wants to know three things, and asks for them in this order, since the later ones cost more:
- *   - Does the thread's CPU clock stand still (340 ns)? And does /proc say that it is not running (some us)? Then it sits in the kernel, in code that we do not know: its P
- *     is taken at once, without a signal, which might disturb a system call. The second question is for threads that the system has merely
- *     descheduled: their clock stands still too.
- *   - Has the same scheduling round lasted for 10 ms while somebody waits for a P? Then the thread is asked to let others run, by SIGURG: its handler calls GOps.preempt. For
- *     a timer that is due 2 ms are enough: who waits for a time waits for a precise one.
- *   - Has the thread computed for another millisecond and still not answered? It is in long C code. Its P is taken.
- * A thread whose P was taken goes on without one as soon as it is back, since its Lua state is its own; but not for long: it is asked every 10 ms until
- * it has got a P by the ordinary way (an idle one, or by queueing up). Nothing is taken but by the CAS of pool.h, and by that only what was looked at.
+ * It needs no P and looks at each P a few hundred to two thousand times a second, or not at all
+ * while none is in use. Of a P whose status word says IN_LUA it wants to know three things, and
+ * asks for them in this order, since the later ones cost more:
+ *   - Does the thread's CPU clock stand still (340 ns)? And does /proc say that it is not running
+ * (some us)? Then it sits in the kernel, in code that we do not know: its P is taken at once,
+ * without a signal, which might disturb a system call. The second question is for threads that the
+ * system has merely descheduled: their clock stands still too.
+ *   - Has the same scheduling round lasted for 10 ms while somebody waits for a P? Then the thread
+ * is asked to let others run, by SIGURG: its handler calls GOps.preempt. For a timer that is due 2
+ * ms are enough: who waits for a time waits for a precise one.
+ *   - Has the thread computed for another millisecond and still not answered? It is in long C code.
+ * Its P is taken. A thread whose P was taken goes on without one as soon as it is back, since its
+ * Lua state is its own; but not for long: it is asked every 10 ms until it has got a P by the
+ * ordinary way (an idle one, or by queueing up). Nothing is taken but by the CAS of pool.h, and by
+ * that only what was looked at.
  *
- * The signal. SIGURG, as in Go: its default is to be ignored, and nearly nobody uses it. The handler runs on the thread that is meant and touches only that
- * thread's own M and G. A SIGURG that we did not send goes to whatever handler the program had before. Both that and SIGQUIT's are given back at the pool's end.
+ * The signal. SIGURG, as in Go: its default is to be ignored, and nearly nobody uses it. The
+ * handler runs on the thread that is meant and touches only that thread's own M and G. A SIGURG
+ * that we did not send goes to whatever handler the program had before. Both that and SIGQUIT's are
+ * given back at the pool's end.
  *
- * Rejected: a timer signal for each thread (setitimer counts the process, timer_create costs a kernel timer a thread); a flag that Lua code polls, for there is no place
- * for it in stock Lua but a standing hook, which costs 18 % to 100 %.
+ * Rejected: a timer signal for each thread (setitimer counts the process, timer_create costs a
+ * kernel timer a thread); a flag that Lua code polls, for there is no place for it in stock Lua but
+ * a standing hook, which costs 18 % to 100 %.
  *
  * After Go's runtime (proc.go: sysmon, retake, preemptone). */
 #include "sched/pool.h"
@@ -33,9 +42,21 @@
 #include <unistd.h>
 
 #ifdef GORO_HOSTILE /* everybody is pre-empted all the time, and Ps are taken at random */
-enum { TICK_NS = 20000, TICK_MAX_NS = 20000, SLICE_NS = 50000, TIMER_SLICE_NS = 50000, HOSTILE = 1 };
+enum {
+  TICK_NS = 20000,
+  TICK_MAX_NS = 20000,
+  SLICE_NS = 50000,
+  TIMER_SLICE_NS = 50000,
+  HOSTILE = 1
+};
 #else
-enum { TICK_NS = 500000, TICK_MAX_NS = 5000000, SLICE_NS = 10000000, TIMER_SLICE_NS = 2000000, HOSTILE = 0 };
+enum {
+  TICK_NS = 500000,
+  TICK_MAX_NS = 5000000,
+  SLICE_NS = 10000000,
+  TIMER_SLICE_NS = 2000000,
+  HOSTILE = 0
+};
 #endif
 enum {
   STILL_NS = 400000,        /* a clock that has not moved for this long stands still */
@@ -116,7 +137,8 @@ void gr_sched_on_quit(void (*here)(void), void (*report)(void)) {
   quit_report = report;
 }
 
-/* A thread that has just ended may be meant: then the number is nobody's, or that of another thread of this process, which ignores the signal. */
+/* A thread that has just ended may be meant: then the number is nobody's, or that of another thread
+ * of this process, which ignores the signal. */
 void gr_ask(M *m) {
   if (atomic_load(&m->gone) || !atomic_load(&m->in_lua)) return;
   atomic_store(&m->asked, true);
@@ -134,7 +156,9 @@ void gr_sched_ask(G *g) {
 
 static int64_t cpu_ns(const M *m) {
   struct timespec t;
-  return clock_gettime(atomic_load_explicit(&m->clock, memory_order_relaxed), &t) == 0 ? (int64_t)t.tv_sec * 1000000000 + t.tv_nsec : 0;
+  return clock_gettime(atomic_load_explicit(&m->clock, memory_order_relaxed), &t) == 0
+             ? (int64_t)t.tv_sec * 1000000000 + t.tv_nsec
+             : 0;
 }
 
 /* Does it run, or would it if it had a CPU? When in doubt, it does. */
@@ -155,7 +179,8 @@ static bool runs(const M *m) {
 /* False: its M was quicker. */
 static bool retake(Sched *s, P *p, M *m, uint64_t word) {
   gr_lock(&s->lock);
-  bool taken = atomic_compare_exchange_strong(&p->status, &word, (word & ~(uint64_t)0xff) | P_RUNNING);
+  bool taken =
+      atomic_compare_exchange_strong(&p->status, &word, (word & ~(uint64_t)0xff) | P_RUNNING);
   if (taken) atomic_store(&m->retaken, true);
   gr_unlock(&s->lock);
   if (!taken) return false;
@@ -195,7 +220,9 @@ static void look_at(Sched *s, P *p, Look *look) {
   }
   if (HOSTILE && gr_rand_below(&look->rand, 50) == 0 && retake(s, p, m, word)) return;
   if (now - w->since < look->slice) return;
-  if (w->asked_cpu != 0 && w->asked_word == word && cpu - w->asked_cpu >= ANSWER_NS && retake(s, p, m, word)) return;
+  if (w->asked_cpu != 0 && w->asked_word == word && cpu - w->asked_cpu >= ANSWER_NS &&
+      retake(s, p, m, word))
+    return;
   if (w->asked_cpu == 0 || w->asked_word != word) {
     w->asked_cpu = cpu > 0 ? cpu : 1;
     w->asked_word = word;
@@ -204,7 +231,9 @@ static void look_at(Sched *s, P *p, Look *look) {
 }
 
 /* Is it in Lua, or in foreign code, without a P, since that was taken? */
-static bool is_lost(M *m) { return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && !atomic_load(&m->gone); }
+static bool is_lost(M *m) {
+  return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && !atomic_load(&m->gone);
+}
 
 /* Threads that came back from foreign code without a P, and now run Lua all the same. */
 static void look_after_lost(Sched *s) {
@@ -230,12 +259,18 @@ static void look(Sched *s, Look *l) {
   l->now = gr_now_ns();
   bool work = HOSTILE || gr_work_anywhere(s) || too_many(s), timer = gr_first_timer(s) <= l->now;
   l->slice = timer ? TIMER_SLICE_NS : work ? SLICE_NS : INT64_MAX;
-  l->next_ns = work || timer ? TICK_NS : l->next_ns < TICK_MAX_NS / 2 ? l->next_ns * 2 : TICK_MAX_NS;
+  l->next_ns = work || timer                  ? TICK_NS
+               : l->next_ns < TICK_MAX_NS / 2 ? l->next_ns * 2
+                                              : TICK_MAX_NS;
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) look_at(s, atomic_load(&s->ps[i]), l);
-  /* Work that its readier would have seen to soon, but has not; or a thread that could not be had. */
-  if (l->now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > POLL_NS && gr_poller->waited_for()) gr_poll_for_others(s);
-  if ((work || (timer && !atomic_load(&s->polling))) && (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
+  /* Work that its readier would have seen to soon, but has not; or a thread that could not be had.
+   */
+  if (l->now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > POLL_NS &&
+      gr_poller->waited_for())
+    gr_poll_for_others(s);
+  if ((work || (timer && !atomic_load(&s->polling))) &&
+      (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
     l->tried = l->now;
     gr_wakep(s);
   }

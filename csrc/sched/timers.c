@@ -37,7 +37,9 @@ static void sift_down(GrTimers *h, GrTimer *t, uint32_t at) {
   place(h, t, at);
 }
 
-static void publish(GrTimers *h) { atomic_store(&h->first, h->n > 0 ? h->heap[0]->when : INT64_MAX); }
+static void publish(GrTimers *h) {
+  atomic_store(&h->first, h->n > 0 ? h->heap[0]->when : INT64_MAX);
+}
 
 static int add_locked(GrTimers *h, GrTimer *t) {
   if (h->n == h->cap) {

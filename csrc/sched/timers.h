@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* timers.h - a heap of timers: each P has one, the pool has one for threads without a P.
  *
- * Four-ary (as Go's: shallower than a binary heap, and the four children lie in one cache line), each timer knows its place, so
- * taking one out from the middle is O(log n). `first` repeats the earliest time, so that looking costs one load.
- * Any thread may run the timers of any heap: that is how an idle M takes them over from
- * a busy P, and why those of a retired P can stay where they are. */
+ * Four-ary (as Go's: shallower than a binary heap, and the four children lie in one cache line),
+ * each timer knows its place, so taking one out from the middle is O(log n). `first` repeats the
+ * earliest time, so that looking costs one load. Any thread may run the timers of any heap: that is
+ * how an idle M takes them over from a busy P, and why those of a retired P can stay where they
+ * are. */
 #ifndef GR_TIMERS_H
 #define GR_TIMERS_H
 

@@ -1,19 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* wait.c - parking and readying: the steps of sched.h.
  *
- * Why no wake-up is lost. The status is the meeting point: the parking side moves PARKING -> WAITING, the readying side PARKING ->
- * READY_EARLY or WAITING -> RUNNABLE, each by CAS, so exactly one order is seen by both. gr_ready is called once for each wait,
- * by the one who won it, so a G is queued once. A status other than these two in gr_ready can only mean that the pool ended and destroyed
- * the G. For a host's inbox and for the pool's end the same question arises one step earlier: a post that comes between the
- * host's look at its inbox and gr_wait_prepare finds no wait to win. So both sides write first and look second: the poster pushes, then
- * reads the wait word; the host writes the wait word, then looks into the inbox again (gr_wait_block). */
+ * Why no wake-up is lost. The status is the meeting point: the parking side moves PARKING ->
+ * WAITING, the readying side PARKING -> READY_EARLY or WAITING -> RUNNABLE, each by CAS, so exactly
+ * one order is seen by both. gr_ready is called once for each wait, by the one who won it, so a G
+ * is queued once. A status other than these two in gr_ready can only mean that the pool ended and
+ * destroyed the G. For a host's inbox and for the pool's end the same question arises one step
+ * earlier: a post that comes between the host's look at its inbox and gr_wait_prepare finds no wait
+ * to win. So both sides write first and look second: the poster pushes, then reads the wait word;
+ * the host writes the wait word, then looks into the inbox again (gr_wait_block). */
 #include "sched/pool.h"
 
 #include <sched.h>
 
 #define set_status(g, s) atomic_store_explicit(&(g)->status, (s), memory_order_release)
 
-static bool move_status(G *g, uint32_t from, uint32_t to) { return atomic_compare_exchange_strong(&g->status, &from, to); }
+static bool move_status(G *g, uint32_t from, uint32_t to) {
+  return atomic_compare_exchange_strong(&g->status, &from, to);
+}
 
 static void limit_fired(void *arg, uint64_t seq) {
   G *g = arg;
@@ -22,7 +26,8 @@ static void limit_fired(void *arg, uint64_t seq) {
 
 void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
   g->reason = (uint8_t)reason;
-  atomic_store_explicit(&g->blocks, blocks, memory_order_relaxed); /* the status, a release, publishes it */
+  atomic_store_explicit(&g->blocks, blocks,
+                        memory_order_relaxed); /* the status, a release, publishes it */
   g->since = gr_coarse_ns();
   g->winner = NULL;
   set_status(g, G_PARKING);
@@ -73,7 +78,10 @@ void gr_wait_taken(G *g) {
 
 /* Somebody has won this wait and is about to call gr_ready, or has. */
 static void await_ready(G *g) {
-  for (uint32_t status; (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY && status != G_RUNNABLE;) sched_yield();
+  for (uint32_t status;
+       (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY &&
+       status != G_RUNNABLE;)
+    sched_yield();
 }
 
 void gr_wait_unprepare(G *g) {
@@ -83,7 +91,8 @@ void gr_wait_unprepare(G *g) {
   gr_wait_taken(g);
 }
 
-/* From here on g->one belongs to no wait, and what it waited for may go: gr_wait_abandon asks the reason before it looks there. */
+/* From here on g->one belongs to no wait, and what it waited for may go: gr_wait_abandon asks the
+ * reason before it looks there. */
 GrCause gr_wait_finish(G *g) {
   g->reason = GR_WAIT_NONE;
   if (g->cause != GR_CAUSE_TIMEOUT) gr_timer_stop(&g->limit);
@@ -110,7 +119,8 @@ void gr_ready(G *g) {
 
 /* The pool ends, or something was posted: the wait is over unless it is won already. */
 static bool must_abort(G *g, GrCause *cause) {
-  /* While a host waits, the pool ends only because the process exits, which nothing in the script shall notice. */
+  /* While a host waits, the pool ends only because the process exits, which nothing in the script
+   * shall notice. */
   if (g->is_host && g->host != NULL) {
     *cause = GR_CAUSE_INBOX;
     return gr_host_has_post(g->host);

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* alarm.c - timers that are stopped, set again and forgotten while they fire; see alarm.h.
  *
- * What is armed is told apart by `seq`: each set and each stop takes a new number, and a fire that comes with an old one does nothing. So a stop need not wait
- * for a fire that is under way: the lock decides which of the two was first. The message is sent under that lock, too, so after a stop none is in the channel,
- * and dropping one that is there and stopping are one step (as in Go since 1.23).
+ * What is armed is told apart by `seq`: each set and each stop takes a new number, and a fire that
+ * comes with an old one does nothing. So a stop need not wait for a fire that is under way: the
+ * lock decides which of the two was first. The message is sent under that lock, too, so after a
+ * stop none is in the channel, and dropping one that is there and stopping are one step (as in Go
+ * since 1.23).
  *
- * References: the alarm's owner has one; the timer in its heap has one, which the fire, the drop at the pool's end, or who stops it in time takes over (a timer that
- * repeats keeps it, and each fire has its own); the channel has one. The alarm knows its channel without a reference: the channel says when it goes, under the
- * alarm's lock, which stops the alarm, and so what nobody can receive is neither waited for nor kept.
+ * References: the alarm's owner has one; the timer in its heap has one, which the fire, the drop at
+ * the pool's end, or who stops it in time takes over (a timer that repeats keeps it, and each fire
+ * has its own); the channel has one. The alarm knows its channel without a reference: the channel
+ * says when it goes, under the alarm's lock, which stops the alarm, and so what nobody can receive
+ * is neither waited for nor kept.
  *
  * Lock order: an alarm (GR_RANK_SYNC), its channel, heaps of timers. */
 #include "sync/alarm.h"
@@ -56,7 +60,8 @@ static GrChan *send_locked(GrAlarm *a, G **wake) {
   GrMsg m = GR_MSG_EMPTY;
   a->make(&m);
   gr_lock(&c->lock);
-  if (gr_chan_send_locked(c, &m, wake) != GR_OK) gr_msg_drop(&m); /* closed, or a tick is there already */
+  if (gr_chan_send_locked(c, &m, wake) != GR_OK)
+    gr_msg_drop(&m); /* closed, or a tick is there already */
   gr_unlock(&c->lock);
   return c;
 }

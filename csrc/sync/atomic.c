@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* atomic.c - an integer in a word; what is none lies beside it, under a lock.
  *
- * The word is the integer itself. One integer of 2^64, ELSEWHERE, is no number there but says that the value is in `other`, under the lock: a float, a
- * boolean, a string, or that very integer. Only who holds the lock makes the word ELSEWHERE, or changes it when it is; all other changes are a CAS from one integer to
- * another. So the type of the value and the value itself change in one step, and an integer costs one CAS; a flag beside the word, read before
- * a fetch-and-add, would let an addition through to a value that has been replaced meanwhile. (A CAS instead of the fetch-and-add is repeated
- * under contention; the call from Lua takes longer than the window in which that happens.) Tagging the word would take bits from integers.
+ * The word is the integer itself. One integer of 2^64, ELSEWHERE, is no number there but says that
+ * the value is in `other`, under the lock: a float, a boolean, a string, or that very integer. Only
+ * who holds the lock makes the word ELSEWHERE, or changes it when it is; all other changes are a
+ * CAS from one integer to another. So the type of the value and the value itself change in one
+ * step, and an integer costs one CAS; a flag beside the word, read before a fetch-and-add, would
+ * let an addition through to a value that has been replaced meanwhile. (A CAS instead of the
+ * fetch-and-add is repeated under contention; the call from Lua takes longer than the window in
+ * which that happens.) Tagging the word would take bits from integers.
  *
  * A string is counted, so that a load under the lock takes a reference and copies nothing. */
 #include "sync/atomic.h"
@@ -66,26 +69,32 @@ static bool is_integer(double n, int64_t *i) {
   return (double)*i == n;
 }
 
-/* As Lua compares them, but that NaN is itself here: else one who tries until it succeeds would try for ever. */
+/* As Lua compares them, but that NaN is itself here: else one who tries until it succeeds would try
+ * for ever. */
 static bool equal(const GrValue *a, const GrValue *b) {
   int64_t i;
   if (a->kind != b->kind) {
-    if (a->kind == GR_VALUE_INTEGER && b->kind == GR_VALUE_FLOAT) return is_integer(b->u.n, &i) && i == a->u.i;
+    if (a->kind == GR_VALUE_INTEGER && b->kind == GR_VALUE_FLOAT)
+      return is_integer(b->u.n, &i) && i == a->u.i;
     return b->kind == GR_VALUE_INTEGER && a->kind == GR_VALUE_FLOAT && equal(b, a);
   }
   switch (a->kind) {
     case GR_VALUE_INTEGER: return a->u.i == b->u.i;
     case GR_VALUE_FLOAT: return a->u.n == b->u.n || (a->u.n != a->u.n && b->u.n != b->u.n);
     case GR_VALUE_BOOLEAN: return a->u.b == b->u.b;
-    default: return a->u.s->len == b->u.s->len && memcmp(a->u.s->bytes, b->u.s->bytes, a->u.s->len) == 0;
+    default:
+      return a->u.s->len == b->u.s->len && memcmp(a->u.s->bytes, b->u.s->bytes, a->u.s->len) == 0;
   }
 }
 
 /* Integers wrap around. False: v is no number. */
 static bool sum(const GrValue *v, const GrValue *n, GrValue *out) {
   if (v->kind > GR_VALUE_FLOAT) return false;
-  if (v->kind == GR_VALUE_INTEGER && n->kind == GR_VALUE_INTEGER) *out = integer((int64_t)((uint64_t)v->u.i + (uint64_t)n->u.i));
-  else *out = real((v->kind == GR_VALUE_FLOAT ? v->u.n : (double)v->u.i) + (n->kind == GR_VALUE_FLOAT ? n->u.n : (double)n->u.i));
+  if (v->kind == GR_VALUE_INTEGER && n->kind == GR_VALUE_INTEGER)
+    *out = integer((int64_t)((uint64_t)v->u.i + (uint64_t)n->u.i));
+  else
+    *out = real((v->kind == GR_VALUE_FLOAT ? v->u.n : (double)v->u.i) +
+                (n->kind == GR_VALUE_FLOAT ? n->u.n : (double)n->u.i));
   return true;
 }
 
@@ -97,7 +106,8 @@ static GrValue look_locked(GrAtomic *a) {
   return w == ELSEWHERE ? a->other : integer(w);
 }
 
-/* The value becomes v, which is taken, if it is still *old, which look_locked gave; false: an integer has been changed meanwhile. */
+/* The value becomes v, which is taken, if it is still *old, which look_locked gave; false: an
+ * integer has been changed meanwhile. */
 static bool put_locked(GrAtomic *a, const GrValue *old, GrValue v) {
   int64_t to = fits(&v) ? v.u.i : ELSEWHERE;
   if (fits(old)) {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* chan.c - channels: a ring buffer, two queues of waiters, one lock.
  *
- * Invariants, under the lock: at least one of the queues is empty, but for waiters whose wait has been won elsewhere (stale), which are skipped;
- * a waiting receiver means an empty buffer, a waiting sender a full one; a closed channel has no waiting senders that are not stale.
- * A message is handed from goroutine to goroutine directly when somebody waits; it is always owned by exactly one of: the sender (until the call took it), the
- * buffer, a sudog, the receiver.
+ * Invariants, under the lock: at least one of the queues is empty, but for waiters whose wait has
+ * been won elsewhere (stale), which are skipped; a waiting receiver means an empty buffer, a
+ * waiting sender a full one; a closed channel has no waiting senders that are not stale. A message
+ * is handed from goroutine to goroutine directly when somebody waits; it is always owned by exactly
+ * one of: the sender (until the call took it), the buffer, a sudog, the receiver.
  *
- * A waiter is won under the lock and readied after it is released: gr_ready may take the pool's lock or wake a thread, and the woken one
- * may want the channel at once. Close collects all it has won in a list of its own first. After Go's chan.go. */
+ * A waiter is won under the lock and readied after it is released: gr_ready may take the pool's
+ * lock or wake a thread, and the woken one may want the channel at once. Close collects all it has
+ * won in a list of its own first. After Go's chan.go. */
 #include "sync/wait.h"
 
 GrChan *gr_chan_new(int64_t cap, const GrShareType *type) {
@@ -125,7 +127,8 @@ int gr_chan_recv_locked(GrChan *c, GrMsg *m, G **wake) {
       *wake = sg->g;
       return GR_OK;
     }
-    gr_throw("no room in a ring that had some"); /* the slot of *m is free; see ring_get for when rings go */
+    gr_throw("no room in a ring that had some"); /* the slot of *m is free; see ring_get for when
+                                                    rings go */
   }
   GSudog *sg = gr_waitq_win(&c->sendq);
   if (sg != NULL) {
@@ -168,7 +171,9 @@ int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrRea
   return r;
 }
 
-int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) { return gr_chan_recv_as(g, c, m, until, blocks, GR_WAIT_RECV); }
+int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
+  return gr_chan_recv_as(g, c, m, until, blocks, GR_WAIT_RECV);
+}
 
 /* Not won through the sudog: whoever met it in the queue meanwhile has skipped it. */
 static int ended_otherwise(G *g, GrCause cause) {
@@ -201,12 +206,14 @@ int gr_chan_close(GrChan *c) {
   gr_lock(&c->lock);
   bool was = c->closed;
   c->closed = true;
-  for (GSudog *sg; !was && ((sg = gr_waitq_win(&c->recvq)) != NULL || (sg = gr_waitq_win(&c->sendq)) != NULL);) {
+  for (GSudog *sg; !was && ((sg = gr_waitq_win(&c->recvq)) != NULL ||
+                            (sg = gr_waitq_win(&c->sendq)) != NULL);) {
     sg->closed = true;
     gr_list_push_back(&won, &sg->link);
   }
   gr_unlock(&c->lock);
-  for (GrList *l; (l = gr_list_pop_front(&won)) != NULL;) gr_ready(gr_container_of(l, GSudog, link)->g);
+  for (GrList *l; (l = gr_list_pop_front(&won)) != NULL;)
+    gr_ready(gr_container_of(l, GSudog, link)->g);
   bool told = c->feed != NULL && c->feed->closed != NULL;
   if (told && !was) c->feed->closed(c->feed, c);
   return was && !told ? GR_CLOSED : GR_OK;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* cond.c - a condition variable: a queue, and a count of what was told.
  *
- * A waiter is in the queue before it gives the mutex up, so a signal that comes after the mutex was free reaches it. The count is for a waiter that must leave the queue
- * for a moment, a host whose hook has to run: back again, it can tell whether it has missed something. */
+ * A waiter is in the queue before it gives the mutex up, so a signal that comes after the mutex was
+ * free reaches it. The count is for a waiter that must leave the queue for a moment, a host whose
+ * hook has to run: back again, it can tell whether it has missed something. */
 #include "sync/cond.h"
 
 #include "sync/queue.h"

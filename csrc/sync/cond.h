@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* cond.h - goroutines that wait until they are told that something has changed. The mutex is the caller's business: he unlocks it between gr_cond_wait and parking. */
+/* cond.h - goroutines that wait until they are told that something has changed. The mutex is the
+ * caller's business: he unlocks it between gr_cond_wait and parking. */
 #ifndef GR_COND_H
 #define GR_COND_H
 
@@ -8,7 +9,8 @@
 
 typedef struct GrCond GrCond;
 
-/* `type` names its class (its destroy must be gr_cond_destroy). Shares `mutex`, which is the caller's to interpret. NULL without memory. */
+/* `type` names its class (its destroy must be gr_cond_destroy). Shares `mutex`, which is the
+ * caller's to interpret. NULL without memory. */
 GrCond *gr_cond_new(GrShare *mutex, const GrShareType *type);
 void gr_cond_destroy(GrShare *s);
 GrShare *gr_cond_share(GrCond *c);
@@ -16,7 +18,8 @@ GrCond *gr_cond_of(GrShare *s);
 /* Borrowed. */
 GrShare *gr_cond_mutex(GrCond *c);
 
-/* GR_PARK: signals reach g from now on; then _finish. GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
+/* GR_PARK: signals reach g from now on; then _finish. GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD,
+ * GR_ABORTED. `g` is the caller's own. */
 int gr_cond_wait(G *g, GrCond *c, int64_t until, bool blocks);
 /* GR_OK: it was told; GR_TIMEOUT; GR_ABORTED: *cause says why. */
 int gr_cond_finish(G *g, GrCond *c, GrCause *cause);

@@ -1,20 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* context.c - the tree of contexts; see context.h.
  *
- * Only a Canceler has state: the others (values, the background) ask the nearest Canceler above them, which they find without a walk. `err` goes from
- * LIVE to its final value once, under the Canceler's lock; so does `culprit`, the Canceler whose cause it is: itself, or one above, which its reference to its
- * parent keeps alive. That is why a cause is stored once, however many it ends.
+ * Only a Canceler has state: the others (values, the background) ask the nearest Canceler above
+ * them, which they find without a walk. `err` goes from LIVE to its final value once, under the
+ * Canceler's lock; so does `culprit`, the Canceler whose cause it is: itself, or one above, which
+ * its reference to its parent keeps alive. That is why a cause is stored once, however many it
+ * ends.
  *
- * Cancelling goes down the tree depth first, without recursion or memory: from a Canceler to its next child, which is taken out of its list, and back
- * by the child's own pointer upward. Whoever is on the way is held by a reference. One lock is held at a time:
- *   - a child added meanwhile: linked and `err` looked at under the parent's lock, so either the canceller finds it in the list, or it is born cancelled;
- *   - a child that dies meanwhile: its memory goes only after it has taken itself out of the list under the parent's lock, so what is found in the
- *     list is memory, and gr_share_tryref tells whether it is still a context;
- *   - a child that is being cancelled by another thread: that one finished marks it `reached`, and we wait for that, as does a second cancel
- *     of the same context. Such waits go down the tree only, so they do not wait for each other in a ring. (Go holds the parent's lock meanwhile.)
+ * Cancelling goes down the tree depth first, without recursion or memory: from a Canceler to its
+ * next child, which is taken out of its list, and back by the child's own pointer upward. Whoever
+ * is on the way is held by a reference. One lock is held at a time:
+ *   - a child added meanwhile: linked and `err` looked at under the parent's lock, so either the
+ * canceller finds it in the list, or it is born cancelled;
+ *   - a child that dies meanwhile: its memory goes only after it has taken itself out of the list
+ * under the parent's lock, so what is found in the list is memory, and gr_share_tryref tells
+ * whether it is still a context;
+ *   - a child that is being cancelled by another thread: that one finished marks it `reached`, and
+ * we wait for that, as does a second cancel of the same context. Such waits go down the tree only,
+ * so they do not wait for each other in a ring. (Go holds the parent's lock meanwhile.)
  *
- * The timer of a deadline must not keep its context alive, but may be about to fire when the context goes. So it lies in a Deadline, which the pending timer and
- * the context share, and whose lock decides between the timer that looks for its context and the context that says it is gone. */
+ * The timer of a deadline must not keep its context alive, but may be about to fire when the
+ * context goes. So it lies in a Deadline, which the pending timer and the context share, and whose
+ * lock decides between the timer that looks for its context and the context that says it is gone.
+ */
 #include "sync/context.h"
 
 #include <sched.h>
@@ -68,7 +76,9 @@ GrShare *gr_context_share(GrContext *c) { return &c->share; }
 GrContext *gr_context_of(GrShare *s) { return gr_container_of(s, GrContext, share); }
 GrContext *gr_context_background(void) { return &background.base; }
 
-bool gr_context_can_cancel(const GrContext *c) { return c->canceler != NULL && c == &c->canceler->base; }
+bool gr_context_can_cancel(const GrContext *c) {
+  return c->canceler != NULL && c == &c->canceler->base;
+}
 
 static void lost_done(GrFeed *feed, GrChan *chan) {
   Canceler *c = gr_container_of(feed, Canceler, feed);
@@ -99,12 +109,18 @@ void gr_context_init(const GrShareType *context, const GrShareType *chan) {
 
 /* ---- what is asked ---- */
 
-static GrContextErr err_of(const Canceler *c) { return (GrContextErr)atomic_load_explicit(&c->err, memory_order_acquire); }
+static GrContextErr err_of(const Canceler *c) {
+  return (GrContextErr)atomic_load_explicit(&c->err, memory_order_acquire);
+}
 
-GrContextErr gr_context_err(const GrContext *c) { return c->canceler == NULL ? GR_CTX_LIVE : err_of(c->canceler); }
+GrContextErr gr_context_err(const GrContext *c) {
+  return c->canceler == NULL ? GR_CTX_LIVE : err_of(c->canceler);
+}
 
 const char *gr_context_err_text(GrContextErr err) {
-  static const char *const texts[] = {[GR_CTX_LIVE] = NULL, [GR_CTX_CANCELED] = "canceled", [GR_CTX_DEADLINE] = "deadline exceeded"};
+  static const char *const texts[] = {[GR_CTX_LIVE] = NULL,
+                                      [GR_CTX_CANCELED] = "canceled",
+                                      [GR_CTX_DEADLINE] = "deadline exceeded"};
   return texts[err];
 }
 
@@ -121,7 +137,9 @@ bool gr_context_deadline(const GrContext *c, double *wall) {
 }
 
 /* The background has no canceler and no parent. */
-static bool has_value(const GrContext *c) { return c->canceler == NULL ? c->parent != NULL : c != &c->canceler->base; }
+static bool has_value(const GrContext *c) {
+  return c->canceler == NULL ? c->parent != NULL : c != &c->canceler->base;
+}
 
 const GrMsg *gr_context_value(const GrContext *c, char kind, const void *key, size_t len) {
   for (; c != NULL; c = c->parent) {
@@ -133,7 +151,9 @@ const GrMsg *gr_context_value(const GrContext *c, char kind, const void *key, si
 }
 
 /* Of a Canceler's done channel, when there is one that lives: a reference. */
-static GrChan *done_locked(Canceler *c) { return c->done != NULL && gr_share_tryref(&c->done->share) ? c->done : NULL; }
+static GrChan *done_locked(Canceler *c) {
+  return c->done != NULL && gr_share_tryref(&c->done->share) ? c->done : NULL;
+}
 
 int gr_context_done(GrContext *context, GrChan **out) {
   Canceler *c = context->canceler != NULL ? context->canceler : &background;
@@ -233,7 +253,8 @@ static bool end_one(Canceler *c, GrContextErr err, Canceler *culprit, GrMsg *cau
   return true;
 }
 
-/* A reference to a child that was in the list and is in it no more; NULL: there is none, and there will be none. */
+/* A reference to a child that was in the list and is in it no more; NULL: there is none, and there
+ * will be none. */
 static Canceler *take_child(Canceler *c) {
   Canceler *child = NULL;
   gr_lock(&c->lock);
@@ -284,7 +305,9 @@ static void cancel_from(Canceler *root, GrContextErr err, GrMsg *cause) {
   }
 }
 
-void gr_context_cancel(GrContext *c, GrMsg *cause) { cancel_from(c->canceler, GR_CTX_CANCELED, cause); }
+void gr_context_cancel(GrContext *c, GrMsg *cause) {
+  cancel_from(c->canceler, GR_CTX_CANCELED, cause);
+}
 
 /* ---- beginning and end ---- */
 
@@ -295,7 +318,8 @@ static void join_parent(Canceler *c) {
   GrContextErr err = err_of(c->up);
   if (err == GR_CTX_LIVE) gr_list_push_back(&c->up->children, &c->sibling);
   gr_unlock(&c->up->lock);
-  if (err != GR_CTX_LIVE && end_one(c, err, c->up->culprit, NULL)) atomic_store_explicit(&c->reached, true, memory_order_release);
+  if (err != GR_CTX_LIVE && end_one(c, err, c->up->culprit, NULL))
+    atomic_store_explicit(&c->reached, true, memory_order_release);
 }
 
 int gr_context_new(GrContext *parent, int64_t until, double wall, GrContext **out) {
@@ -315,11 +339,13 @@ int gr_context_new(GrContext *parent, int64_t until, double wall, GrContext **ou
   join_parent(c);
   GrMsg none = GR_MSG_EMPTY;
   if (past) cancel_from(c, GR_CTX_DEADLINE, &none);
-  if (err_of(c) != GR_CTX_LIVE) leave_parent(c); /* the timer may have fired before it was in the list */
+  if (err_of(c) != GR_CTX_LIVE)
+    leave_parent(c); /* the timer may have fired before it was in the list */
   return GR_OK;
 }
 
-GrContext *gr_context_with_value(GrContext *parent, char kind, const void *key, size_t len, GrMsg *value) {
+GrContext *gr_context_with_value(GrContext *parent, char kind, const void *key, size_t len,
+                                 GrMsg *value) {
   Value *v = gr_malloc(sizeof *v + len);
   if (v == NULL) return NULL;
   gr_share_init(&v->base.share, background.base.share.type);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* group.c - goroutines that belong together; see group.h.
  *
- * `running` counts members and places that are taken, so that with a limit a place that is handed from one who ended to one who waits for it is never free in between: a
- * newcomer cannot take it, and those who wait for all to end are not woken too early. A place that was handed over is marked so under the lock, by
- * who hands it over: should its goroutine never wake (the pool ends), it is released when its state is closed, whatever has become of the wait. */
+ * `running` counts members and places that are taken, so that with a limit a place that is handed
+ * from one who ended to one who waits for it is never free in between: a newcomer cannot take it,
+ * and those who wait for all to end are not woken too early. A place that was handed over is marked
+ * so under the lock, by who hands it over: should its goroutine never wake (the pool ends), it is
+ * released when its state is closed, whatever has become of the wait. */
 #include "sync/group.h"
 
 void gr_group_init(GrGroup *gr, GrShare *owner, int64_t limit, GrContext *ctx) {
@@ -26,7 +28,8 @@ void gr_group_begin(GrGroup *gr) {
 
 static GrPlace *place_of(GSudog *sg) { return (GrPlace *)(intptr_t)*gr_queue_note(sg); }
 
-/* A place is free: it goes to who waits first, or those who wait for all to end may have to be told. */
+/* A place is free: it goes to who waits first, or those who wait for all to end may have to be
+ * told. */
 static void free_place_locked(GrGroup *gr, GrList *won) {
   GSudog *sg = gr_queue_win(&gr->goers);
   if (sg != NULL) {
@@ -127,7 +130,8 @@ void gr_place_release(GrPlace *p) {
 int gr_group_wait(G *g, GrGroup *gr, bool blocks) {
   gr_lock(&gr->lock);
   int r = GR_OK;
-  if (gr->running > 0) r = gr_queue_wait(g, GR_WAIT_GROUP, GR_FOREVER, blocks, &gr->lock, &gr->waiters, false);
+  if (gr->running > 0)
+    r = gr_queue_wait(g, GR_WAIT_GROUP, GR_FOREVER, blocks, &gr->lock, &gr->waiters, false);
   gr_unlock(&gr->lock);
   return r;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* group.h - goroutines that belong together: how many may run, who waits for all of them, the first error.
+/* group.h - goroutines that belong together: how many may run, who waits for all of them, the first
+ * error.
  *
- * A GrGroup is part of another object, which is a GrShare and outlives every use of it: each member, each place, each waiter holds a reference to that.
- * `g` is always the caller's own. No function here waits; gr_group_take and gr_group_wait may return GR_PARK. */
+ * A GrGroup is part of another object, which is a GrShare and outlives every use of it: each
+ * member, each place, each waiter holds a reference to that. `g` is always the caller's own. No
+ * function here waits; gr_group_take and gr_group_wait may return GR_PARK. */
 #ifndef GR_GROUP_H
 #define GR_GROUP_H
 
@@ -28,18 +30,21 @@ void gr_group_fini(GrGroup *gr);
 
 /* One more member, which needs no place. */
 void gr_group_begin(GrGroup *gr);
-/* A member has failed, by *error, which is taken. True when it is the first: then the caller cancels what is to be cancelled. */
+/* A member has failed, by *error, which is taken. True when it is the first: then the caller
+ * cancels what is to be cancelled. */
 bool gr_group_fail(GrGroup *gr, GrMsg *error);
 /* A member has ended, however; the last thing about it. */
 void gr_group_end(GrGroup *gr);
 
-/* A place for a member that is about to begin. All zero: none. Stays where it is while somebody waits for it or has it. */
+/* A place for a member that is about to begin. All zero: none. Stays where it is while somebody
+ * waits for it or has it. */
 typedef struct GrPlace {
   GrGroup *group; /* with a reference to its owner, or NULL */
   bool taken;
 } GrPlace;
 
-/* Strictly first come, first served. GR_OK: p is taken; GR_PARK; GR_NOTHREAD, GR_ABORTED, GR_NOMEM: p is none. */
+/* Strictly first come, first served. GR_OK: p is taken; GR_PARK; GR_NOTHREAD, GR_ABORTED, GR_NOMEM:
+ * p is none. */
 int gr_group_take(G *g, GrGroup *gr, GrPlace *p, bool blocks);
 /* GR_OK: p is taken. GR_ABORTED: p is none. */
 int gr_group_take_finish(G *g, GrPlace *p, GrCause *cause);

@@ -1,23 +1,31 @@
 /* SPDX-License-Identifier: MIT */
 /* map.c - the concurrent map of sync.map: shards, each a hash table with a lock.
  *
- * The low bits of a key's hash choose the shard, the high ones the slot, a chain of entries. An entry is a block of its own, so that its memory goes
- * when it is deleted, and it never moves. A table doubles, or halves, a few slots at each change: the shard has two tables then, and the slots of the old one
- * below `moved` are empty, so that each hash has one slot that counts (slot_of), and nobody ever waits for millions of entries to move.
- * Slots are in the order of hashes, whatever their number: a walk that has got as far as some hash can let go of the lock and go on there later,
- * and meets each entry once although the table has been resized meanwhile. That is how a snapshot is taken, some hundred entries at a time.
+ * The low bits of a key's hash choose the shard, the high ones the slot, a chain of entries. An
+ * entry is a block of its own, so that its memory goes when it is deleted, and it never moves. A
+ * table doubles, or halves, a few slots at each change: the shard has two tables then, and the
+ * slots of the old one below `moved` are empty, so that each hash has one slot that counts
+ * (slot_of), and nobody ever waits for millions of entries to move. Slots are in the order of
+ * hashes, whatever their number: a walk that has got as far as some hash can let go of the lock and
+ * go on there later, and meets each entry once although the table has been resized meanwhile. That
+ * is how a snapshot is taken, some hundred entries at a time.
  *
- * A key may belong to one goroutine (gr_map_acquire), which computes its next value without a lock while others wait. The entry is `held` then,
- * and has in its value's place a pointer to the owner's claim, where the value is; there need not be one: then the entry stands for a key that is
- * absent, and it goes when the key is released. Claims of those who wait are known by their sudogs in the owner's claim. Who releases hands the key
- * over to the first whose wait it can win, which owns it from then on, awake or not. Should that goroutine never wake (the pool ends), its claim is
- * released like any other when its state is closed.
+ * A key may belong to one goroutine (gr_map_acquire), which computes its next value without a lock
+ * while others wait. The entry is `held` then, and has in its value's place a pointer to the
+ * owner's claim, where the value is; there need not be one: then the entry stands for a key that is
+ * absent, and it goes when the key is released. Claims of those who wait are known by their sudogs
+ * in the owner's claim. Who releases hands the key over to the first whose wait it can win, which
+ * owns it from then on, awake or not. Should that goroutine never wake (the pool ends), its claim
+ * is released like any other when its state is closed.
  *
- * Values and entries that go are dropped after the lock has been released: they may hold references to anything. Memory for a larger table may be
- * refused: then chains are longer, and nobody notices.
+ * Values and entries that go are dropped after the lock has been released: they may hold references
+ * to anything. Memory for a larger table may be refused: then chains are longer, and nobody
+ * notices.
  *
- * Rejected: open addressing (entries of 56 bytes and strings of any length would move, and the holes of deleted ones stay); a lock for the whole (two
- * goroutines on two cores were slower than one); reading without a lock, as Go's sync.Map does (an entry's memory would have to wait for its readers). */
+ * Rejected: open addressing (entries of 56 bytes and strings of any length would move, and the
+ * holes of deleted ones stay); a lock for the whole (two goroutines on two cores were slower than
+ * one); reading without a lock, as Go's sync.Map does (an entry's memory would have to wait for its
+ * readers). */
 #include "sync/map.h"
 
 #include <string.h>
@@ -50,10 +58,11 @@ typedef struct Table {
 
 struct GrMapShard {
   GrLock lock;
-  Table now, old;                                                            /* old.slots == NULL: it is not being resized */
-  size_t moved;                                                              /* slots of old that are empty for good */
-  size_t n, len;                                                             /* entries, and how many of them have a value */
-  char apart[128 - sizeof(GrLock) - 2 * sizeof(Table) - 3 * sizeof(size_t)]; /* no two shards in one line of the cache */
+  Table now, old; /* old.slots == NULL: it is not being resized */
+  size_t moved;   /* slots of old that are empty for good */
+  size_t n, len;  /* entries, and how many of them have a value */
+  char apart[128 - sizeof(GrLock) - 2 * sizeof(Table) -
+             3 * sizeof(size_t)]; /* no two shards in one line of the cache */
 };
 
 struct GrMap {
@@ -160,13 +169,16 @@ static uint64_t seed(void) {
 void gr_map_hash(GrKey *k) {
   uint64_t h = seed() + k->kind;
   if (k->kind == GR_KEY_STRING) k->hash = hash_bytes(k->s, k->u.len, h);
-  else k->hash = mix(mix((uint64_t)k->u.i ^ 0x8ebc6af09c88c6e3ULL, h ^ k->view), 0x9fb21c651e98df25ULL);
+  else
+    k->hash =
+        mix(mix((uint64_t)k->u.i ^ 0x8ebc6af09c88c6e3ULL, h ^ k->view), 0x9fb21c651e98df25ULL);
 }
 
 static uint32_t high(const GrKey *k) { return (uint32_t)(k->hash >> 32); }
 
 static bool is_key(const Entry *e, const GrKey *k) {
-  if (e->hash != high(k) || e->kind != k->kind || e->u.i != k->u.i || e->view != k->view) return false;
+  if (e->hash != high(k) || e->kind != k->kind || e->u.i != k->u.i || e->view != k->view)
+    return false;
   return k->kind != GR_KEY_STRING || memcmp(e->bytes, k->s, k->u.len) == 0;
 }
 
@@ -195,7 +207,9 @@ static void entry_free(Entry *e) {
 
 /* ---- one shard, under its lock ---- */
 
-static Entry **slot_in(const Table *t, uint32_t hash) { return &t->slots[(uint64_t)hash >> (32 - t->bits)]; }
+static Entry **slot_in(const Table *t, uint32_t hash) {
+  return &t->slots[(uint64_t)hash >> (32 - t->bits)];
+}
 
 /* Where entries of this hash are. NULL: there is no table yet. */
 static Entry **slot_of(Shard *s, uint32_t hash) {
@@ -323,7 +337,8 @@ int gr_map_get(GrMap *m, const GrKey *k, G *g, GrMsg *v) {
   return r;
 }
 
-/* Puts *v under the key of e, or of k when e is NULL, and what was there into *v; *dead is an entry to free. */
+/* Puts *v under the key of e, or of k when e is NULL, and what was there into *v; *dead is an entry
+ * to free. */
 static int put(Shard *s, Entry *e, const GrKey *k, GrMsg *v, Entry **dead) {
   if (is_empty(v)) {
     if (e == NULL) return GR_OK;
@@ -567,7 +582,8 @@ static void snap_some(Shard *s, GrSnap *snap, Walk *walk) {
   if (s->n == 0) walk->from = (uint64_t)1 << 32;
   while (walk->from < (uint64_t)1 << 32 && snap->n < enough) {
     size_t n = snap->n, nbytes = snap->nbytes;
-    uint64_t first = walk->from >> (32 - bits) << (32 - bits), end = first + ((uint64_t)1 << (32 - bits));
+    uint64_t first = walk->from >> (32 - bits) << (32 - bits),
+             end = first + ((uint64_t)1 << (32 - bits));
     bool room = snap_range(snap, walk, &s->now, first, end);
     room &= snap_range(snap, walk, &s->old, first, end);
     if (!room) {

@@ -1,19 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* mutex.c - a mutex: one word, a queue behind it, Go's fairness.
  *
- * The word has three bits. LOCKED: somebody holds it. QUEUED: the queue may not be empty. WOKEN: a waiter has been woken to compete, and has not tried yet.
- * QUEUED and WOKEN are set under the lock of the queue only; QUEUED is cleared there too. So while it is held, and the word says LOCKED and QUEUED but not WOKEN, nobody
- * else changes the word: who wants it comes to the queue, and who releases it does so as well.
+ * The word has three bits. LOCKED: somebody holds it. QUEUED: the queue may not be empty. WOKEN: a
+ * waiter has been woken to compete, and has not tried yet. QUEUED and WOKEN are set under the lock
+ * of the queue only; QUEUED is cleared there too. So while it is held, and the word says LOCKED and
+ * QUEUED but not WOKEN, nobody else changes the word: who wants it comes to the queue, and who
+ * releases it does so as well.
  *
- * An unlock that finds waiters wakes one at most. Normally the mutex is free from that moment on, and the woken one has to compete with newcomers, who run
- * already: one that locks and unlocks in a loop need not switch to another goroutine each time. While WOKEN, further unlocks wake nobody. One that loses goes back to the
- * head of the queue, and once it has waited for a millisecond in all, the next unlock hands the mutex to it without releasing it, so that no newcomer can come
- * before it; and so on for those behind it who have waited as long. That is Go's starvation mode, decided by who unlocks, at each unlock: so it needs no
- * bit, and ends by itself with the last waiter, or the first who has not waited so long.
+ * An unlock that finds waiters wakes one at most. Normally the mutex is free from that moment on,
+ * and the woken one has to compete with newcomers, who run already: one that locks and unlocks in a
+ * loop need not switch to another goroutine each time. While WOKEN, further unlocks wake nobody.
+ * One that loses goes back to the head of the queue, and once it has waited for a millisecond in
+ * all, the next unlock hands the mutex to it without releasing it, so that no newcomer can come
+ * before it; and so on for those behind it who have waited as long. That is Go's starvation mode,
+ * decided by who unlocks, at each unlock: so it needs no bit, and ends by itself with the last
+ * waiter, or the first who has not waited so long.
  *
- * No wake-up is lost. A waiter that has been woken and loses clears WOKEN by the same CAS that finds the mutex LOCKED: so whoever holds it then will find QUEUED without
- * WOKEN, and come to the queue's lock. If it then gives up instead of queueing (its time is over, no memory for a timer), it does so
- * under that lock. A waiter that timed out is skipped. Modelled in spec/model/mutex.pml. */
+ * No wake-up is lost. A waiter that has been woken and loses clears WOKEN by the same CAS that
+ * finds the mutex LOCKED: so whoever holds it then will find QUEUED without WOKEN, and come to the
+ * queue's lock. If it then gives up instead of queueing (its time is over, no memory for a timer),
+ * it does so under that lock. A waiter that timed out is skipped. Modelled in spec/model/mutex.pml.
+ */
 #include "sync/mutex.h"
 
 #include "sync/queue.h"
@@ -42,21 +49,28 @@ void gr_mutex_destroy(GrShare *s) { gr_free(gr_mutex_of(s)); }
 GrShare *gr_mutex_share(GrMutex *m) { return &m->share; }
 GrMutex *gr_mutex_of(GrShare *s) { return gr_container_of(s, GrMutex, share); }
 
-bool gr_mutex_is_locked(GrMutex *m) { return (atomic_load_explicit(&m->word, memory_order_relaxed) & LOCKED) != 0; }
+bool gr_mutex_is_locked(GrMutex *m) {
+  return (atomic_load_explicit(&m->word, memory_order_relaxed) & LOCKED) != 0;
+}
 
-/* Takes it if it is free; else, the word said LOCKED at that moment, with the bits `set` added and `clear` taken away. */
+/* Takes it if it is free; else, the word said LOCKED at that moment, with the bits `set` added and
+ * `clear` taken away. */
 static bool take(GrMutex *m, uint32_t set, uint32_t clear) {
   uint32_t w = atomic_load_explicit(&m->word, memory_order_relaxed);
   for (;;) {
     bool locked = (w & LOCKED) != 0;
     uint32_t next = ((locked ? w | set : w | LOCKED) & ~clear);
-    if (next == w || atomic_compare_exchange_weak_explicit(&m->word, &w, next, memory_order_acq_rel, memory_order_relaxed)) return !locked;
+    if (next == w || atomic_compare_exchange_weak_explicit(&m->word, &w, next, memory_order_acq_rel,
+                                                           memory_order_relaxed))
+      return !locked;
   }
 }
 
 bool gr_mutex_try_lock(GrMutex *m) {
   uint32_t w = 0;
-  if (gr_likely(atomic_compare_exchange_strong_explicit(&m->word, &w, LOCKED, memory_order_acquire, memory_order_relaxed))) return true;
+  if (gr_likely(atomic_compare_exchange_strong_explicit(&m->word, &w, LOCKED, memory_order_acquire,
+                                                        memory_order_relaxed)))
+    return true;
   return (w & LOCKED) == 0 && take(m, 0, 0);
 }
 
@@ -87,7 +101,8 @@ int gr_mutex_lock(G *g, GrMutex *m, int64_t until, bool blocks) {
 
 int gr_mutex_lock_finish(G *g, GrMutex *m, int64_t until, bool blocks, GrCause *cause) {
   *cause = gr_wait_finish(g);
-  if (*cause == GR_CAUSE_SUDOG) return g->one.index == HANDED ? GR_OK : lock_slow(g, m, until, blocks, *gr_queue_note(&g->one));
+  if (*cause == GR_CAUSE_SUDOG)
+    return g->one.index == HANDED ? GR_OK : lock_slow(g, m, until, blocks, *gr_queue_note(&g->one));
   gr_lock(&m->lock);
   gr_queue_leave(g);
   note_queue_locked(m);
@@ -97,13 +112,15 @@ int gr_mutex_lock_finish(G *g, GrMutex *m, int64_t until, bool blocks, GrCause *
 
 /* ---- unlocking ---- */
 
-/* Releases it when nobody has to be woken. GR_OK; GR_CLOSED: it was not locked; GR_PARK: somebody has. */
+/* Releases it when nobody has to be woken. GR_OK; GR_CLOSED: it was not locked; GR_PARK: somebody
+ * has. */
 static int release(GrMutex *m) {
   uint32_t w = atomic_load_explicit(&m->word, memory_order_relaxed);
   do {
     if ((w & LOCKED) == 0) return GR_CLOSED;
     if ((w & (QUEUED | WOKEN)) == QUEUED) return GR_PARK;
-  } while (!atomic_compare_exchange_weak_explicit(&m->word, &w, w & ~(uint32_t)LOCKED, memory_order_release, memory_order_relaxed));
+  } while (!atomic_compare_exchange_weak_explicit(&m->word, &w, w & ~(uint32_t)LOCKED,
+                                                  memory_order_release, memory_order_relaxed));
   return GR_OK;
 }
 
@@ -123,7 +140,9 @@ static G *pass_on_locked(GrMutex *m) {
 
 bool gr_mutex_unlock(GrMutex *m) {
   uint32_t w = LOCKED;
-  if (gr_likely(atomic_compare_exchange_strong_explicit(&m->word, &w, 0, memory_order_release, memory_order_relaxed))) return true;
+  if (gr_likely(atomic_compare_exchange_strong_explicit(&m->word, &w, 0, memory_order_release,
+                                                        memory_order_relaxed)))
+    return true;
   int r = release(m);
   if (r != GR_PARK) return r == GR_OK;
   G *wake = NULL;

@@ -16,9 +16,11 @@ GrMutex *gr_mutex_of(GrShare *s);
 
 /* True: it is the caller's now. One atomic operation. */
 bool gr_mutex_try_lock(GrMutex *m);
-/* GR_OK; GR_PARK: then _finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
+/* GR_OK; GR_PARK: then _finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's
+ * own. */
 int gr_mutex_lock(G *g, GrMutex *m, int64_t until, bool blocks);
-/* The same, and GR_PARK when somebody else was faster: park again, by the same limit and in the same way. GR_ABORTED: *cause says why. */
+/* The same, and GR_PARK when somebody else was faster: park again, by the same limit and in the
+ * same way. GR_ABORTED: *cause says why. */
 int gr_mutex_lock_finish(G *g, GrMutex *m, int64_t until, bool blocks, GrCause *cause);
 /* False: it was not locked, and nothing has happened. */
 bool gr_mutex_unlock(GrMutex *m);

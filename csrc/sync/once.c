@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* once.c - a task, then a result; who comes in between waits.
  *
- * The word goes from NEW to RUNNING to DONE or FAILED, all under the lock. It is read without when the task is done: then the result does not change any more. */
+ * The word goes from NEW to RUNNING to DONE or FAILED, all under the lock. It is read without when
+ * the task is done: then the result does not change any more. */
 #include "sync/once.h"
 
 #include "sync/queue.h"
@@ -36,7 +37,9 @@ void gr_once_destroy(GrShare *s) {
 GrShare *gr_once_share(GrOnce *o) { return &o->share; }
 GrOnce *gr_once_of(GrShare *s) { return gr_container_of(s, GrOnce, share); }
 
-bool gr_once_is_done(GrOnce *o) { return atomic_load_explicit(&o->word, memory_order_acquire) >= DONE; }
+bool gr_once_is_done(GrOnce *o) {
+  return atomic_load_explicit(&o->word, memory_order_acquire) >= DONE;
+}
 
 static int enter_locked(G *g, GrOnce *o, bool blocks, GrMsg *task) {
   if (gr_once_is_done(o)) return GR_OK;

@@ -4,7 +4,8 @@
 
 #include "sync/wait.h"
 
-int gr_queue_wait(G *g, GrReason reason, int64_t until, bool blocks, GrLock *lock, GrList *queue, bool first) {
+int gr_queue_wait(G *g, GrReason reason, int64_t until, bool blocks, GrLock *lock, GrList *queue,
+                  bool first) {
   int r = gr_wait_start(g, reason, until, blocks);
   if (r != GR_OK) return r;
   g->one.msg = GR_MSG_EMPTY;
@@ -22,7 +23,8 @@ int64_t gr_queue_win_all(GrList *queue, GrList *won) {
 }
 
 void gr_queue_ready(GrList *won) {
-  for (GrList *l; (l = gr_list_pop_front(won)) != NULL;) gr_ready(gr_container_of(l, GSudog, link)->g);
+  for (GrList *l; (l = gr_list_pop_front(won)) != NULL;)
+    gr_ready(gr_container_of(l, GSudog, link)->g);
 }
 
 bool gr_queue_abandon(G *g) {

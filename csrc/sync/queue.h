@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* queue.h - how one waits for a lock, a count, a condition: the wait queues of what is no channel. For the files of csrc/sync.
+/* queue.h - how one waits for a lock, a count, a condition: the wait queues of what is no channel.
+ * For the files of csrc/sync.
  *
- * All of them wait in the same way. An object has a word, by which an uncontended call is one atomic operation, a GrLock of GR_RANK_SYNC, and under
- * it queues of the goroutines' own sudogs (g->one). A bit of the word says that somebody may be queued: it is set and cleared under the lock, and whoever
- * finds it set takes the lock before he gives anything back. A waiter that gave up (a timeout, a panic) is skipped by gr_queue_win like any other whose wait has
- * been won elsewhere; what it had kept from others by merely waiting is given to them when it takes itself out of the queue. What was handed to a waiter is his, even if
- * his time is over at the same moment: there is one winner. */
+ * All of them wait in the same way. An object has a word, by which an uncontended call is one
+ * atomic operation, a GrLock of GR_RANK_SYNC, and under it queues of the goroutines' own sudogs
+ * (g->one). A bit of the word says that somebody may be queued: it is set and cleared under the
+ * lock, and whoever finds it set takes the lock before he gives anything back. A waiter that gave
+ * up (a timeout, a panic) is skipped by gr_queue_win like any other whose wait has been won
+ * elsewhere; what it had kept from others by merely waiting is given to them when it takes itself
+ * out of the queue. What was handed to a waiter is his, even if his time is over at the same
+ * moment: there is one winner. */
 #ifndef GR_QUEUE_H
 #define GR_QUEUE_H
 
@@ -13,15 +17,20 @@
 #include "base/lock.h"
 #include "sched/sched.h"
 
-/* g waits in `queue` of the object whose lock, `lock`, the caller holds: at its end or, `first`, at its head. GR_PARK; else nothing is linked, and it
- * is GR_TIMEOUT (the limit is past, or a poll), GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
-int gr_queue_wait(G *g, GrReason reason, int64_t until, bool blocks, GrLock *lock, GrList *queue, bool first);
+/* g waits in `queue` of the object whose lock, `lock`, the caller holds: at its end or, `first`, at
+ * its head. GR_PARK; else nothing is linked, and it is GR_TIMEOUT (the limit is past, or a poll),
+ * GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
+int gr_queue_wait(G *g, GrReason reason, int64_t until, bool blocks, GrLock *lock, GrList *queue,
+                  bool first);
 /* Under the lock: a wait that was not won through the sudog is taken out. */
 static inline void gr_queue_leave(G *g) { gr_list_remove(&g->one.link); }
 /* What the result of a wait is that did not end through the sudog. */
-static inline int gr_queue_result(GrCause cause) { return cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED; }
+static inline int gr_queue_result(GrCause cause) {
+  return cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+}
 
-/* Under the lock: takes the longest waiting whose wait can still be won, or NULL. The caller readies its G after unlocking. */
+/* Under the lock: takes the longest waiting whose wait can still be won, or NULL. The caller
+ * readies its G after unlocking. */
 GSudog *gr_queue_win(GrList *queue);
 /* The same for all of them, into `won`. Returns how many. */
 int64_t gr_queue_win_all(GrList *queue, GrList *won);

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* rwmutex.c - a readers-writer lock: one word, two queues behind it, handed over.
  *
- * The word counts the readers that hold it, in steps of READER, and has two bits: WRITER, one holds it; QUEUED, somebody may wait. QUEUED is set and
- * cleared under the lock of the queues. While it is set, newcomers of either kind come to the queues, a writer that ends does, and so does the last reader; all that
- * happens elsewhere is that readers leave which are not the last.
+ * The word counts the readers that hold it, in steps of READER, and has two bits: WRITER, one holds
+ * it; QUEUED, somebody may wait. QUEUED is set and cleared under the lock of the queues. While it
+ * is set, newcomers of either kind come to the queues, a writer that ends does, and so does the
+ * last reader; all that happens elsewhere is that readers leave which are not the last.
  *
- * Invariant, whenever that lock is free: QUEUED means that somebody holds it, who will look into the queues. A waiter is always handed what it waits for, by
- * settle_locked: nobody competes. After a writer, all readers that wait get in, however many writers wait; after the last of those
- * readers, the longest waiting writer. Readers that come while a writer waits, wait too, so neither kind starves the other. Go's RWMutex
- * does the same.
+ * Invariant, whenever that lock is free: QUEUED means that somebody holds it, who will look into
+ * the queues. A waiter is always handed what it waits for, by settle_locked: nobody competes. After
+ * a writer, all readers that wait get in, however many writers wait; after the last of those
+ * readers, the longest waiting writer. Readers that come while a writer waits, wait too, so neither
+ * kind starves the other. Go's RWMutex does the same.
  *
- * Readers may wait for nothing but a waiting writer. When it gives up, they are let in by it, as it leaves the queue; until then,
- * its place in the queue, although it can no longer be handed anything, keeps newcomers out, which is soon over. */
+ * Readers may wait for nothing but a waiting writer. When it gives up, they are let in by it, as it
+ * leaves the queue; until then, its place in the queue, although it can no longer be handed
+ * anything, keeps newcomers out, which is soon over. */
 #include "sync/rwmutex.h"
 
 #include "sync/queue.h"
@@ -39,15 +42,19 @@ void gr_rwmutex_destroy(GrShare *s) { gr_free(gr_rwmutex_of(s)); }
 GrShare *gr_rwmutex_share(GrRwmutex *rw) { return &rw->share; }
 GrRwmutex *gr_rwmutex_of(GrShare *s) { return gr_container_of(s, GrRwmutex, share); }
 
-bool gr_rwmutex_is_locked(GrRwmutex *rw) { return (atomic_load_explicit(&rw->word, memory_order_relaxed) & WRITER) != 0; }
+bool gr_rwmutex_is_locked(GrRwmutex *rw) {
+  return (atomic_load_explicit(&rw->word, memory_order_relaxed) & WRITER) != 0;
+}
 
 static bool swing(GrRwmutex *rw, uint64_t *w, uint64_t to) {
-  return atomic_compare_exchange_weak_explicit(&rw->word, w, to, memory_order_acq_rel, memory_order_relaxed);
+  return atomic_compare_exchange_weak_explicit(&rw->word, w, to, memory_order_acq_rel,
+                                               memory_order_relaxed);
 }
 
 bool gr_rwmutex_try_lock(GrRwmutex *rw) {
   uint64_t w = 0;
-  return atomic_compare_exchange_strong_explicit(&rw->word, &w, WRITER, memory_order_acquire, memory_order_relaxed);
+  return atomic_compare_exchange_strong_explicit(&rw->word, &w, WRITER, memory_order_acquire,
+                                                 memory_order_relaxed);
 }
 
 bool gr_rwmutex_try_rlock(GrRwmutex *rw) {
@@ -59,7 +66,9 @@ bool gr_rwmutex_try_rlock(GrRwmutex *rw) {
 
 /* ---- under the lock ---- */
 
-static bool queues_empty(const GrRwmutex *rw) { return gr_list_empty(&rw->writers) && gr_list_empty(&rw->readers); }
+static bool queues_empty(const GrRwmutex *rw) {
+  return gr_list_empty(&rw->writers) && gr_list_empty(&rw->readers);
+}
 
 /* Lets the waiting readers in: nobody holds it, or readers do. Returns how many. */
 static int64_t admit_locked(GrRwmutex *rw, GrList *won) {
@@ -80,7 +89,8 @@ static void hand_on_locked(GrRwmutex *rw, bool readers_first, GrList *won) {
   atomic_fetch_or(&rw->word, WRITER);
 }
 
-/* QUEUED is set. Restores the invariant after something was given back, or somebody left the queues. */
+/* QUEUED is set. Restores the invariant after something was given back, or somebody left the
+ * queues. */
 static void settle_locked(GrRwmutex *rw, bool readers_first, GrList *won) {
   uint64_t w = atomic_load_explicit(&rw->word, memory_order_relaxed);
   if (w < READER && (w & WRITER) == 0) hand_on_locked(rw, readers_first, won);
@@ -122,7 +132,8 @@ static int lock_slow(G *g, GrRwmutex *rw, GrReason reason, int64_t until, bool b
   int r = GR_OK;
   gr_lock(&rw->lock);
   if (!(writes ? take_locked(rw) : rtake_locked(rw))) {
-    r = gr_queue_wait(g, reason, until, blocks, &rw->lock, writes ? &rw->writers : &rw->readers, false);
+    r = gr_queue_wait(g, reason, until, blocks, &rw->lock, writes ? &rw->writers : &rw->readers,
+                      false);
     if (r != GR_PARK && queues_empty(rw)) atomic_fetch_and(&rw->word, ~(uint64_t)QUEUED);
   }
   gr_unlock(&rw->lock);
@@ -134,7 +145,8 @@ int gr_rwmutex_lock(G *g, GrRwmutex *rw, int64_t until, bool blocks) {
 }
 
 int gr_rwmutex_rlock(G *g, GrRwmutex *rw, int64_t until, bool blocks) {
-  return gr_likely(gr_rwmutex_try_rlock(rw)) ? GR_OK : lock_slow(g, rw, GR_WAIT_RLOCK, until, blocks);
+  return gr_likely(gr_rwmutex_try_rlock(rw)) ? GR_OK
+                                             : lock_slow(g, rw, GR_WAIT_RLOCK, until, blocks);
 }
 
 int gr_rwmutex_finish(G *g, GrRwmutex *rw, GrCause *cause) {
@@ -150,7 +162,9 @@ int gr_rwmutex_finish(G *g, GrRwmutex *rw, GrCause *cause) {
 
 bool gr_rwmutex_unlock(GrRwmutex *rw) {
   uint64_t w = WRITER;
-  if (gr_likely(atomic_compare_exchange_strong_explicit(&rw->word, &w, 0, memory_order_release, memory_order_relaxed))) return true;
+  if (gr_likely(atomic_compare_exchange_strong_explicit(&rw->word, &w, 0, memory_order_release,
+                                                        memory_order_relaxed)))
+    return true;
   if ((w & WRITER) == 0) return false;
   gr_lock(&rw->lock);
   bool was = (atomic_fetch_and(&rw->word, ~(uint64_t)WRITER) & WRITER) != 0;

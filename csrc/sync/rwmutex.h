@@ -17,7 +17,8 @@ GrRwmutex *gr_rwmutex_of(GrShare *s);
 /* True: it is the caller's now. One atomic operation. */
 bool gr_rwmutex_try_lock(GrRwmutex *rw);
 bool gr_rwmutex_try_rlock(GrRwmutex *rw);
-/* GR_OK; GR_PARK: then gr_rwmutex_finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
+/* GR_OK; GR_PARK: then gr_rwmutex_finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the
+ * caller's own. */
 int gr_rwmutex_lock(G *g, GrRwmutex *rw, int64_t until, bool blocks);
 int gr_rwmutex_rlock(G *g, GrRwmutex *rw, int64_t until, bool blocks);
 /* Of either. GR_OK, GR_TIMEOUT; GR_ABORTED: *cause says why. */

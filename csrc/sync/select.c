@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* select.c - one of several sends and receives.
  *
- * All channels concerned are locked, in the order of their addresses (each once), so that two selects cannot hold each other up. Then the cases are
- * tried in a random order, and the first that can happen does: that is uniform among those that are ready. When none is, a sudog for each case goes
- * into its channel's queue, all with the same sequence number, so that one winner at most finds the wait open; the losers'
- * sudogs are unlinked by whoever meets them, or by the select itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
+ * All channels concerned are locked, in the order of their addresses (each once), so that two
+ * selects cannot hold each other up. Then the cases are tried in a random order, and the first that
+ * can happen does: that is uniform among those that are ready. When none is, a sudog for each case
+ * goes into its channel's queue, all with the same sequence number, so that one winner at most
+ * finds the wait open; the losers' sudogs are unlinked by whoever meets them, or by the select
+ * itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
 #include <stdlib.h>
 
 #include "sync/map.h"
@@ -67,7 +69,8 @@ static int try_case(GrCase *c, bool *ok, G **wake) {
 }
 
 /* GR_TIMEOUT: none is ready. */
-static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *chosen, bool *ok, G **wake) {
+static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *chosen, bool *ok,
+                   G **wake) {
   for (uint32_t i = 0; i < n; i++) {
     int r = try_case(&cases[order[i]], ok, wake);
     if (r == GR_TIMEOUT) continue;
@@ -94,7 +97,8 @@ static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uin
 }
 
 /* Working memory: channel order, then poll order; small selects use the stack. */
-int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint64_t *rand, uint32_t *chosen, bool *ok) {
+int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint64_t *rand,
+              uint32_t *chosen, bool *ok) {
   GrChan *few_chans[SMALL];
   uint32_t few_cases[SMALL];
   GrChan **chans = few_chans;
@@ -128,7 +132,8 @@ int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint6
   return r;
 }
 
-/* One channel after the other: the wait is over, so nobody can win the remaining sudogs, only unlink them. */
+/* One channel after the other: the wait is over, so nobody can win the remaining sudogs, only
+ * unlink them. */
 static void unlink_all(G *g) {
   for (uint32_t i = 0; i < g->nmany; i++) {
     GSudog *sg = &g->many[i];
@@ -174,7 +179,8 @@ void gr_wait_abandon(G *g) {
     gr_map_abandon(&g->one);
     return;
   }
-  /* A wait for one thing, begun and not finished: a G that is merely queued may have had others before. */
+  /* A wait for one thing, begun and not finished: a G that is merely queued may have had others
+   * before. */
   switch (g->reason) {
     case GR_WAIT_SEND:
     case GR_WAIT_RECV:

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* sema.c - a weighted semaphore: what is taken and one bit in a word, a queue behind it.
  *
- * The bit, QUEUED, is set and cleared under the lock. While it is set nobody takes anything but from the head of the queue, under the lock, even if it would fit: a
- * large request is not passed over for small ones for ever. Whoever gives something back under that bit, or leaves the queue, grants to those at its head
- * what fits, by grant_locked. After golang.org/x/sync/semaphore. */
+ * The bit, QUEUED, is set and cleared under the lock. While it is set nobody takes anything but
+ * from the head of the queue, under the lock, even if it would fit: a large request is not passed
+ * over for small ones for ever. Whoever gives something back under that bit, or leaves the queue,
+ * grants to those at its head what fits, by grant_locked. After golang.org/x/sync/semaphore. */
 #include "sync/sema.h"
 
 #include "sync/queue.h"
@@ -34,7 +35,8 @@ GrSema *gr_sema_of(GrShare *share) { return gr_container_of(share, GrSema, share
 int64_t gr_sema_size(GrSema *s) { return s->size; }
 
 static bool swing(GrSema *s, int64_t *w, int64_t to) {
-  return atomic_compare_exchange_weak_explicit(&s->word, w, to, memory_order_acq_rel, memory_order_relaxed);
+  return atomic_compare_exchange_weak_explicit(&s->word, w, to, memory_order_acq_rel,
+                                               memory_order_relaxed);
 }
 
 bool gr_sema_try_acquire(GrSema *s, int64_t k) {
@@ -44,7 +46,8 @@ bool gr_sema_try_acquire(GrSema *s, int64_t k) {
   return false;
 }
 
-/* Gives those at the head of the queue what fits. One that has given up blocks the others until it leaves, which is soon. */
+/* Gives those at the head of the queue what fits. One that has given up blocks the others until it
+ * leaves, which is soon. */
 static void grant_locked(GrSema *s, GrList *won) {
   while (!gr_list_empty(&s->queue)) {
     GSudog *sg = gr_container_of(s->queue.next, GSudog, link);

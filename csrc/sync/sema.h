@@ -10,7 +10,8 @@ typedef struct GrSema GrSema;
 
 #define GR_SEMA_MAX ((int64_t)1 << 60)
 
-/* `type` names its class (its destroy must be gr_sema_destroy). 0 <= size <= GR_SEMA_MAX. NULL without memory. */
+/* `type` names its class (its destroy must be gr_sema_destroy). 0 <= size <= GR_SEMA_MAX. NULL
+ * without memory. */
 GrSema *gr_sema_new(int64_t size, const GrShareType *type);
 void gr_sema_destroy(GrShare *s);
 GrShare *gr_sema_share(GrSema *s);
@@ -19,7 +20,8 @@ int64_t gr_sema_size(GrSema *s);
 
 /* All with 0 <= k <= the size. True: k of it are the caller's now. One atomic operation. */
 bool gr_sema_try_acquire(GrSema *s, int64_t k);
-/* GR_OK; GR_PARK: then _finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
+/* GR_OK; GR_PARK: then _finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's
+ * own. */
 int gr_sema_acquire(G *g, GrSema *s, int64_t k, int64_t until, bool blocks);
 /* GR_OK, GR_TIMEOUT; GR_ABORTED: *cause says why. */
 int gr_sema_finish(G *g, GrSema *s, GrCause *cause);

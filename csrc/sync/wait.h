@@ -21,13 +21,16 @@ struct GrChan {
 bool gr_ring_put(GrChan *c, const GrMsg *m);
 GrMsg gr_ring_get(GrChan *c);
 
-/* Takes the longest waiting whose wait can still be won; the caller readies its G after unlocking. NULL: nobody. */
+/* Takes the longest waiting whose wait can still be won; the caller readies its G after unlocking.
+ * NULL: nobody. */
 GSudog *gr_waitq_win(GrList *queue);
-/* Prepares a wait: GR_OK, GR_TIMEOUT when the limit is past or a poll, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
+/* Prepares a wait: GR_OK, GR_TIMEOUT when the limit is past or a poll, GR_NOMEM, GR_NOTHREAD,
+ * GR_ABORTED. */
 int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks);
 void gr_sudog_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index);
 
-/* Without waiting: GR_OK (*m taken or given; *wake, when set, must be readied after unlocking), GR_CLOSED, GR_NOMEM, or GR_TIMEOUT: it would have to wait. */
+/* Without waiting: GR_OK (*m taken or given; *wake, when set, must be readied after unlocking),
+ * GR_CLOSED, GR_NOMEM, or GR_TIMEOUT: it would have to wait. */
 int gr_chan_send_locked(GrChan *c, GrMsg *m, G **wake);
 int gr_chan_recv_locked(GrChan *c, GrMsg *m, G **wake);
 

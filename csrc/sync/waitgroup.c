@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* waitgroup.c - a wait group: the count and one bit in a word.
  *
- * The bit, QUEUED, says that somebody may wait; it is set and cleared under the lock. Who takes the count to zero and finds the bit does so under the lock too, and
- * wakes everybody: they have seen zero, even if the count has been raised again when they run. So a group may be used anew at once, and an
- * add during a wait only matters if the count was not zero before it, as in Go. */
+ * The bit, QUEUED, says that somebody may wait; it is set and cleared under the lock. Who takes the
+ * count to zero and finds the bit does so under the lock too, and wakes everybody: they have seen
+ * zero, even if the count has been raised again when they run. So a group may be used anew at once,
+ * and an add during a wait only matters if the count was not zero before it, as in Go. */
 #include "sync/waitgroup.h"
 
 #include "sync/queue.h"
@@ -41,7 +42,9 @@ static int try_add(GrWaitgroup *wg, int64_t n, bool locked, bool *zero) {
     *zero = count + n == 0 && (w & QUEUED) != 0;
     if (*zero && !locked) return GR_PARK;
     int64_t next = *zero ? 0 : w + n * ONE;
-    if (atomic_compare_exchange_weak_explicit(&wg->word, &w, next, memory_order_acq_rel, memory_order_relaxed)) return GR_OK;
+    if (atomic_compare_exchange_weak_explicit(&wg->word, &w, next, memory_order_acq_rel,
+                                              memory_order_relaxed))
+      return GR_OK;
   }
 }
 
@@ -60,7 +63,9 @@ int gr_waitgroup_add(GrWaitgroup *wg, int64_t n) {
 }
 
 /* The word has room for four times the maximum, and there are not so many goroutines. */
-void gr_waitgroup_enter(GrWaitgroup *wg) { atomic_fetch_add_explicit(&wg->word, ONE, memory_order_relaxed); }
+void gr_waitgroup_enter(GrWaitgroup *wg) {
+  atomic_fetch_add_explicit(&wg->word, ONE, memory_order_relaxed);
+}
 
 static void note_queue_locked(GrWaitgroup *wg) {
   if (gr_list_empty(&wg->queue)) atomic_fetch_and(&wg->word, ~(int64_t)QUEUED);

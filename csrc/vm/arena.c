@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* arena.c - size classes, bump allocation, big blocks; see arena.h.
  *
- * The block at the end of the newest chunk grows and shrinks in place: strings in the making, stacks, tables of a goroutine that does one thing. When a chunk is full,
- * its rest goes to the free lists. Against glibc's malloc: strings 1.5 times as fast, tables and closures 1.1. After tarantool's small and the
- * many others with size classes. */
+ * The block at the end of the newest chunk grows and shrinks in place: strings in the making,
+ * stacks, tables of a goroutine that does one thing. When a chunk is full, its rest goes to the
+ * free lists. Against glibc's malloc: strings 1.5 times as fast, tables and closures 1.1. After
+ * tarantool's small and the many others with size classes. */
 #include "vm/arena.h"
 
 #include <stdlib.h>
@@ -31,14 +32,16 @@ _Static_assert(sizeof(GrBig) % ALIGN == 0, "the block after it is aligned");
 
 static inline uint32_t class_of(size_t size) {
   if (gr_likely(size <= SMALL)) return (uint32_t)((size + (ALIGN - 1)) / ALIGN) - 1;
-  uint32_t power = 63 - (uint32_t)__builtin_clzll((unsigned long long)(size - 1)); /* 2^power < size <= 2^(power + 1) */
+  uint32_t power = 63 - (uint32_t)__builtin_clzll(
+                            (unsigned long long)(size - 1)); /* 2^power < size <= 2^(power + 1) */
   return SMALL / ALIGN + (power - 8) * 4 + (uint32_t)((size - 1) >> (power - 2) & 3);
 }
 
 static inline size_t class_size(uint32_t c) {
   if (gr_likely(c < SMALL / ALIGN)) return ((size_t)c + 1) * ALIGN;
   uint32_t power = 8 + (c - SMALL / ALIGN) / 4;
-  return ((size_t)1 << power) + ((size_t)((c - SMALL / ALIGN) % 4) + 1) * ((size_t)1 << (power - 2));
+  return ((size_t)1 << power) +
+         ((size_t)((c - SMALL / ALIGN) % 4) + 1) * ((size_t)1 << (power - 2));
 }
 
 /* ---- chunks ---- */
@@ -155,8 +158,9 @@ static void put(GrArena *a, void *ptr, size_t size) {
   push_free(a, ptr, class_of(size));
 }
 
-/* Within one class, at the end of the newest chunk, or by a copy. Lua takes it for granted that a block can be made smaller: without memory
- * for a smaller copy, the block stays where it is. (A big one then counts as small; it is freed with the arena.) */
+/* Within one class, at the end of the newest chunk, or by a copy. Lua takes it for granted that a
+ * block can be made smaller: without memory for a smaller copy, the block stays where it is. (A big
+ * one then counts as small; it is freed with the arena.) */
 static void *resize(GrArena *a, void *ptr, size_t osize, size_t nsize) {
   if (is_big(osize) && is_big(nsize)) {
     void *p = resize_big(a, ptr, nsize);
@@ -172,7 +176,8 @@ static void *resize(GrArena *a, void *ptr, size_t osize, size_t nsize) {
         return NULL;
       }
       a->bump = start + class_size(nc);
-      if (gr_unlikely(a->sealed && nc > oc)) memset(start + class_size(oc), 0, class_size(nc) - class_size(oc));
+      if (gr_unlikely(a->sealed && nc > oc))
+        memset(start + class_size(oc), 0, class_size(nc) - class_size(oc));
       return ptr;
     }
   }
@@ -195,8 +200,10 @@ void *gr_arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
 
 /* ---- giving back ----
  *
- * What is free in which chunk is not counted as blocks come and go: that would be a search for the chunk each time. It is counted when much must be free; when little
- * came of that, since a few blocks live on in each chunk, the next count waits for PAUSE turns of the goroutine, and each time for twice as many. */
+ * What is free in which chunk is not counted as blocks come and go: that would be a search for the
+ * chunk each time. It is counted when much must be free; when little came of that, since a few
+ * blocks live on in each chunk, the next count waits for PAUSE turns of the goroutine, and each
+ * time for twice as many. */
 
 typedef struct Slabs {
   GrSlab **at; /* by their addresses */
@@ -209,7 +216,9 @@ static int by_address(const void *x, const void *y) {
   return a < b ? -1 : a > b;
 }
 
-static bool in_slab(const GrSlab *s, const char *block) { return (uintptr_t)block - (uintptr_t)s < s->size; }
+static bool in_slab(const GrSlab *s, const char *block) {
+  return (uintptr_t)block - (uintptr_t)s < s->size;
+}
 
 /* All but the newest, whose rest is in no free list. */
 static bool sort_slabs(const GrArena *a, Slabs *all) {
@@ -225,7 +234,8 @@ static bool sort_slabs(const GrArena *a, Slabs *all) {
   return true;
 }
 
-/* NULL: it is in the first chunk, in the newest, or in a big block that could not be made smaller. */
+/* NULL: it is in the first chunk, in the newest, or in a big block that could not be made smaller.
+ */
 static GrSlab *slab_of(Slabs *all, const char *block) {
   if (in_slab(all->last, block)) return all->last;
   size_t low = 0, high = all->n;

@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* arena.h - the memory of one Lua state.
  *
- *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or FIRST
- *   more chunks: | GrSlab  | blocks … |                            each twice the last one's size, up to a limit
- *   big blocks:  | GrBig   | block |                               from malloc (or big.h), each in a list
+ *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or
+ * FIRST more chunks: | GrSlab  | blocks … |                            each twice the last one's
+ * size, up to a limit big blocks:  | GrBig   | block |                               from malloc
+ * (or big.h), each in a list
  *
- * Lua tells the old size of each block, so blocks need no headers: a size class is a multiple of 16 up to 512 bytes, then one of four steps to each doubling
- * up to 16 KB; each class has a free list through the free blocks. Bigger blocks are malloc's. All chunks and big blocks of a state go back
- * at once (gr_arena_free), without a walk over the blocks; a state that lives on gives back the chunks that have become empty when they are
- * most of it (gr_arena_trim). One thread at a time, the one that runs the state.
+ * Lua tells the old size of each block, so blocks need no headers: a size class is a multiple of 16
+ * up to 512 bytes, then one of four steps to each doubling up to 16 KB; each class has a free list
+ * through the free blocks. Bigger blocks are malloc's. All chunks and big blocks of a state go back
+ * at once (gr_arena_free), without a walk over the blocks; a state that lives on gives back the
+ * chunks that have become empty when they are most of it (gr_arena_trim). One thread at a time, the
+ * one that runs the state.
  *
- * Everything that points into the first chunk, the arena itself included, can be moved with it: that is how images work (image.h).
+ * Everything that points into the first chunk, the arena itself included, can be moved with it:
+ * that is how images work (image.h).
  *
- * Under sanitizers, and with GORO_SYSTEM_ALLOC, each block is malloc's, so that they, or valgrind, see it. */
+ * Under sanitizers, and with GORO_SYSTEM_ALLOC, each block is malloc's, so that they, or valgrind,
+ * see it. */
 #ifndef GR_ARENA_H
 #define GR_ARENA_H
 
@@ -48,8 +53,9 @@ void gr_arena_free(GrArena *a);
 static inline size_t gr_arena_bytes(const GrArena *a) { return a->first + a->more; }
 /* All but the first chunk. */
 void gr_arena_clear(GrArena *a);
-/* Gives the chunks back in which nothing is left, when at most half of what it holds is `used` (what Lua counts) and that is worth the while: it walks over all
- * free blocks. For each time that a state of a large one lets others run. */
+/* Gives the chunks back in which nothing is left, when at most half of what it holds is `used`
+ * (what Lua counts) and that is worth the while: it walks over all free blocks. For each time that
+ * a state of a large one lets others run. */
 void gr_arena_trim(GrArena *a, size_t used);
 static inline bool gr_arena_is_large(const GrArena *a) { return a->more >= GR_ARENA_LARGE; }
 /* lua_Alloc; ud is the arena, and osize of a new block does not matter. */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* class.c - the identities of metatables.
  *
- * A number from one counter of the process. Each state has two weak tables in its registry: from table to number and from number to table. A state that gets a class for the first time
- * keeps it under its number; from then on it is that table there, whoever sends it, also when it comes back to where it was made. Once the
- * state has sent it, its number stands there negated: from the second time on it pays to have a record of it (record.c). */
+ * A number from one counter of the process. Each state has two weak tables in its registry: from
+ * table to number and from number to table. A state that gets a class for the first time keeps it
+ * under its number; from then on it is that table there, whoever sends it, also when it comes back
+ * to where it was made. Once the state has sent it, its number stands there negated: from the
+ * second time on it pays to have a record of it (record.c). */
 #include "vm/class.h"
 
 #include <string.h>
@@ -14,10 +16,12 @@ static atomic_uint_fast64_t last_id;
 static const char ids_key, classes_key;
 
 bool gr_class_is_metamethod(const char *name) {
-  static const char *const names[] = {"__index", "__newindex", "__call", "__eq",   "__lt",        "__le",   "__len",      "__concat",
-                                      "__add",   "__sub",      "__mul",  "__div",  "__mod",       "__pow",  "__unm",      "__idiv",
-                                      "__band",  "__bor",      "__bxor", "__shl",  "__shr",       "__bnot", "__tostring", "__pairs",
-                                      "__close", "__gc",       "__mode", "__name", "__metatable", "__goro", NULL};
+  static const char *const names[] = {
+      "__index",     "__newindex", "__call",  "__eq",    "__lt",   "__le",   "__len",
+      "__concat",    "__add",      "__sub",   "__mul",   "__div",  "__mod",  "__pow",
+      "__unm",       "__idiv",     "__band",  "__bor",   "__bxor", "__shl",  "__shr",
+      "__bnot",      "__tostring", "__pairs", "__close", "__gc",   "__mode", "__name",
+      "__metatable", "__goro",     NULL};
   if (name[0] != '_' || name[1] != '_') return false;
   for (int i = 0; names[i] != NULL; i++)
     if (strcmp(names[i] + 2, name + 2) == 0) return true;

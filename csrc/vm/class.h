@@ -14,7 +14,8 @@ bool gr_class_has_metamethod(lua_State *L, int idx);
 
 /* Has the identity been given to a table? In the hostile build, for verify.c. */
 bool gr_class_is_given(uint64_t id);
-/* The identity of the table at idx: given on first use, kept as long as the table lives in this state. */
+/* The identity of the table at idx: given on first use, kept as long as the table lives in this
+ * state. */
 uint64_t gr_class_id(lua_State *L, int idx);
 /* Has this state sent the table at idx, of that identity, before? It has from now on. */
 bool gr_class_sent(lua_State *L, int idx, uint64_t id);

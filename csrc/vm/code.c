@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* code.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to 5.4.8).
  *
- * Only what tells about globals and captured variables is looked at: GETTABUP and SETTABUP with _ENV's index name one; GETUPVAL of _ENV makes every string constant a
- * possible name; SELF names a method, which may be a string's; SETUPVAL assigns. Upvalues, _ENV among them, are followed into nested functions through their
- * descriptions. The reader checks every length against the end, so a dump in another format ends it with false and not with a crash. */
+ * Only what tells about globals and captured variables is looked at: GETTABUP and SETTABUP with
+ * _ENV's index name one; GETUPVAL of _ENV makes every string constant a possible name; SELF names a
+ * method, which may be a string's; SETUPVAL assigns. Upvalues, _ENV among them, are followed into
+ * nested functions through their descriptions. The reader checks every length against the end, so a
+ * dump in another format ends it with false and not with a crash. */
 #include "vm/code.h"
 
 #include <string.h>
 
-enum { OP_GETUPVAL = 9, OP_SETUPVAL = 10, OP_GETTABUP = 11, OP_SETTABUP = 15, OP_SELF = 20, DEPTH_MAX = 250 };
+enum {
+  OP_GETUPVAL = 9,
+  OP_SETUPVAL = 10,
+  OP_GETTABUP = 11,
+  OP_SETTABUP = 15,
+  OP_SELF = 20,
+  DEPTH_MAX = 250
+};
 
 typedef struct Reader {
   const char *at, *end;
@@ -17,7 +26,8 @@ typedef struct Reader {
   void *arg;
 } Reader;
 
-/* A function that is being read: where its upvalues are described, 3 bytes each: is it a variable of the encloser, which, its kind. */
+/* A function that is being read: where its upvalues are described, 3 bytes each: is it a variable
+ * of the encloser, which, its kind. */
 typedef struct Function {
   const struct Function *outer;
   const char *upvalues;
@@ -61,7 +71,9 @@ typedef struct Text {
   size_t len;
 } Text;
 
-static void tell(const Reader *r, GrCodeKind kind, Text t) { r->found(r->arg, &(GrCodeUse){.kind = kind, .name = t.s, .len = t.len}); }
+static void tell(const Reader *r, GrCodeKind kind, Text t) {
+  r->found(r->arg, &(GrCodeUse){.kind = kind, .name = t.s, .len = t.len});
+}
 
 static Text constant(Reader *r) {
   Text t = {NULL, 0};
@@ -78,9 +90,11 @@ static Text constant(Reader *r) {
   return t;
 }
 
-/* An instruction can name the first 256 constants; those are enough of a table, on the stack, since `found` may not come back. Not inlined: nested
- * functions are read after this one has been scanned. */
-__attribute__((noinline)) static void scan(Reader *r, const char *code, size_t ncode, const char *constants, size_t nk, int env_index) {
+/* An instruction can name the first 256 constants; those are enough of a table, on the stack, since
+ * `found` may not come back. Not inlined: nested functions are read after this one has been
+ * scanned. */
+__attribute__((noinline)) static void scan(Reader *r, const char *code, size_t ncode,
+                                           const char *constants, size_t nk, int env_index) {
   enum { NAMED = 256 };
   Text k[NAMED];
   Reader names = *r;
@@ -96,7 +110,8 @@ __attribute__((noinline)) static void scan(Reader *r, const char *code, size_t n
     if ((op == OP_GETUPVAL || op == OP_SETUPVAL) && b == env) all = true;
     if (op == OP_GETTABUP && b == env && c < named && k[c].s != NULL) tell(r, GR_CODE_GLOBAL, k[c]);
     if (op == OP_SETTABUP && a == env && b < named && k[b].s != NULL) tell(r, GR_CODE_GLOBAL, k[b]);
-    if (op == OP_SELF && (word >> 15 & 1) && c < named && k[c].s != NULL) tell(r, GR_CODE_METHOD, k[c]);
+    if (op == OP_SELF && (word >> 15 & 1) && c < named && k[c].s != NULL)
+      tell(r, GR_CODE_METHOD, k[c]);
   }
   if (!all) return;
   tell(r, GR_CODE_ENV, (Text){NULL, 0});
@@ -116,21 +131,25 @@ static int outermost(const Function *f, uint32_t i) {
   return i < f->nupvalues ? (int)i : -1;
 }
 
-/* Assignments to captured variables, with their lines: each instruction has the difference to the line before, or -128: the next of the pairs at `absolute`
- * (instruction, line) says it. */
-static void scan_assignments(Reader *r, const Function *f, const char *code, size_t ncode, size_t line, const char *lines, size_t nlines,
-                             Reader absolute) {
+/* Assignments to captured variables, with their lines: each instruction has the difference to the
+ * line before, or -128: the next of the pairs at `absolute` (instruction, line) says it. */
+static void scan_assignments(Reader *r, const Function *f, const char *code, size_t ncode,
+                             size_t line, const char *lines, size_t nlines, Reader absolute) {
   for (size_t i = 0; i < ncode; i++) {
     uint32_t word;
     memcpy(&word, code + 4 * i, 4);
     if (i < nlines && (signed char)lines[i] == -128) size(&absolute), line = size(&absolute);
     else if (i < nlines) line += (size_t)(ptrdiff_t)(signed char)lines[i];
     int upvalue = (word & 0x7f) == OP_SETUPVAL ? outermost(f, word >> 16 & 0xff) : -1;
-    if (upvalue >= 0) r->found(r->arg, &(GrCodeUse){.kind = GR_CODE_ASSIGNED, .upvalue = upvalue + 1, .line = nlines > 0 ? (int)line : 0});
+    if (upvalue >= 0)
+      r->found(r->arg, &(GrCodeUse){.kind = GR_CODE_ASSIGNED,
+                                    .upvalue = upvalue + 1,
+                                    .line = nlines > 0 ? (int)line : 0});
   }
 }
 
-/* `env`: the index of _ENV among this function's upvalues as its encloser knows it, or -1 to find it by outer_env through the descriptions. */
+/* `env`: the index of _ENV among this function's upvalues as its encloser knows it, or -1 to find
+ * it by outer_env through the descriptions. */
 static void function(Reader *r, const Function *outer, int env, int outer_env, int depth) {
   size_t len, nk;
   string(r, &len); /* source */
@@ -161,10 +180,12 @@ static void function(Reader *r, const Function *outer, int env, int outer_env, i
   for (n = size(r); n > 0 && !r->bad; n--) string(r, &len);
 }
 
-bool gr_code_read(const char *dump, size_t length, int env, void (*found)(void *arg, const GrCodeUse *use), void *arg) {
+bool gr_code_read(const char *dump, size_t length, int env,
+                  void (*found)(void *arg, const GrCodeUse *use), void *arg) {
   static const char head[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08";
   Reader r = {dump, dump + length, false, found, arg};
-  const char *p = take(&r, sizeof head - 1 + 16 + 1); /* then an integer, a number, the count of upvalues */
+  const char *p =
+      take(&r, sizeof head - 1 + 16 + 1); /* then an integer, a number, the count of upvalues */
   if (p == NULL || memcmp(p, head, sizeof head - 1) != 0) return false;
   function(&r, NULL, env, -1, 0);
   return !r.bad;

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* codes.c - the process's table of code; see codes.h.
  *
- * A hash table under one lock, the codes used last first in a list, so that memory is bounded: what was not used for longest goes first. Each thread has the few that it
- * asked for last before it, with a reference of its own, and asks without the lock: a goroutine that starts others has one or two kinds of them. Found by hash, a code
- * is compared byte by byte, so nothing depends on the hash.
+ * A hash table under one lock, the codes used last first in a list, so that memory is bounded: what
+ * was not used for longest goes first. Each thread has the few that it asked for last before it,
+ * with a reference of its own, and asks without the lock: a goroutine that starts others has one or
+ * two kinds of them. Found by hash, a code is compared byte by byte, so nothing depends on the
+ * hash.
  *
- * The image of a code is made at its START_OFTEN-th start, by who starts it (some 100 us), and is never freed: messages lead to it without a reference, and so a code that
- * has one stays too. IMAGE_BYTES bounds them all. */
+ * The image of a code is made at its START_OFTEN-th start, by who starts it (some 100 us), and is
+ * never freed: messages lead to it without a reference, and so a code that has one stays too.
+ * IMAGE_BYTES bounds them all. */
 #include "vm/codes.h"
 
 #include <pthread.h>
@@ -19,7 +22,15 @@
 #include "vm/code.h"
 #include "vm/need.h"
 
-enum { BUCKETS = 1024, NEAR = 16, CACHE_BYTES = 8 << 20, IMAGE_BYTES = 8 << 20, START_OFTEN = 64, NAMES_COMPARED = 256, IMAGE_CODE_MOST = 32 << 10 };
+enum {
+  BUCKETS = 1024,
+  NEAR = 16,
+  CACHE_BYTES = 8 << 20,
+  IMAGE_BYTES = 8 << 20,
+  START_OFTEN = 64,
+  NAMES_COMPARED = 256,
+  IMAGE_CODE_MOST = 32 << 10
+};
 
 typedef struct Entry Entry;
 struct Entry {
@@ -35,7 +46,8 @@ struct Entry {
   atomic_bool vetted;
 };
 
-static GrLock lock = GR_LOCK_INIT(GR_RANK_LEAF); /* guards all below, and next, recent of entries; an entry's code never changes */
+static GrLock lock = GR_LOCK_INIT(GR_RANK_LEAF); /* guards all below, and next, recent of entries;
+                                                    an entry's code never changes */
 static Entry *buckets[BUCKETS];
 static GrList recent = {&recent, &recent};
 static size_t bytes;
@@ -80,7 +92,8 @@ static void found(void *arg, const GrCodeUse *use) {
   GrCode *code = &n->e->code;
   if (use->kind == GR_CODE_ENV) code->need = GR_NEED_ALL;
   if (use->kind == GR_CODE_METHOD) code->need |= gr_need_method(use->name, use->len);
-  if (use->kind == GR_CODE_ASSIGNED && code->lines[use->upvalue - 1] == 0) code->lines[use->upvalue - 1] = use->line > 0 ? use->line : -1;
+  if (use->kind == GR_CODE_ASSIGNED && code->lines[use->upvalue - 1] == 0)
+    code->lines[use->upvalue - 1] = use->line > 0 ? use->line : -1;
 }
 
 /* An entry is one block: itself, the lines of assignments, the names, the dump. */
@@ -110,7 +123,8 @@ static Entry *read(const char *dump, size_t len, int env, int nups, uint64_t has
 /* ---- the table ---- */
 
 static bool is_it(const Entry *e, const char *dump, size_t len, int env, uint64_t hash) {
-  return e->hash == hash && e->env == env && e->code.len == len && memcmp(e->code.bytes, dump, len) == 0;
+  return e->hash == hash && e->env == env && e->code.len == len &&
+         memcmp(e->code.bytes, dump, len) == 0;
 }
 
 static void unref(Entry *e) {
@@ -227,11 +241,15 @@ const GrCode *gr_codes_find(const char *dump, size_t len, int env, int nups) {
   return &e->code;
 }
 
-void gr_codes_ref(const GrCode *code) { atomic_fetch_add_explicit(&gr_container_of(code, Entry, code)->refs, 1, memory_order_relaxed); }
+void gr_codes_ref(const GrCode *code) {
+  atomic_fetch_add_explicit(&gr_container_of(code, Entry, code)->refs, 1, memory_order_relaxed);
+}
 
 void gr_codes_unref(const GrCode *code) { unref(gr_container_of(code, Entry, code)); }
 
-bool gr_codes_vet(const GrCode *code) { return !atomic_exchange(&gr_container_of(code, Entry, code)->vetted, true); }
+bool gr_codes_vet(const GrCode *code) {
+  return !atomic_exchange(&gr_container_of(code, Entry, code)->vetted, true);
+}
 
 /* ---- images ---- */
 
@@ -246,13 +264,15 @@ static int fill(lua_State *L) {
   plan->owner.have = plan->image.before;
   gr_need_open(L, &plan->owner, plan->image.need);
   lua_settop(L, 0);
-  if (luaL_loadbufferx(L, plan->code->bytes, plan->code->len, "=goro", "b") != LUA_OK) return lua_error(L);
+  if (luaL_loadbufferx(L, plan->code->bytes, plan->code->len, "=goro", "b") != LUA_OK)
+    return lua_error(L);
   return 1;
 }
 
 static const GrImage *make_image(const GrCode *code) {
   if (code->len > IMAGE_CODE_MOST || atomic_load(&image_bytes) > IMAGE_BYTES) return NULL;
-  Plan plan = {.image = {.need = code->need, .fill = fill, .room = 8192 + 8 * code->len}, .code = code};
+  Plan plan = {.image = {.need = code->need, .fill = fill, .room = 8192 + 8 * code->len},
+               .code = code};
   plan.image.owner = &plan.owner;
   const GrImage *image = gr_image_extend(&plan.image);
   if (image != NULL) atomic_fetch_add(&image_bytes, gr_image_bytes(image));
@@ -262,8 +282,10 @@ static const GrImage *make_image(const GrCode *code) {
 const GrImage *gr_codes_start(const GrCode *code) {
   Entry *e = gr_container_of(code, Entry, code);
   const GrImage *image = atomic_load_explicit(&e->image, memory_order_acquire);
-  if (image != NULL || atomic_load_explicit(&e->starts, memory_order_relaxed) >= START_OFTEN) return image;
-  if (atomic_fetch_add_explicit(&e->starts, 1, memory_order_relaxed) + 1 == START_OFTEN) atomic_store(&e->image, make_image(code));
+  if (image != NULL || atomic_load_explicit(&e->starts, memory_order_relaxed) >= START_OFTEN)
+    return image;
+  if (atomic_fetch_add_explicit(&e->starts, 1, memory_order_relaxed) + 1 == START_OFTEN)
+    atomic_store(&e->image, make_image(code));
   return atomic_load(&e->image);
 }
 

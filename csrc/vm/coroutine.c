@@ -1,19 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.c - the coroutine library of a goroutine's state: stock in all that a program can see, with a second kind of yield below it.
+/* coroutine.c - the coroutine library of a goroutine's state: stock in all that a program can see,
+ * with a second kind of yield below it.
  *
- * A goroutine that waits inside coroutines yields out of all of them. Each lua_resume on the way returns LUA_YIELD, and st->outward tells
- * that this is not the program's own coroutine.yield: the level yields too, with no values, and its continuation resumes the
- * same coroutine with no values when the runner resumes inward. The program sees neither; between the two no Lua code of this state runs,
- * so that not even a status can be observed. The results of a resume are fetched by whichever piece of it runs last.
+ * A goroutine that waits inside coroutines yields out of all of them. Each lua_resume on the way
+ * returns LUA_YIELD, and st->outward tells that this is not the program's own coroutine.yield: the
+ * level yields too, with no values, and its continuation resumes the same coroutine with no values
+ * when the runner resumes inward. The program sees neither; between the two no Lua code of this
+ * state runs, so that not even a status can be observed. The results of a resume are fetched by
+ * whichever piece of it runs last.
  *
- * That works only where each level can yield. Every resume of ours therefore keeps, for the time of its lua_resume,
- *   co_top    the thread that it entered: one that somebody else's C code resumed is never co_top, and waits inside it keep the thread;
- *   chain_ok  whether the level that called it can yield, and all those outside it.
- * An outward yield happens only when L == co_top and chain_ok (gr_must_block), so that each level that meets one may pass it on. Both are put
- * back at once when lua_resume returns: while the goroutine is parked they belong to the level that the runner enters first.
+ * That works only where each level can yield. Every resume of ours therefore keeps, for the time of
+ * its lua_resume, co_top    the thread that it entered: one that somebody else's C code resumed is
+ * never co_top, and waits inside it keep the thread; chain_ok  whether the level that called it can
+ * yield, and all those outside it. An outward yield happens only when L == co_top and chain_ok
+ * (gr_must_block), so that each level that meets one may pass it on. Both are put back at once when
+ * lua_resume returns: while the goroutine is parked they belong to the level that the runner enters
+ * first.
  *
- * goexit: a level that meets GR_OUT_EXIT, or an end of its coroutine after goexit was called inside it, closes that coroutine first. More
- * about exiting in protect.c. */
+ * goexit: a level that meets GR_OUT_EXIT, or an end of its coroutine after goexit was called inside
+ * it, closes that coroutine first. More about exiting in protect.c. */
 #include <lualib.h>
 
 #include "vm/hook.h"
@@ -48,7 +53,8 @@ static int enter(lua_State *L, GrState *st, lua_State *co, int nargs, int *nres)
   bool chain_ok = st->chain_ok;
   st->chain_ok = gr_can_yield(L, st);
   st->co_top = co;
-  st->outward = GR_OUT_NONE; /* also when the runner closes the main thread: a __close may use coroutines */
+  st->outward =
+      GR_OUT_NONE; /* also when the runner closes the main thread: a __close may use coroutines */
   lua_State *running = st->running;
   if (gr_unlikely(st->armed != NULL && st->armed != co)) gr_hook_disarm(st);
   if (gr_unlikely(st->limit != 0)) gr_hook_limit(st, co, st->limit);
@@ -61,7 +67,8 @@ static int enter(lua_State *L, GrState *st, lua_State *co, int nargs, int *nres)
   return status;
 }
 
-/* goexit was called inside co: ends it and goes on exiting. An error of its __close goes on as an error. */
+/* goexit was called inside co: ends it and goes on exiting. An error of its __close goes on as an
+ * error. */
 static void exit_through(lua_State *L, GrState *st, lua_State *co) {
   st->outward = GR_OUT_NONE;
   lua_settop(L, 1);
@@ -80,13 +87,16 @@ static bool must_exit(GrState *st, lua_State *co, int status, bool was_exiting) 
   return status != LUA_OK && status != LUA_YIELD && gr_is_exit_sentinel(co, -1);
 }
 
-/* Runs co until its next stop that is meant for the program, in one piece or, when it parks, through k. Returns the number of results,
- * or -1 with the error's value on top of L. */
-static int resume(lua_State *L, GrState *st, lua_State *co, int nargs, lua_KFunction k, lua_KContext was_exiting) {
+/* Runs co until its next stop that is meant for the program, in one piece or, when it parks,
+ * through k. Returns the number of results, or -1 with the error's value on top of L. */
+static int resume(lua_State *L, GrState *st, lua_State *co, int nargs, lua_KFunction k,
+                  lua_KContext was_exiting) {
   int nres;
   int status = enter(L, st, co, nargs, &nres);
-  if (status == LUA_YIELD && (st->outward == GR_OUT_PARK || st->outward == GR_OUT_YIELD)) return lua_yieldk(L, 0, was_exiting, k);
-  if (gr_unlikely(st->exiting) && must_exit(st, co, status, was_exiting != 0)) exit_through(L, st, co);
+  if (status == LUA_YIELD && (st->outward == GR_OUT_PARK || st->outward == GR_OUT_YIELD))
+    return lua_yieldk(L, 0, was_exiting, k);
+  if (gr_unlikely(st->exiting) && must_exit(st, co, status, was_exiting != 0))
+    exit_through(L, st, co);
   if (gr_unlikely(status != LUA_OK && status != LUA_YIELD)) {
     lua_xmove(co, L, 1);
     return -1;
@@ -120,7 +130,8 @@ static int resume_results(lua_State *L, int nres) {
 
 static int resume_on(lua_State *L, int status, lua_KContext was_exiting) {
   (void)status;
-  return resume_results(L, resume(L, gr_state_own(L), lua_tothread(L, 1), 0, resume_on, was_exiting));
+  return resume_results(L,
+                        resume(L, gr_state_own(L), lua_tothread(L, 1), 0, resume_on, was_exiting));
 }
 
 static int go_resume(lua_State *L) {
@@ -133,7 +144,8 @@ static int go_resume(lua_State *L) {
 static int wrap_results(lua_State *L, lua_State *co, int nres) {
   if (gr_likely(nres >= 0)) return nres;
   int status = lua_status(co);
-  if (status != LUA_OK && status != LUA_YIELD) { /* the error was raised in it, not by the attempt to resume it */
+  if (status != LUA_OK &&
+      status != LUA_YIELD) { /* the error was raised in it, not by the attempt to resume it */
     status = gr_close_thread(L, gr_state_own(L), co);
     lua_xmove(co, L, 1); /* of a __close, perhaps */
     if (gr_unlikely(gr_is_exit_sentinel(L, -1))) gr_exit_on(L, gr_state_own(L));
@@ -159,8 +171,9 @@ static int wrap_call(lua_State *L) {
 
 /* ---- the rest ---- */
 
-/* A new thread inherits its maker's hook. Ours, which pre-empts, means one thread only; a program's own (debug.sethook) looks up its
- * function by thread, and so does nothing in a new one in stock Lua either. */
+/* A new thread inherits its maker's hook. Ours, which pre-empts, means one thread only; a program's
+ * own (debug.sethook) looks up its function by thread, and so does nothing in a new one in stock
+ * Lua either. */
 static int go_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_State *co = lua_newthread(L);
@@ -206,7 +219,8 @@ static int go_close(lua_State *L) {
   lua_State *co = check_co(L);
   GrState *st = gr_state_own(L);
   Status now = status_of(L, co);
-  if (now != CO_DEAD && now != CO_YIELD) return luaL_error(L, "cannot close a %s coroutine", status_name[now]);
+  if (now != CO_DEAD && now != CO_YIELD)
+    return luaL_error(L, "cannot close a %s coroutine", status_name[now]);
   bool was_exiting = st->exiting;
   int status = gr_close_thread(L, st, co);
   if (gr_unlikely(st->exiting)) {
@@ -223,8 +237,15 @@ static int go_close(lua_State *L) {
 /* ---- registration ---- */
 
 static const luaL_Reg functions[] = {
-    {"create", go_create}, {"resume", go_resume},           {"wrap", go_wrap},       {"yield", go_yield}, {"close", go_close},
-    {"status", go_status}, {"isyieldable", go_isyieldable}, {"running", go_running}, {NULL, NULL},
+    {"create", go_create},
+    {"resume", go_resume},
+    {"wrap", go_wrap},
+    {"yield", go_yield},
+    {"close", go_close},
+    {"status", go_status},
+    {"isyieldable", go_isyieldable},
+    {"running", go_running},
+    {NULL, NULL},
 };
 
 void gr_coroutine_open(lua_State *L, GrState *st) {
@@ -235,7 +256,8 @@ void gr_coroutine_open(lua_State *L, GrState *st) {
 }
 
 void gr_vm_names(void) {
-  for (const luaL_Reg *l = functions; l->name != NULL; l++) gr_names_alias(l->func, LUA_COLIBNAME, l->name);
+  for (const luaL_Reg *l = functions; l->name != NULL; l++)
+    gr_names_alias(l->func, LUA_COLIBNAME, l->name);
   gr_protect_names();
   gr_hook_names();
 }

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* dump.c - tracebacks of all goroutines, written by whoever may look.
  *
- * A goroutine that nobody runs is held by its scan bit while its stack is read. One that runs is asked as if it were to be pre-empted: a GrReport is laid into its
- * G, and the hook that answers fills it in, on its own thread. Who sits in C code for all of the 50 ms cannot answer, and the dump says so. The report
- * has two references, the asker's and that of who finds it in the G, so neither need wait for the other.
+ * A goroutine that nobody runs is held by its scan bit while its stack is read. One that runs is
+ * asked as if it were to be pre-empted: a GrReport is laid into its G, and the hook that answers
+ * fills it in, on its own thread. Who sits in C code for all of the 50 ms cannot answer, and the
+ * dump says so. The report has two references, the asker's and that of who finds it in the G, so
+ * neither need wait for the other.
  *
- * Reading a stack takes lua_getstack and lua_getinfo only, with options that neither allocate nor raise: other states' values must not
- * come onto ours, which is why luaL_traceback will not do. */
+ * Reading a stack takes lua_getstack and lua_getinfo only, with options that neither allocate nor
+ * raise: other states' values must not come onto ours, which is why luaL_traceback will not do. */
 #include "vm/dump.h"
 
 #include <stdarg.h>
@@ -262,7 +264,8 @@ static void print_dump(void) {
   gr_free(text);
 }
 
-/* The main script runs Lua: nobody pre-empts it, so it is the signal's handler that arms a hook. It stays until the question comes, or does not. */
+/* The main script runs Lua: nobody pre-empts it, so it is the signal's handler that arms a hook. It
+ * stays until the question comes, or does not. */
 static int64_t quit_at;
 static void on_host_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;

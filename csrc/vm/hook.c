@@ -1,26 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /* hook.c - pre-emption inside Lua, and debug.sethook, which must not notice it.
  *
- * The signal handler runs on the thread that runs the goroutine. All it does to Lua is lua_sethook on the running Lua thread (st->running), which Lua
- * documents as safe there: the next instruction of Lua code calls our hook. That one yields outward if every level can (state.h), as gosched would; else it
- * hands the P on and waits its turn on the thread. Afterwards a goroutine's code runs at full speed again, since no hook is left.
+ * The signal handler runs on the thread that runs the goroutine. All it does to Lua is lua_sethook
+ * on the running Lua thread (st->running), which Lua documents as safe there: the next instruction
+ * of Lua code calls our hook. That one yields outward if every level can (state.h), as gosched
+ * would; else it hands the P on and waits its turn on the thread. Afterwards a goroutine's code
+ * runs at full speed again, since no hook is left.
  *
- * Who writes what: `armed` and the saved hook are written by the handler only while armed is NULL, and read and cleared by the rest only while `hook_busy`
- * keeps the handler away. A request that comes at a bad moment (busy, another thread armed, in C code) is dropped: sysmon asks again.
+ * Who writes what: `armed` and the saved hook are written by the handler only while armed is NULL,
+ * and read and cleared by the rest only while `hook_busy` keeps the handler away. A request that
+ * comes at a bad moment (busy, another thread armed, in C code) is dropped: sysmon asks again.
  *
  * Pitfalls, each met by a rule here:
- *   - A hook that yields leaves a mark in Lua (CIST_HOOKYIELD) so that it is not called again for the same instruction. The mark is only taken away by the next hook
- *     event, and would swallow one of the program's hook set later. So the hook stays armed over the yield, and disarms at its next call.
- *   - Until 5.4.6 a yield in a hook that follows a call event at once makes that event happen again. So right after one, we wait for the next event.
- *   - A count hook that yields is followed by the line hook of the same instruction, and code in that one would run with the thread's status at "yield", which
- *     its first instruction obeys. So with a line hook we yield in line events, after the program has had its turn; every loop has them. (Then the instruction
- *     counts twice for a count hook beside it.)
- *   - Lua counts the instructions of a hook function too, towards the next count. What it had counted so is lost at a pre-emption, which starts the count anew: a
- *     few instructions each 10 ms.
- *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in the wrong thread.
- *   - A program that counts instructions itself would start anew with each pre-emption. So its count hooks are ours always: called each 1,000
- *     instructions at most, they count for it, and look for a request meanwhile, so that nothing has to be armed.
- *   - Lua calls finalizers (__gc), and hook functions, with hooks off. A loop there is stopped by nobody; sysmon takes its P as from C code. */
+ *   - A hook that yields leaves a mark in Lua (CIST_HOOKYIELD) so that it is not called again for
+ * the same instruction. The mark is only taken away by the next hook event, and would swallow one
+ * of the program's hook set later. So the hook stays armed over the yield, and disarms at its next
+ * call.
+ *   - Until 5.4.6 a yield in a hook that follows a call event at once makes that event happen
+ * again. So right after one, we wait for the next event.
+ *   - A count hook that yields is followed by the line hook of the same instruction, and code in
+ * that one would run with the thread's status at "yield", which its first instruction obeys. So
+ * with a line hook we yield in line events, after the program has had its turn; every loop has
+ * them. (Then the instruction counts twice for a count hook beside it.)
+ *   - Lua counts the instructions of a hook function too, towards the next count. What it had
+ * counted so is lost at a pre-emption, which starts the count anew: a few instructions each 10 ms.
+ *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in
+ * the wrong thread.
+ *   - A program that counts instructions itself would start anew with each pre-emption. So its
+ * count hooks are ours always: called each 1,000 instructions at most, they count for it, and look
+ * for a request meanwhile, so that nothing has to be armed.
+ *   - Lua calls finalizers (__gc), and hook functions, with hooks off. A loop there is stopped by
+ * nobody; sysmon takes its P as from C code. */
 #include "vm/hook.h"
 
 #include <limits.h>
@@ -35,7 +45,8 @@
 
 enum { COUNT_MAX = 1000 };
 
-static const char hooks_key; /* registry: thread -> {function, count, what is left of it}; weak keys */
+static const char
+    hooks_key; /* registry: thread -> {function, count, what is left of it}; weak keys */
 static void on_program_hook(lua_State *L, lua_Debug *ar);
 static void on_hook(lua_State *L, lua_Debug *ar);
 static void look_for_catcher(lua_State *L, GrState *st);
@@ -138,9 +149,10 @@ static void on_hook(lua_State *L, lua_Debug *ar) {
 
 /* ---- goexit's sentinel, caught by others ----
  *
- * While it unwinds the stack, __close handlers run, and may; what must not go on is a function that was there before. So the functions of the stack are noted when the
- * sentinel is raised, and it is raised again in a function that is where it was then. (A handler that is the same function at the same depth
- * as one that is gone is cut short.) */
+ * While it unwinds the stack, __close handlers run, and may; what must not go on is a function that
+ * was there before. So the functions of the stack are noted when the sentinel is raised, and it is
+ * raised again in a function that is where it was then. (A handler that is the same function at the
+ * same depth as one that is gone is cut short.) */
 
 enum { FRAMES_MAX = 1000 };
 
@@ -203,7 +215,8 @@ static void push_entry(lua_State *L) {
   lua_rawget(L, -2);
 }
 
-/* The entry is on top: are `count` instructions over? Else the next call comes after the rest, or after COUNT_MAX. */
+/* The entry is on top: are `count` instructions over? Else the next call comes after the rest, or
+ * after COUNT_MAX. */
 static bool count_is_over(lua_State *L) {
   lua_rawgeti(L, -1, 2);
   lua_rawgeti(L, -2, 3);
@@ -226,7 +239,8 @@ static bool count_is_over(lua_State *L) {
 static void on_program_hook(lua_State *L, lua_Debug *ar) {
   static const char *const names[] = {"call", "return", "line", "count", "tail call"};
   GrState *st = gr_state_own(L);
-  bool may_yield = yields_at(st, ar->event, lua_gethookmask(L)) && lua_gethook(L) == on_program_hook && (lua_gethookmask(L) & LUA_MASKCOUNT);
+  bool may_yield = yields_at(st, ar->event, lua_gethookmask(L)) &&
+                   lua_gethook(L) == on_program_hook && (lua_gethookmask(L) & LUA_MASKCOUNT);
   push_entry(L);
   if (lua_istable(L, -1) && (ar->event != LUA_HOOKCOUNT || count_is_over(L))) {
     lua_rawgeti(L, -1, 1);
@@ -251,7 +265,8 @@ static int make_mask(const char *text, int count) {
   return mask;
 }
 
-/* Leaves {function, count, left} as the entry of the thread, which is on top and is popped; or none. */
+/* Leaves {function, count, left} as the entry of the thread, which is on top and is popped; or
+ * none. */
 static void set_entry(lua_State *L, int function, int count) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &hooks_key);
   lua_insert(L, -2);
@@ -307,7 +322,8 @@ static int go_gethook(lua_State *L) {
   keep_away(st);
   bool ours = st->armed == of;
   lua_Hook hook = ours ? st->hook : lua_gethook(of);
-  int mask = ours ? st->hook_mask : lua_gethookmask(of), count = ours ? st->hook_count : lua_gethookcount(of);
+  int mask = ours ? st->hook_mask : lua_gethookmask(of),
+      count = ours ? st->hook_count : lua_gethookcount(of);
   let_in(st);
   if (hook == NULL) {
     luaL_pushfail(L);
@@ -335,7 +351,8 @@ static int go_gethook(lua_State *L) {
 
 /* ---- registration ---- */
 
-static const luaL_Reg functions[] = {{"sethook", go_sethook}, {"gethook", go_gethook}, {NULL, NULL}};
+static const luaL_Reg functions[] = {
+    {"sethook", go_sethook}, {"gethook", go_gethook}, {NULL, NULL}};
 
 void gr_hook_open(lua_State *L, GrState *st) {
   lua_newtable(L);
@@ -351,5 +368,6 @@ void gr_hook_open(lua_State *L, GrState *st) {
 }
 
 void gr_hook_names(void) {
-  for (const luaL_Reg *l = functions; l->name != NULL; l++) gr_names_alias(l->func, LUA_DBLIBNAME, l->name);
+  for (const luaL_Reg *l = functions; l->name != NULL; l++)
+    gr_names_alias(l->func, LUA_DBLIBNAME, l->name);
 }

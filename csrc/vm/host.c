@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* host.c - a program's own Lua state becomes the main goroutine, and stops being it.
  *
- * Its GrState is a userdata in its registry, whose __gc runs when the program closes the state (or, under lua.c, at the end of the script):
- * then the host leaves, and if it is the last, the pool ends. A stand-alone `lua` whose script has not met a panic must not report
- * success, and all that can still say so is exit: the finalizer ends the process with status 1, unless the script chose its status itself
- * by os.exit. In any other program the status is the program's. */
+ * Its GrState is a userdata in its registry, whose __gc runs when the program closes the state (or,
+ * under lua.c, at the end of the script): then the host leaves, and if it is the last, the pool
+ * ends. A stand-alone `lua` whose script has not met a panic must not report success, and all that
+ * can still say so is exit: the finalizer ends the process with status 1, unless the script chose
+ * its status itself by os.exit. In any other program the status is the program's. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,8 @@ atomic_bool gr_exit_by_user;
 
 enum { GRACE_NS = 100000000, BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
 
-/* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs our memory back. */
+/* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs
+ * our memory back. */
 static bool standalone(void) {
   static _Atomic int8_t known; /* 1: yes, -1: no */
   int8_t answer = atomic_load(&known);
@@ -38,7 +40,8 @@ static int close_host(lua_State *L) {
   GrHost *h = st->host;
   if (h == NULL || atomic_load(&gr_forked)) return 0;
   bool alone = standalone();
-  /* what ends only now may still panic, so look after the pool has stopped: close keeps unread posts until then */
+  /* what ends only now may still panic, so look after the pool has stopped: close keeps unread
+   * posts until then */
   st->host = NULL;
   gr_inherit_unref(st->inherited);
   st->inherited = NULL;

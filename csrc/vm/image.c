@@ -13,7 +13,14 @@
 #include "vm/need.h"
 #include "vm/panic.h"
 
-enum { TEMPLATE_BYTES = 256 << 10, ROOM = 1472, LEAST_ROOM = 1024, SEEDS = 4, IMAGES = 4, FIRST_GC = 48 << 10 };
+enum {
+  TEMPLATE_BYTES = 256 << 10,
+  ROOM = 1472,
+  LEAST_ROOM = 1024,
+  SEEDS = 4,
+  IMAGES = 4,
+  FIRST_GC = 48 << 10
+};
 
 struct GrImage {
   GrNeed have;
@@ -38,12 +45,15 @@ static int find_random(lua_State *L) {
   char **found = lua_touserdata(L, 1);
   if (lua_getglobal(L, LUA_MATHLIBNAME) == LUA_TTABLE) {
     lua_getfield(L, -1, "random");
-    if (lua_getupvalue(L, -1, 1) != NULL && lua_isuserdata(L, -1) && lua_rawlen(L, -1) == SEEDS * sizeof(uint64_t)) *found = lua_touserdata(L, -1);
+    if (lua_getupvalue(L, -1, 1) != NULL && lua_isuserdata(L, -1) &&
+        lua_rawlen(L, -1) == SEEDS * sizeof(uint64_t))
+      *found = lua_touserdata(L, -1);
   }
   return 0;
 }
 
-/* Raises when a table that can be reached from the value on top has a key that would move. What `visited` knows has been looked at. */
+/* Raises when a table that can be reached from the value on top has a key that would move. What
+ * `visited` knows has been looked at. */
 static void check_keys(lua_State *L, int visited) {
   if (!lua_istable(L, -1) && !lua_isfunction(L, -1) && !lua_isuserdata(L, -1)) return;
   gr_check_stack(L, 8);
@@ -98,7 +108,8 @@ static bool call(lua_State *L, lua_CFunction f, void *arg) {
   return false;
 }
 
-/* A small state would collect at twice its size, again and again; each gets about as far as one with all libraries before its first collection. */
+/* A small state would collect at twice its size, again and again; each gets about as far as one
+ * with all libraries before its first collection. */
 static void collect(lua_State *L, const GrArena *a) {
   size_t used = (size_t)(a->bump - (const char *)a), pause = FIRST_GC * 100 / used;
   lua_gc(L, LUA_GCCOLLECT);
@@ -123,7 +134,8 @@ static lua_State *build(lua_CFunction open, void *owner, GrNeed have, GrArena **
   return L;
 }
 
-/* Where the words are that point into the template, its end included (an empty rest points there); their number. */
+/* Where the words are that point into the template, its end included (an empty rest points there);
+ * their number. */
 static uint32_t find_pointers(const GrArena *a, uint32_t *found) {
   uintptr_t base = (uintptr_t)a;
   size_t len = (size_t)(a->bump - (const char *)a);
@@ -143,7 +155,8 @@ static uint32_t find_pointers(const GrArena *a, uint32_t *found) {
 /* `base` is image->slot bytes, 16-aligned. */
 static lua_State *clone_at(const Image *image, char *base, GrArena **arena) {
   memcpy(base, image->bytes, image->len);
-  for (const uint32_t *p = image->pointers, *end = p + image->npointers; p < end; p++) *(uintptr_t *)(void *)(base + *p) += (uintptr_t)base;
+  for (const uint32_t *p = image->pointers, *end = p + image->npointers; p < end; p++)
+    *(uintptr_t *)(void *)(base + *p) += (uintptr_t)base;
   GrArena *a = (GrArena *)(void *)base;
   a->end = base + image->slot;
   a->first = image->slot;
@@ -169,21 +182,25 @@ static const char proof[] =
     "local t = {}\n"
     "for i = 1, 60 do t[i] = ('%d:%s'):format(i, ('x'):rep(i % 50)) end\n"
     "table.sort(t)\n"
-    "for k, v in pairs(package.loaded) do assert(type(k) == 'string' and type(v) == 'table' and package.loaded[k] == v, k) end\n"
-    "for _, name in ipairs { 'string', 'table', 'math', 'io', 'os', 'coroutine', 'utf8', 'debug' } do\n"
+    "for k, v in pairs(package.loaded) do assert(type(k) == 'string' and type(v) == 'table' and "
+    "package.loaded[k] == v, k) end\n"
+    "for _, name in ipairs { 'string', 'table', 'math', 'io', 'os', 'coroutine', 'utf8', 'debug' } "
+    "do\n"
     "  assert(_G[name] == require(name))\n"
     "  for k, v in pairs(_G[name]) do assert(rawget(_G[name], k) == v) end\n"
     "end\n"
     "assert(load 'return ...'(7) == 7 and select(2, pcall(error, t)) == t)\n"
     "local co = coroutine.wrap(function(a) local b = coroutine.yield(a + 1) return b * 2 end)\n"
     "assert(co(1) == 2 and co(21) == 42)\n"
-    "assert(math.random(10) <= 10 and tostring(io.stdout):find '^file' and getmetatable('').__index == string)\n"
+    "assert(math.random(10) <= 10 and tostring(io.stdout):find '^file' and "
+    "getmetatable('').__index == string)\n"
     "assert(#table.concat(t) > 500 and next({}, nil) == nil and os.time() > 0)\n"
     "local weak = setmetatable({}, { __mode = 'k' })\n"
     "for i = 1, 20 do weak[{}] = i end\n"
     "collectgarbage() collectgarbage()\n"
     "assert(next(weak) == nil)\n"
-    "collectgarbage 'generational' for i = 1, 50 do t[i] = { i } end collectgarbage() collectgarbage 'incremental'\n"
+    "collectgarbage 'generational' for i = 1, 50 do t[i] = { i } end collectgarbage() "
+    "collectgarbage 'incremental'\n"
     "setmetatable({}, { __gc = function() collected = true end }) collectgarbage()\n"
     "assert(collected)\n";
 
@@ -193,7 +210,8 @@ static int run_proof(lua_State *L) {
   return 0;
 }
 
-/* What a state without libraries can do: make strings until their table grows, tables, and collect all garbage. */
+/* What a state without libraries can do: make strings until their table grows, tables, and collect
+ * all garbage. */
 static int run_small_proof(lua_State *L) {
   lua_settop(L, 0);
   lua_newtable(L);
@@ -218,12 +236,14 @@ static int run_small_proof(lua_State *L) {
 }
 
 static bool proves_itself(const Image *image) {
-  for (uint32_t low = 0; low < 256; low += 112) { /* 0, 112, 224: other distances from the template */
+  for (uint32_t low = 0; low < 256;
+       low += 112) { /* 0, 112, 224: other distances from the template */
     char *memory = gr_malloc(image->slot + 256);
     if (memory == NULL) return false;
     GrArena *a;
     lua_State *L = clone_at(image, memory + low, &a);
-    bool ok = call(L, run_small_proof, NULL) && (image->have != GR_NEED_ALL || call(L, run_proof, NULL)) && call(L, check, NULL);
+    bool ok = call(L, run_small_proof, NULL) &&
+              (image->have != GR_NEED_ALL || call(L, run_proof, NULL)) && call(L, check, NULL);
     lua_close(L);
     gr_arena_clear(a);
     gr_free(memory);
@@ -251,7 +271,8 @@ static bool freeze(Image *image, lua_State *L, GrArena *a, const char *random) {
   if (image->pointers == NULL || image->bytes == NULL) return false;
   find_pointers(a, image->pointers);
   memcpy(image->bytes, base, image->len);
-  for (uint32_t i = 0; i < image->npointers; i++) *(uintptr_t *)(void *)(image->bytes + image->pointers[i]) -= (uintptr_t)base;
+  for (uint32_t i = 0; i < image->npointers; i++)
+    *(uintptr_t *)(void *)(image->bytes + image->pointers[i]) -= (uintptr_t)base;
   image->main = (uint32_t)((char *)L - base);
   image->random = random != NULL ? (uint32_t)(random - base) : 0;
   return true;
@@ -276,7 +297,8 @@ static bool make(Image *image, lua_CFunction open, void *owner, GrNeed have) {
 void gr_image_init(lua_CFunction open, void *owner) {
   const char *wanted = getenv("GOROIMAGE");
   if (GR_ARENA_SYSTEM || (wanted != NULL && strcmp(wanted, "0") == 0)) {
-    snprintf(status, sizeof status, "off: %s", GR_ARENA_SYSTEM ? "each block is the system's, for a sanitizer" : "GOROIMAGE=0");
+    snprintf(status, sizeof status, "off: %s",
+             GR_ARENA_SYSTEM ? "each block is the system's, for a sanitizer" : "GOROIMAGE=0");
     return;
   }
   const GrNeed have[IMAGES] = {0, gr_need_goro(), gr_need_everyday(), GR_NEED_ALL};
@@ -294,10 +316,12 @@ static const Image *choose(GrNeed need) {
   return image;
 }
 
-lua_State *gr_image_state(const GrImage *special, GrNeed need, GrArena **arena, GrNeed *have, bool *ready) {
+lua_State *gr_image_state(const GrImage *special, GrNeed need, GrArena **arena, GrNeed *have,
+                          bool *ready) {
   *ready = images[0].bytes != NULL;
   if (*ready) {
-    const Image *image = special != NULL && gr_need_is_small(need & ~special->have) ? special : choose(need);
+    const Image *image =
+        special != NULL && gr_need_is_small(need & ~special->have) ? special : choose(need);
     *have = image->have;
     return clone(image, arena);
   }
@@ -341,8 +365,9 @@ static bool extend_once(const Image *base, GrImagePlan *plan, Image *out) {
 }
 
 static bool is_same(const Image *a, const Image *b) {
-  return a->len == b->len && a->npointers == b->npointers && a->main == b->main && a->random == b->random &&
-         memcmp(a->bytes, b->bytes, a->len) == 0 && memcmp(a->pointers, b->pointers, a->npointers * sizeof *a->pointers) == 0;
+  return a->len == b->len && a->npointers == b->npointers && a->main == b->main &&
+         a->random == b->random && memcmp(a->bytes, b->bytes, a->len) == 0 &&
+         memcmp(a->pointers, b->pointers, a->npointers * sizeof *a->pointers) == 0;
 }
 
 const GrImage *gr_image_extend(GrImagePlan *plan) {
@@ -350,7 +375,8 @@ const GrImage *gr_image_extend(GrImagePlan *plan) {
   const Image *base = choose(plan->need);
   Image *image = gr_zalloc(sizeof *image), other = {0};
   if (image == NULL) return NULL;
-  bool ok = extend_once(base, plan, image) && extend_once(base, plan, &other) && is_same(image, &other);
+  bool ok =
+      extend_once(base, plan, image) && extend_once(base, plan, &other) && is_same(image, &other);
   free_image(&other);
   if (ok) {
     image->have = base->have | plan->need;
@@ -361,4 +387,6 @@ const GrImage *gr_image_extend(GrImagePlan *plan) {
   return NULL;
 }
 
-size_t gr_image_bytes(const GrImage *image) { return sizeof *image + image->len + image->npointers * sizeof *image->pointers; }
+size_t gr_image_bytes(const GrImage *image) {
+  return sizeof *image + image->len + image->npointers * sizeof *image->pointers;
+}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* inherit.c - the parent's package settings, packed once for many goroutines; see inherit.h.
  *
- * Whether it has changed is told by a sum over its scalars, strings by their content. A function or table among it (in package.preload, an added searcher) may change
- * inside without a trace, so then it is packed for each goroutine. What in it cannot be sent is left out. Stock searchers stand in it by their number, the receiver's
- * own take their places. */
+ * Whether it has changed is told by a sum over its scalars, strings by their content. A function or
+ * table among it (in package.preload, an added searcher) may change inside without a trace, so then
+ * it is packed for each goroutine. What in it cannot be sent is left out. Stock searchers stand in
+ * it by their number, the receiver's own take their places. */
 #include "vm/inherit.h"
 
 #include <string.h>
@@ -157,7 +158,8 @@ static bool sendable(lua_State *L, int idx) {
   lua_pushcfunction(L, try_pack);
   lua_pushvalue(L, idx);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return true;
-  if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0) lua_error(L);
+  if (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0)
+    lua_error(L);
   lua_pop(L, 1);
   return false;
 }
@@ -261,9 +263,11 @@ void gr_inherit_prepare(lua_State *L, GrState *st) {
 
 /* ---- putting it in place ---- */
 
-/* The parent's list, in which a number stands for a stock searcher and false for what could not be sent, replaces ours. */
+/* The parent's list, in which a number stands for a stock searcher and false for what could not be
+ * sent, replaces ours. */
 static void set_searchers(lua_State *L, int list, int ours) {
-  lua_Integer n = (lua_Integer)lua_rawlen(L, list), stock = (lua_Integer)lua_rawlen(L, ours), count = 0;
+  lua_Integer n = (lua_Integer)lua_rawlen(L, list), stock = (lua_Integer)lua_rawlen(L, ours),
+              count = 0;
   lua_newtable(L);
   for (lua_Integer i = 1; i <= n; i++) {
     if (lua_rawgeti(L, list, i) == LUA_TNUMBER) lua_rawgeti(L, ours, lua_tointeger(L, -1));

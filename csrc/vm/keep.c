@@ -12,7 +12,8 @@ typedef struct Keeper {
   bool closed;
 } Keeper;
 
-static const char keeper_key; /* registry: the only entry, since each makes that table larger in every goroutine */
+static const char keeper_key; /* registry: the only entry, since each makes that table larger in
+                                 every goroutine */
 
 static int finalize(lua_State *L) {
   gr_keep_release(lua_touserdata(L, 1));

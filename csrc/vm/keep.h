@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* keep.h - what hangs on one Lua state but lies outside of it: references to shared objects, buffers.
+/* keep.h - what hangs on one Lua state but lies outside of it: references to shared objects,
+ * buffers.
  *
- * Each such thing is in a userdata whose __gc lets go of it. That is not enough: while a state is closed Lua calls finalizers but takes on no new ones, so
- * what a finalizer makes then (a channel, a message) would be lost. So all are in a list too, and the state's keeper, the first userdata of goro in the state and
- * therefore the last that is finalized, lets go of the rest. */
+ * Each such thing is in a userdata whose __gc lets go of it. That is not enough: while a state is
+ * closed Lua calls finalizers but takes on no new ones, so what a finalizer makes then (a channel,
+ * a message) would be lost. So all are in a list too, and the state's keeper, the first userdata of
+ * goro in the state and therefore the last that is finalized, lets go of the rest. */
 #ifndef GR_KEEP_H
 #define GR_KEEP_H
 
@@ -14,7 +16,8 @@
 typedef struct GrKeep GrKeep;
 typedef struct GrKeepType {
   void (*release)(GrKeep *); /* lets go; once. Must not raise */
-  /* NULL, or: it was a to-be-closed variable, and its block was left, by an error if `failed`. Must not raise */
+  /* NULL, or: it was a to-be-closed variable, and its block was left, by an error if `failed`. Must
+   * not raise */
   void (*left)(lua_State *L, GrKeep *, bool failed);
 } GrKeepType;
 struct GrKeep {
@@ -22,18 +25,26 @@ struct GrKeep {
   const GrKeepType *type;
 };
 
-/* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is finalized. Does not raise. */
+/* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is
+ * finalized. Does not raise. */
 void gr_keep_close(lua_State *L);
 /* The keeper of this state; before anything else of goro's has a finalizer. May raise. */
 void gr_keep_open(lua_State *L);
 /* `k` is in the list from now on. Raises "goro is shutting down" when the keeper is gone. */
 void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type);
-/* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the list; it has one user value, and is released when
- * it is collected. Raises like gr_keep_add. */
+/* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the
+ * list; it has one user value, and is released when it is collected. Raises like gr_keep_add. */
 void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type);
-/* One value of each of these kinds hangs on the keeper: a packer, an unpacker and a claim for reuse, the table of objects. An entry more in the registry would
- * cost each goroutine more. Pushes it, or nil. Does not raise. */
-enum { GR_KEEP_PACKER = 1, GR_KEEP_UNPACKER, GR_KEEP_OBJECTS, GR_KEEP_CLAIM, GR_KEEP_KINDS = GR_KEEP_CLAIM };
+/* One value of each of these kinds hangs on the keeper: a packer, an unpacker and a claim for
+ * reuse, the table of objects. An entry more in the registry would cost each goroutine more. Pushes
+ * it, or nil. Does not raise. */
+enum {
+  GR_KEEP_PACKER = 1,
+  GR_KEEP_UNPACKER,
+  GR_KEEP_OBJECTS,
+  GR_KEEP_CLAIM,
+  GR_KEEP_KINDS = GR_KEEP_CLAIM
+};
 void gr_keep_push(lua_State *L, int kind);
 /* The same; from now on it is not kept. */
 void gr_keep_take(lua_State *L, int kind);

@@ -1,36 +1,53 @@
 /* SPDX-License-Identifier: MIT */
-/* loader.c - the searchers of package.searchers: a cache of compiled Lua modules, and one state at a time that opens a C module first.
+/* loader.c - the searchers of package.searchers: a cache of compiled Lua modules, and one state at
+ * a time that opens a C module first.
  *
- * Ours are closures over the package table, as the stock ones are, so the stock functions of loadlib.c can be called in our frames, where they find
- * their upvalue: search, messages and what package.path means remain theirs.
+ * Ours are closures over the package table, as the stock ones are, so the stock functions of
+ * loadlib.c can be called in our frames, where they find their upvalue: search, messages and what
+ * package.path means remain theirs.
  *
- * Lua modules. A thousand goroutines that require the same file would read and compile it a thousand times. So the dump of what was compiled (nothing
- * stripped: positions, names of variables and the source's name are in it) is kept under the file's path, which is also in that source name, together with
- * the file's stamp: device, inode, size, modification time. Whoever finds the same stamp undumps, which is several times cheaper; every state has its own
- * function, and runs it. When is a stamp to be trusted?
+ * Lua modules. A thousand goroutines that require the same file would read and compile it a
+ * thousand times. So the dump of what was compiled (nothing stripped: positions, names of variables
+ * and the source's name are in it) is kept under the file's path, which is also in that source
+ * name, together with the file's stamp: device, inode, size, modification time. Whoever finds the
+ * same stamp undumps, which is several times cheaper; every state has its own function, and runs
+ * it. When is a stamp to be trusted?
  *   - Stamps before and after reading must be the same, or the file has changed meanwhile.
- *   - A file may be changed again within the same tick of the clock from which its system takes modification times, and then a stamp of the same size would tell
- *     nothing (git calls it racily clean). So a file is only entered when its time was already past by more than a tick, and from then on each change shows:
- *     GRAIN_NS for a time with a fraction of a second; whole seconds may be those of a file system that has no others (FAT counts two at a time).
- *     A time in the future is some other machine's clock's, and not trusted.
- *   - Who sets a file's time back after changing it, and keeps its size and its inode, is not noticed. That is the price, as with make.
- * Only regular files are kept, no errors, and nothing larger than ENTRY_BYTES. What was used least recently goes when all together exceed
- * CACHE_BYTES. Entries are counted references: one that is being undumped outlives its removal. The lock is held for a few pointers, and for no call of
- * Lua. Several that miss at once compile at once, at most as many as there are threads at work, since nothing pre-empts a compiler; to
- * let the others wait would cost more than it spares. Without memory, and in a child of fork (where the lock may be anybody's), all is as in stock Lua.
+ *   - A file may be changed again within the same tick of the clock from which its system takes
+ * modification times, and then a stamp of the same size would tell nothing (git calls it racily
+ * clean). So a file is only entered when its time was already past by more than a tick, and from
+ * then on each change shows: GRAIN_NS for a time with a fraction of a second; whole seconds may be
+ * those of a file system that has no others (FAT counts two at a time). A time in the future is
+ * some other machine's clock's, and not trusted.
+ *   - Who sets a file's time back after changing it, and keeps its size and its inode, is not
+ * noticed. That is the price, as with make. Only regular files are kept, no errors, and nothing
+ * larger than ENTRY_BYTES. What was used least recently goes when all together exceed CACHE_BYTES.
+ * Entries are counted references: one that is being undumped outlives its removal. The lock is held
+ * for a few pointers, and for no call of Lua. Several that miss at once compile at once, at most as
+ * many as there are threads at work, since nothing pre-empts a compiler; to let the others wait
+ * would cost more than it spares. Without memory, and in a child of fork (where the lock may be
+ * anybody's), all is as in stock Lua.
  *
- * C modules. dlopen is safe by itself: the C library runs a library's constructors once, and whoever loads the same library meanwhile returns only when they are
- * done. But luaopen_* functions were written for one thread: the first call commonly fills static tables. So until a luaopen_* has once
- * succeeded in this process, what the searchers and package.loadlib give is a function around it, which calls it with `turn` taken.
- *   - One turn for all modules: with one for each library, two goroutines that load A, which requires B, and B, which requires A, would wait for
- *     each other. First loads are rare. Who has the turn gets it again, so a luaopen_* may require whatever it likes.
- *   - The turn belongs to a goroutine, not to a thread, and lies in a to-be-closed variable: an error, goexit and the pool's end give it back.
- *   - Who has it may wait for a goroutine that wants it (a luaopen_* may run Lua code, and that goro.run). So when its owner has been waiting in goro for
- *     WAITS_NS, or for EVER_NS whatever it does (its thread may be stuck for good, left behind by an earlier pool), the others go on without it, as in stock Lua.
- *   - A goroutine that waits for it keeps its thread, since `require` is C code that cannot yield, but gives its place away.
- * Later loads find the function in a list and get it bare, as stock Lua gives it. In hosts these functions are replaced too, or a host's first load would run into
- * a goroutine's. Two differences show until the first success: the function is a closure, so it cannot be sent; and tracebacks from inside luaopen_* have one
- * more line "[C]: in ?". States that do not use goro cannot be seen.
+ * C modules. dlopen is safe by itself: the C library runs a library's constructors once, and
+ * whoever loads the same library meanwhile returns only when they are done. But luaopen_* functions
+ * were written for one thread: the first call commonly fills static tables. So until a luaopen_*
+ * has once succeeded in this process, what the searchers and package.loadlib give is a function
+ * around it, which calls it with `turn` taken.
+ *   - One turn for all modules: with one for each library, two goroutines that load A, which
+ * requires B, and B, which requires A, would wait for each other. First loads are rare. Who has the
+ * turn gets it again, so a luaopen_* may require whatever it likes.
+ *   - The turn belongs to a goroutine, not to a thread, and lies in a to-be-closed variable: an
+ * error, goexit and the pool's end give it back.
+ *   - Who has it may wait for a goroutine that wants it (a luaopen_* may run Lua code, and that
+ * goro.run). So when its owner has been waiting in goro for WAITS_NS, or for EVER_NS whatever it
+ * does (its thread may be stuck for good, left behind by an earlier pool), the others go on without
+ * it, as in stock Lua.
+ *   - A goroutine that waits for it keeps its thread, since `require` is C code that cannot yield,
+ * but gives its place away. Later loads find the function in a list and get it bare, as stock Lua
+ * gives it. In hosts these functions are replaced too, or a host's first load would run into a
+ * goroutine's. Two differences show until the first success: the function is a closure, so it
+ * cannot be sent; and tracebacks from inside luaopen_* have one more line "[C]: in ?". States that
+ * do not use goro cannot be seen.
  *
  * Locks: both are leaves. */
 #include "vm/loader.h"
@@ -67,18 +84,20 @@ static bool stamp_of(const char *path, Stamp *s) {
 }
 
 static bool same_stamp(const Stamp *a, const Stamp *b) {
-  return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
-         a->changed.tv_nsec == b->changed.tv_nsec;
+  return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
+         a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
 }
 
-/* Would each change from now on give the file another time? By the clock from which Linux takes these times. */
+/* Would each change from now on give the file another time? By the clock from which Linux takes
+ * these times. */
 static bool has_settled(const Stamp *s) {
   enum { GRAIN_NS = 20000000, COARSE_GRAIN_S = 2 };
   struct timespec now;
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
   int64_t age_s = (int64_t)now.tv_sec - s->changed.tv_sec;
   if (age_s > COARSE_GRAIN_S) return true;
-  return age_s >= 0 && s->changed.tv_nsec != 0 && age_s * 1000000000 + now.tv_nsec - s->changed.tv_nsec > GRAIN_NS;
+  return age_s >= 0 && s->changed.tv_nsec != 0 &&
+         age_s * 1000000000 + now.tv_nsec - s->changed.tv_nsec > GRAIN_NS;
 }
 
 /* ---- the cache ---- */
@@ -96,7 +115,8 @@ struct Entry {
   char path[];
 };
 
-static GrLock cache_lock = GR_LOCK_INIT(GR_RANK_LEAF); /* guards all of it, refs included; not the code, which never changes */
+static GrLock cache_lock = GR_LOCK_INIT(
+    GR_RANK_LEAF); /* guards all of it, refs included; not the code, which never changes */
 static Entry *buckets[BUCKETS];
 static GrList recent = {&recent, &recent};
 static size_t cached; /* bytes */
@@ -161,7 +181,8 @@ static void cache_enter(Entry *e) {
   gr_lock(&cache_lock);
   for (;;) {
     Entry **place = place_of(e->path);
-    if (*place == NULL && cached + weight(e) > CACHE_BYTES) place = place_of(gr_container_of(recent.next, Entry, recent)->path);
+    if (*place == NULL && cached + weight(e) > CACHE_BYTES)
+      place = place_of(gr_container_of(recent.next, Entry, recent)->path);
     if (*place == NULL) break;
     old = remove_locked(place);
     if (old != NULL) old->next = dead, dead = old;
@@ -229,7 +250,8 @@ static int load_file(lua_State *L, const char *path) {
   }
   bool settled = has_settled(&before);
   int status = luaL_loadfile(L, path);
-  if (status == LUA_OK && settled && stamp_of(path, &after) && same_stamp(&before, &after)) remember(L, path, &before);
+  if (status == LUA_OK && settled && stamp_of(path, &after) && same_stamp(&before, &after))
+    remember(L, path, &before);
   return status;
 }
 
@@ -243,7 +265,8 @@ static int search_lua_file(lua_State *L) {
   const char *path = lua_tostring(L, -1);
   int file = lua_gettop(L);
   if (load_file(L, path) != LUA_OK)
-    return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", lua_tostring(L, 1), path, lua_tostring(L, -1));
+    return luaL_error(L, "error loading module '%s' from file '%s':\n\t%s", lua_tostring(L, 1),
+                      path, lua_tostring(L, -1));
   lua_pushvalue(L, file);
   return 2;
 }
@@ -295,13 +318,15 @@ static bool take_locked(const GrState *st) {
   return true;
 }
 
-/* All who wait are woken: most of them want what has just been opened, and need no turn any more. */
+/* All who wait are woken: most of them want what has just been opened, and need no turn any more.
+ */
 static void give_turn_back(void) {
   if (atomic_load(&gr_forked)) return;
   gr_lock(&turn.lock);
   if (--turn.depth == 0) {
     turn.owner = NULL;
-    for (GrList *l = turn.waiters.next; l != &turn.waiters; l = l->next) gr_note_wake(&gr_container_of(l, Waiter, link)->note);
+    for (GrList *l = turn.waiters.next; l != &turn.waiters; l = l->next)
+      gr_note_wake(&gr_container_of(l, Waiter, link)->note);
   }
   gr_unlock(&turn.lock);
 }
@@ -336,7 +361,8 @@ static int take_turn(const GrState *st) {
   if (!taken) gr_list_push_back(&turn.waiters, &w.link);
   gr_unlock(&turn.lock);
   if (taken) return GR_OK;
-  bool region = !st->is_host && atomic_load(&st->g->status) == G_RUNNING; /* else the pool's end runs a finalizer */
+  bool region = !st->is_host &&
+                atomic_load(&st->g->status) == G_RUNNING; /* else the pool's end runs a finalizer */
   if (region) gr_block_begin(st->g);
   int r = await_turn(st, &w);
   if (region) gr_block_end(st->g);
@@ -422,7 +448,8 @@ int gr_loader_loadlib(lua_State *L) {
 
 /* ---- registration ---- */
 
-static const lua_CFunction ours[GR_SEARCHERS + 1] = {[LUA_FILES] = search_lua_file, [C_FILES] = search_c_file, [C_ROOTS] = search_c_root};
+static const lua_CFunction ours[GR_SEARCHERS + 1] = {
+    [LUA_FILES] = search_lua_file, [C_FILES] = search_c_file, [C_ROOTS] = search_c_root};
 
 /* Pushes package[field]; nil when the program has changed that much. */
 static void push_package_field(lua_State *L, const char *field) {
@@ -449,7 +476,8 @@ void gr_loader_stock(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or one before the place `first`. */
+/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or one
+ * before the place `first`. */
 static bool push_ours(lua_State *L, int first) {
   lua_CFunction f = lua_tocfunction(L, -1);
   for (int i = first; f != NULL && i <= C_ROOTS; i++) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* loader.h - how `require` finds modules in goroutines: Lua modules are compiled once for the process, C modules opened first by one state at a time. */
+/* loader.h - how `require` finds modules in goroutines: Lua modules are compiled once for the
+ * process, C modules opened first by one state at a time. */
 #ifndef GR_LOADER_H
 #define GR_LOADER_H
 
 #include <lua.h>
 
-/* Looks the stock functions up in L, a state with the stock libraries. Once, at start. What has not been looked up is not replaced. */
+/* Looks the stock functions up in L, a state with the stock libraries. Once, at start. What has not
+ * been looked up is not replaced. */
 void gr_loader_stock(lua_State *L);
 /* Tells names.c what ours stand for. Once, after gr_loader_stock. */
 void gr_loader_names(void);
-/* Into a new goroutine's state, which has the stock functions: package.searchers[2], [3], [4]. Raises. */
+/* Into a new goroutine's state, which has the stock functions: package.searchers[2], [3], [4].
+ * Raises. */
 void gr_loader_open(lua_State *L);
 /* Into a host's: the two that find C modules, where the stock ones still are. Raises. */
 void gr_loader_open_host(lua_State *L);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* names.c - which values are not copied but found again in the receiver, by a name.
  *
- * Stock functions are the same C functions in every state, so one table for the process, keyed by lua_tocfunction, tells their names; goro's
- * replacements are entered under the name of what they replace. What other modules own is found through an index in each state, from value to {module,
- * field}, made by walking package.loaded. It is made anew when modules have come or gone, and a hit counts only if the module still has
- * that value there: so a field that was added later is copied like any function, as it must be, since the receiver's module would not have it. */
+ * Stock functions are the same C functions in every state, so one table for the process, keyed by
+ * lua_tocfunction, tells their names; goro's replacements are entered under the name of what they
+ * replace. What other modules own is found through an index in each state, from value to {module,
+ * field}, made by walking package.loaded. It is made anew when modules have come or gone, and a hit
+ * counts only if the module still has that value there: so a field that was added later is copied
+ * like any function, as it must be, since the receiver's module would not have it. */
 #include "vm/names.h"
 #include "vm/panic.h"
 
@@ -36,8 +38,10 @@ static size_t slot_of(lua_CFunction f) {
 void gr_names_alias(lua_CFunction ours, const char *module, const char *field) {
   size_t at = slot_of(ours);
   while (stock[at].f != NULL && stock[at].f != ours) at = (at + 1) % SLOTS;
-  if (stock[at].f != NULL) return; /* the same function under two names (unpack and the like): the first will do */
-  if (++nstock > SLOTS / 2 || strlen(module) >= FIELD_MAX || strlen(field) >= FIELD_MAX) gr_throw("the table of stock functions is too small");
+  if (stock[at].f != NULL)
+    return; /* the same function under two names (unpack and the like): the first will do */
+  if (++nstock > SLOTS / 2 || strlen(module) >= FIELD_MAX || strlen(field) >= FIELD_MAX)
+    gr_throw("the table of stock functions is too small");
   stock[at].f = ours;
   strcpy(stock[at].module, module);
   strcpy(stock[at].field, field);
@@ -71,7 +75,8 @@ bool gr_names_is_native(uint32_t index) { return index < (uint32_t)nnatives; }
 #endif
 
 bool gr_names_is_stdlib(const char *module) {
-  static const char *const libs[] = {"_G", "package", "coroutine", "table", "io", "os", "string", "math", "utf8", "debug", NULL};
+  static const char *const libs[] = {"_G",     "package", "coroutine", "table", "io", "os",
+                                     "string", "math",    "utf8",      "debug", NULL};
   for (int i = 0; libs[i] != NULL; i++)
     if (strcmp(libs[i], module) == 0) return true;
   return false;
@@ -91,7 +96,8 @@ static int read_stock(lua_State *L) {
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
     const char *module = lua_tostring(L, 2);
     for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1))
-      if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING) gr_names_alias(lua_tocfunction(L, 5), module, lua_tostring(L, 4));
+      if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING)
+        gr_names_alias(lua_tocfunction(L, 5), module, lua_tostring(L, 4));
   }
   lua_getfield(L, 1, "package");
   for (int i = 0; i < 2; i++, lua_pop(L, 1)) {
@@ -130,7 +136,8 @@ bool gr_names_is_standard(lua_State *L, int idx, const char *name) {
   const char *module, *field;
   idx = lua_absindex(L, idx);
   if (lua_iscfunction(L, idx))
-    return gr_names_stock(lua_tocfunction(L, idx), &module, &field) && strcmp(module, "_G") == 0 && strcmp(field, name) == 0;
+    return gr_names_stock(lua_tocfunction(L, idx), &module, &field) && strcmp(module, "_G") == 0 &&
+           strcmp(field, name) == 0;
   if (lua_istable(L, idx) && gr_names_is_stdlib(name)) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
     lua_getfield(L, -1, name);
@@ -138,7 +145,8 @@ bool gr_names_is_standard(lua_State *L, int idx, const char *name) {
     lua_pop(L, 2);
     return same;
   }
-  return lua_type(L, idx) == LUA_TSTRING && strcmp(name, "_VERSION") == 0 && strcmp(lua_tostring(L, idx), LUA_VERSION) == 0;
+  return lua_type(L, idx) == LUA_TSTRING && strcmp(name, "_VERSION") == 0 &&
+         strcmp(lua_tostring(L, idx), LUA_VERSION) == 0;
 }
 
 /* ---- modules of one state ---- */
@@ -149,7 +157,8 @@ static void index_itself(lua_State *L, int index) {
   if (!lua_istable(L, module) && !lua_isfunction(L, module)) return;
   gr_check_stack(L, 10);
   lua_pushvalue(L, module);
-  if (lua_rawget(L, index) == LUA_TTABLE) { /* loaded under two names: the shorter one is more likely to load all of it */
+  if (lua_rawget(L, index) ==
+      LUA_TTABLE) { /* loaded under two names: the shorter one is more likely to load all of it */
     lua_rawgeti(L, -1, 1);
     size_t known = lua_rawlen(L, -1);
     lua_settop(L, module);
@@ -170,7 +179,8 @@ static void index_fields(lua_State *L, int index) {
   lua_pushvalue(L, module);
   lua_rawget(L, index);
   lua_rawgeti(L, -1, 1);
-  bool by_this_name = lua_rawequal(L, -1, module - 1); /* and not by another under which it is loaded too */
+  bool by_this_name =
+      lua_rawequal(L, -1, module - 1); /* and not by another under which it is loaded too */
   lua_settop(L, module);
   if (!by_this_name) return;
   for (lua_pushnil(L); lua_next(L, module) != 0; lua_settop(L, module + 1)) {
@@ -199,11 +209,13 @@ static lua_Integer sum_of_loaded(lua_State *L, int loaded) {
   return (lua_Integer)(sum | 1);
 }
 
-/* Until the index is made anew, modules that went stay in memory: another one at the same address would give the same sum. */
+/* Until the index is made anew, modules that went stay in memory: another one at the same address
+ * would give the same sum. */
 static void hold_loaded(lua_State *L, int loaded) {
   lua_newtable(L);
   int held = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, loaded) != 0;) lua_rawseti(L, held, (lua_Integer)lua_rawlen(L, held) + 1);
+  for (lua_pushnil(L); lua_next(L, loaded) != 0;)
+    lua_rawseti(L, held, (lua_Integer)lua_rawlen(L, held) + 1);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &held_key);
 }
 
@@ -230,13 +242,18 @@ void gr_names_push_index(lua_State *L, bool fresh) {
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
   lua_setmetatable(L, index);
-  for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_settop(L, index + 1)) /* a module is itself before it is another's field */
-    if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "_G") != 0) index_itself(L, index);
+  for (lua_pushnil(L); lua_next(L, loaded) != 0;
+       lua_settop(L, index + 1)) /* a module is itself before it is another's field */
+    if (lua_type(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -2), "_G") != 0)
+      index_itself(L, index);
   for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_settop(L, index + 1)) {
     if (lua_type(L, -2) != LUA_TSTRING) continue;
     const char *name = lua_tostring(L, -2);
     if (strcmp(name, "_G") == 0) continue;
-    if (!gr_names_is_stdlib(name)) index_fields(L, index); /* stock functions are known by their addresses, and added fields do not count */
+    if (!gr_names_is_stdlib(name))
+      index_fields(
+          L,
+          index); /* stock functions are known by their addresses, and added fields do not count */
   }
   lua_pushvalue(L, index);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &index_key);
@@ -247,7 +264,8 @@ void gr_names_push_index(lua_State *L, bool fresh) {
 
 /* Could the receiver's require find the module? Looked up once for each name. */
 static bool findable(lua_State *L, const char *module) {
-  if (gr_names_is_stdlib(module) || strcmp(module, "goro") == 0 || strncmp(module, "goro.", 5) == 0) return true;
+  if (gr_names_is_stdlib(module) || strcmp(module, "goro") == 0 || strncmp(module, "goro.", 5) == 0)
+    return true;
   int top = lua_gettop(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, "goro.findable");
   if (lua_getfield(L, top + 1, module) == LUA_TNIL) {
@@ -271,7 +289,8 @@ static bool findable(lua_State *L, const char *module) {
       found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
       lua_pop(L, 1);
     }
-    if (!found && has_package && lua_getfield(L, -1, "searchers") == LUA_TTABLE) found = lua_rawlen(L, -1) > 4; /* added ones: they may */
+    if (!found && has_package && lua_getfield(L, -1, "searchers") == LUA_TTABLE)
+      found = lua_rawlen(L, -1) > 4; /* added ones: they may */
     lua_pushboolean(L, found);
     lua_setfield(L, top + 1, module);
     lua_settop(L, top + 1);
@@ -328,5 +347,7 @@ void gr_names_push(lua_State *L, const char *module, const char *field) {
     lua_rawget(L, -2);
     lua_remove(L, -2);
   }
-  if (lua_isnil(L, -1)) luaL_error(L, "cannot receive '%s' of module '%s': the module has no such field here", field, module);
+  if (lua_isnil(L, -1))
+    luaL_error(L, "cannot receive '%s' of module '%s': the module has no such field here", field,
+               module);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* names.h - what crosses by name: modules, their functions, the standard library, goro's own methods. */
+/* names.h - what crosses by name: modules, their functions, the standard library, goro's own
+ * methods. */
 #ifndef GR_NAMES_H
 #define GR_NAMES_H
 
@@ -7,12 +8,14 @@
 
 #include "base/base.h"
 
-/* Reads the standard library's functions out of a state made for that. Once a process, before the others here; false without memory. */
+/* Reads the standard library's functions out of a state made for that. Once a process, before the
+ * others here; false without memory. */
 bool gr_names_init(void);
-/* `ours` stands for the stock function module.field (module "_G": a base function) in goroutines: it arrives as the receiver's own.
- * Once a process, at start; module and field are literals. */
+/* `ours` stands for the stock function module.field (module "_G": a base function) in goroutines:
+ * it arrives as the receiver's own. Once a process, at start; module and field are literals. */
 void gr_names_alias(lua_CFunction ours, const char *module, const char *field);
-/* A function of goro's that is no module's field, a method: arrives as the receiver's own. Once a process, at start. */
+/* A function of goro's that is no module's field, a method: arrives as the receiver's own. Once a
+ * process, at start. */
 void gr_names_native(lua_CFunction f);
 
 /* The number of a native function, or -1; and back. */
@@ -23,7 +26,8 @@ bool gr_names_is_native(uint32_t index);
 
 /* The stock function's names, when f is one. */
 bool gr_names_stock(lua_CFunction f, const char **module, const char **field);
-/* Is `name` a global variable of a new state, and is the value at idx what a new state has there? */
+/* Is `name` a global variable of a new state, and is the value at idx what a new state has there?
+ */
 bool gr_names_is_standard(lua_State *L, int idx, const char *name);
 bool gr_names_is_stdlib(const char *module);
 
@@ -35,12 +39,15 @@ int gr_names_stock_searcher(lua_CFunction f);
 /* `ours` stands for the stock searcher of that number. Once a process, at start. */
 void gr_names_searcher(lua_CFunction ours, int number);
 
-/* Pushes the index of what loaded modules own; made anew when modules came or went, which is looked at unless the caller knows it to be `fresh`. May raise. */
+/* Pushes the index of what loaded modules own; made anew when modules came or went, which is looked
+ * at unless the caller knows it to be `fresh`. May raise. */
 void gr_names_push_index(lua_State *L, bool fresh);
-/* The value at idx (absolute; a table or a function) when a loaded module owns it: pushes module and field (nil: it is the module itself) and
- * returns true; else pushes nothing. Modules that require could not find do not count. `index`: absolute, of the index. May raise. */
+/* The value at idx (absolute; a table or a function) when a loaded module owns it: pushes module
+ * and field (nil: it is the module itself) and returns true; else pushes nothing. Modules that
+ * require could not find do not count. `index`: absolute, of the index. May raise. */
 bool gr_names_find(lua_State *L, int idx, int index);
-/* Pushes module.field of this state, required on demand. Raises when there is none. `field` may be NULL. */
+/* Pushes module.field of this state, required on demand. Raises when there is none. `field` may be
+ * NULL. */
 void gr_names_push(lua_State *L, const char *module, const char *field);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* need.c - the standard globals one by one, and the trap that stands for the string library; see need.h. */
+/* need.c - the standard globals one by one, and the trap that stands for the string library; see
+ * need.h. */
 #include "vm/need.h"
 
 #include <string.h>
@@ -86,7 +87,8 @@ GrNeed gr_need_global(const char *name, size_t len) {
 }
 
 GrNeed gr_need_method(const char *name, size_t len) {
-  static const char *const methods[] = {"byte", "find", "format", "gmatch", "gsub", "lower", "match", "rep", "reverse", "sub", "unpack", "upper"};
+  static const char *const methods[] = {"byte",  "find", "format",  "gmatch", "gsub",   "lower",
+                                        "match", "rep",  "reverse", "sub",    "unpack", "upper"};
   for (size_t i = 0; i < sizeof methods / sizeof *methods; i++)
     if (strlen(methods[i]) == len && memcmp(methods[i], name, len) == 0) return named("string");
   return 0;
@@ -95,14 +97,16 @@ GrNeed gr_need_method(const char *name, size_t len) {
 GrNeed gr_need_module(const char *module, const char *field) {
   if (strcmp(module, "_G") == 0 && field != NULL) return gr_need_global(field, strlen(field));
   int i = find(module, strlen(module));
-  if (i < 0 || globals[i].leads_anywhere || (globals[i].kind != LIB && globals[i].kind != GORO)) return GR_NEED_ALL;
+  if (i < 0 || globals[i].leads_anywhere || (globals[i].kind != LIB && globals[i].kind != GORO))
+    return GR_NEED_ALL;
   return bit(i);
 }
 
 GrNeed gr_need_goro(void) { return named("goro"); }
 
 GrNeed gr_need_everyday(void) {
-  GrNeed set = named("goro") | named("string") | named("table") | named("math") | named("coroutine");
+  GrNeed set =
+      named("goro") | named("string") | named("table") | named("math") | named("coroutine");
   for (int i = 0; i < GLOBALS; i++)
     if (globals[i].kind == BASE && !globals[i].leads_anywhere) set |= bit(i);
   return set;
@@ -198,7 +202,8 @@ static int trap_index(lua_State *L) {
   return 1;
 }
 
-/* The stock metamethod is called in our frame, so that its messages have the positions that they would have. */
+/* The stock metamethod is called in our frame, so that its messages have the positions that they
+ * would have. */
 static int spring_into(lua_State *L, const char *event) {
   spring(L);
   lua_getfield(L, -1, event);
@@ -219,8 +224,10 @@ ARITHMETIC(idiv)
 ARITHMETIC(unm)
 
 void gr_need_trap(lua_State *L) {
-  static const luaL_Reg meta[] = {{"__index", trap_index}, {"__add", trap_add}, {"__sub", trap_sub},   {"__mul", trap_mul}, {"__mod", trap_mod},
-                                  {"__pow", trap_pow},     {"__div", trap_div}, {"__idiv", trap_idiv}, {"__unm", trap_unm}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__index", trap_index}, {"__add", trap_add}, {"__sub", trap_sub}, {"__mul", trap_mul},
+      {"__mod", trap_mod},     {"__pow", trap_pow}, {"__div", trap_div}, {"__idiv", trap_idiv},
+      {"__unm", trap_unm},     {NULL, NULL}};
   lua_createtable(L, 0, sizeof meta / sizeof *meta);
   luaL_setfuncs(L, meta, 0);
   lua_pushliteral(L, "v");

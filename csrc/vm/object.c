@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* object.c - goro's own objects as userdata: one for each object, view and state.
  *
- * A table maps (share + view) to the userdata, weakly: Lua clears such an entry before the userdata's finalizer drops the reference, so a found entry
- * always holds one. A handle is recognised by its size and by a word that only this file writes: its own address, mixed with that of a variable here. It goes when
- * the handle lets go of its object, so the memory of one that was collected is none. To ask the metatable instead took three times as long, in each call of each method. */
+ * A table maps (share + view) to the userdata, weakly: Lua clears such an entry before the
+ * userdata's finalizer drops the reference, so a found entry always holds one. A handle is
+ * recognised by its size and by a word that only this file writes: its own address, mixed with that
+ * of a variable here. It goes when the handle lets go of its object, so the memory of one that was
+ * collected is none. To ask the metatable instead took three times as long, in each call of each
+ * method. */
 #include "vm/object.h"
 
 #include <lauxlib.h>
@@ -52,7 +55,8 @@ static void push_metatable(lua_State *L, const GrObjectType *type, uint32_t view
   const char *key = (const char *)type + view;
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
   lua_pop(L, 1);
-  static const luaL_Reg meta[] = {{"__gc", finalize}, {"__tostring", to_string}, {"__eq", equal}, {NULL, NULL}};
+  static const luaL_Reg meta[] = {
+      {"__gc", finalize}, {"__tostring", to_string}, {"__eq", equal}, {NULL, NULL}};
   lua_createtable(L, 0, 8);
   luaL_setfuncs(L, meta, 0);
   lua_pushstring(L, type->share.name);
@@ -103,12 +107,14 @@ void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
 
 GrObject *gr_object_test(lua_State *L, int idx) {
   Handle *h = lua_touserdata(L, idx);
-  if (h == NULL || lua_rawlen(L, idx) != sizeof *h) return NULL; /* of a light userdata the length is 0 */
+  if (h == NULL || lua_rawlen(L, idx) != sizeof *h)
+    return NULL; /* of a light userdata the length is 0 */
   return h->mark == mark_of(h) ? &h->o : NULL;
 }
 
 GrObject *gr_object_check(lua_State *L, int arg, const GrObjectType *type) {
   GrObject *o = gr_object_test(L, arg);
-  if (gr_unlikely(o == NULL || o->share->type != &type->share)) luaL_typeerror(L, arg, type->share.name);
+  if (gr_unlikely(o == NULL || o->share->type != &type->share))
+    luaL_typeerror(L, arg, type->share.name);
   return o;
 }

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* pack.c - values to a message; the form is wire.h's.
  *
- * No recursion: a value with an identity gets an item's number when it is first met and is put into `values` (a Lua table); the items are then written one after the
- * other, each perhaps adding more. For error messages each item remembers from where it was first reached, which is a path back to the root.
+ * No recursion: a value with an identity gets an item's number when it is first met and is put into
+ * `values` (a Lua table); the items are then written one after the other, each perhaps adding more.
+ * For error messages each item remembers from where it was first reached, which is a path back to
+ * the root.
  *
- * What cannot be sent raises, with its path, unless it was only tried (carry.c). The packer is kept for the next message (packer.c). */
+ * What cannot be sent raises, with its path, unless it was only tried (carry.c). The packer is kept
+ * for the next message (packer.c). */
 #include "vm/pack.h"
 
 #include <stdio.h>
@@ -21,11 +24,14 @@
 #include "vm/record.h"
 #include "vm/state.h"
 
-enum { STRING_INLINE = 64 }; /* longer ones are items, so that a string that comes twice is carried once */
+enum {
+  STRING_INLINE = 64
+}; /* longer ones are items, so that a string that comes twice is carried once */
 
 /* ---- values ---- */
 
-/* (module, field or nil) are on top, and popped. They wait in `values` as one string, as the wire has it. */
+/* (module, field or nil) are on top, and popped. They wait in `values` as one string, as the wire
+ * has it. */
 static void put_name(lua_State *L, Packer *k, const void *identity, const Origin *origin) {
   luaL_Buffer b;
   int top = lua_gettop(L);
@@ -64,7 +70,9 @@ static void pack_long_string(lua_State *L, Packer *k, int idx, const Origin *ori
 static bool put_simple(lua_State *L, Packer *k, int idx, int type) {
   switch (type) {
     case LUA_TNIL: gr_packer_put_tag(L, k, T_NIL); return true;
-    case LUA_TBOOLEAN: gr_packer_put_tag(L, k, lua_toboolean(L, idx) ? T_TRUE : T_FALSE); return true;
+    case LUA_TBOOLEAN:
+      gr_packer_put_tag(L, k, lua_toboolean(L, idx) ? T_TRUE : T_FALSE);
+      return true;
     case LUA_TNUMBER:
       if (lua_isinteger(L, idx)) {
         lua_Integer n = lua_tointeger(L, idx);
@@ -90,19 +98,22 @@ static bool put_simple(lua_State *L, Packer *k, int idx, int type) {
   }
 }
 
-/* Metamethod __goro of the value at idx: its function and arguments become a message of their own. */
+/* Metamethod __goro of the value at idx: its function and arguments become a message of their own.
+ */
 static int call_goro(lua_State *L) {
   GrMsg *made = lua_touserdata(L, 1);
   lua_remove(L, 1); /* __goro, v */
   lua_call(L, 1, LUA_MULTRET);
   int n = lua_gettop(L);
-  if (n == 0 || !lua_isfunction(L, 1)) return luaL_error(L, "'__goro' must return a function and its arguments");
+  if (n == 0 || !lua_isfunction(L, 1))
+    return luaL_error(L, "'__goro' must return a function and its arguments");
   gr_pack(L, 1, n, GR_NAME_MESSAGE, 0, made);
   return 0;
 }
 
 /* The metamethod is on top; popped. */
-static void pack_made(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
+static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
+                      const Origin *origin) {
   GrMsg made = GR_MSG_EMPTY;
   uint32_t number = k->p.nitems;
   if (k->recording != 0) {
@@ -151,9 +162,13 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
     return;
   }
   luaL_Stream *stream = luaL_testudata(L, idx, LUA_FILEHANDLE);
-  if (stream != NULL && stream->closef != NULL && (stream->f == stdin || stream->f == stdout || stream->f == stderr)) {
+  if (stream != NULL && stream->closef != NULL &&
+      (stream->f == stdin || stream->f == stdout || stream->f == stderr)) {
     k->p.need |= gr_need_module("io", NULL);
-    gr_packer_put_tag(L, k, stream->f == stdin ? T_STDIN : stream->f == stdout ? T_STDOUT : T_STDERR);
+    gr_packer_put_tag(L, k,
+                      stream->f == stdin    ? T_STDIN
+                      : stream->f == stdout ? T_STDOUT
+                                            : T_STDERR);
     return;
   }
   if (push_metafield(L, idx, "__goro")) {
@@ -161,11 +176,13 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
     return;
   }
   const char *what = "userdata";
-  if (push_metafield(L, idx, "__name") && lua_type(L, -1) == LUA_TSTRING) what = lua_tostring(L, -1);
+  if (push_metafield(L, idx, "__name") && lua_type(L, -1) == LUA_TSTRING)
+    what = lua_tostring(L, -1);
   gr_packer_cannot_send(L, k, origin, what);
 }
 
-/* Pushes module and field of a value that a loaded module owns. In a state without the package library no module owns Lua functions. */
+/* Pushes module and field of a value that a loaded module owns. In a state without the package
+ * library no module owns Lua functions. */
 static bool owned(lua_State *L, Packer *k, int idx) {
   if (k->no_modules && lua_isfunction(L, idx) && !lua_iscfunction(L, idx)) return false;
   gr_packer_need_index(L, k);
@@ -194,13 +211,15 @@ static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origi
   }
 }
 
-static void pack_table(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
+static void pack_table(lua_State *L, Packer *k, int idx, const void *identity,
+                       const Origin *origin) {
   if (identity == k->globals_table) {
     gr_packer_put_tag(L, k, T_ENV);
     k->p.need = GR_NEED_ALL;
     return;
   }
-  if (owned(L, k, idx) && (lua_isnil(L, -1) || origin->kind == O_META || gr_class_has_metamethod(L, idx))) {
+  if (owned(L, k, idx) &&
+      (lua_isnil(L, -1) || origin->kind == O_META || gr_class_has_metamethod(L, idx))) {
     put_name(L, k, identity, origin);
   } else if (push_metafield(L, idx, "__goro")) {
     pack_made(L, k, idx, identity, origin);
@@ -212,7 +231,8 @@ static void pack_table(lua_State *L, Packer *k, int idx, const void *identity, c
   }
 }
 
-static void pack_function(lua_State *L, Packer *k, int idx, const void *identity, const Origin *origin) {
+static void pack_function(lua_State *L, Packer *k, int idx, const void *identity,
+                          const Origin *origin) {
   if (owned(L, k, idx)) {
     put_name(L, k, identity, origin);
   } else {
@@ -276,12 +296,14 @@ static bool write_pair(lua_State *L, Packer *k, uint32_t number, int key) {
     gr_pack_value(L, k, key, &(Origin){.kind = O_KEY_OF, .parent = number});
   }
   type = lua_type(L, key + 1);
-  if (!put_simple(L, k, key + 1, type)) gr_pack_value(L, k, key + 1, &(Origin){.kind = O_KEYED, .parent = number, .key = key});
+  if (!put_simple(L, k, key + 1, type))
+    gr_pack_value(L, k, key + 1, &(Origin){.kind = O_KEYED, .parent = number, .key = key});
   return metamethod;
 }
 
-/* lua_next gives the array part first and in order, so what begins as 1, 2, 3, … is written as values only, with nils for what
- * is missing, as long as these are fewer; nothing is visited twice. The table is on top. */
+/* lua_next gives the array part first and in order, so what begins as 1, 2, 3, … is written as
+ * values only, with nils for what is missing, as long as these are fewer; nothing is visited twice.
+ * The table is on top. */
 static void write_table(lua_State *L, Packer *k, uint32_t number) {
   int table = lua_gettop(L), key = table + 1;
   bool class = false, in_order = true;
@@ -290,7 +312,8 @@ static void write_table(lua_State *L, Packer *k, uint32_t number) {
   else gr_packer_put_tag(L, k, T_NIL);
   for (lua_pushnil(L); !k->failed && lua_next(L, table) != 0; lua_settop(L, key)) {
     if (in_order) {
-      lua_Integer i = lua_isinteger(L, key) ? lua_tointeger(L, key) : 0, gap = i > narr ? i - narr - 1 : INT32_MAX;
+      lua_Integer i = lua_isinteger(L, key) ? lua_tointeger(L, key) : 0,
+                  gap = i > narr ? i - narr - 1 : INT32_MAX;
       in_order = gap <= narr - nils && narr < INT32_MAX / 2;
       for (; in_order && gap > 0; gap--, narr++, nils++) gr_packer_put_tag(L, k, T_NIL);
     }
@@ -316,31 +339,39 @@ static int dump_piece(lua_State *L, const void *data, size_t n, void *arg) {
   return 0;
 }
 
-static bool is_globals(lua_State *L, const Packer *k, int idx) { return lua_topointer(L, idx) == k->globals_table; }
+static bool is_globals(lua_State *L, const Packer *k, int idx) {
+  return lua_topointer(L, idx) == k->globals_table;
+}
 
-/* Which upvalue is _ENV: the one of that name, or when names are stripped, the one that is the globals. Its value is left on top when there is one. */
+/* Which upvalue is _ENV: the one of that name, or when names are stripped, the one that is the
+ * globals. Its value is left on top when there is one. */
 static int find_env(lua_State *L, const Packer *k, int function) {
   const char *name;
   for (int by_name = 1; by_name >= 0; by_name--)
     for (int i = 1; (name = lua_getupvalue(L, function, i)) != NULL; i++, lua_pop(L, 1))
-      if (lua_istable(L, -1) && (by_name ? strcmp(name, "_ENV") == 0 : is_globals(L, k, -1))) return i;
+      if (lua_istable(L, -1) && (by_name ? strcmp(name, "_ENV") == 0 : is_globals(L, k, -1)))
+        return i;
   return 0;
 }
 
-/* `env`: it is the function's _ENV, in which it names what it needs; any other variable that holds the globals may lead anywhere in them. */
+/* `env`: it is the function's _ENV, in which it names what it needs; any other variable that holds
+ * the globals may lead anywhere in them. */
 static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i, bool env) {
   const void *identity = lua_upvalueid(L, at, i);
   Slot *known = gr_packer_find(k, identity);
   uint32_t cell = known != NULL ? known->item : k->p.nitems;
   if (known == NULL) {
-    Item *item = gr_packer_item(L, k, I_CELL, identity, lua_gettop(L), &(Origin){.kind = O_UPVALUE, .parent = function, .upvalue = (uint32_t)i});
+    Item *item =
+        gr_packer_item(L, k, I_CELL, identity, lua_gettop(L),
+                       &(Origin){.kind = O_UPVALUE, .parent = function, .upvalue = (uint32_t)i});
     item->view = env;
   }
   if (!env && is_globals(L, k, -1)) k->p.need = GR_NEED_ALL;
   gr_packer_put_ref(L, k, cell);
 }
 
-/* What the code names is looked up in the environment on top if there is one; in a form that is not known it may name anything. */
+/* What the code names is looked up in the environment on top if there is one; in a form that is not
+ * known it may name anything. */
 static void note_names(lua_State *L, Packer *k, const GrCode *code) {
   int environment = lua_gettop(L);
   gr_codes_ref(k->code = code); /* a finalizer may run meanwhile, and send */
@@ -352,7 +383,8 @@ static void note_names(lua_State *L, Packer *k, const GrCode *code) {
   if (!code->known) k->failed |= k->recording != 0; /* it names too much to be compared */
   if (!code->known)
     for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
-      if (lua_type(L, -2) == LUA_TSTRING) gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
+      if (lua_type(L, -2) == LUA_TSTRING)
+        gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
   gr_codes_unref(code);
   k->code = NULL;
 }
@@ -370,8 +402,11 @@ static void vet(lua_State *L, const GrCode *code, int function, int env) {
     if (name == NULL) continue;
     lua_pop(L, 1);
     if (code->lines[i - 1] > 0)
-      fprintf(stderr, "%s:%d: assigns to captured variable '%s', which is a copy\n", ar.short_src, code->lines[i - 1], name);
-    else fprintf(stderr, "%s: assigns to captured variable '%s', which is a copy\n", ar.short_src, name);
+      fprintf(stderr, "%s:%d: assigns to captured variable '%s', which is a copy\n", ar.short_src,
+              code->lines[i - 1], name);
+    else
+      fprintf(stderr, "%s: assigns to captured variable '%s', which is a copy\n", ar.short_src,
+              name);
   }
 }
 
@@ -395,7 +430,8 @@ static void write_function(lua_State *L, Packer *k, uint32_t number) {
   k->p.need |= code->need;
   if (number == 0 && k->p.start) {
     k->p.image = gr_codes_start(code);
-    if (gr_unlikely(atomic_load_explicit(&gr_vet, memory_order_relaxed))) vet(L, code, function, env);
+    if (gr_unlikely(atomic_load_explicit(&gr_vet, memory_order_relaxed)))
+      vet(L, code, function, env);
   }
   if (env > 0 && (code->nnames > 0 || !code->known)) note_names(L, k, code);
   lua_settop(L, function);
@@ -446,19 +482,23 @@ void gr_pack_unlink(lua_State *L, Packer *k, uint32_t number) {
 
 /* ---- the interface ---- */
 
-/* Memory outside of Lua is charged to the state's collector, which otherwise could not know what an unreachable channel holds. */
+/* Memory outside of Lua is charged to the state's collector, which otherwise could not know what an
+ * unreachable channel holds. */
 static void charge(lua_State *L, size_t bytes) {
-  if (bytes >= 1024 && lua_gc(L, LUA_GCISRUNNING)) lua_gc(L, LUA_GCSTEP, (int)(bytes >> 10 < 1 << 20 ? bytes >> 10 : 1 << 20));
+  if (bytes >= 1024 && lua_gc(L, LUA_GCISRUNNING))
+    lua_gc(L, LUA_GCSTEP, (int)(bytes >> 10 < 1 << 20 ? bytes >> 10 : 1 << 20));
 }
 
-static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, bool start, GrMsg *out) {
+static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, bool start,
+                 GrMsg *out) {
   *out = GR_MSG_EMPTY;
   idx = lua_absindex(L, idx);
   int top = lua_gettop(L);
   Packer *k = gr_packer_new(L, names, first_number);
   k->p.nroots = (uint32_t)n;
   k->p.start = start;
-  for (int i = 0; i < n; i++) gr_pack_value(L, k, idx + i, &(Origin){.kind = O_ROOT, .parent = (uint32_t)(first_number + i)});
+  for (int i = 0; i < n; i++)
+    gr_pack_value(L, k, idx + i, &(Origin){.kind = O_ROOT, .parent = (uint32_t)(first_number + i)});
   do {
     gr_pack_items(L, k);
     gr_carry_globals(L, k);
@@ -558,7 +598,9 @@ void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, 
   pack(L, idx, n, names, first_number, false, out);
 }
 
-void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out) { pack(L, idx, n, GR_NAME_ARGUMENT, first_number, true, out); }
+void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out) {
+  pack(L, idx, n, GR_NAME_ARGUMENT, first_number, true, out);
+}
 
 void gr_msg_set_start(GrMsg *m) {
   if (m->kind == M_PACK) ((GrPack *)m->u.p)->start = true;

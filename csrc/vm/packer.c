@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* packer.c - what a pack grows while it is made; see packer.h.
  *
- * All of it hangs on one userdata, so an error at any Lua call loses nothing. To allocate it anew for each message took longer than to pack a small table. So
- * each state keeps its packer; who finds it busy (a __goro metamethod sends while its value is packed, or an error left it behind) makes another, and that one
- * is kept then. The arrays are kept by the thread, since a parked goroutine should not hold them. A finished message is one block of exactly its size, unless it
- * is large: then it takes the arrays.
+ * All of it hangs on one userdata, so an error at any Lua call loses nothing. To allocate it anew
+ * for each message took longer than to pack a small table. So each state keeps its packer; who
+ * finds it busy (a __goro metamethod sends while its value is packed, or an error left it behind)
+ * makes another, and that one is kept then. The arrays are kept by the thread, since a parked
+ * goroutine should not hold them. A finished message is one block of exactly its size, unless it is
+ * large: then it takes the arrays.
  *
- * Identities are in a hash table of addresses, since every table, function and long string is looked up in it once for each reference. Its slots are emptied
- * by counting rounds. Errors are told by walking from the value back over the items' origins to the root, or to the nearest upvalue, whose function then is
- * named too. */
+ * Identities are in a hash table of addresses, since every table, function and long string is
+ * looked up in it once for each reference. Its slots are emptied by counting rounds. Errors are
+ * told by walking from the value back over the items' origins to the root, or to the nearest
+ * upvalue, whose function then is named too. */
 #include "vm/packer.h"
 
 #include "base/chunk.h"
@@ -84,8 +87,10 @@ static Arrays *place(void) {
 }
 
 static void give_arrays(Packer *k) {
-  Arrays a = {k->p.items, k->origins, k->slots, k->p.bytes, k->bytes_cap, k->items_cap, k->origins_cap, k->nslots, k->round};
-  bool small = a.items_cap <= REUSE && a.origins_cap <= REUSE && a.nslots <= 4 * REUSE && a.bytes_cap <= 2 * APART;
+  Arrays a = {k->p.items,   k->origins,     k->slots,  k->p.bytes, k->bytes_cap,
+              k->items_cap, k->origins_cap, k->nslots, k->round};
+  bool small = a.items_cap <= REUSE && a.origins_cap <= REUSE && a.nslots <= 4 * REUSE &&
+               a.bytes_cap <= 2 * APART;
   Arrays *to = small ? place() : NULL;
   if (to != NULL && to->slots == NULL && to->bytes == NULL) *to = a;
   else free_arrays(&a);
@@ -137,7 +142,9 @@ static bool hold_items(GrPack *p, uint32_t *n) {
   for (; *n < p->nitems; ++*n) {
     Item *item = &p->items[*n];
     if (item->kind == I_OBJECT || item->kind == I_LINK) gr_share_ref(item->u.share);
-    if (item->kind == I_MADE && item->u.made != NULL && (item->u.made = gr_pack_copy(item->u.made)) == NULL) return false;
+    if (item->kind == I_MADE && item->u.made != NULL &&
+        (item->u.made = gr_pack_copy(item->u.made)) == NULL)
+      return false;
   }
   return true;
 }
@@ -287,7 +294,9 @@ char *gr_packer_grow_slowly(lua_State *L, Packer *k, size_t n) {
 
 /* ---- identities ---- */
 
-static size_t hash(const void *identity, uint32_t nslots) { return (size_t)(((uintptr_t)identity * 0x9e3779b97f4a7c15ULL) >> 32) & (nslots - 1); }
+static size_t hash(const void *identity, uint32_t nslots) {
+  return (size_t)(((uintptr_t)identity * 0x9e3779b97f4a7c15ULL) >> 32) & (nslots - 1);
+}
 
 static void slot_insert(Slot *slots, uint32_t nslots, Slot s) {
   size_t at = hash(s.identity, nslots);
@@ -297,7 +306,8 @@ static void slot_insert(Slot *slots, uint32_t nslots, Slot s) {
 
 Slot *gr_packer_find(Packer *k, const void *identity) {
   if (k->nslots == 0) return NULL;
-  for (size_t at = hash(identity, k->nslots); k->slots[at].round == k->round; at = (at + 1) & (k->nslots - 1))
+  for (size_t at = hash(identity, k->nslots); k->slots[at].round == k->round;
+       at = (at + 1) & (k->nslots - 1))
     if (k->slots[at].identity == identity) return &k->slots[at];
   return NULL;
 }
@@ -317,7 +327,8 @@ static void rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit) {
   k->nslots = nslots;
 }
 
-Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, const Origin *origin) {
+Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx,
+                     const Origin *origin) {
   uint32_t n = k->p.nitems;
   if (n == k->items_cap) {
     uint32_t cap = n > 0 ? n * 2 : 16;
@@ -333,7 +344,8 @@ Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identit
     k->origins = origins;
     k->origins_cap = cap;
   }
-  if ((k->used + 1) * 4 > k->nslots * 3) rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS, UINT32_MAX);
+  if ((k->used + 1) * 4 > k->nslots * 3)
+    rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS, UINT32_MAX);
   lua_pushvalue(L, idx);
   lua_rawseti(L, k->values, (lua_Integer)n + 1);
   slot_insert(k->slots, k->nslots, (Slot){identity, n, k->round});
@@ -370,7 +382,9 @@ void gr_packer_need_index(lua_State *L, Packer *k) {
 static bool is_identifier(const char *s) {
   if (*s == '\0' || (*s >= '0' && *s <= '9')) return false;
   for (; *s != '\0'; s++)
-    if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') || (*s >= 'A' && *s <= 'Z'))) return false;
+    if (!(*s == '_' || (*s >= '0' && *s <= '9') || (*s >= 'a' && *s <= 'z') ||
+          (*s >= 'A' && *s <= 'Z')))
+      return false;
   return true;
 }
 
@@ -391,7 +405,8 @@ static void key_to_text(lua_State *L) {
   lua_remove(L, key);
 }
 
-/* Pushes a key of the table at -2 whose value is on top; nil when a finalizer has removed it meanwhile. */
+/* Pushes a key of the table at -2 whose value is on top; nil when a finalizer has removed it
+ * meanwhile. */
 static void push_key_of_value(lua_State *L) {
   int value = lua_gettop(L);
   for (lua_pushnil(L); lua_next(L, value - 1) != 0; lua_pop(L, 1))
@@ -454,7 +469,8 @@ static void push_function_place(lua_State *L, Packer *k, const Origin *o) {
 
 static bool is_root(const Origin *o) { return o->kind == O_ROOT || o->kind == O_UPVALUE; }
 
-/* Pushes the way from the root to the value, and returns where it begins. It may be long, so it is noted backwards first. */
+/* Pushes the way from the root to the value, and returns where it begins. It may be long, so it is
+ * noted backwards first. */
 static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin) {
   const Origin *o;
   size_t n = 0;
@@ -465,7 +481,8 @@ static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin) {
   }
   uint32_t *items = lua_newuserdatauv(L, n * sizeof *items, 0);
   n = 0;
-  for (o = origin; !is_root(o); o = &k->origins[o->parent]) items[n++] = o->parent; /* where the step begins */
+  for (o = origin; !is_root(o); o = &k->origins[o->parent])
+    items[n++] = o->parent; /* where the step begins */
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (; n > 0; n--) {
@@ -489,7 +506,8 @@ void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const 
   const Origin *root = push_way(L, k, origin);
   push_root(L, k, root);
   push_function_place(L, k, root);
-  const char *where = lua_tostring(L, top), *way = lua_tostring(L, top + 1), *name = lua_tostring(L, top + 2), *function = lua_tostring(L, top + 3);
+  const char *where = lua_tostring(L, top), *way = lua_tostring(L, top + 1),
+             *name = lua_tostring(L, top + 2), *function = lua_tostring(L, top + 3);
   lua_pushfstring(L, "%scannot send %s%s (%s)%s", where, name, way, what, function);
   gr_packer_give_up(L, k);
   lua_error(L);

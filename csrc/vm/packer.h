@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* packer.h - the work in progress of one pack: bytes, items, identities, and the way back to the root for errors. For pack.c, carry.c and packer.c alone. */
+/* packer.h - the work in progress of one pack: bytes, items, identities, and the way back to the
+ * root for errors. For pack.c, carry.c and packer.c alone. */
 #ifndef GR_PACKER_H
 #define GR_PACKER_H
 
@@ -15,7 +16,8 @@
 
 typedef enum OriginKind { O_ROOT, O_KEYED, O_KEY_OF, O_UPVALUE, O_META, O_GLOBAL } OriginKind;
 
-/* How an item was reached: from item `parent`. By which key is looked up when an error has to tell. */
+/* How an item was reached: from item `parent`. By which key is looked up when an error has to tell.
+ */
 typedef struct Origin {
   uint8_t kind;
   uint32_t parent; /* of a root: its number */
@@ -49,8 +51,10 @@ typedef struct Packer {
   bool no_modules; /* the state has not the package library */
   int values;      /* stack index: item number + 1 -> value */
   int index;       /* stack index: what modules own (names.h), nil until it is asked for */
-  int recording;   /* stack index: of a set of the names of globals, while a record is packed (record.c); else 0 */
-  int globals;     /* stack index: names of globals with the environments they are looked up in: name, environment, …; nil while there are none */
+  int recording;   /* stack index: of a set of the names of globals, while a record is packed
+                      (record.c); else 0 */
+  int globals; /* stack index: names of globals with the environments they are looked up in: name,
+                  environment, …; nil while there are none */
 } Packer;
 
 /* packer.c */
@@ -75,17 +79,24 @@ static inline char *gr_packer_grow(lua_State *L, Packer *k, size_t n) {
 static inline void gr_packer_put(lua_State *L, Packer *k, const void *data, size_t n) {
   if (n > 0) memcpy(gr_packer_grow(L, k, n), data, n);
 }
-static inline void gr_packer_put_tag(lua_State *L, Packer *k, char tag) { *gr_packer_grow(L, k, 1) = tag; }
-static inline void gr_packer_put_tagged(lua_State *L, Packer *k, char tag, const void *data, size_t n) {
+static inline void gr_packer_put_tag(lua_State *L, Packer *k, char tag) {
+  *gr_packer_grow(L, k, 1) = tag;
+}
+static inline void gr_packer_put_tagged(lua_State *L, Packer *k, char tag, const void *data,
+                                        size_t n) {
   char *at = gr_packer_grow(L, k, n + 1);
   *at = tag;
   memcpy(at + 1, data, n);
 }
-static inline void gr_packer_put_ref(lua_State *L, Packer *k, uint32_t item) { gr_packer_put_tagged(L, k, T_REF, &item, sizeof item); }
+static inline void gr_packer_put_ref(lua_State *L, Packer *k, uint32_t item) {
+  gr_packer_put_tagged(L, k, T_REF, &item, sizeof item);
+}
 /* The item of an identity, or NULL. */
 Slot *gr_packer_find(Packer *k, const void *identity);
-/* A new item for the value at idx, which is kept in `values`. The pointer is valid until the next one. */
-Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx, const Origin *origin);
+/* A new item for the value at idx, which is kept in `values`. The pointer is valid until the next
+ * one. */
+Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx,
+                     const Origin *origin);
 /* Items from nitems and bytes from nbytes on go: a savepoint is taken back. */
 void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes, uint32_t next);
 /* What modules own: k->index is filled. */
@@ -94,9 +105,11 @@ void gr_packer_need_index(lua_State *L, Packer *k);
 void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what);
 
 /* pack.c */
-/* Writes the value at idx (absolute); a new item goes on the list. Leaves the stack as it was, unless it raises. */
+/* Writes the value at idx (absolute); a new item goes on the list. Leaves the stack as it was,
+ * unless it raises. */
 void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin);
-/* Writes the metatable on top, of item `parent`, and pops it. Its item, if it gets one, is a class. */
+/* Writes the metatable on top, of item `parent`, and pops it. Its item, if it gets one, is a class.
+ */
 void gr_pack_metatable(lua_State *L, Packer *k, uint32_t parent);
 /* Writes all items on the list, and those that they add. */
 void gr_pack_items(lua_State *L, Packer *k);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* panic.c - errors on their way between states, as messages: value, traceback, where the goroutine was created.
+/* panic.c - errors on their way between states, as messages: value, traceback, where the goroutine
+ * was created.
  *
- * A panic is printed by the goroutine that ends, at once and in one write, and posted to the host that it descends from, where the next goro call
- * raises the value. Without memory for the post the text on stderr has still told. An error that could not be packed at all reaches a join
- * that takes errors as an empty message, which stands for "not enough memory". */
+ * A panic is printed by the goroutine that ends, at once and in one write, and posted to the host
+ * that it descends from, where the next goro call raises the value. Without memory for the post the
+ * text on stderr has still told. An error that could not be packed at all reaches a join that takes
+ * errors as an empty message, which stands for "not enough memory". */
 #include "vm/panic.h"
 
 #include <stdio.h>
@@ -47,7 +49,8 @@ char *gr_panic_traceback(lua_State *L) {
 
 /* (error, traceback or nil, created) -> the text a user reads, as lua.c makes it. */
 static int describe(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER && !luaL_getmetafield(L, 1, "__tostring"))
+  if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER &&
+      !luaL_getmetafield(L, 1, "__tostring"))
     lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
   else luaL_tolstring(L, 1, NULL);
   return 1;
@@ -79,7 +82,8 @@ static int pack_error(lua_State *L) {
   return 0;
 }
 
-/* The value on top, packed; it stays. A value that cannot be sent goes as its text, and that failing, as nothing. */
+/* The value on top, packed; it stays. A value that cannot be sent goes as its text, and that
+ * failing, as nothing. */
 static void pack_top(lua_State *L, Packing *p) {
   for (int attempt = 0; attempt < 2; attempt++) {
     lua_pushcfunction(L, pack_error);
@@ -174,7 +178,8 @@ int gr_raise_remote(lua_State *L, int idx) {
 /* Of a host's allocator nothing is known. */
 void gr_raise_stack(lua_State *L) {
   void *arena;
-  if (lua_getallocf(L, &arena) == gr_arena_alloc && ((GrArena *)arena)->failed) gr_raise_code(L, GR_NOMEM);
+  if (lua_getallocf(L, &arena) == gr_arena_alloc && ((GrArena *)arena)->failed)
+    gr_raise_code(L, GR_NOMEM);
   luaL_error(L, "stack overflow");
   gr_throw("luaL_error returned");
 }
@@ -187,7 +192,9 @@ void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
   if (code == GR_ABORTED && st != NULL && st->is_host) gr_sched_await_exit();
   if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
-  if (code == GR_NOTHREAD) luaL_error(L, "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
+  if (code == GR_NOTHREAD)
+    luaL_error(L,
+               "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   gr_throw("lua_error returned");
@@ -195,7 +202,8 @@ void gr_raise_code(lua_State *L, int code) {
 
 void gr_check_forked(lua_State *L) {
   if (gr_likely(!atomic_load_explicit(&gr_forked, memory_order_relaxed))) return;
-  luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program there, or end by os.exit)");
+  luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program "
+                "there, or end by os.exit)");
 }
 
 void gr_check_inbox(lua_State *L, GrState *st) {
@@ -234,7 +242,8 @@ static bool report_one(G *g, GStatus status, void *arg) {
     char place[100];
     g->ops->where(g, place, sizeof place);
     double seconds = (double)(r->now - g->since) * 1e-9;
-    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s", gr_wait_name((GrReason)g->reason), seconds < 0 ? 0 : seconds,
+    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s",
+             gr_wait_name((GrReason)g->reason), seconds < 0 ? 0 : seconds,
              *place != '\0' ? place : "?");
   }
   r->n++;

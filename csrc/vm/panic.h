@@ -1,22 +1,28 @@
 /* SPDX-License-Identifier: MIT */
-/* panic.h - how the error of one goroutine reaches another state, and the errors that goro raises itself. */
+/* panic.h - how the error of one goroutine reaches another state, and the errors that goro raises
+ * itself. */
 #ifndef GR_PANIC_H
 #define GR_PANIC_H
 
 #include "vm/state.h"
 
-/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text; NULL when there is no memory for it. */
+/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text;
+ * NULL when there is no memory for it. */
 char *gr_panic_traceback(lua_State *L);
-/* The goroutine ends by the error value on top of its (reset) state; without a state, by want of memory. It goes to the join when
- * that takes errors; else it is a panic: printed, and posted to the root host. */
+/* The goroutine ends by the error value on top of its (reset) state; without a state, by want of
+ * memory. It goes to the join when that takes errors; else it is a panic: printed, and posted to
+ * the root host. */
 void gr_panic(GrState *st, const char *traceback);
-/* The error value on top, packed as (false, value, traceback or nil), as joins are told; it stays. One that cannot be sent goes as its text; empty: no memory. Does not raise. */
+/* The error value on top, packed as (false, value, traceback or nil), as joins are told; it stays.
+ * One that cannot be sent goes as its text; empty: no memory. Does not raise. */
 void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out);
-/* Raises the error in a received (false, value, traceback) message that has been pushed from idx on. */
+/* Raises the error in a received (false, value, traceback) message that has been pushed from idx
+ * on. */
 int gr_raise_remote(lua_State *L, int idx);
 /* Raises the Lua error of a core call's result code: no memory, no thread. */
 GR_NORETURN void gr_raise_code(lua_State *L, int code);
-/* luaL_checkstack, which takes a system without memory for a stack that is too deep: room for n more, or an error that says which it was. */
+/* luaL_checkstack, which takes a system without memory for a stack that is too deep: room for n
+ * more, or an error that says which it was. */
 void gr_check_stack(lua_State *L, int n);
 /* The error, after lua_checkstack has failed in this state. */
 GR_NORETURN void gr_raise_stack(lua_State *L);

@@ -1,32 +1,49 @@
 /* SPDX-License-Identifier: MIT */
-/* record.c - a class is packed for its second message, and then no more as long as it stays as it is.
+/* record.c - a class is packed for its second message, and then no more as long as it stays as it
+ * is.
  *
- * A class goes along with its objects, since a sender cannot know who will receive them and whether he has it already. To pack twenty methods takes ten times
- * as long as to pack an object. So when a state sends a class for the second time, it packs it alone: that message is the record. It is counted and never changes, and the messages
- * from then on hold a reference to it, a link, in place of the class. A receiver that has the class looks no further; another one unpacks a copy of the record first.
+ * A class goes along with its objects, since a sender cannot know who will receive them and whether
+ * he has it already. To pack twenty methods takes ten times as long as to pack an object. So when a
+ * state sends a class for the second time, it packs it alone: that message is the record. It is
+ * counted and never changes, and the messages from then on hold a reference to it, a link, in place
+ * of the class. A receiver that has the class looks no further; another one unpacks a copy of the
+ * record first.
  *
- * Nobody may see the difference. So a record is what packing now would give: who meets the class for the first time gets it as it is at the sending, not as it
- * was when the record was made. Lua tells nobody that a table has been written to; so a sum is taken over all that the record was made of (tables, metatables, captured variables, the
- * globals that functions name, what modules own), by address or bits, and taken again for each message: about 30 ns for each value, where packing a method takes a microsecond. The step from one
- * partial sum to the next is a bijection, so one change is always seen; several at once are missed with probability 2^-64. Addresses stay meaningful since the list that the sum is
- * taken over holds all values, and hangs on the class alone (as an ephemeron). When the sum differs the record is made anew; a class that changes
- * all the time goes along in each message as before, and is tried again ever more rarely. What cannot be a record does as well: with something in it that cannot be sent, has
- * __goro (which could change what is being recorded), or is weak (it would be held), with globals that only an __index of the globals knows, too large.
+ * Nobody may see the difference. So a record is what packing now would give: who meets the class
+ * for the first time gets it as it is at the sending, not as it was when the record was made. Lua
+ * tells nobody that a table has been written to; so a sum is taken over all that the record was
+ * made of (tables, metatables, captured variables, the globals that functions name, what modules
+ * own), by address or bits, and taken again for each message: about 30 ns for each value, where
+ * packing a method takes a microsecond. The step from one partial sum to the next is a bijection,
+ * so one change is always seen; several at once are missed with probability 2^-64. Addresses stay
+ * meaningful since the list that the sum is taken over holds all values, and hangs on the class
+ * alone (as an ephemeron). When the sum differs the record is made anew; a class that changes all
+ * the time goes along in each message as before, and is tried again ever more rarely. What cannot
+ * be a record does as well: with something in it that cannot be sent, has
+ * __goro (which could change what is being recorded), or is weak (it would be held), with globals
+ * that only an __index of the globals knows, too large.
  *
- * The one difference: to a receiver that knows the class, globals that its methods name are not brought again.
+ * The one difference: to a receiver that knows the class, globals that its methods name are not
+ * brought again.
  *
- * Shape. What a message reaches both by itself and through a class has to be one thing in the receiver: a table in two places, a variable that two functions
- * capture. When all is written, the addresses in each record are looked up among the message's; if one is there, the link is taken back: the class goes along, and
- * all is one message. That is so for most functions that capture their class, and hardly ever for objects. Two records may share as well: then both classes get one record
- * together, with what they share in it once, until that becomes too large.
+ * Shape. What a message reaches both by itself and through a class has to be one thing in the
+ * receiver: a table in two places, a variable that two functions capture. When all is written, the
+ * addresses in each record are looked up among the message's; if one is there, the link is taken
+ * back: the class goes along, and all is one message. That is so for most functions that capture
+ * their class, and hardly ever for objects. Two records may share as well: then both classes get
+ * one record together, with what they share in it once, until that becomes too large.
  *
- * A goroutine's start has no links: a new state knows no class. A record includes other classes (a base class) whole: it has no links either, so nothing
- * here is deep or recursive, and a receiver that has the base class leaves it out as ever.
+ * A goroutine's start has no links: a new state knows no class. A record includes other classes (a
+ * base class) whole: it has no links either, so nothing here is deep or recursive, and a receiver
+ * that has the base class leaves it out as ever.
  *
- * While a record is made no Lua runs: the collector stands still, so that no finalizer changes anything between packing and the sum.
+ * While a record is made no Lua runs: the collector stands still, so that no finalizer changes
+ * anything between packing and the sum.
  *
- * Rejected: to leave changes unseen (a class that is extended or configured after its first objects were sent is common, and a goroutine that
- * starts later has to see that); records that link to records, and lists of what they share, by which the receiver would join the parts (three times the code). */
+ * Rejected: to leave changes unseen (a class that is extended or configured after its first objects
+ * were sent is common, and a goroutine that starts later has to see that); records that link to
+ * records, and lists of what they share, by which the receiver would join the parts (three times
+ * the code). */
 #include "vm/record.h"
 
 #include <string.h>
@@ -38,7 +55,8 @@
 enum {
   BYTES_MOST = 1 << 18,
   CLASSES_MOST = 16, /* with one record */
-  KNOWN_MOST = 256,  /* classes of one state that have records: each has its base classes in it, and may be any object's own metatable */
+  KNOWN_MOST = 256,  /* classes of one state that have records: each has its base classes in it, and
+                        may be any object's own metatable */
   PATIENCE = 3,      /* records in a row that were of no use */
   TRIES_MOST = 12,
 };
@@ -47,10 +65,12 @@ typedef struct Record {
   GrShare share; /* first */
   GrPack *pack;
   uint32_t n;
-  const void *identities[]; /* of tables, functions, variables, in the state that made it and nowhere else */
+  const void *identities[]; /* of tables, functions, variables, in the state that made it and
+                               nowhere else */
 } Record;
 
-/* What a record was made of: a list (objects, functions and tables that modules own, names of globals) in which each value is also a key, to be held. */
+/* What a record was made of: a list (objects, functions and tables that modules own, names of
+ * globals) in which each value is also a key, to be held. */
 typedef struct Source {
   uint32_t nobjects, nowned;
   uint64_t sum;
@@ -77,7 +97,8 @@ static void destroy(GrShare *s) {
 }
 
 static bool has_identity(const Item *item) {
-  return item->kind == I_TABLE || item->kind == I_CLASS || item->kind == I_FUNCTION || item->kind == I_CELL;
+  return item->kind == I_TABLE || item->kind == I_CLASS || item->kind == I_FUNCTION ||
+         item->kind == I_CELL;
 }
 
 /* Of what the packer has written; its pack is still to come. NULL without memory. */
@@ -89,13 +110,18 @@ static Record *new_record(const Packer *k) {
   r->pack = NULL;
   r->n = 0;
   for (uint32_t i = 0; i < k->nslots; i++)
-    if (k->slots[i].round == k->round && has_identity(&k->p.items[k->slots[i].item])) r->identities[r->n++] = k->slots[i].identity;
+    if (k->slots[i].round == k->round && has_identity(&k->p.items[k->slots[i].item]))
+      r->identities[r->n++] = k->slots[i].identity;
   return r;
 }
 
-GrPack *gr_record_copy(const GrShare *record) { return gr_pack_copy(gr_container_of(record, const Record, share)->pack); }
+GrPack *gr_record_copy(const GrShare *record) {
+  return gr_pack_copy(gr_container_of(record, const Record, share)->pack);
+}
 
-uint32_t gr_record_classes(const GrShare *record) { return gr_container_of(record, const Record, share)->pack->nroots; }
+uint32_t gr_record_classes(const GrShare *record) {
+  return gr_container_of(record, const Record, share)->pack->nroots;
+}
 
 /* ---- sums ---- */
 
@@ -126,7 +152,9 @@ static void add(lua_State *L, Sum *s, int idx) {
   }
   mix(s, bits);
   mix(s, (uint64_t)type);
-  if (s->held == 0 || type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER || type == LUA_NUMTYPES) return;
+  if (s->held == 0 || type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
+      type == LUA_NUMTYPES)
+    return;
   lua_pushvalue(L, idx);
   lua_pushboolean(L, 1);
   lua_rawset(L, s->held);
@@ -157,13 +185,15 @@ static void add_function(lua_State *L, Sum *s, int function) {
   }
 }
 
-/* Names are in the list after the first `from`. What an __index of the globals gives cannot be told without asking it. */
+/* Names are in the list after the first `from`. What an __index of the globals gives cannot be told
+ * without asking it. */
 static void add_globals(lua_State *L, Sum *s, int list, lua_Integer from) {
   int top = lua_gettop(L);
   lua_pushglobaltable(L);
   if (!lua_getmetatable(L, top + 1)) lua_pushnil(L);
   add(L, s, top + 2);
-  for (lua_Integer i = from + 1, n = (lua_Integer)lua_rawlen(L, list); i <= n; i++, lua_settop(L, top + 2)) {
+  for (lua_Integer i = from + 1, n = (lua_Integer)lua_rawlen(L, list); i <= n;
+       i++, lua_settop(L, top + 2)) {
     lua_rawgeti(L, list, i);
     if (lua_rawget(L, top + 1) == LUA_TNIL && !lua_isnil(L, top + 2)) s->fit = false;
     add(L, s, top + 3);
@@ -172,7 +202,8 @@ static void add_globals(lua_State *L, Sum *s, int list, lua_Integer from) {
 }
 
 /* True: it may be recorded. `taking`: the list shall hold all values. */
-static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool taking, uint64_t *sum) {
+static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool taking,
+                   uint64_t *sum) {
   Sum s = {.held = taking ? list : 0, .fit = true};
   int top = lua_gettop(L);
   gr_packer_need_index(L, k); /* another table when modules came or went */
@@ -183,7 +214,8 @@ static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool
     mix(&s, (uint64_t)i);
   }
   lua_Integer from = (lua_Integer)source->nobjects + source->nowned;
-  for (lua_Integer i = (lua_Integer)source->nobjects + 1; s.fit && i <= from; i++, lua_settop(L, top)) {
+  for (lua_Integer i = (lua_Integer)source->nobjects + 1; s.fit && i <= from;
+       i++, lua_settop(L, top)) {
     lua_rawgeti(L, list, i);
     s.fit = gr_names_find(L, top + 1, k->index);
   }
@@ -201,9 +233,12 @@ void gr_record_name(lua_State *L, Packer *k, int environment, const char *name, 
   lua_rawset(L, k->recording);
 }
 
-static void append(lua_State *L, int list) { lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1); }
+static void append(lua_State *L, int list) {
+  lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+}
 
-/* Appends the packer's items that are names of what modules own, stock functions apart, or else what has content. */
+/* Appends the packer's items that are names of what modules own, stock functions apart, or else
+ * what has content. */
 static uint32_t append_items(lua_State *L, Packer *k, int list, bool names) {
   int top = lua_gettop(L);
   lua_Integer before = (lua_Integer)lua_rawlen(L, list);
@@ -254,7 +289,8 @@ static int make(lua_State *L) {
   }
   gr_pack_items(L, k);
   if (!k->failed) gr_carry_globals(L, k);
-  if (!k->failed && k->p.nbytes <= BYTES_MOST && take_source(L, k, &m->source)) m->record = new_record(k);
+  if (!k->failed && k->p.nbytes <= BYTES_MOST && take_source(L, k, &m->source))
+    m->record = new_record(k);
   if (m->record == NULL) {
     gr_packer_give_up(L, k);
     return 0;
@@ -263,7 +299,8 @@ static int make(lua_State *L) {
   return 1;
 }
 
-/* The n classes are on top, and popped. Pushes the list if there is a record. What is left undone for want of memory is as if it had been no good. */
+/* The n classes are on top, and popped. Pushes the list if there is a record. What is left undone
+ * for want of memory is as if it had been no good. */
 static bool make_in_peace(lua_State *L, Making *m, int n) {
   bool running = lua_gc(L, LUA_GCISRUNNING) == 1;
   *m = (Making){.record = NULL};
@@ -364,7 +401,10 @@ static bool renew(lua_State *L, Known *known, int class) {
     return true;
   }
   lua_settop(L, at);
-  if (!enough) known->misses = known->misses < PATIENCE ? PATIENCE : known->misses < TRIES_MOST ? known->misses + 1 : TRIES_MOST;
+  if (!enough)
+    known->misses = known->misses < PATIENCE     ? PATIENCE
+                    : known->misses < TRIES_MOST ? known->misses + 1
+                                                 : TRIES_MOST;
   known->skip = 1U << known->misses;
   return false;
 }
@@ -392,7 +432,8 @@ static void set_link(Packer *k, uint32_t number, Record *r, uint32_t root) {
 
 bool gr_record_link(lua_State *L, Packer *k, uint32_t number) {
   int class = lua_gettop(L);
-  if (k->p.start || k->recording != 0 || !gr_class_sent(L, class, k->p.items[number].id)) return false;
+  if (k->p.start || k->recording != 0 || !gr_class_sent(L, class, k->p.items[number].id))
+    return false;
   Known *known = push_known(L, class);
   bool ok = known != NULL && has_record(L, k, known, class, k->p.items[number].id);
   if (ok) {
@@ -421,14 +462,18 @@ typedef struct Part {
   uint32_t link; /* whose record it is of: item number */
 } Part;
 
-static const Record *record_of(const Packer *k, uint32_t link) { return gr_container_of(k->p.items[link].u.share, const Record, share); }
+static const Record *record_of(const Packer *k, uint32_t link) {
+  return gr_container_of(k->p.items[link].u.share, const Record, share);
+}
 
-/* Enters the parts of the link's record; the link of another record that has one of them too, or `link`. */
+/* Enters the parts of the link's record; the link of another record that has one of them too, or
+ * `link`. */
 static uint32_t enter_parts(const Packer *k, Part *parts, size_t mask, uint32_t link) {
   const Record *r = record_of(k, link);
   for (uint32_t i = 0; i < r->n; i++) {
     size_t at = (size_t)(((uintptr_t)r->identities[i] * 0x9e3779b97f4a7c15ULL) >> 32) & mask;
-    while (parts[at].identity != NULL && parts[at].identity != r->identities[i]) at = (at + 1) & mask;
+    while (parts[at].identity != NULL && parts[at].identity != r->identities[i])
+      at = (at + 1) & mask;
     if (parts[at].identity == NULL) parts[at] = (Part){r->identities[i], link};
     else if (record_of(k, parts[at].link) != r) return parts[at].link;
   }
@@ -454,12 +499,14 @@ static bool find_clash(lua_State *L, Packer *k, uint32_t *a, uint32_t *b) {
   return *b < k->p.nitems;
 }
 
-/* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how many there are then. */
+/* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how
+ * many there are then. */
 static int push_classes(lua_State *L, Packer *k, uint32_t link, int n) {
   int first = lua_gettop(L) - n + 1;
   lua_rawgeti(L, k->values, (lua_Integer)link + 1);
   const Known *known = push_known(L, first + n);
-  uint32_t nclasses = known->record != NULL ? known->record->pack->nroots : 0; /* a finalizer may have sent it meanwhile */
+  uint32_t nclasses = known->record != NULL ? known->record->pack->nroots
+                                            : 0; /* a finalizer may have sent it meanwhile */
   lua_getiuservalue(L, -1, 1);
   lua_replace(L, first + n);
   lua_settop(L, first + n);
@@ -474,14 +521,16 @@ static int push_classes(lua_State *L, Packer *k, uint32_t link, int n) {
   return n;
 }
 
-/* (class…, list) from `first` on: the record is theirs, and those of the message that are links refer to it. */
+/* (class…, list) from `first` on: the record is theirs, and those of the message that are links
+ * refer to it. */
 static void learn_all(lua_State *L, Packer *k, int first, int n, const Making *m) {
   for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
     Known *known = push_known(L, first + i);
     lua_pushvalue(L, first + n);
     learn(L, known, first + i, first + n + 1, m, (uint32_t)i);
     const Slot *slot = gr_packer_find(k, lua_topointer(L, first + i));
-    if (slot != NULL && k->p.items[slot->item].kind == I_LINK) set_link(k, slot->item, m->record, (uint32_t)i);
+    if (slot != NULL && k->p.items[slot->item].kind == I_LINK)
+      set_link(k, slot->item, m->record, (uint32_t)i);
   }
 }
 

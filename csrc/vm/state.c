@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* state.c - a goroutine's Lua state: made by the thread that first runs it, resumed, and closed when it ends.
+/* state.c - a goroutine's Lua state: made by the thread that first runs it, resumed, and closed
+ * when it ends.
  *
- * The main thread of the state is the coroutine that we resume: that saves a thread object for each goroutine, and `coroutine.running`
- * tells a program what it would tell a script. It is legal: lua_resume counts its own non-yieldable calls, and lua_resetthread
- * brings the thread back before anything else is called on it.
+ * The main thread of the state is the coroutine that we resume: that saves a thread object for each
+ * goroutine, and `coroutine.running` tells a program what it would tell a script. It is legal:
+ * lua_resume counts its own non-yieldable calls, and lua_resetthread brings the thread back before
+ * anything else is called on it.
  *
- * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never reached. A goroutine's end, in order: traceback
- * where it was thrown, pending __close (lua_resetthread), its results or error packed, delivered, lua_close. What
- * happens in a finalizer may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
+ * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never
+ * reached. A goroutine's end, in order: traceback where it was thrown, pending __close
+ * (lua_resetthread), its results or error packed, delivered, lua_close. What happens in a finalizer
+ * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
 #include "vm/state.h"
 
 #include <pthread.h>
@@ -67,17 +70,20 @@ bool gr_must_block(lua_State *L, GrState *st) {
   if (st->is_host) return true;
   if (gr_can_yield(L, st)) return false;
   if (!gr_wait_may_block(st->g))
-    luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise GOROMAXTHREADS, or wait outside of "
+    luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
+                  "GOROMAXTHREADS, or wait outside of "
                   "sort comparators, gsub callbacks and the like)");
   return true;
 }
 
-/* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT) must fire. */
+/* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT)
+ * must fire. */
 static void block(lua_State *L, GrState *st) {
   enum { LOOK_NS = 50000000 };
   lua_Hook before = lua_gethook(L);
   while (!gr_wait_block(st->g, st->is_host ? gr_now_ns() + LOOK_NS : GR_FOREVER)) {
-    if (lua_gethook(L) == before || !gr_wait_win(st->g, gr_wait_seq(st->g), GR_CAUSE_SIGNAL, NULL)) continue;
+    if (lua_gethook(L) == before || !gr_wait_win(st->g, gr_wait_seq(st->g), GR_CAUSE_SIGNAL, NULL))
+      continue;
     gr_wait_taken(st->g);
     return;
   }
@@ -95,9 +101,12 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx) {
 
 /* ---- a state's beginning ---- */
 
-static int unprotected(lua_State *L) { gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1)); }
+static int unprotected(lua_State *L) {
+  gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1));
+}
 
-/* (GrNeed *): what a new goroutine with these standard globals finds, but what is its own. For the templates of images, and for each state when there are none. */
+/* (GrNeed *): what a new goroutine with these standard globals finds, but what is its own. For the
+ * templates of images, and for each state when there are none. */
 static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
   GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
@@ -167,7 +176,8 @@ static int open_plain(lua_State *L) {
 /* A state for the message, in which it is unpacked. */
 static int begin_with(GrState *st, GrMsg *start) {
   bool ready;
-  lua_State *L = gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
+  lua_State *L =
+      gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
   *(GrState **)lua_getextraspace(L) = st;
@@ -181,7 +191,8 @@ static int begin_with(GrState *st, GrMsg *start) {
   return lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
 }
 
-/* Leaves the function and its arguments, or the error value, on the state's stack. No state at all: LUA_ERRMEM and st->L == NULL. */
+/* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
+ * LUA_ERRMEM and st->L == NULL. */
 static int begin(GrState *st) {
   GrMsg start = st->start;
   memset(&st->start, 0, sizeof st->start);
@@ -255,7 +266,8 @@ static int pack_results(lua_State *L) {
   return 0;
 }
 
-/* Its n results, on top of the stack, go to who wants them. LUA_OK, or an error with its value on top. */
+/* Its n results, on top of the stack, go to who wants them. LUA_OK, or an error with its value on
+ * top. */
 static int deliver_results(GrState *st, int n) {
   GrMsg m = GR_MSG_EMPTY;
   lua_State *L = st->L;
@@ -287,7 +299,8 @@ static void disarm(GrState *st) {
 
 static GrRun end_exit(GrState *st) {
   disarm(st);
-  int status = lua_resetthread(st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
+  int status = lua_resetthread(
+      st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
   if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
   else gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
   free_state(st);
@@ -304,7 +317,8 @@ static GrRun end_error(GrState *st) {
   return GR_RUN_DONE;
 }
 
-/* Its function or arguments could not be rebuilt; the error value is on top, if there is a state. */
+/* Its function or arguments could not be rebuilt; the error value is on top, if there is a state.
+ */
 static GrRun end_unborn(GrState *st) {
   gr_panic(st, NULL);
   free_state(st);
@@ -313,7 +327,8 @@ static GrRun end_unborn(GrState *st) {
 
 /* Before others run: what it does not need any more is theirs. */
 static void give_back(GrState *st) {
-  if (gr_unlikely(gr_arena_is_large(st->arena))) gr_arena_trim(st->arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);
+  if (gr_unlikely(gr_arena_is_large(st->arena)))
+    gr_arena_trim(st->arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);
 }
 
 static GrRun run(G *g) {
@@ -368,7 +383,8 @@ static size_t where(G *g, char *buf, size_t size) {
   *buf = '\0';
   if (st->L == NULL || st->parked == NULL) return 0;
   for (int level = 0; lua_getstack(st->parked, level, &ar); level++)
-    if (lua_getinfo(st->parked, "Sl", &ar) && ar.currentline > 0) return (size_t)snprintf(buf, size, "%s:%d", ar.short_src, ar.currentline);
+    if (lua_getinfo(st->parked, "Sl", &ar) && ar.currentline > 0)
+      return (size_t)snprintf(buf, size, "%s:%d", ar.short_src, ar.currentline);
   return 0;
 }
 
@@ -446,7 +462,8 @@ GrState *gr_go_prepare(const GrState *model, int *err) {
   *child = *model;
   child->host = NULL;
   gr_inherit_ref(child->inherited);
-  if (gr_msg_copy(&model->start, &child->start) && (*err = give_g(child, model->host)) == GR_OK) return child;
+  if (gr_msg_copy(&model->start, &child->start) && (*err = give_g(child, model->host)) == GR_OK)
+    return child;
   gr_go_discard(child);
   return NULL;
 }

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* state.h - the Lua states that goro knows: one for each goroutine, made and run by us, and the hosts', which are others'.
+/* state.h - the Lua states that goro knows: one for each goroutine, made and run by us, and the
+ * hosts', which are others'.
  *
- * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait, the binding calls gr_park, which
- * yields out of Lua, level by level through nested coroutines, to the M. That is possible only where every level can yield, which
- * lua_isyieldable does not tell (a coroutine resumed inside a sort comparator says yes): so the state remembers the thread that
- * our resume entered last (co_top) and whether each level outside it could yield (chain_ok). Elsewhere, and in a host, the wait keeps its thread.
+ * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait, the
+ * binding calls gr_park, which yields out of Lua, level by level through nested coroutines, to the
+ * M. That is possible only where every level can yield, which lua_isyieldable does not tell (a
+ * coroutine resumed inside a sort comparator says yes): so the state remembers the thread that our
+ * resume entered last (co_top) and whether each level outside it could yield (chain_ok). Elsewhere,
+ * and in a host, the wait keeps its thread.
  *
- * How a binding finds its state: in ours by lua_getextraspace; in a host's, whose extra space is its own, by the light userdata
- * that is upvalue 1 of each C closure of goro. gr_state hides the difference, gr_pushcfunction makes both kinds of functions. */
+ * How a binding finds its state: in ours by lua_getextraspace; in a host's, whose extra space is
+ * its own, by the light userdata that is upvalue 1 of each C closure of goro. gr_state hides the
+ * difference, gr_pushcfunction makes both kinds of functions. */
 #ifndef GR_STATE_H
 #define GR_STATE_H
 
@@ -37,13 +41,16 @@ typedef enum GrEnd {
   GR_END_DROPPED, /* the pool ended first; nobody waits any more */
 } GrEnd;
 
-/* Who is told when a goroutine ends, and what of it. Its Lua code has ended by then, but for finalizers; it still counts as a goroutine. */
+/* Who is told when a goroutine ends, and what of it. Its Lua code has ended by then, but for
+ * finalizers; it still counts as a goroutine. */
 typedef struct GrJoinOps {
   bool results; /* a return tells (true, results…); else nothing is packed */
-  bool errors;  /* an error tells (false, value, traceback), or nothing for want of memory; else it is a panic, raised before `end` */
+  bool errors;  /* an error tells (false, value, traceback), or nothing for want of memory; else it
+                   is a panic, raised before `end` */
   /* NULL, or: before it runs, when nothing can fail any more. May neither wait nor raise. */
   void (*begin)(GrShare *object);
-  /* Once for each that has begun, on the thread of g, which ends. Takes *m, which may be empty. May ready others; may neither wait nor raise. */
+  /* Once for each that has begun, on the thread of g, which ends. Takes *m, which may be empty. May
+   * ready others; may neither wait nor raise. */
   void (*end)(GrShare *object, G *g, GrEnd how, GrMsg *m);
 } GrJoinOps;
 
@@ -63,78 +70,93 @@ struct GrState {
   lua_State *volatile running; /* the thread in which Lua code runs now, if a hook could stop it */
   lua_State *volatile armed;   /* the thread whose hook is ours */
   union {
-    GrMsg start; /* a goroutine's function and arguments, until it begins; from then on, all 0 at first: */
+    GrMsg start; /* a goroutine's function and arguments, until it begins; from then on, all 0 at
+                    first: */
     struct {
       lua_Hook hook; /* what `armed` had before, with its mask and count */
       int hook_mask, hook_count;
-      const void **frames; /* of the thread in which goexit's sentinel was raised: its functions, from the bottom; or NULL */
+      const void **frames; /* of the thread in which goexit's sentinel was raised: its functions,
+                              from the bottom; or NULL */
       int64_t limit;       /* when the code of a state that is being closed must have ended */
     };
   };
   int nframes;
   uint8_t outward; /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
   bool is_host, chain_ok;
-  volatile bool exiting;         /* goexit was called */
-  volatile bool asked;           /* to let others run */
-  volatile bool hook_busy;       /* the handler must keep away */
-  volatile bool after_call;      /* the last hook event was a call */
-  bool ending;                   /* the pool ends, and it cannot yield: every instruction raises */
-  bool settled;                  /* what it inherited has been put in place */
-  bool indexed;                  /* nothing was opened since the index of modules was made (names.h) */
-  bool finalizers;               /* something in it has a __gc that must run: it is closed by Lua, not just dropped */
-  uint64_t rand;                 /* for select */
-  GrHost *host;                  /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's reference */
-  GrJoin join;                   /* who is told of its end, until that has happened. A reference */
-  struct GrArena *arena;         /* of a goroutine's state: its memory */
-  GrNeed have;                   /* the standard globals that it has (need.h); a host's are its program's business */
-  struct GrInherited *inherited; /* what it was given, or has packed for others; a reference, or NULL */
-  uint64_t inherited_sum;        /* of what that was packed from (inherit.c) */
-  GrWarning *warning;            /* the beginning of one that comes in pieces, or NULL (warn.c) */
-  const char *verb;              /* where it was created: "goro.go", */
-  int line;                      /* 0: unknown */
+  volatile bool exiting;    /* goexit was called */
+  volatile bool asked;      /* to let others run */
+  volatile bool hook_busy;  /* the handler must keep away */
+  volatile bool after_call; /* the last hook event was a call */
+  bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
+  bool settled;             /* what it inherited has been put in place */
+  bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
+  bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
+                      dropped */
+  uint64_t rand;   /* for select */
+  GrHost *host; /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's
+                   reference */
+  GrJoin join;  /* who is told of its end, until that has happened. A reference */
+  struct GrArena *arena; /* of a goroutine's state: its memory */
+  GrNeed have; /* the standard globals that it has (need.h); a host's are its program's business */
+  struct GrInherited
+      *inherited;         /* what it was given, or has packed for others; a reference, or NULL */
+  uint64_t inherited_sum; /* of what that was packed from (inherit.c) */
+  GrWarning *warning;     /* the beginning of one that comes in pieces, or NULL (warn.c) */
+  const char *verb;       /* where it was created: "goro.go", */
+  int line;               /* 0: unknown */
   char source[LUA_IDSIZE];
 };
 
-/* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction / gr_setfuncs. */
+/* The state that a goro C function runs in. Only inside functions made by gr_pushcfunction /
+ * gr_setfuncs. */
 static inline GrState *gr_state(lua_State *L) {
   GrState *st = (GrState *)lua_touserdata(L, lua_upvalueindex(1));
   return st != NULL ? st : *(GrState **)lua_getextraspace(L);
 }
 
-/* Pushes f so that gr_state works in it; f may have no upvalues of its own. `st` is the state it is pushed in. */
+/* Pushes f so that gr_state works in it; f may have no upvalues of its own. `st` is the state it is
+ * pushed in. */
 void gr_pushcfunction(lua_State *L, GrState *st, lua_CFunction f);
 /* luaL_setfuncs in the same way, into the table at the top. */
 void gr_setfuncs(lua_State *L, GrState *st, const luaL_Reg *l);
-/* The state of L anywhere (through the registry; slower than gr_state). NULL when L is not goro's. */
+/* The state of L anywhere (through the registry; slower than gr_state). NULL when L is not goro's.
+ */
 GrState *gr_state_find(lua_State *L);
 
 /* Can L yield out of Lua to the runner, through every level? */
-static inline bool gr_can_yield(lua_State *L, const GrState *st) { return L == st->co_top && st->chain_ok && lua_isyieldable(L); }
-/* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no thread is left for others. */
+static inline bool gr_can_yield(lua_State *L, const GrState *st) {
+  return L == st->co_top && st->chain_ok && lua_isyieldable(L);
+}
+/* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no
+ * thread is left for others. */
 bool gr_must_block(lua_State *L, GrState *st);
 
-/* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as `return gr_park(L, st, k, ctx)`;
- * between the core call and this no other Lua call. */
+/* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as
+ * `return gr_park(L, st, k, ctx)`; between the core call and this no other Lua call. */
 int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
 /* Raises in a child of fork. */
 void gr_check_forked(lua_State *L);
-/* What a host owes its program: raises the panic that was posted to it first, if any. Called by each goro call. */
+/* What a host owes its program: raises the panic that was posted to it first, if any. Called by
+ * each goro call. */
 void gr_check_inbox(lua_State *L, GrState *st);
 
-/* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting down), or returns when the call
- * should simply be tried again (a hook ran). */
+/* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting
+ * down), or returns when the call should simply be tried again (a hook ran). */
 void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
 
-/* Starts a goroutine of the n values at 1..n of L: a function and its arguments. `verb` names the call for panics. `join` is told of its end
- * (a reference of its object is taken), or NULL. Raises; then nothing has happened. */
+/* Starts a goroutine of the n values at 1..n of L: a function and its arguments. `verb` names the
+ * call for panics. `join` is told of its end (a reference of its object is taken), or NULL. Raises;
+ * then nothing has happened. */
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join);
 /* The goroutine ends: its join is told, once. Takes *m. */
 void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
 
-/* For goroutines that start later, on any thread and perhaps several times. A model of one, of the n values at idx, idx + 1, …; it never runs. Raises. */
+/* For goroutines that start later, on any thread and perhaps several times. A model of one, of the
+ * n values at idx, idx + 1, …; it never runs. Raises. */
 GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb);
-/* A goroutine as gr_go would have started it, which takes a message's copy and no Lua. NULL: *err says why. */
+/* A goroutine as gr_go would have started it, which takes a message's copy and no Lua. NULL: *err
+ * says why. */
 GrState *gr_go_prepare(const GrState *model, int *err);
 /* Takes it; `join` as in gr_go. Cannot fail. */
 void gr_go_start(GrState *prepared, const GrJoin *join);
@@ -145,24 +167,30 @@ enum { GR_CREATED_SIZE = 128 };
 /* Where it was created: "goro.go at job.lua:30". */
 void gr_state_created(const GrState *st, char *buf, size_t size);
 
-/* Text of the traceback of the last error that goro raised in this state on another goroutine's behalf: registry key. */
+/* Text of the traceback of the last error that goro raised in this state on another goroutine's
+ * behalf: registry key. */
 extern const char gr_traceback_key;
 
 /* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
 GrState *gr_state_host(lua_State *L);
 
-/* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState. */
+/* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState.
+ */
 void gr_state_remember(lua_State *L, int idx);
 
-/* Puts what goro replaces into a library that has just been opened in a goroutine's state ("_G": the base functions), or opens goro itself ("goro"); set once by lib. */
+/* Puts what goro replaces into a library that has just been opened in a goroutine's state ("_G":
+ * the base functions), or opens goro itself ("goro"); set once by lib. */
 extern void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
 /* Is any of these standard globals missing in the state of L? In hosts none is. */
 bool gr_state_lacks(lua_State *L, GrNeed need);
-/* The state gets what it has not of these standard globals. Raises; what was opened stays. Nothing in hosts. */
+/* The state gets what it has not of these standard globals. Raises; what was opened stays. Nothing
+ * in hosts. */
 void gr_state_need(lua_State *L, GrNeed need);
-/* Makes the image that new states are copied from, unless there is one: before the first goroutine, since it takes a millisecond. */
+/* Makes the image that new states are copied from, unless there is one: before the first goroutine,
+ * since it takes a millisecond. */
 void gr_state_init(void);
-/* setmetatable and others were called in a goroutine's state: is there a finalizer in the table at idx? Then the state notes it. */
+/* setmetatable and others were called in a goroutine's state: is there a finalizer in the table at
+ * idx? Then the state notes it. */
 void gr_state_note_gc(lua_State *L, int idx);
 
 /* coroutine.* of ours, into a goroutine's state (coroutine.c). */

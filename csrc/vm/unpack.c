@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* unpack.c - a message to values, in the receiver's state; the form is wire.h's.
  *
- * An item is made when something refers to it first, empty and of the right size, and put on a list; the list is worked off until it is empty. So
- * what nothing refers to is never made, and there is no recursion, but for __goro's functions: those need complete arguments, so theirs are messages of their own.
- * A message comes from this process, through memory that nobody else writes: it is trusted. Only the hostile build looks at it first (verify.c).
+ * An item is made when something refers to it first, empty and of the right size, and put on a
+ * list; the list is worked off until it is empty. So what nothing refers to is never made, and
+ * there is no recursion, but for __goro's functions: those need complete arguments, so theirs are
+ * messages of their own. A message comes from this process, through memory that nobody else writes:
+ * it is trusted. Only the hostile build looks at it first (verify.c).
  *
- * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as with packers (packer.c) each state keeps one for reuse. The first
- * message of a goroutine is its state's own, so there it is a C variable, and many goroutines never need another one. Values of a few items lie on the stack, of more in a table.
- * A class is known to the state before it is filled, since a __goro function, or a message within a message, may want it meanwhile. Were an error to leave it like
- * that, it would be half a class for ever: so where there are classes the unpacker is also a to-be-closed variable, and takes back those it has made. */
+ * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as
+ * with packers (packer.c) each state keeps one for reuse. The first message of a goroutine is its
+ * state's own, so there it is a C variable, and many goroutines never need another one. Values of a
+ * few items lie on the stack, of more in a table. A class is known to the state before it is
+ * filled, since a __goro function, or a message within a message, may want it meanwhile. Were an
+ * error to leave it like that, it would be half a class for ever: so where there are classes the
+ * unpacker is also a to-be-closed variable, and takes back those it has made. */
 #include <stdio.h>
 #include <string.h>
 
@@ -43,8 +48,10 @@ typedef struct Unpacker {
   Owner *owners;    /* by item */
   uint32_t n;       /* on the list */
   uint32_t classes; /* how many on the list are classes */
-  int function;     /* stack index of the function that is item 0, when the state had it from the beginning; else 0 */
-  int values;       /* stack index: of the first item's value; with more than FEW, of a table: item number + 1 -> value */
+  int function;     /* stack index of the function that is item 0, when the state had it from the
+                       beginning; else 0 */
+  int values; /* stack index: of the first item's value; with more than FEW, of a table: item number
+                 + 1 -> value */
   uint32_t few_list[FEW];
   Owner few_owners[FEW];
 } Unpacker;
@@ -56,12 +63,14 @@ static void release(GrKeep *keep) {
   u->busy = true; /* for ever */
 }
 
-/* Classes that it has made and an error left incomplete are made anew by whoever needs them next. */
+/* Classes that it has made and an error left incomplete are made anew by whoever needs them next.
+ */
 static void left(lua_State *L, GrKeep *keep, bool failed) {
   if (!failed) return;
   Unpacker *u = gr_container_of(keep, Unpacker, keep);
   for (uint32_t i = 0; u->p != NULL && i < u->p->nitems; i++)
-    if (u->p->items[i].kind == I_CLASS && u->p->items[i].view != 0) gr_class_forget(L, u->p->items[i].id);
+    if (u->p->items[i].kind == I_CLASS && u->p->items[i].view != 0)
+      gr_class_forget(L, u->p->items[i].id);
   gr_keep_release(keep);
 }
 
@@ -95,7 +104,9 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at);
 static void fill_classes(lua_State *L, Unpacker *u);
 
 /* A table for which `item` says the sizes; those were true of the sender's. */
-static void make_table(lua_State *L, const Item *item) { lua_createtable(L, (int)item->narr, (int)item->nrec); }
+static void make_table(lua_State *L, const Item *item) {
+  lua_createtable(L, (int)item->narr, (int)item->nrec);
+}
 
 static void push_standard_file(lua_State *L, const char *name) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -116,8 +127,9 @@ static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
   else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
 }
 
-/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message of their own, and classes, which are not, are filled before.
- * A class may lead to the same item, which then has been made. */
+/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message
+ * of their own, and classes, which are not, are filled before. A class may lead to the same item,
+ * which then has been made. */
 static void make_made(lua_State *L, Unpacker *u, uint32_t i) {
   fill_classes(L, u);
   push_made(L, u, i);
@@ -135,8 +147,9 @@ static void set_made(lua_State *L, const Unpacker *u, uint32_t i) {
   else lua_rawseti(L, u->values, (lua_Integer)i + 1);
 }
 
-/* A class that the state has not met: all that the message wants of its record at once, since one of these that was collected meanwhile would not share with the
- * others what it shares, when it was made anew. */
+/* A class that the state has not met: all that the message wants of its record at once, since one
+ * of these that was collected meanwhile would not share with the others what it shares, when it was
+ * made anew. */
 static void make_linked(lua_State *L, Unpacker *u, uint32_t number) {
   const Item *items = u->p->items;
   GrMsg m = {.kind = M_PACK, .u.p = gr_record_copy(items[number].u.share)};
@@ -181,7 +194,9 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       return false;
     }
     case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
-    case I_NATIVE: gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view)); return false;
+    case I_NATIVE:
+      gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view));
+      return false;
     case I_MADE: make_made(L, u, i); return false;
     case I_LINK:
       if (!gr_class_push(L, item->id)) make_linked(L, u, i);
@@ -270,7 +285,8 @@ static void fill_table(lua_State *L, Unpacker *u, const Item *item) {
   }
 }
 
-/* The function is on top. A cell's value is set by the first function that has it; the others join. */
+/* The function is on top. A cell's value is set by the first function that has it; the others join.
+ */
 static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item *item) {
   int function = lua_gettop(L);
   const char *at = u->p->bytes + item->at + item->len;
@@ -279,7 +295,8 @@ static void fill_function(lua_State *L, Unpacker *u, uint32_t number, const Item
     READ(uint32_t, cell);
     at += sizeof cell;
 #ifdef GORO_HOSTILE
-    if (lua_upvalueid(L, function, i) == NULL) luaL_error(L, "corrupt message: a function has not as many variables as it says");
+    if (lua_upvalueid(L, function, i) == NULL)
+      luaL_error(L, "corrupt message: a function has not as many variables as it says");
 #endif
     Owner *owner = &u->owners[cell];
     if (owner->upvalue != 0) {
@@ -360,7 +377,8 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
   return true;
 }
 
-/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings that come and go like this leave their memory to each other and to messages. */
+/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings
+ * that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
   const GrMsg *m = lua_touserdata(L, 1);
   GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
@@ -435,7 +453,9 @@ int gr_unpack_string(lua_State *L, const GrMsg *m) {
   return lua_pcall(L, 1, 1, 0);
 }
 
-GrNeed gr_msg_need(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0; }
+GrNeed gr_msg_need(const GrMsg *m) {
+  return m->kind == M_PACK ? ((const GrPack *)m->u.p)->need : 0;
+}
 
 int gr_unpack(lua_State *L, GrMsg *m) {
   if (!lua_checkstack(L, 8)) {
@@ -463,7 +483,9 @@ int gr_unpack(lua_State *L, GrMsg *m) {
   return leave(L, top, n);
 }
 
-const struct GrImage *gr_msg_image(const GrMsg *m) { return m->kind == M_PACK ? ((const GrPack *)m->u.p)->image : NULL; }
+const struct GrImage *gr_msg_image(const GrMsg *m) {
+  return m->kind == M_PACK ? ((const GrPack *)m->u.p)->image : NULL;
+}
 
 int gr_unpack_start(lua_State *L, const GrMsg *m, int function) {
 #ifdef GORO_HOSTILE

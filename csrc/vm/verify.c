@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* verify.c - the wire's grammar, looked at before a message is unpacked; the form is wire.h's.
  *
- * A message comes from this process, through memory that nobody else writes, so the reader trusts it and the normal build has nothing of this file. The hostile
- * build looks at every length, count, number, kind and offset first: a mistake of the packer's is then an error that says what is wrong, not a crash
- * somewhere else, and the specs damage messages (goro.testing) to see that the reader is told of all that it relies on.
+ * A message comes from this process, through memory that nobody else writes, so the reader trusts
+ * it and the normal build has nothing of this file. The hostile build looks at every length, count,
+ * number, kind and offset first: a mistake of the packer's is then an error that says what is
+ * wrong, not a crash somewhere else, and the specs damage messages (goro.testing) to see that the
+ * reader is told of all that it relies on.
  *
- * How many items and bytes there are is the buffer's size, which is true. Addresses (of objects, of C functions) and code are for nobody to check: Lua itself
- * trusts code. What the values then mean, a nil for a key or a module that there is not, is Lua's to refuse. Messages within this one are looked at when
- * their turn comes. The time is linear unless items overlap, as none do that were packed. */
+ * How many items and bytes there are is the buffer's size, which is true. Addresses (of objects, of
+ * C functions) and code are for nobody to check: Lua itself trusts code. What the values then mean,
+ * a nil for a key or a module that there is not, is Lua's to refuse. Messages within this one are
+ * looked at when their turn comes. The time is linear unless items overlap, as none do that were
+ * packed. */
 #include "vm/verify.h"
 
 #include <string.h>
@@ -42,19 +46,25 @@ static bool at_end(lua_State *L, const GrPack *p, size_t at) {
   return p->bytes[at] == T_END;
 }
 
-/* A reference is at `at`: to a cell from functions, to anything else from everywhere else. Returns where the next value begins. */
+/* A reference is at `at`: to a cell from functions, to anything else from everywhere else. Returns
+ * where the next value begins. */
 static size_t check_ref(lua_State *L, const GrPack *p, size_t at, bool cell) {
   check_bytes(L, p, at, 1 + sizeof(uint32_t), "a reference is cut off");
   check(L, p->bytes[at] == T_REF, "a function's variable is no reference");
   uint32_t item = read_number(p, at + 1);
   check(L, item < p->nitems, "a reference to no item");
-  check(L, (p->items[item].kind == I_CELL) == cell, cell ? "a function's variable is no cell" : "a cell for a value");
+  check(L, (p->items[item].kind == I_CELL) == cell,
+        cell ? "a function's variable is no cell" : "a cell for a value");
   return at + 1 + sizeof item;
 }
 
 static size_t check_value(lua_State *L, const GrPack *p, size_t at) {
-  static const uint8_t sizes[T_END] = {[T_INTEGER] = sizeof(lua_Integer), [T_FLOAT] = sizeof(lua_Number),        [T_LIGHT] = sizeof(void *),
-                                       [T_STRING] = sizeof(uint32_t),     [T_CFUNCTION] = sizeof(lua_CFunction), [T_REF] = sizeof(uint32_t)};
+  static const uint8_t sizes[T_END] = {[T_INTEGER] = sizeof(lua_Integer),
+                                       [T_FLOAT] = sizeof(lua_Number),
+                                       [T_LIGHT] = sizeof(void *),
+                                       [T_STRING] = sizeof(uint32_t),
+                                       [T_CFUNCTION] = sizeof(lua_CFunction),
+                                       [T_REF] = sizeof(uint32_t)};
   check_bytes(L, p, at, 1, "a value is missing");
   uint8_t tag = (uint8_t)p->bytes[at];
   check(L, tag < T_END, "a value of no kind");
@@ -88,7 +98,8 @@ static void check_class(lua_State *L, const GrPack *p, const Item *item) {
 }
 
 static void check_link(lua_State *L, const Item *item) {
-  check(L, item->u.share != NULL && item->view < gr_record_classes(item->u.share), "a link to nothing");
+  check(L, item->u.share != NULL && item->view < gr_record_classes(item->u.share),
+        "a link to nothing");
   check(L, gr_class_is_given(item->id), "a link to a class of no identity");
 }
 
@@ -101,7 +112,8 @@ static void check_function(lua_State *L, const GrPack *p, const Item *item) {
 static void check_name(lua_State *L, const GrPack *p, const Item *item) {
   check_bytes(L, p, item->at, item->len, "a name is cut off");
   const char *module = p->bytes + item->at;
-  check(L, item->len >= 2 && module[item->len - 1] == '\0' && strlen(module) < item->len - 1, "a name is no two strings");
+  check(L, item->len >= 2 && module[item->len - 1] == '\0' && strlen(module) < item->len - 1,
+        "a name is no two strings");
 }
 
 static void check_item(lua_State *L, const GrPack *p, const Item *item) {
@@ -113,8 +125,12 @@ static void check_item(lua_State *L, const GrPack *p, const Item *item) {
     case I_FUNCTION: check_function(L, p, item); break;
     case I_CELL: check_value(L, p, item->at); break;
     case I_NAME: check_name(L, p, item); break;
-    case I_OBJECT: check(L, item->u.share != NULL && item->view < 8, "an object that is none"); break;
-    case I_NATIVE: check(L, gr_names_is_native(item->view), "a native function that there is not"); break;
+    case I_OBJECT:
+      check(L, item->u.share != NULL && item->view < 8, "an object that is none");
+      break;
+    case I_NATIVE:
+      check(L, gr_names_is_native(item->view), "a native function that there is not");
+      break;
     case I_MADE: break;
     case I_LINK: check_link(L, item); break;
     default: check(L, false, "an item of no kind");

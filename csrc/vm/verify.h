@@ -5,7 +5,8 @@
 
 #include <lua.h>
 
-/* (GrMsg *), one that is no scalar: raises "corrupt message: …" unless it can be unpacked without reading or writing anything outside of it. Changes nothing. */
+/* (GrMsg *), one that is no scalar: raises "corrupt message: …" unless it can be unpacked without
+ * reading or writing anything outside of it. Changes nothing. */
 int gr_verify(lua_State *L);
 
 #endif

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* warn.c - warnings as lauxlib's luaL_newstate has them: "@on" and "@off" switch them, and they go to stderr as "Lua warning: …".
+/* warn.c - warnings as lauxlib's luaL_newstate has them: "@on" and "@off" switch them, and they go
+ * to stderr as "Lua warning: …".
  *
- * Which of the three functions below is set is all the state there is, and what they are given is the main thread: a clone of an image has
- * both, the thread being its own. Only a warning in pieces differs: lauxlib writes each piece at once, here they are gathered, so that goroutines that warn at the same
- * time do not write into each other's lines. Memory may run out, and a warning must not raise: then the pieces go out as they come. */
+ * Which of the three functions below is set is all the state there is, and what they are given is
+ * the main thread: a clone of an image has both, the thread being its own. Only a warning in pieces
+ * differs: lauxlib writes each piece at once, here they are gathered, so that goroutines that warn
+ * at the same time do not write into each other's lines. Memory may run out, and a warning must not
+ * raise: then the pieces go out as they come. */
 #include "vm/warn.h"
 
 #include <stdio.h>

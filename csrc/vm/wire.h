@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* wire.h - the form of a packed message, for pack.c, unpack.c and verify.c (and goro.testing, which damages messages) alone.
+/* wire.h - the form of a packed message, for pack.c, unpack.c and verify.c (and goro.testing, which
+ * damages messages) alone.
  *
- * A message of anything but one small scalar or string is a GrPack: items, and bytes. An item is whatever has an identity: a table, a function, an
- * upvalue that is shared, a long string, an object, a name. Values in the bytes are a tag and its payload; what has an identity is a
- * reference, the item's number. So sharing and cycles need no special case, depth is no depth (items lie side by side), and the receiver can leave items
- * out that nothing it makes refers to: the contents of a class that it has already.
+ * A message of anything but one small scalar or string is a GrPack: items, and bytes. An item is
+ * whatever has an identity: a table, a function, an upvalue that is shared, a long string, an
+ * object, a name. Values in the bytes are a tag and its payload; what has an identity is a
+ * reference, the item's number. So sharing and cycles need no special case, depth is no depth
+ * (items lie side by side), and the receiver can leave items out that nothing it makes refers to:
+ * the contents of a class that it has already.
  *
  *   bytes at 0:       the root values
  *   table, class:     value of the metatable; narr values for 1..narr; key, value, …; END
@@ -15,7 +18,8 @@
  *   link:             nothing: it is a class of a record
  *   globals:          (string, value)…; END
  *
- * A record (record.h) is a message too, whose roots are classes. Many messages refer to it, and nobody writes to it. */
+ * A record (record.h) is a message too, whose roots are classes. Many messages refer to it, and
+ * nobody writes to it. */
 #ifndef GR_WIRE_H
 #define GR_WIRE_H
 
@@ -54,7 +58,18 @@ enum { /* tags of values in the bytes */
        T_END,
 };
 
-typedef enum ItemKind { I_TABLE, I_CLASS, I_STRING, I_FUNCTION, I_CELL, I_NAME, I_OBJECT, I_NATIVE, I_MADE, I_LINK } ItemKind;
+typedef enum ItemKind {
+  I_TABLE,
+  I_CLASS,
+  I_STRING,
+  I_FUNCTION,
+  I_CELL,
+  I_NAME,
+  I_OBJECT,
+  I_NATIVE,
+  I_MADE,
+  I_LINK
+} ItemKind;
 
 struct GrPack;
 typedef struct Item {
@@ -73,13 +88,14 @@ typedef struct Item {
 
 typedef struct GrPack {
   uint32_t nroots, nitems;
-  bool start;                  /* carried globals are set even where present */
-  bool classes;                /* there are items of that kind */
-  bool apart;                  /* items and bytes are blocks of their own; else they follow in this one */
-  uint32_t size;               /* of this block, a chunk; 0: it is malloc's */
-  size_t globals;              /* where the carried globals begin */
-  uint64_t need;               /* standard globals that a state must have first (need.h) */
-  const struct GrImage *image; /* of goroutines that start with the function that is item 0, or NULL */
+  bool start;     /* carried globals are set even where present */
+  bool classes;   /* there are items of that kind */
+  bool apart;     /* items and bytes are blocks of their own; else they follow in this one */
+  uint32_t size;  /* of this block, a chunk; 0: it is malloc's */
+  size_t globals; /* where the carried globals begin */
+  uint64_t need;  /* standard globals that a state must have first (need.h) */
+  const struct GrImage
+      *image; /* of goroutines that start with the function that is item 0, or NULL */
   Item *items;
   size_t nbytes;
   char *bytes;

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* guest.c - what a program with Lua inside may ask of its guest goro: guest CASE [N]. Each case checks by itself, prints "ok", and ends with status 0.
+/* guest.c - what a program with Lua inside may ask of its guest goro: guest CASE [N]. Each case
+ * checks by itself, prints "ok", and ends with status 0.
  *
  *   coroutine   goro is required, and used, in a coroutine of the program's state
- *   allocator   the state has an allocator of the program's: all that it gave is back in the end; and an error without pcall reaches the program's panic function
- *   churn N     N times: a state is opened, goroutines loop, wait, sleep, sit in C, and it is closed
- *   brief N     the same, but each state is closed as soon as its goroutines have been started
- *   crowd N     the same as churn on four threads, whose states overlap in time
- *   signals     the masks and handlers of signals are the program's afterwards, and a SIGURG of its own reaches it meanwhile
- *   threads     the system gives only three threads: all goes on, and stderr is told once
- *   nothread    the system gives no thread at all: a clear error, and the program goes on
- *   fork        a child of fork gets errors from goro, and ends well; so does one of a goroutine's
- *   foreign     threads of the program's own send to a channel by goro.h
- *   closers     a goroutine's __close handlers, and those of its coroutines, loop at the end: each is cut short, and nothing runs on afterwards */
+ *   allocator   the state has an allocator of the program's: all that it gave is back in the end;
+ * and an error without pcall reaches the program's panic function churn N     N times: a state is
+ * opened, goroutines loop, wait, sleep, sit in C, and it is closed brief N     the same, but each
+ * state is closed as soon as its goroutines have been started crowd N     the same as churn on four
+ * threads, whose states overlap in time signals     the masks and handlers of signals are the
+ * program's afterwards, and a SIGURG of its own reaches it meanwhile threads     the system gives
+ * only three threads: all goes on, and stderr is told once nothread    the system gives no thread
+ * at all: a clear error, and the program goes on fork        a child of fork gets errors from goro,
+ * and ends well; so does one of a goroutine's foreign     threads of the program's own send to a
+ * channel by goro.h closers     a goroutine's __close handlers, and those of its coroutines, loop
+ * at the end: each is cut short, and nothing runs on afterwards */
 #include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
@@ -44,7 +46,8 @@
 static atomic_int ration = 1 << 30;
 
 /* Stands before the C library's, for goro.so too. */
-__attribute__((visibility("default"))) int pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg) {
+__attribute__((visibility("default"))) int
+pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(void *), void *arg) {
   int (*real)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
   *(void **)&real = dlsym(RTLD_NEXT, "pthread_create");
   if (atomic_fetch_sub(&ration, 1) <= 0) return EAGAIN;
@@ -166,15 +169,17 @@ static void allocator(int n) {
   check(atomic_load(&given) == 0);
 }
 
-static const char busy[] = "local goro = require 'goro'\n"
-                           "local ch = goro.chan()\n"
-                           "local kind = ...\n"
-                           "goro.go(function() while true do end end)\n"
-                           "goro.go(function() ch:recv() end)\n"
-                           "goro.go(function() goro.sleep(100) end)\n"
-                           "goro.go(function() pcall(table.sort, { 3, 2, 1 }, function() while true do end end) end)\n"
-                           "goro.go(function() coroutine.wrap(function() for i = 1, math.huge do ch:send(i, 0) end end)() end)\n"
-                           "assert(goro.run(function(x) return x end, kind) == kind)\n";
+static const char busy[] =
+    "local goro = require 'goro'\n"
+    "local ch = goro.chan()\n"
+    "local kind = ...\n"
+    "goro.go(function() while true do end end)\n"
+    "goro.go(function() ch:recv() end)\n"
+    "goro.go(function() goro.sleep(100) end)\n"
+    "goro.go(function() pcall(table.sort, { 3, 2, 1 }, function() while true do end end) end)\n"
+    "goro.go(function() coroutine.wrap(function() for i = 1, math.huge do ch:send(i, 0) end end)() "
+    "end)\n"
+    "assert(goro.run(function(x) return x end, kind) == kind)\n";
 
 static void *churn_on_thread(void *arg) {
   int n = *(int *)arg;
@@ -198,7 +203,8 @@ static void brief(int n) {
            "goro.go(function() while true do end end)\n"
            "goro.go(function() ch:recv() end)\n"
            "goro.go(function() goro.sleep(100) end)\n"
-           "goro.go(function() pcall(table.sort, { 3, 2, 1 }, function() while true do end end) end)\n");
+           "goro.go(function() pcall(table.sort, { 3, 2, 1 }, function() while true do end end) "
+           "end)\n");
     lua_close(L);
   }
 }
@@ -242,7 +248,8 @@ static void signals(int n) {
     check(now.sa_handler == before[sig].sa_handler && now.sa_flags == before[sig].sa_flags);
   }
   pthread_sigmask(SIG_BLOCK, NULL, &mask_now);
-  for (int sig = 1; sig < 65; sig++) check(sigismember(&mask_now, sig) == sigismember(&mask_before, sig));
+  for (int sig = 1; sig < 65; sig++)
+    check(sigismember(&mask_now, sig) == sigismember(&mask_before, sig));
   check_urging();
 }
 
@@ -257,7 +264,8 @@ static void threads(int n) {
          "local sum = 0\n"
          "for i = 1, 20 do sum = sum + done:recv(20) end\n"
          "assert(sum == 210)\n"
-         "for i = 1, 20 do goro.go(function() local x = 0 for k = 1, 100000 do x = x + k % 3 end done:send(x) end) end\n"
+         "for i = 1, 20 do goro.go(function() local x = 0 for k = 1, 100000 do x = x + k % 3 end "
+         "done:send(x) end) end\n"
          "for i = 1, 20 do assert(done:recv(20) == 100000) end\n");
   lua_close(L);
 }
@@ -282,7 +290,8 @@ static void forks(int n) {
          "goro.go(function() while true do end end)\n"
          "local ch = goro.chan(1)\n"
          "local function child()\n"
-         "  for _, f in ipairs { function() goro.go(print) end, function() ch:send(1) end, function() goro.sleep(0) end, function() "
+         "  for _, f in ipairs { function() goro.go(print) end, function() ch:send(1) end, "
+         "function() goro.sleep(0) end, function() "
          "goro.num_goroutine() end } do\n"
          "    local ok, err = pcall(f)\n"
          "    if ok or not err:find 'forked child' then print(ok, err) os.exit(9) end\n"
@@ -300,7 +309,8 @@ static void forks(int n) {
          "  local status = wait(pid) assert(status == 3, status)\n"
          "end\n"
          "for i = 1, 20 do\n"
-         "  local pid = goro.run(function() local pid = fork() if pid == 0 then child() end return pid end)\n"
+         "  local pid = goro.run(function() local pid = fork() if pid == 0 then child() end return "
+         "pid end)\n"
          "  local status = wait(pid) assert(status == 7, status)\n"
          "end\n");
   lua_close(L);
@@ -321,8 +331,10 @@ static void closers(int n) {
          "goro.go(function()\n"
          "  local a <close> = looper(function() while true do end end)\n"
          "  local b <close> = looper(function() while true do pcall(error) end end)\n"
-         "  local c <close> = looper(function() coroutine.wrap(function() while true do pcall(function() while true do end end) end end)() end)\n"
-         "  local d <close> = looper(function() load(function() while true do end end) while true do end end)\n"
+         "  local c <close> = looper(function() coroutine.wrap(function() while true do "
+         "pcall(function() while true do end end) end end)() end)\n"
+         "  local d <close> = looper(function() load(function() while true do end end) while true "
+         "do end end)\n"
          "  ch:recv()\n"
          "end)\n"
          "goro.sleep(0.05)\n");
@@ -376,7 +388,8 @@ static void free_counter(void *object) {
 
 static int l_add(lua_State *L);
 static const luaL_Reg counter_methods[] = {{"add", l_add}, {NULL, NULL}};
-static const goro_Type counter_type = {"test.counter", free_counter, counter_methods}, other_type = {"test.other", free_counter, NULL};
+static const goro_Type counter_type = {"test.counter", free_counter, counter_methods},
+                       other_type = {"test.other", free_counter, NULL};
 
 /* counter:add(n) -> the new value */
 static int l_add(lua_State *L) {
@@ -426,28 +439,32 @@ static void foreign(int n) {
   lua_register(L, "counter", l_counter);
   lua_register(L, "region", l_region);
   lua_register(L, "close", l_close);
-  check(luaL_dostring(L, "counter()") != LUA_OK && strstr(lua_tostring(L, -1), "require \"goro\" first") != NULL);
-  run(L, "local goro = require 'goro'\n"
-         "for _, cap in ipairs { 0, 1, 100 } do\n"
-         "  local ch = sender(cap, 1000)\n"
-         "  for i = 1, 1000 do assert(ch:recv() == i) end\n" /* no deadlock is reported while the thread has the channel */
-         "  assert(ch:recv():find '^a string that')\n"
-         "  assert(goro.run(function(ch) local sum = 0 for i = 1, 10 do sum = sum + ch:recv() end ch:recv() return sum end, sender(cap, 10)) == 55)\n"
-         "end\n"
-         "local ok, err = pcall(function() goro.chan():recv() end)\n"
-         "assert(not ok and err:find 'deadlock', err)\n"
-         "local c = counter()\n"
-         "local done = goro.chan()\n"
-         "for i = 1, 10 do goro.go(function() for k = 1, 100 do c:add(1) end done:send(c) end) end\n"
-         "for i = 1, 10 do assert(done:recv() == c) end\n"
-         "assert(c:add(0) == 1000 and tostring(c):find '^test.counter: ')\n"
-         "ok, err = pcall(c.add, counter(true), 1)\n"
-         "assert(not ok and err:find 'test.counter expected, got test.other', err)\n"
-         "local before = goro.runtime.stats().handoffs\n"
-         "goro.run(function() region(0.01) end)\n"
-         "assert(goro.runtime.stats().handoffs > before)\n"
-         "region(0.01)\n"
-         "close(goro.chan())\n");
+  check(luaL_dostring(L, "counter()") != LUA_OK &&
+        strstr(lua_tostring(L, -1), "require \"goro\" first") != NULL);
+  run(L,
+      "local goro = require 'goro'\n"
+      "for _, cap in ipairs { 0, 1, 100 } do\n"
+      "  local ch = sender(cap, 1000)\n"
+      "  for i = 1, 1000 do assert(ch:recv() == i) end\n" /* no deadlock is reported while the
+                                                             thread has the channel */
+      "  assert(ch:recv():find '^a string that')\n"
+      "  assert(goro.run(function(ch) local sum = 0 for i = 1, 10 do sum = sum + ch:recv() end "
+      "ch:recv() return sum end, sender(cap, 10)) == 55)\n"
+      "end\n"
+      "local ok, err = pcall(function() goro.chan():recv() end)\n"
+      "assert(not ok and err:find 'deadlock', err)\n"
+      "local c = counter()\n"
+      "local done = goro.chan()\n"
+      "for i = 1, 10 do goro.go(function() for k = 1, 100 do c:add(1) end done:send(c) end) end\n"
+      "for i = 1, 10 do assert(done:recv() == c) end\n"
+      "assert(c:add(0) == 1000 and tostring(c):find '^test.counter: ')\n"
+      "ok, err = pcall(c.add, counter(true), 1)\n"
+      "assert(not ok and err:find 'test.counter expected, got test.other', err)\n"
+      "local before = goro.runtime.stats().handoffs\n"
+      "goro.run(function() region(0.01) end)\n"
+      "assert(goro.runtime.stats().handoffs > before)\n"
+      "region(0.01)\n"
+      "close(goro.chan())\n");
   lua_close(L);
   check(atomic_load(&alive) == 0);
 }
@@ -455,8 +472,10 @@ static void foreign(int n) {
 static const struct {
   const char *name;
   void (*run)(int n);
-} cases[] = {{"coroutine", coroutine}, {"allocator", allocator}, {"churn", churn}, {"brief", brief},     {"crowd", crowd},    {"signals", signals},
-             {"threads", threads},     {"nothread", nothread},   {"fork", forks},  {"foreign", foreign}, {"closers", closers}};
+} cases[] = {{"coroutine", coroutine}, {"allocator", allocator}, {"churn", churn},
+             {"brief", brief},         {"crowd", crowd},         {"signals", signals},
+             {"threads", threads},     {"nothread", nothread},   {"fork", forks},
+             {"foreign", foreign},     {"closers", closers}};
 
 int main(int argc, char **argv) {
   for (size_t i = 0; argc >= 2 && i < sizeof cases / sizeof *cases; i++) {

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* host.c - a program with Lua inside: host SCRIPT [THREADS [ROUNDS]].
  *
- * Each of the threads makes a lua_State of its own, runs the script in it with the thread's and the round's number as arguments, and
- * closes it; that is repeated in each round, when all threads of the last one have ended. An error that reaches the program is printed
- * to stdout and does not change its exit status: so a status other than 0 is goro's doing. */
+ * Each of the threads makes a lua_State of its own, runs the script in it with the thread's and the
+ * round's number as arguments, and closes it; that is repeated in each round, when all threads of
+ * the last one have ended. An error that reaches the program is printed to stdout and does not
+ * change its exit status: so a status other than 0 is goro's doing. */
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>

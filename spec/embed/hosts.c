@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* hosts.c - an interpreter whose host names mean what the script says: hosts SCRIPT. In place of the C library's getaddrinfo, which goro finds here.
+/* hosts.c - an interpreter whose host names mean what the script says: hosts SCRIPT. In place of
+ * the C library's getaddrinfo, which goro finds here.
  *
- * The script has: name(host, seconds, address…): from now on looking it up takes so long, and gives these addresses in this order; asked(): how many look-ups have begun,
- * and how many have ended. Unknown names do not exist; numeric addresses are what they are (LuaSocket asks for them). */
+ * The script has: name(host, seconds, address…): from now on looking it up takes so long, and gives
+ * these addresses in this order; asked(): how many look-ups have begun, and how many have ended.
+ * Unknown names do not exist; numeric addresses are what they are (LuaSocket asks for them). */
 #include <arpa/inet.h>
 #include <lauxlib.h>
 #include <lua.h>
@@ -30,7 +32,8 @@ static int l_name(lua_State *L) {
   snprintf(name->host, LENGTH, "%s", luaL_checkstring(L, 1));
   name->seconds = luaL_checknumber(L, 2);
   name->n = lua_gettop(L) - 2;
-  for (int i = 0; i < name->n; i++) snprintf(name->address[i], LENGTH, "%s", luaL_checkstring(L, i + 3));
+  for (int i = 0; i < name->n; i++)
+    snprintf(name->address[i], LENGTH, "%s", luaL_checkstring(L, i + 3));
   atomic_fetch_add(&count, 1);
   return 0;
 }
@@ -62,7 +65,8 @@ static bool numeric(const char *host, const char *service, struct addrinfo **fou
   char buf[16];
   if (inet_pton(AF_INET, host, buf) != 1 && inet_pton(AF_INET6, host, buf) != 1) return false;
   *found = entry(host);
-  ((struct sockaddr_in *)(void *)(*found)->ai_addr)->sin_port = htons((uint16_t)(service != NULL ? atoi(service) : 0)); /* where IPv6 has it too */
+  ((struct sockaddr_in *)(void *)(*found)->ai_addr)->sin_port =
+      htons((uint16_t)(service != NULL ? atoi(service) : 0)); /* where IPv6 has it too */
   return true;
 }
 
@@ -71,7 +75,8 @@ static int look_up(const char *host, int family, struct addrinfo **found) {
   for (int i = 0; i < atomic_load(&count); i++)
     if (strcmp(names[i].host, host) == 0) name = &names[i];
   if (name == NULL) return EAI_NONAME;
-  struct timespec t = {.tv_sec = (time_t)name->seconds, .tv_nsec = (long)((name->seconds - (time_t)name->seconds) * 1e9)};
+  struct timespec t = {.tv_sec = (time_t)name->seconds,
+                       .tv_nsec = (long)((name->seconds - (time_t)name->seconds) * 1e9)};
   nanosleep(&t, NULL);
   struct addrinfo **last = found;
   *found = NULL;
@@ -87,7 +92,9 @@ static int look_up(const char *host, int family, struct addrinfo **found) {
   return *found != NULL ? 0 : EAI_NODATA;
 }
 
-__attribute__((visibility("default"))) int getaddrinfo(const char *restrict host, const char *restrict service, const struct addrinfo *restrict hints,
+__attribute__((visibility("default"))) int getaddrinfo(const char *restrict host,
+                                                       const char *restrict service,
+                                                       const struct addrinfo *restrict hints,
                                                        struct addrinfo **restrict found) {
   if (numeric(host, service, found)) return 0;
   atomic_fetch_add(&begun, 1);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* resolver.c - a program whose names lead where a test wants: it has a getaddrinfo of its own, which goro.so finds before the system's. resolver CASE; each prints "ok".
+/* resolver.c - a program whose names lead where a test wants: it has a getaddrinfo of its own,
+ * which goro.so finds before the system's. resolver CASE; each prints "ok".
  *
- *   eyeballs   RFC 8305: the other family after 250 ms, by turns, at once after a refusal; the first to answer wins; limits of time
- *   slow       look-ups that take long hold up nobody, not even each other
- *   failures   what a resolver may say */
+ *   eyeballs   RFC 8305: the other family after 250 ms, by turns, at once after a refusal; the
+ * first to answer wins; limits of time slow       look-ups that take long hold up nobody, not even
+ * each other failures   what a resolver may say */
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <lauxlib.h>
@@ -68,7 +69,8 @@ static struct addrinfo *entry(const char *text, struct addrinfo *next) {
 
 #pragma GCC visibility push(default)
 
-int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **res) {
+int getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
+                struct addrinfo **res) {
   const Name *name = find(node);
   check(service == NULL);
   if (name == NULL) return EAI_NONAME;
@@ -77,7 +79,8 @@ int getaddrinfo(const char *node, const char *service, const struct addrinfo *hi
   *res = NULL;
   for (int i = name->n - 1; i >= 0; i--) {
     int family = strchr(name->addresses[i], ':') != NULL ? AF_INET6 : AF_INET;
-    if (hints->ai_family == AF_UNSPEC || hints->ai_family == family) *res = entry(name->addresses[i], *res);
+    if (hints->ai_family == AF_UNSPEC || hints->ai_family == family)
+      *res = entry(name->addresses[i], *res);
   }
   return *res != NULL ? 0 : EAI_NONAME;
 }
@@ -101,13 +104,15 @@ static int l_name(lua_State *L) {
   name->delay_ms = (int)luaL_checkinteger(L, 3);
   name->n = lua_gettop(L) - 3;
   check(name->n <= ADDRESSES);
-  for (int i = 0; i < name->n; i++) snprintf(name->addresses[i], sizeof *name->addresses, "%s", luaL_checkstring(L, i + 4));
+  for (int i = 0; i < name->n; i++)
+    snprintf(name->addresses[i], sizeof *name->addresses, "%s", luaL_checkstring(L, i + 4));
   nnames++;
   pthread_mutex_unlock(&lock);
   return 0;
 }
 
-/* hole() -> port: of ::1, where a listener has no room left, so that whoever dials it is not answered; nil: there is no IPv6 */
+/* hole() -> port: of ::1, where a listener has no room left, so that whoever dials it is not
+ * answered; nil: there is no IPv6 */
 static int l_hole(lua_State *L) {
   struct sockaddr_in6 a = {.sin6_family = AF_INET6, .sin6_addr = IN6ADDR_LOOPBACK_INIT};
   socklen_t len = sizeof a;
@@ -124,75 +129,93 @@ static int l_hole(lua_State *L) {
   return 1;
 }
 
-static const char prelude[] = "goro, net = require 'goro', require 'goro.net'\n"
-                              "function took(f, ...) local t = goro.time.mono() local a, b, c = f(...) return goro.time.mono() - t, a, b, c end\n"
-                              "function within(limit, ...)\n" /* a busy machine may have five tries */
-                              "  local t, c, m\n"
-                              "  for i = 1, 5 do t, c, m = took(net.dial, ...) assert(c, m) if t < limit then return t, c end end\n"
-                              "  error(t)\n"
-                              "end\n";
+static const char prelude[] =
+    "goro, net = require 'goro', require 'goro.net'\n"
+    "function took(f, ...) local t = goro.time.mono() local a, b, c = f(...) return "
+    "goro.time.mono() - t, a, b, c end\n"
+    "function within(limit, ...)\n" /* a busy machine may have five tries */
+    "  local t, c, m\n"
+    "  for i = 1, 5 do t, c, m = took(net.dial, ...) assert(c, m) if t < limit then return t, c "
+    "end end\n"
+    "  error(t)\n"
+    "end\n";
 
-static const char eyeballs[] = "local port = hole()\n"
-                               "if not port then return end\n"
-                               "name('both', 0, 0, '::1', '127.0.0.1')\n"
-                               "name('turns', 0, 0, '::1', '::1', '::1', '::1', '127.0.0.1')\n"
-                               "name('refuses', 0, 0, '127.0.0.2', '127.0.0.3', '::1', '127.0.0.4', '127.0.0.1')\n"
-                               "name('only6', 0, 0, '::1', '::1')\n"
-                               "local l = assert(net.listen('tcp4', '127.0.0.1:' .. port))\n"
-                               "local function tests()\n"
-                               "  local t, c, m = took(net.dial, 'tcp', 'both:' .. port)\n"
-                               "  assert(c, m) assert(c:remote_addr() == '127.0.0.1:' .. port and t >= 0.249 and t < 20, t)\n"
-                               "  t, c = within(0.99, 'tcp', 'turns:' .. port)\n"
-                               "  assert(c:remote_addr() == '127.0.0.1:' .. port and t >= 0.249, t)\n" /* one after the other it would be a second */
-                               "  t, c = within(0.49, 'tcp', 'refuses:' .. port)\n"
-                               "  assert(c:remote_addr() == '127.0.0.1:' .. port and t >= 0.249, t)\n" /* refusals take no time: only ::1 does */
-                               "  t, c = within(0.249, 'tcp4', 'refuses:' .. port)\n"
-                               "  assert(c:remote_addr() == '127.0.0.1:' .. port)\n"
-                               "  t, c, m = took(net.dial, 'tcp', 'only6:' .. port, { timeout = 0.4 })\n"
-                               "  assert(c == nil and m == 'ETIMEDOUT: connection timed out: only6:' .. port and t >= 0.4, m)\n"
-                               "  local code\n"
-                               "  c, m, code = net.dial('tcp4', 'only6:' .. port)\n"
-                               "  assert(c == nil and code == 'EAI_NONAME' and m == 'EAI_NONAME: no such host: only6:' .. port, m)\n"
-                               "end\n"
-                               "tests()\n"
-                               "name('nobody', 0, 0, '127.0.0.2', '127.0.0.3')\n"
-                               "local c, m = net.dial('tcp', 'nobody:' .. port)\n"
-                               "assert(c == nil and m == 'ECONNREFUSED: connection refused: nobody:' .. port, m)\n"
-                               "goro.run(tests)\n"
-                               "c = assert(net.dial('tcp', 'refuses:' .. port))\n" /* and is as good as any */
-                               "local s repeat s = l:accept() until s:remote_addr() == c:local_addr()\n"
-                               "s:write('hello') s:close() assert(c:read('a') == 'hello')\n";
+static const char eyeballs[] =
+    "local port = hole()\n"
+    "if not port then return end\n"
+    "name('both', 0, 0, '::1', '127.0.0.1')\n"
+    "name('turns', 0, 0, '::1', '::1', '::1', '::1', '127.0.0.1')\n"
+    "name('refuses', 0, 0, '127.0.0.2', '127.0.0.3', '::1', '127.0.0.4', '127.0.0.1')\n"
+    "name('only6', 0, 0, '::1', '::1')\n"
+    "local l = assert(net.listen('tcp4', '127.0.0.1:' .. port))\n"
+    "local function tests()\n"
+    "  local t, c, m = took(net.dial, 'tcp', 'both:' .. port)\n"
+    "  assert(c, m) assert(c:remote_addr() == '127.0.0.1:' .. port and t >= 0.249 and t < 20, t)\n"
+    "  t, c = within(0.99, 'tcp', 'turns:' .. port)\n"
+    "  assert(c:remote_addr() == '127.0.0.1:' .. port and t >= 0.249, t)\n" /* one after the other
+                                                                               it would be a second
+                                                                             */
+    "  t, c = within(0.49, 'tcp', 'refuses:' .. port)\n"
+    "  assert(c:remote_addr() == '127.0.0.1:' .. port and t >= 0.249, t)\n" /* refusals take no
+                                                                               time: only ::1 does
+                                                                             */
+    "  t, c = within(0.249, 'tcp4', 'refuses:' .. port)\n"
+    "  assert(c:remote_addr() == '127.0.0.1:' .. port)\n"
+    "  t, c, m = took(net.dial, 'tcp', 'only6:' .. port, { timeout = 0.4 })\n"
+    "  assert(c == nil and m == 'ETIMEDOUT: connection timed out: only6:' .. port and t >= 0.4, "
+    "m)\n"
+    "  local code\n"
+    "  c, m, code = net.dial('tcp4', 'only6:' .. port)\n"
+    "  assert(c == nil and code == 'EAI_NONAME' and m == 'EAI_NONAME: no such host: only6:' .. "
+    "port, m)\n"
+    "end\n"
+    "tests()\n"
+    "name('nobody', 0, 0, '127.0.0.2', '127.0.0.3')\n"
+    "local c, m = net.dial('tcp', 'nobody:' .. port)\n"
+    "assert(c == nil and m == 'ECONNREFUSED: connection refused: nobody:' .. port, m)\n"
+    "goro.run(tests)\n"
+    "c = assert(net.dial('tcp', 'refuses:' .. port))\n" /* and is as good as any */
+    "local s repeat s = l:accept() until s:remote_addr() == c:local_addr()\n"
+    "s:write('hello') s:close() assert(c:read('a') == 'hello')\n";
 
-static const char slow[] = "name('slow', 0, 1000, '127.0.0.1')\n"
-                           "local l = net.listen('tcp', '127.0.0.1:0')\n"
-                           "local port, done, ticks = l:addr():match('%d+$'), goro.chan(), 0\n"
-                           "for i = 1, 20 do goro.go(function() done:send((select(2, pcall(function()\n"
-                           "  local c <close> = assert(net.dial('tcp', 'slow:' .. port)) assert(net.lookup('slow')[1] == '127.0.0.1') return true\n"
-                           "end)))) end) end\n"
-                           "local start = goro.time.mono()\n"
-                           "goro.run(function() for i = 1, 50 do goro.sleep(0.001) ticks = ticks + 1 end end)\n"
-                           "assert(goro.time.mono() - start < 1)\n"
-                           "for i = 1, 20 do local ok = done:recv() assert(ok == true, ok) end\n"
-                           "assert(goro.time.mono() - start < 9, goro.time.mono() - start)\n"; /* four at a time it would be ten seconds */
+static const char slow[] =
+    "name('slow', 0, 1000, '127.0.0.1')\n"
+    "local l = net.listen('tcp', '127.0.0.1:0')\n"
+    "local port, done, ticks = l:addr():match('%d+$'), goro.chan(), 0\n"
+    "for i = 1, 20 do goro.go(function() done:send((select(2, pcall(function()\n"
+    "  local c <close> = assert(net.dial('tcp', 'slow:' .. port)) assert(net.lookup('slow')[1] == "
+    "'127.0.0.1') return true\n"
+    "end)))) end) end\n"
+    "local start = goro.time.mono()\n"
+    "goro.run(function() for i = 1, 50 do goro.sleep(0.001) ticks = ticks + 1 end end)\n"
+    "assert(goro.time.mono() - start < 1)\n"
+    "for i = 1, 20 do local ok = done:recv() assert(ok == true, ok) end\n"
+    "assert(goro.time.mono() - start < 9, goro.time.mono() - start)\n"; /* four at a time it would
+                                                                           be ten seconds */
 
-static const char failures[] = "name('again', AGAIN, 0) name('fail', FAIL, 0) name('twice', 0, 0, '10.0.0.1', '10.0.0.1', '::1', '10.0.0.2', '::1')\n"
-                               "name('numbers', 0, 0, '127.0.0.1')\n"
-                               "assert(table.concat(net.lookup 'twice', ' ') == '10.0.0.1 ::1 10.0.0.2')\n"
-                               "for host, code in pairs { again = 'EAI_AGAIN', fail = 'EAI_FAIL', none = 'EAI_NONAME' } do\n"
-                               "  local r, m, c = net.lookup(host)\n"
-                               "  assert(r == nil and c == code and m:find('^' .. code .. ': .+: ' .. host .. '$'), m)\n"
-                               "  for _, f in ipairs { net.dial, net.listen } do\n"
-                               "    r, m, c = f('tcp', host .. ':80')\n"
-                               "    assert(r == nil and c == code and m:find('^' .. code .. ': .+: ' .. host .. ':80$'), m)\n"
-                               "  end\n"
-                               "end\n"
-                               "local l = assert(net.listen('tcp', 'numbers:0'))\n"
-                               "assert(l:addr():find '^127.0.0.1:')\n"
-                               "local u = assert(net.udp 'numbers:0')\n"
-                               "assert(u:send('to a name', 'numbers:' .. u:local_addr():match '%d+$') and u:recv(10) == 'to a name')\n";
+static const char failures[] =
+    "name('again', AGAIN, 0) name('fail', FAIL, 0) name('twice', 0, 0, '10.0.0.1', '10.0.0.1', "
+    "'::1', '10.0.0.2', '::1')\n"
+    "name('numbers', 0, 0, '127.0.0.1')\n"
+    "assert(table.concat(net.lookup 'twice', ' ') == '10.0.0.1 ::1 10.0.0.2')\n"
+    "for host, code in pairs { again = 'EAI_AGAIN', fail = 'EAI_FAIL', none = 'EAI_NONAME' } do\n"
+    "  local r, m, c = net.lookup(host)\n"
+    "  assert(r == nil and c == code and m:find('^' .. code .. ': .+: ' .. host .. '$'), m)\n"
+    "  for _, f in ipairs { net.dial, net.listen } do\n"
+    "    r, m, c = f('tcp', host .. ':80')\n"
+    "    assert(r == nil and c == code and m:find('^' .. code .. ': .+: ' .. host .. ':80$'), m)\n"
+    "  end\n"
+    "end\n"
+    "local l = assert(net.listen('tcp', 'numbers:0'))\n"
+    "assert(l:addr():find '^127.0.0.1:')\n"
+    "local u = assert(net.udp 'numbers:0')\n"
+    "assert(u:send('to a name', 'numbers:' .. u:local_addr():match '%d+$') and u:recv(10) == 'to a "
+    "name')\n";
 
 int main(int argc, char **argv) {
-  static const struct { const char *name, *code; } cases[] = {{"eyeballs", eyeballs}, {"slow", slow}, {"failures", failures}};
+  static const struct {
+    const char *name, *code;
+  } cases[] = {{"eyeballs", eyeballs}, {"slow", slow}, {"failures", failures}};
   for (size_t i = 0; argc >= 2 && i < sizeof cases / sizeof *cases; i++) {
     if (strcmp(argv[1], cases[i].name) != 0) continue;
     lua_State *L = luaL_newstate();

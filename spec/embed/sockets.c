@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* sockets.c - states with open connections come and go in one program: sockets CASE [N]. Each case checks by itself and prints "ok".
+/* sockets.c - states with open connections come and go in one program: sockets CASE [N]. Each case
+ * checks by itself and prints "ok".
  *
- *   churn N   N times: a state is opened, goroutines wait for I/O of all kinds, it is closed; no descriptor is left
- *   two       two states share the pool; the first to close ends nobody's connection but its own
- *   fork      a child of fork gets errors, ends well, and the parent's connections go on */
+ *   churn N   N times: a state is opened, goroutines wait for I/O of all kinds, it is closed; no
+ * descriptor is left two       two states share the pool; the first to close ends nobody's
+ * connection but its own fork      a child of fork gets errors, ends well, and the parent's
+ * connections go on */
 #include <dirent.h>
 #include <lauxlib.h>
 #include <lua.h>
@@ -59,23 +61,24 @@ static int descriptors(void) {
   return n;
 }
 
-static const char busy[] = "local goro, net = require 'goro', require 'goro.net'\n"
-                           "l = net.listen('tcp', '127.0.0.1:0')\n"
-                           "local c = net.dial('tcp', l:addr())\n"
-                           "s = l:accept()\n"
-                           "local u = net.udp()\n"
-                           "for i = 1, 3 do\n"
-                           "  goro.go(function() c:read() end)\n"
-                           "  goro.go(function() table.sort({ 3, 2, 1 }, function() s:read('l') end) end)\n"
-                           "  goro.go(function() while c:write(('x'):rep(1000)) do end end)\n"
-                           "  goro.go(function() l:accept() end)\n"
-                           "  goro.go(function() u:recv(100) end)\n"
-                           "  goro.go(function() local x <close> = c x:read('a') end)\n"
-                           "  goro.go(function() net.dial('tcp', '192.0.2.1:9', { timeout = 100 }) end)\n"
-                           "end\n"
-                           "goro.go(function() s:write('partial line') end)\n"
-                           "assert(select(3, u:recv(0.01)) == 'ETIMEDOUT')\n"
-                           "x = function() l:accept(0) s:close() end\n";
+static const char busy[] =
+    "local goro, net = require 'goro', require 'goro.net'\n"
+    "l = net.listen('tcp', '127.0.0.1:0')\n"
+    "local c = net.dial('tcp', l:addr())\n"
+    "s = l:accept()\n"
+    "local u = net.udp()\n"
+    "for i = 1, 3 do\n"
+    "  goro.go(function() c:read() end)\n"
+    "  goro.go(function() table.sort({ 3, 2, 1 }, function() s:read('l') end) end)\n"
+    "  goro.go(function() while c:write(('x'):rep(1000)) do end end)\n"
+    "  goro.go(function() l:accept() end)\n"
+    "  goro.go(function() u:recv(100) end)\n"
+    "  goro.go(function() local x <close> = c x:read('a') end)\n"
+    "  goro.go(function() net.dial('tcp', '192.0.2.1:9', { timeout = 100 }) end)\n"
+    "end\n"
+    "goro.go(function() s:write('partial line') end)\n"
+    "assert(select(3, u:recv(0.01)) == 'ETIMEDOUT')\n"
+    "x = function() l:accept(0) s:close() end\n";
 
 static void churn(int n) {
   for (int i = 0, before = 0; i < n; i++) {
@@ -108,11 +111,14 @@ static void forks(int n) {
          "local l = net.listen('tcp', '127.0.0.1:0')\n"
          "local c, s = net.dial('tcp', l:addr())\n"
          "s = l:accept()\n"
-         "goro.go(function() while true do local line = s:read('L') if not line then return end s:write(line) end end)\n"
+         "goro.go(function() while true do local line = s:read('L') if not line then return end "
+         "s:write(line) end end)\n"
          "goro.go(function() l:accept() end)\n"
          "local function child()\n"
-         "  for _, f in ipairs { function() c:read() end, function() c:write('x') end, function() net.dial('tcp', l:addr()) end, "
-         "function() l:accept() end, function() net.udp() end, function() net.lookup('localhost') end } do\n"
+         "  for _, f in ipairs { function() c:read() end, function() c:write('x') end, function() "
+         "net.dial('tcp', l:addr()) end, "
+         "function() l:accept() end, function() net.udp() end, function() net.lookup('localhost') "
+         "end } do\n"
          "    local ok, err = pcall(f)\n"
          "    if ok or not err:find 'forked child' then print(ok, err) os.exit(9) end\n"
          "  end\n"

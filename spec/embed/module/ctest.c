@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* ctest.c - a C module that knows nothing of goro, and blocks and computes as such modules do. For the specs. */
+/* ctest.c - a C module that knows nothing of goro, and blocks and computes as such modules do. For
+ * the specs. */
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
@@ -53,15 +54,17 @@ static int l_kill(lua_State *L) {
   return 0;
 }
 
-/* catch(f, ...): calls it where it cannot yield, and catches whatever it raises -> did it not raise? */
+/* catch(f, ...): calls it where it cannot yield, and catches whatever it raises -> did it not
+ * raise? */
 static int l_catch(lua_State *L) {
   lua_pushboolean(L, lua_pcall(L, lua_gettop(L) - 1, 0, 0) == LUA_OK);
   return 1;
 }
 
 int luaopen_ctest(lua_State *L) {
-  static const luaL_Reg functions[] = {{"sleep", l_sleep}, {"spin", l_spin},   {"now", l_now}, {"cpu", l_cpu},
-                                       {"kill", l_kill},   {"catch", l_catch}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {{"sleep", l_sleep}, {"spin", l_spin}, {"now", l_now},
+                                       {"cpu", l_cpu},     {"kill", l_kill}, {"catch", l_catch},
+                                       {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }

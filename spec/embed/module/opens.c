@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* opens.c - C modules whose luaopen_* functions count how many of them run at once, take their time, and call the global function `at_open`, if there is
- * one, with the module's name. All of them in one library. For the specs. */
+/* opens.c - C modules whose luaopen_* functions count how many of them run at once, take their
+ * time, and call the global function `at_open`, if there is one, with the module's name. All of
+ * them in one library. For the specs. */
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
