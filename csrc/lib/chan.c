@@ -49,7 +49,7 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m) {
 }
 
 int gr_lib_chan(lua_State *L) {
-  lua_Integer cap = luaL_optinteger(L, 1, 0);
+  lua_Integer cap = gr_opt_integer(L, 1, 0);
   luaL_argcheck(L, cap >= 0, 1, "capacity must not be negative");
   luaL_argcheck(L, cap <= GR_CHAN_CAP_MAX, 1, "capacity is too large");
   gr_check_inbox(L, gr_state(L));
