@@ -90,9 +90,10 @@ struct GrState {
   bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
   bool settled;             /* what it inherited has been put in place */
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
-  bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
-                      dropped */
-  uint64_t rand;   /* for select */
+  bool finalizers;    /* something in it has a __gc that must run: it is closed by Lua, not just
+                         dropped */
+  const void *raised; /* what gr_raise_remote raised last, to be known again; not looked into */
+  uint64_t rand;      /* for select */
   GrHost *host; /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's
                    reference */
   GrJoin join;  /* who is told of its end, until that has happened. A reference */
