@@ -209,8 +209,13 @@ function runtime.dump() end
 ---A group of goroutines that belong together, after x/sync's errgroup. Leaving the block of `local g <close> = goro.group()` waits for all of them,
 ---whichever way it is left; by an error it cancels `g.ctx` first. Does not block.
 ---
----Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), or `ctx` is no context.
----@param opts? { limit?: integer, ctx?: goro.context }
+---With `on_error` each member's error goes there, called in the goroutine that failed with the error and its traceback; it is not raised by `wait` and
+---cancels nobody. An error in `on_error` is a panic. Without it, an error that nobody has been told of when the group is dropped, or when the script ends,
+---goes to stderr as a panic's text does.
+---
+---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), `ctx` is no context, or `on_error` no function; `cannot send …` when
+---`on_error` cannot be copied.
+---@param opts? { limit?: integer, ctx?: goro.context, on_error?: fun(err: any, traceback: string?) }
 ---@return goro.group
 function goro.group(opts) end
 
