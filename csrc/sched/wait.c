@@ -266,6 +266,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_WRITE] = "I/O write",
       [GR_WAIT_ACCEPT] = "accept",
       [GR_WAIT_DIAL] = "dial",
+      [GR_WAIT_LOOKUP] = "host look-up",
       [GR_WAIT_PROCESS] = "process wait",
       [GR_WAIT_PROCESS_RUN] = "process run",
   };
