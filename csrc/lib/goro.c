@@ -14,6 +14,7 @@
 #include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/vet.h"
 
 #include <malloc.h>
 #include <pthread.h>
