@@ -64,6 +64,12 @@ void gr_state_remember(lua_State *L, int idx) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
+void *gr_check_pointer(lua_State *L, int arg) {
+  void *p = lua_islightuserdata(L, arg) ? lua_touserdata(L, arg) : NULL;
+  if (gr_unlikely(p == NULL)) luaL_typeerror(L, arg, "pointer of goro's own");
+  return p;
+}
+
 /* ---- parking ---- */
 
 bool gr_must_block(lua_State *L, GrState *st) {
@@ -109,7 +115,7 @@ static int unprotected(lua_State *L) {
  * templates of images, and for each state when there are none. */
 static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
-  GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
+  GrNeed have = *(GrNeed *)gr_check_pointer(L, 1);
   lua_atpanic(L, unprotected);
   gr_warn_open(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -154,7 +160,7 @@ void gr_state_need(lua_State *L, GrNeed need) {
 /* (start message, perhaps the function, which the state's image had) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
-  const GrMsg *start = lua_touserdata(L, 1);
+  const GrMsg *start = gr_check_pointer(L, 1);
   int function = lua_gettop(L) - 1;
   lua_remove(L, 1);
   if (st->have == GR_NEED_ALL) {
@@ -259,7 +265,7 @@ static void free_state(GrState *st) {
 }
 
 static int pack_results(lua_State *L) {
-  GrMsg *out = lua_touserdata(L, 1);
+  GrMsg *out = gr_check_pointer(L, 1);
   lua_pushboolean(L, 1);
   lua_replace(L, 1);
   gr_pack(L, 1, lua_gettop(L), GR_NAME_RESULT, 0, out);

@@ -137,6 +137,9 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
 /* Raises in a child of fork. */
 void gr_check_forked(lua_State *L);
+/* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
+ * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
+void *gr_check_pointer(lua_State *L, int arg);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
  * each goro call. */
 void gr_check_inbox(lua_State *L, GrState *st);
