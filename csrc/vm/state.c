@@ -20,6 +20,7 @@
 #include <lualib.h>
 
 #include "base/chunk.h"
+#include "vm/foreign.h"
 #include "vm/hook.h"
 #include "vm/image.h"
 #include "vm/inherit.h"
@@ -132,6 +133,7 @@ static int open_state(lua_State *L) {
 }
 
 static void make_image(void) {
+  gr_foreign_init();
   static GrState nobody;
   gr_image_init(open_state, &nobody);
 }
@@ -186,6 +188,7 @@ static int begin_with(GrState *st, GrMsg *start) {
       gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
+  st->arena->owner = st;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = ready ? LUA_OK : open_plain(L);
@@ -222,7 +225,7 @@ void gr_state_note_gc(lua_State *L, int idx) {
 /* Is there nothing in it whose finalizer has to run? C libraries may have made something. */
 static bool may_drop(GrState *st) {
   lua_State *L = st->L;
-  if (st->finalizers || !lua_checkstack(L, 2)) return false;
+  if (st->finalizers || st->foreign || !lua_checkstack(L, 2)) return false;
   if (st->have != GR_NEED_ALL) return true;
   lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS");
   bool none = lua_rawlen(L, -1) == 0;
@@ -231,8 +234,12 @@ static bool may_drop(GrState *st) {
 }
 
 static void close_state(GrState *st) {
-  if (may_drop(st)) gr_keep_close(st->L);
-  else lua_close(st->L);
+  if (may_drop(st)) {
+    gr_keep_close(st->L);
+  } else {
+    atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
+    lua_close(st->L);
+  }
   gr_arena_free(st->arena);
 }
 

@@ -92,6 +92,7 @@ struct GrState {
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
   bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
                       dropped */
+  bool foreign;    /* it got a C function that is neither Lua's nor goro's; the same (foreign.h) */
   uint64_t rand;   /* for select */
   GrHost *host; /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's
                    reference */

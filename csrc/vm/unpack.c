@@ -242,6 +242,7 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at) {
     }
     case T_CFUNCTION: {
       READ(lua_CFunction, f);
+      gr_state_find(L)->foreign = true;
       lua_pushcfunction(L, f);
       return at + sizeof f;
     }
