@@ -14,7 +14,7 @@ local function room(events)
   local outs, open = {}, true
   local function tell_all(text, except)
     for name, out in pairs(outs) do
-      if name ~= except and not out:send(text, 0) then
+      if name ~= except and not out:try_send(text) then
         out:close()
         outs[name] = nil
       end

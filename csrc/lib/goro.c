@@ -156,7 +156,7 @@ static int l_num_goroutine(lua_State *L) {
 }
 
 static int l_maxprocs(lua_State *L) {
-  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lua_Integer n = gr_opt_integer(L, 1, 0);
   gr_check_inbox(L, gr_state(L));
   lua_pushinteger(L, gr_maxprocs_set(n));
   return 1;

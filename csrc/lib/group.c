@@ -301,7 +301,6 @@ void gr_group_names(void) {
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
   int64_t limit = fallback;
   if (lua_isnoneornil(L, arg)) return limit;
-  luaL_checktype(L, arg, LUA_TTABLE);
   if (lua_getfield(L, arg, "limit") != LUA_TNIL) {
     int is_integer;
     limit = lua_tointegerx(L, -1, &is_integer);
@@ -331,6 +330,7 @@ static GrContext *check_parent(lua_State *L) {
 /* group{limit=, ctx=} */
 int gr_lib_group(lua_State *L) {
   lua_settop(L, 1);
+  gr_check_options(L, 1, GR_OPTIONS("limit", "ctx", "on_error"));
   int64_t limit = gr_check_limit(L, 1, INT64_MAX);
   GrContext *parent = check_parent(L), *ctx;
   gr_check_inbox(L, gr_state(L));

@@ -33,8 +33,7 @@ static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
 }
 
 static int64_t check_options(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return GR_FOREVER;
-  luaL_checktype(L, arg, LUA_TTABLE);
+  if (!gr_check_options(L, arg, GR_OPTIONS("timeout"))) return GR_FOREVER;
   int64_t until = lua_getfield(L, arg, "timeout") == LUA_TNIL
                       ? GR_FOREVER
                       : gr_check_seconds(L, -1, arg, "field 'timeout': ");
@@ -183,7 +182,7 @@ static int net_listen(lua_State *L) {
   const GrNetwork *net = check_network(L, 1, true);
   size_t len;
   const char *address = luaL_checklstring(L, 2, &len);
-  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
+  gr_check_options(L, 3, GR_OPTIONS("unlink"));
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
   GrAddr *list;

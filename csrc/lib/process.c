@@ -167,7 +167,7 @@ static int check_signal(lua_State *L, int arg) {
   char buf[GR_SIGNAL_NAME];
   if (lua_isnoneornil(L, arg)) return SIGTERM;
   if (lua_type(L, arg) == LUA_TNUMBER) {
-    lua_Integer n = luaL_checkinteger(L, arg);
+    lua_Integer n = gr_check_integer(L, arg);
     if (n < 1 || n >= GR_SIGNALS || gr_signal_name((int)n, buf) == NULL)
       luaL_argerror(L, arg, lua_pushfstring(L, "unknown signal %I", (LUAI_UACINT)n));
     return (int)n;
