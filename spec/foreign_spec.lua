@@ -65,7 +65,7 @@ describe("objects of a program's own", function()
       ready:send(1)
       goro.sleep(1000)
     end)
-    goro.go(function() local t = { gone(), thing() } ready:send(1) ready:recv() return t end)
+    goro.go(function() local t = { gone(), thing() } ready:send(1) goro.chan():recv() return t end)
     for _ = 1, 4 do ready:recv() end]]))
 
   it("are no concern of goroutines with Lua's and goro's own", function()
