@@ -238,6 +238,8 @@ static int l_stats(lua_State *L) {
 
 /* goro.time, goro.runtime, …: loaded when first used. */
 static int lazy_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
   if (name != NULL && strcmp(name, "vet") == 0) {
     lua_pushboolean(L, atomic_load(&gr_vet));
@@ -274,6 +276,8 @@ static int all_fields(lua_State *L) {
 
 /* goro.vet is the process's; whatever else a program puts there is a field like any other. */
 static int set_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 3);
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "vet") == 0)
     atomic_store(&gr_vet, lua_toboolean(L, 3));
   else lua_rawset(L, 1);

@@ -331,7 +331,7 @@ static int leave_done(lua_State *L, int status, lua_KContext ctx) {
 
 /* (error) -> packed as the cause; what cannot be sent is none. */
 static int pack_cause(lua_State *L) {
-  gr_pack_msg(L, 1, lua_touserdata(L, 2));
+  gr_pack_msg(L, 1, gr_check_pointer(L, 2));
   return 0;
 }
 

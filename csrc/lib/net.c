@@ -261,7 +261,7 @@ typedef struct Found {
 
 /* Each once: the resolver tells an address for each kind of socket. */
 static int push_found(lua_State *L) {
-  const Found *found = lua_touserdata(L, 1);
+  const Found *found = gr_check_pointer(L, 1);
   lua_createtable(L, (int)found->n, 0);
   lua_newtable(L);
   lua_Integer count = 0;

@@ -117,7 +117,7 @@ typedef struct Packing {
 
 /* (error, Packing): (false, error, traceback) for a join, (error, traceback) for a panic. */
 static int pack_error(lua_State *L) {
-  Packing *p = lua_touserdata(L, 2);
+  Packing *p = gr_check_pointer(L, 2);
   lua_settop(L, 1);
   if (p->joined) {
     lua_pushboolean(L, 0);
