@@ -135,7 +135,7 @@ static bool is_refused(lua_State *L, Packer *k, int idx) {
 /* Metamethod __goro of the value at idx: its function and arguments become a message of their own.
  */
 static int call_goro(lua_State *L) {
-  GrMsg *made = lua_touserdata(L, 1);
+  GrMsg *made = gr_check_pointer(L, 1);
   lua_remove(L, 1); /* __goro, v */
   lua_call(L, 1, LUA_MULTRET);
   int n = lua_gettop(L);

@@ -274,7 +274,7 @@ static bool take_source(lua_State *L, Packer *k, Source *source) {
 
 /* (Making *, class…) -> list. What it has made is the caller's also when it raises. */
 static int make(lua_State *L) {
-  Making *m = lua_touserdata(L, 1);
+  Making *m = gr_check_pointer(L, 1);
   int last = lua_gettop(L);
   lua_newtable(L);
   Packer *k = gr_packer_new(L, GR_NAME_MESSAGE, 0);

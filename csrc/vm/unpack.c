@@ -246,6 +246,7 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at) {
     }
     case T_CFUNCTION: {
       READ(lua_CFunction, f);
+      gr_state_find(L)->foreign = true;
       lua_pushcfunction(L, f);
       return at + sizeof f;
     }
@@ -384,7 +385,7 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
 /* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings
  * that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
-  const GrMsg *m = lua_touserdata(L, 1);
+  const GrMsg *m = gr_check_pointer(L, 1);
   GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
   if (st != NULL && st->arena != NULL) st->arena->circulate = true;
   lua_pushlstring(L, m->u.p, m->w[0]);
@@ -406,7 +407,7 @@ static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMs
 
 /* (GrMsg *): what the message needs, before anything of it is made. */
 static int open_needed(lua_State *L) {
-  gr_state_need(L, gr_msg_need(lua_touserdata(L, 1)));
+  gr_state_need(L, gr_msg_need(gr_check_pointer(L, 1)));
   return 0;
 }
 
