@@ -277,8 +277,16 @@ bool gr_sched_stopping(void);
  * host does, but has no host. NULL without memory. */
 G *gr_foreign_open(void);
 void gr_foreign_close(G *g);
-/* So many more of them may make somebody run again: no deadlock is reported while there are any. */
-void gr_foreign_hold(int delta);
+/* All that such a thread does to channels, it does between these two. False: no host is open, or
+ * the last one closes. The last one's close waits for those inside; waits of theirs end with
+ * GR_CAUSE_SHUTDOWN. */
+bool gr_foreign_enter(void);
+void gr_foreign_leave(void);
+/* One of them may make somebody run again: no deadlock is reported from here on. Returns the pool's
+ * life, for which that holds; called where a host or a goroutine runs. */
+uint32_t gr_foreign_hold(void);
+void gr_foreign_unhold(uint32_t life); /* it may no more */
+uint32_t gr_sched_life(void);
 
 /* ---- the end of the process ---- */
 
