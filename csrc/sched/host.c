@@ -53,8 +53,8 @@ G *gr_foreign_open(void) {
 
 void gr_foreign_close(G *g) { gr_g_free(NULL, g); }
 
-bool gr_foreign_enter(void) { return gr_enter(NULL); }
-void gr_foreign_leave(void) { gr_leave(NULL); }
+bool gr_foreign_enter(void) { return gr_pool_enter(NULL); }
+void gr_foreign_leave(void) { gr_pool_leave(NULL); }
 uint32_t gr_sched_life(void) { return atomic_load(&gr_sched.life); }
 
 uint32_t gr_foreign_hold(void) {

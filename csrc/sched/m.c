@@ -64,7 +64,7 @@ static bool m_enter(M *m) {
   return atomic_compare_exchange_strong(&m->at, &abroad, M_HOME);
 }
 
-bool gr_enter(M *m) {
+bool gr_pool_enter(M *m) {
   if (m == NULL) return door_enter();
   if (!m->in_lua) return true;
   if (m->depth == 0 && !m_enter(m)) return false;
@@ -72,7 +72,7 @@ bool gr_enter(M *m) {
   return true;
 }
 
-void gr_leave(M *m) {
+void gr_pool_leave(M *m) {
   if (m == NULL) {
     door_leave();
   } else if (m->in_lua && --m->depth == 0) {
@@ -85,11 +85,11 @@ void gr_leave(M *m) {
 void gr_m_go_abroad(M *m) {
   atomic_store_explicit(&m->in_lua, true, memory_order_release);
   m->depth = 1;
-  gr_leave(m);
+  gr_pool_leave(m);
 }
 
 bool gr_m_come_home(M *m) {
-  m->depth = 0; /* an error may have jumped over a gr_leave */
+  m->depth = 0; /* an error may have jumped over a gr_pool_leave */
   if (!m_enter(m)) {
     m->leaving = true;
     return false;

@@ -10,8 +10,8 @@
  * sleeping Ms are woken and leave, those that wait with their G raise "shutting down" in it; those
  * that run are pre-empted again and again. All this has a limited time.
  *   2. Take. The Ps of Ms that run Lua or sit in foreign C are taken, and these Ms become M_OVER:
- * they find out at their next gr_enter, end their own G, and touch nothing of the pool. An M that
- * is at home is waited for without limit, since only the scheduler's own code runs there.
+ * they find out at their next gr_pool_enter, end their own G, and touch nothing of the pool. An M
+ * that is at home is waited for without limit, since only the scheduler's own code runs there.
  *   3. Empty the door. Threads of the program's own that wait in chan_send are woken; all others
  * there run code of ours and leave soon. From here on the caller is alone in the pool.
  *   4. Drain. The queues are emptied. So nobody has a pointer to a G but by a wait's sudog or
@@ -99,7 +99,7 @@ static void set_maxprocs_locked(Sched *s, int32_t n) {
 
 int gr_maxprocs_set(int64_t n) {
   Sched *s = &gr_sched;
-  if (!gr_enter(gr_m)) return atomic_load(&s->maxprocs);
+  if (!gr_pool_enter(gr_m)) return atomic_load(&s->maxprocs);
   if (n > GR_MAXPROCS_MAX) n = GR_MAXPROCS_MAX;
   gr_lock(&s->lock);
   int32_t before = atomic_load(&s->maxprocs);
@@ -107,7 +107,7 @@ int gr_maxprocs_set(int64_t n) {
   gr_unlock(&s->lock);
   if (n > before)
     for (int64_t i = before; i < n && gr_work_anywhere(s); i++) gr_wakep(s);
-  gr_leave(gr_m);
+  gr_pool_leave(gr_m);
   return before;
 }
 

@@ -4,16 +4,16 @@
  * There is one pool, gr_sched, a static object. It lives from the first host's opening to the last
  * one's close, and may live again; its memory is never freed. Who may touch it:
  *   - an M that is at home: in the scheduler;
- *   - a thread that has come in by gr_enter and has not left by gr_leave. An M that runs Lua comes
- *     home by that. A thread that is no M (a host's, the program's own) is counted at the door.
- * gr_enter says false when the pool's life is over for the caller: then the caller touches nothing
- * of it. So the one who ends the pool can wait until it is alone there. See pool.c.
+ *   - a thread that has come in by gr_pool_enter and has not left by gr_pool_leave. An M that runs
+ * Lua comes home by that. A thread that is no M (a host's, the program's own) is counted at the
+ * door. gr_pool_enter says false when the pool's life is over for the caller: then the caller
+ * touches nothing of it. So the one who ends the pool can wait until it is alone there. See pool.c.
  *
  * A P's status is one word, {tick, state}. While its M runs Lua the state is IN_LUA, and then alone
  * may somebody else take the P away, by a CAS that names the tick (so that a P that left Lua and
  * came back in between is not mistaken). Scheduler functions called from Lua first move IN_LUA ->
- * RUNNING (gr_enter) and leave by a release store (gr_leave): a P that is RUNNING belongs to
- * its M. An M that finds its P gone is P-less: it goes on with its Lua state, which nobody else
+ * RUNNING (gr_pool_enter) and leave by a release store (gr_pool_leave): a P that is RUNNING belongs
+ * to its M. An M that finds its P gone is P-less: it goes on with its Lua state, which nobody else
  * touches, but pushes to the global queue and the global timers; host threads, which never have a
  * P, use the same path. What the word says of an M with a P, M.at says of an M without. */
 #ifndef GR_POOL_H
@@ -89,7 +89,7 @@ struct M {
                           pool lock */
   _Atomic uint32_t at; /* M_GONE, ...: ABROAD <-> HOME by itself, ABROAD -> OVER by who ends the
                           pool, by CAS */
-  uint32_t depth;      /* of gr_enter while in_lua. Its own */
+  uint32_t depth;      /* of gr_pool_enter while in_lua. Its own */
   _Atomic int32_t tid; /* of its thread */
   _Atomic int32_t clock; /* clockid_t of its thread's CPU time */
   int64_t lost_cpu;      /* sysmon's: that clock when it was last looked at without a P */
@@ -160,9 +160,9 @@ void *gr_m_main(void *m);
 int gr_pool_start(void); /* its next life; the host lock is held */
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too); /* as gr_host_close */
 /* From Lua, or from anywhere outside, into the pool; m, the thread's, may be NULL. True: m's P, if
- * it has one still, is RUNNING. May be nested; each true wants a gr_leave. */
-bool gr_enter(M *m);
-void gr_leave(M *m);       /* back to Lua */
+ * it has one still, is RUNNING. May be nested; each true wants a gr_pool_leave. */
+bool gr_pool_enter(M *m);
+void gr_pool_leave(M *m);  /* back to Lua */
 void gr_m_go_abroad(M *m); /* m, at home and with a P, enters GOps.run */
 bool gr_m_come_home(M *m); /* m is back from it. False: it is over */
 bool gr_over(void);        /* does the pool end, or has it ended, for this thread? */

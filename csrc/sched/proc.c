@@ -49,7 +49,7 @@ static void judge(M *m) {
 
 void gr_put_runnable(Sched *s, G *g) {
   M *m = gr_m;
-  if (!gr_enter(m)) return; /* the pool has ended: g is swept, or is its thread's */
+  if (!gr_pool_enter(m)) return; /* the pool has ended: g is swept, or is its thread's */
   P *p = m != NULL ? m->p : NULL;
   bool wake = true;
   if (p != NULL) {
@@ -68,14 +68,14 @@ void gr_put_runnable(Sched *s, G *g) {
     gr_unlock(&s->lock);
   }
   if (wake) gr_wakep(s);
-  gr_leave(m);
+  gr_pool_leave(m);
 }
 
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   *err = GR_ABORTED;
-  if (gr_over() || !gr_enter(gr_m)) return NULL;
+  if (gr_over() || !gr_pool_enter(gr_m)) return NULL;
   *err = gr_pool_need_thread(&gr_sched);
-  gr_leave(gr_m);
+  gr_pool_leave(gr_m);
   if (*err != GR_OK) return NULL;
   G *g = gr_g_alloc(gr_m);
   *err = GR_NOMEM;
@@ -472,7 +472,7 @@ bool gr_wait_may_block(G *g) {
 
 void gr_yield_blocking(G *g) {
   M *m = gr_m;
-  if (g->is_host || m == NULL || atomic_load(&gr_forked) || !gr_enter(m)) {
+  if (g->is_host || m == NULL || atomic_load(&gr_forked) || !gr_pool_enter(m)) {
     sched_yield();
     return;
   }
@@ -481,7 +481,7 @@ void gr_yield_blocking(G *g) {
     gr_release_p(m);
     gr_acquire_p(m, g);
   }
-  gr_leave(m);
+  gr_pool_leave(m);
   if (alone) sched_yield();
 }
 
@@ -492,47 +492,47 @@ void gr_preempted(void) {
 void gr_block_begin(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   g->since = gr_coarse_ns();
-  bool inside = gr_enter(gr_m);
+  bool inside = gr_pool_enter(gr_m);
   if (inside) gr_release_p(gr_m);
   atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
-  if (inside) gr_leave(gr_m);
+  if (inside) gr_pool_leave(gr_m);
 }
 
 void gr_block_end(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
-  if (!gr_enter(gr_m)) return;
+  if (!gr_pool_enter(gr_m)) return;
   gr_acquire_p(gr_m, g);
-  gr_leave(gr_m);
+  gr_pool_leave(gr_m);
 }
 
 int gr_sched_poll_wanted(void) {
   Sched *s = &gr_sched;
-  if (gr_over() || !gr_enter(gr_m)) return GR_ABORTED;
+  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
   int r = gr_pool_need_thread(s);
   if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
-  gr_leave(gr_m);
+  gr_pool_leave(gr_m);
   return r;
 }
 
 bool gr_sched_own_thread(void) { return gr_m != NULL; }
 
 void gr_sched_poll(void) {
-  if (!gr_enter(gr_m)) return;
+  if (!gr_pool_enter(gr_m)) return;
   if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
-  gr_leave(gr_m);
+  gr_pool_leave(gr_m);
 }
 
 int gr_timer_start(GrTimer *t, int64_t when) {
   M *m = gr_m;
   Sched *s = &gr_sched;
-  if (gr_over() || !gr_enter(m)) return GR_ABORTED;
+  if (gr_over() || !gr_pool_enter(m)) return GR_ABORTED;
   int r = gr_pool_need_thread(s);
   if (r == GR_OK) {
     t->when = when;
     r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
   }
   if (r == GR_OK) gr_timer_added(s, when);
-  gr_leave(m);
+  gr_pool_leave(m);
   return r;
 }

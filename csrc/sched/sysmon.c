@@ -290,11 +290,11 @@ static void nap(Sched *s, int64_t until) {
  * pool has ended meanwhile. */
 static bool report_on_quit(uint32_t life) {
   if (!atomic_exchange(&quit_wanted, false) || quit_report == NULL) return true;
-  gr_leave(NULL);
+  gr_pool_leave(NULL);
   quit_report();
-  if (!gr_enter(NULL)) return false;
+  if (!gr_pool_enter(NULL)) return false;
   if (atomic_load(&gr_sched.life) == life) return true;
-  gr_leave(NULL);
+  gr_pool_leave(NULL);
   return false;
 }
 
@@ -319,14 +319,14 @@ static void *sysmon_main(void *arg) {
     look_after_lost(s);
     lost_at = l.now;
   }
-  gr_leave(NULL);
+  gr_pool_leave(NULL);
   return NULL;
 }
 
 void gr_sysmon_start_locked(Sched *s) {
   if (s->sysmon_started) return;
-  if (!gr_enter(NULL)) return; /* for the new thread */
+  if (!gr_pool_enter(NULL)) return; /* for the new thread */
   install_handlers();
   s->sysmon_started = gr_thread_start(sysmon_main, s) == 0;
-  if (!s->sysmon_started) gr_leave(NULL);
+  if (!s->sysmon_started) gr_pool_leave(NULL);
 }

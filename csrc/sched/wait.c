@@ -151,9 +151,9 @@ static bool host_block(G *g, int64_t until) {
   } else if (status == G_READY_EARLY) {
     return true;
   }
-  if (g->host != NULL && gr_enter(NULL)) {
+  if (g->host != NULL && gr_pool_enter(NULL)) {
     gr_check_dead(&gr_sched);
-    gr_leave(NULL);
+    gr_pool_leave(NULL);
   }
   int64_t before = gr_now_ns();
   bool woken = gr_note_sleep(&g->note, until);
@@ -191,11 +191,11 @@ bool gr_wait_block(G *g, int64_t until) {
   if (g->is_host) {
     woken = host_block(g, until);
     if (!woken) return false;
-  } else if (gr_m != NULL && gr_enter(gr_m)) {
+  } else if (gr_m != NULL && gr_pool_enter(gr_m)) {
     woken = thread_block(g);
     if (!woken && gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) woken = true;
     if (!woken) gr_wait_await_ready(g);
-    gr_leave(gr_m);
+    gr_pool_leave(gr_m);
   } else {
     gr_wait_await_ready(g); /* the pool is over, and the wait above was lost to somebody */
   }
