@@ -15,7 +15,8 @@ struct GrHost {
   bool closed;
   GrPost *first, **last;
   atomic_bool posted;
-  GrList link; /* in the list of open hosts */
+  atomic_bool deaf; /* its wait is not ended by a post */
+  GrList link;      /* in the list of open hosts */
 };
 
 static GrLock lifecycle = GR_LOCK_INIT(GR_RANK_HOST); /* pool's beginning and end */
@@ -123,9 +124,17 @@ bool gr_host_post(GrHost *h, GrPost *post) {
     atomic_store(&h->posted, true);
   }
   gr_unlock(&h->lock);
-  if (open && gr_wait_win(h->g, gr_wait_seq(h->g), GR_CAUSE_INBOX, NULL)) gr_ready(h->g);
+  if (open && !atomic_load(&h->deaf) && gr_wait_win(h->g, gr_wait_seq(h->g), GR_CAUSE_INBOX, NULL))
+    gr_ready(h->g);
   return open;
 }
+
+/* Before the look at `posted`: a post that finds it deaf is found there later. */
+void gr_host_deafen(GrHost *h, bool deaf) {
+  if (atomic_load_explicit(&h->deaf, memory_order_relaxed) != deaf) atomic_store(&h->deaf, deaf);
+}
+
+bool gr_host_hears_post(GrHost *h) { return !atomic_load(&h->deaf) && gr_host_has_post(h); }
 
 bool gr_host_has_post(GrHost *h) { return atomic_load(&h->posted); }
 

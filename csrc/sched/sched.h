@@ -268,6 +268,10 @@ bool gr_host_post(GrHost *h, GrPost *post);
 GrPost *gr_host_take(GrHost *h);
 /* Is anything posted? */
 bool gr_host_has_post(GrHost *h);
+/* Does a post end the next wait of the host? (Not when its thread is in a finalizer: what it raised
+ * there would be lost.) Called by the host's thread, once it has prepared the wait. */
+void gr_host_deafen(GrHost *h, bool deaf);
+bool gr_host_hears_post(GrHost *h); /* the same, and something is posted */
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
 

@@ -123,7 +123,7 @@ static bool must_abort(G *g, GrCause *cause) {
    * shall notice. */
   if (g->is_host && g->host != NULL) {
     *cause = GR_CAUSE_INBOX;
-    return gr_host_has_post(g->host);
+    return gr_host_hears_post(g->host);
   }
   *cause = GR_CAUSE_SHUTDOWN;
   return gr_over();

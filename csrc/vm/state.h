@@ -137,8 +137,10 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
 /* Raises in a child of fork. */
 void gr_check_forked(lua_State *L);
+/* Does this call come from a finalizer, where nothing that is raised reaches anybody? */
+bool gr_state_finalizes(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
- * each goro call. */
+ * each goro call. In a finalizer nothing: panics wait for a call that is in none. */
 void gr_check_inbox(lua_State *L, GrState *st);
 
 /* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting
