@@ -299,7 +299,7 @@ void gr_check_inbox(lua_State *L, GrState *st) {
   gr_check_forked(L);
   if (!st->is_host) return;
   if (st->host == NULL) luaL_error(L, "goro is shutting down");
-  if (!gr_host_has_post(st->host)) return;
+  if (!gr_host_has_post(st->host) || gr_state_finalizes(L)) return;
   Panic *p = (Panic *)gr_host_take(st->host);
   if (p == NULL) return;
   GrMsg m = p->error;

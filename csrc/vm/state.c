@@ -84,11 +84,16 @@ bool gr_must_block(lua_State *L, GrState *st) {
   return true;
 }
 
+/* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way
+ * answers no question. */
+bool gr_state_finalizes(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
+
 /* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT)
  * must fire. */
 static void block(lua_State *L, GrState *st) {
   enum { LOOK_NS = 50000000 };
   lua_Hook before = lua_gethook(L);
+  if (st->is_host && st->host != NULL) gr_host_deafen(st->host, gr_state_finalizes(L));
   while (!gr_wait_block(st->g, st->is_host ? gr_now_ns() + LOOK_NS : GR_FOREVER)) {
     if (lua_gethook(L) == before || !gr_wait_win(st->g, gr_wait_seq(st->g), GR_CAUSE_SIGNAL, NULL))
       continue;

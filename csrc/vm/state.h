@@ -151,8 +151,10 @@ void gr_check_forked(lua_State *L);
 /* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
  * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
 void *gr_check_pointer(lua_State *L, int arg);
+/* Does this call come from a finalizer, where nothing that is raised reaches anybody? */
+bool gr_state_finalizes(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
- * each goro call. */
+ * each goro call. In a finalizer nothing: panics wait for a call that is in none. */
 void gr_check_inbox(lua_State *L, GrState *st);
 
 /* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting
