@@ -8,6 +8,7 @@
  * What is wrong with a value's type is the programmer's, and raised. A zero inside a string is
  * data's (a file's name out of an archive): a failure that is returned. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "io/signame.h"
@@ -139,6 +140,19 @@ static GrStdio stdin_option(lua_State *L, bool runs) {
   return given ? GR_STDIO_PIPE : GR_STDIO_NULL;
 }
 
+/* A group of its own, or the program's? What is not said follows from whether the child may have to
+ * be killed with all its descendants. */
+static bool group_option(lua_State *L, bool runs) {
+  bool given = option(L, "group");
+  if (given && !lua_isboolean(L, -1)) wrong_type(L, "group", "boolean");
+  bool group = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (given || !runs) return group;
+  group = option(L, "timeout") && !(lua_tonumber(L, -1) == HUGE_VAL);
+  lua_pop(L, 1);
+  return group;
+}
+
 static bool cwd_option(lua_State *L, GrCommand *cmd, Arrays *a) {
   if (option(L, "cwd")) {
     if (lua_type(L, -1) != LUA_TSTRING) wrong_type(L, "cwd", "string");
@@ -212,7 +226,7 @@ bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd) {
   lua_settop(L, OPTIONS);
   size_t words = count_words(L);
   if (!lua_isnil(L, OPTIONS)) luaL_checktype(L, OPTIONS, LUA_TTABLE);
-  *cmd = (GrCommand){.group = runs};
+  *cmd = (GrCommand){.group = group_option(L, runs)};
   cmd->stdio[0] = stdin_option(L, runs);
   cmd->stdio[1] = stdio_option(L, "stdout", "capture");
   cmd->stdio[2] = stdio_option(L, "stderr", "capture");
