@@ -127,6 +127,11 @@ static atomic_int pidfds = UNKNOWN;
 void gr_exec_without_pidfds(bool without) { atomic_store(&pidfds, without ? HAS_NONE : UNKNOWN); }
 #endif
 
+static void drop(int *pidfd) {
+  if (pidfd != NULL && *pidfd >= 0) close(*pidfd);
+  if (pidfd != NULL) *pidfd = -1;
+}
+
 /* Before Linux 5.2 there are none, before 5.3 they cannot be polled, before 5.4 waitid does not
  * know them: the last is the test. The child may be reaped by others already (ECHILD). */
 static void look_at_pidfd(int *pidfd) {
@@ -137,9 +142,7 @@ static void look_at_pidfd(int *pidfd) {
                                  errno == ECHILD);
     atomic_store(&pidfds, known ? HAS_THEM : HAS_NONE);
   }
-  if (*pidfd < 0 || atomic_load_explicit(&pidfds, memory_order_relaxed) != HAS_NONE) return;
-  close(*pidfd);
-  *pidfd = -1;
+  if (atomic_load_explicit(&pidfds, memory_order_relaxed) == HAS_NONE) drop(pidfd);
 }
 
 /* ---- in the parent ---- */
@@ -158,11 +161,11 @@ static void look_at_limit(Child *c) {
   if (c->has_limit) c->limit = (Limit64){before.rlim_cur, before.rlim_max};
 }
 
-/* The child's number, or -1 and errno. */
+/* The child's number, or -1 and errno. A pidfd that nobody wants is not made: there may be no
+ * descriptor left for it. */
 static pid_t make_child(Child *c, char *stack, int *pidfd) {
   const int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
-  *pidfd = -1;
-  if (atomic_load_explicit(&pidfds, memory_order_relaxed) != HAS_NONE) {
+  if (pidfd != NULL && atomic_load_explicit(&pidfds, memory_order_relaxed) != HAS_NONE) {
     pid_t pid = clone(child_main, stack + STACK, flags | CLONE_PIDFD, c, pidfd);
     if (pid >= 0 || errno != EINVAL) return pid;
     *pidfd = -1;
@@ -188,21 +191,22 @@ static pid_t make_child_undisturbed(Child *c, char *stack, int *pidfd) {
 
 int gr_exec(const GrExec *s, pid_t *pid, int *pidfd, bool *of_cwd) {
   Child c = {.s = s};
-  int fd;
   *of_cwd = false;
+  if (pidfd != NULL) *pidfd = -1;
   void *stack =
       mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
   if (stack == MAP_FAILED) return ENOMEM;
   look_at_limit(&c);
-  *pid = make_child_undisturbed(&c, stack, &fd);
+  *pid = make_child_undisturbed(&c, stack, pidfd);
   int err = *pid < 0 ? errno : c.err;
   munmap(stack, STACK);
   if (*pid < 0) return err;
-  if (err == 0) look_at_pidfd(&fd);
-  else
+  if (err != 0) {
     while (waitpid(*pid, NULL, 0) < 0 && errno == EINTR) {}
-  if (err == 0 && pidfd != NULL) *pidfd = fd;
-  else if (fd >= 0) close(fd);
+    drop(pidfd);
+  } else if (pidfd != NULL) {
+    look_at_pidfd(pidfd);
+  }
   *of_cwd = c.of_cwd;
   return err;
 }

@@ -540,9 +540,9 @@ function child:kill(sig) end
 local signal = {}
 
 ---A channel of names: each of these signals goes to every channel that wants it, and has no other effect from now on. It holds 16; what finds it full is lost to it.
----What the program had comes back when the last channel that wants the signal is stopped, closed, or collected.
+---What the program had comes back when the last channel that wants the signal is stopped, closed, or collected. Failures: `EMFILE`, `ENFILE`.
 ---@param ... string
----@return goro.chan
+---@return goro.chan? channel, string? message, string? code
 function signal.notify(...) end
 
 ---The channel gets no more signals; it stays open.

@@ -139,6 +139,10 @@ describe("os.execute of the main script", function()
       local ok, how, sig = os.execute "kill -INT $$"
       assert(ok == nil and how == "signal" and sig == 2)
       assert(os.execute() == true and not pcall(os.execute, {}))
-    end)
+      -- It needs no descriptor.
+      local files = {}
+      for f in function() return (goro.fs.open "/dev/null") end do files[#files + 1] = f end -- the children do not have these
+      assert(os.execute "true" and goro.run(os.execute, "true"))
+    end, { wrap = "prlimit --nofile=60:60" })
   end)
 end)
