@@ -161,7 +161,8 @@ describe("process.run", function()
     for _, name in ipairs { "run", "spawn" } do
       local f = process[name]
       local function bad(n, text) return ("bad argument #%d to '%s' (%s)"):format(n, "f", text) end
-      raises(bad(1, "table or string expected, got nil"), function() f() end)
+      raises(bad(1, "table or string expected, got no value"), function() f() end)
+      raises(bad(1, "table or string expected, got nil"), function() f(nil) end)
       raises(bad(1, "table or string expected, got number"), function() f(12) end)
       raises(bad(1, "the command is empty"), function() f {} end)
       raises(bad(1, "[2]: string expected, got boolean"), function() f { "a", true } end)

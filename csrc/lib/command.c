@@ -66,11 +66,15 @@ static const char *type_at(lua_State *L, int idx) { return luaL_typename(L, idx)
 
 /* ---- the command ---- */
 
-static size_t count_words(lua_State *L) {
-  if (lua_type(L, COMMAND) == LUA_TSTRING) return 4;
-  if (lua_type(L, COMMAND) != LUA_TTABLE)
+static void check_type(lua_State *L) {
+  int type = lua_type(L, COMMAND);
+  if (type != LUA_TSTRING && type != LUA_TTABLE)
     luaL_argerror(L, COMMAND,
                   lua_pushfstring(L, "table or string expected, got %s", type_at(L, COMMAND)));
+}
+
+static size_t count_words(lua_State *L) {
+  if (lua_type(L, COMMAND) == LUA_TSTRING) return 4;
   size_t n = (size_t)lua_rawlen(L, COMMAND);
   luaL_argcheck(L, n > 0, COMMAND, "the command is empty");
   return n;
@@ -223,6 +227,7 @@ static bool add_given(lua_State *L, Arrays *a, int env) {
 /* ---- all of it ---- */
 
 bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd) {
+  check_type(L); /* before the top is set, which makes nil of no value */
   lua_settop(L, OPTIONS);
   size_t words = count_words(L);
   if (!lua_isnil(L, OPTIONS)) luaL_checktype(L, OPTIONS, LUA_TTABLE);

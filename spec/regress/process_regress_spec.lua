@@ -142,7 +142,7 @@ describe("os.execute of the main script", function()
       -- It needs no descriptor.
       local files = {}
       for f in function() return (goro.fs.open "/dev/null") end do files[#files + 1] = f end -- the children do not have these
-      assert(os.execute "true" and goro.run(os.execute, "true"))
+      assert(#files > 0 and os.execute "true" and goro.run(os.execute, "true"))
     end, { wrap = "prlimit --nofile=60:60" })
   end)
 end)
