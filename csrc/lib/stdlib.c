@@ -111,7 +111,7 @@ static Replacement replacements[] = {
     {"io", "lines", go_lines, NULL, NULL, &stock_lines},
     {"io", "input", go_input, NULL, NULL, &stock_input},
     {"io", "output", go_output, NULL, NULL, &stock_output},
-    {"os", "execute", gr_shell_execute, NULL, NULL, NULL},
+    {"os", "execute", gr_shell_execute, gr_shell_host_execute, NULL, NULL},
     {"os", "exit", go_exit, host_exit, NULL, &stock_exit},
     {"package", "loadlib", gr_loader_loadlib, gr_loader_loadlib, NULL, &gr_loader_stock_loadlib},
 };

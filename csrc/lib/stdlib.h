@@ -23,6 +23,7 @@ int gr_stdio_io_write(lua_State *L);
 int gr_stdio_file_write(lua_State *L);
 /* shell.c */
 int gr_shell_execute(lua_State *L);
+int gr_shell_host_execute(lua_State *L);
 int gr_shell_popen(lua_State *L);
 
 #endif

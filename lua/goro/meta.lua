@@ -499,10 +499,11 @@ local process = {}
 ---@field clear_env? boolean  nothing is inherited
 ---@field stdout? "capture"|"inherit"|"null"  `capture` otherwise
 ---@field stderr? "capture"|"inherit"|"null"  `capture` otherwise
+---@field group? boolean  a process group of its own, which cannot use the terminal; all of it get the signals that are for the child. `false` otherwise; with a `timeout`, `true`
 
 ---@class goro.process.run_options: goro.process.options
 ---@field stdin? string  what it reads; otherwise nothing
----@field timeout? number  seconds; then its whole process group is killed
+---@field timeout? number  seconds; then it is killed with its process group; with `group = false` alone
 
 ---@class goro.process.result
 ---@field code? integer  nil when a signal ended it
@@ -512,7 +513,8 @@ local process = {}
 ---@field timed_out? true
 
 ---Runs a command to its end, which is that of all who have its pipes; the result says how it ended. When the call is given up before (an error, the end of the program)
----the command and its process group are killed. Blocks.
+---the command is killed, with its process group if it has one of its own. One that has a group of its own and is stopped, as the kernel does to it when it asks on the
+---terminal, is killed: a failure (`EIO`). Blocks.
 ---@param cmd (string|number)[]|string
 ---@param opts? goro.process.run_options
 ---@return goro.process.result? result, string? message, string? code
@@ -521,7 +523,7 @@ function process.run(cmd, opts) end
 ---@class goro.process.spawn_options: goro.process.options
 ---@field stdin? "pipe"|"inherit"|"null"  `pipe` otherwise
 
----Starts a command. It goes on when nobody has its handle any more, and is reaped in any case.
+---Starts a command. It goes on when nobody has its handle any more, and is reaped in any case. With `group = true` it is killed when it asks on the terminal.
 ---@param cmd (string|number)[]|string
 ---@param opts? goro.process.spawn_options
 ---@return goro.process.child? child, string? message, string? code
@@ -536,12 +538,12 @@ function process.spawn(cmd, opts) end
 local child = {}
 
 ---Waits for its end. Code, or nil and the name of the signal that ended it. Failures: `ETIMEDOUT`; `ECHILD`: the program ignores SIGCHLD, or somebody else took the
----status. Blocks.
+---status; `EIO`: it asked on the terminal, and was killed. Blocks.
 ---@param timeout? number
 ---@return integer? code, string? signal, string? err
 function child:wait(timeout) end
 
----Sends it a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
+---Sends it, or its process group if it has one of its own, a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
 ---@param sig? string|integer
 ---@return true? ok, string? message, string? code
 function child:kill(sig) end
@@ -551,9 +553,9 @@ function child:kill(sig) end
 local signal = {}
 
 ---A channel of names: each of these signals goes to every channel that wants it, and has no other effect from now on. It holds 16; what finds it full is lost to it.
----What the program had comes back when the last channel that wants the signal is stopped, closed, or collected.
+---What the program had comes back when the last channel that wants the signal is stopped, closed, or collected. Failures: `EMFILE`, `ENFILE`.
 ---@param ... string
----@return goro.chan
+---@return goro.chan? channel, string? message, string? code
 function signal.notify(...) end
 
 ---The channel gets no more signals; it stays open.
