@@ -393,13 +393,25 @@ static const luaL_Reg methods[] = {
     {"pairs", map_pairs},   {NULL, NULL},
 };
 
+/* m[k] is no way to look: nil there would be an answer. Called for what is no method, with the
+ * table of methods, and for each m[k] = v. */
+static int no_index(lua_State *L) {
+  return luaL_error(L, "attempt to index a goro.sync.map (use map:get(k) and map:set(k, v))");
+}
+
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
   GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__len", map_len}, {"__pairs", map_pairs}, {NULL, NULL}};
   gr_setfuncs(L, st, meta);
+  lua_pushcfunction(L, no_index);
+  lua_setfield(L, -2, "__newindex");
   lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
   gr_setfuncs(L, st, methods);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, no_index);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
   lua_setfield(L, -2, "__index");
 }
 
