@@ -27,7 +27,7 @@
 
 static void open_group(lua_State *L, const GrObjectType *type, uint32_t view);
 static void destroy(GrShare *s);
-static const GrObjectType group_type = {{"goro.group", destroy, false}, open_group};
+static const GrObjectType group_type = {{GR_TYPE_GROUP, destroy, false}, open_group};
 
 static const char on_error[] = "on_error";
 
@@ -398,7 +398,7 @@ int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
     limit = lua_tointegerx(L, -1, &is_integer);
     if (lua_type(L, -1) != LUA_TNUMBER)
       luaL_argerror(L, arg,
-                    lua_pushfstring(L, "'limit': number expected, got %s", luaL_typename(L, -1)));
+                    lua_pushfstring(L, "'limit': number expected, got %s", gr_type_name(L, -1)));
     if (lua_tonumber(L, -1) >= (lua_Number)INT64_MAX) limit = INT64_MAX; /* infinity */
     else if (!is_integer) luaL_argerror(L, arg, "'limit': number has no integer representation");
     if (limit < 1) luaL_argerror(L, arg, "'limit' must be at least 1");
@@ -413,9 +413,9 @@ static GrContext *check_parent(lua_State *L) {
     return gr_context_background();
   GrObject *o = gr_object_test(L, -1);
   if (o == NULL || o->share->type != &gr_context_type.share)
-    luaL_argerror(L, 1,
-                  lua_pushfstring(L, "'ctx': goro.context expected, got %s",
-                                  o != NULL ? o->share->type->name : luaL_typename(L, -1)));
+    luaL_argerror(
+        L, 1,
+        lua_pushfstring(L, "'ctx': " GR_TYPE_CONTEXT " expected, got %s", gr_type_name(L, -1)));
   return gr_context_of(o->share); /* which stays on the stack */
 }
 
@@ -424,8 +424,8 @@ static void pack_options(lua_State *L, GrMsg *m) {
   *m = GR_MSG_EMPTY;
   if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, on_error) == LUA_TNIL) return;
   if (!lua_isfunction(L, -1))
-    luaL_argerror(
-        L, 1, lua_pushfstring(L, "'on_error': function expected, got %s", luaL_typename(L, -1)));
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "'on_error': function expected, got %s", gr_type_name(L, -1)));
   lua_createtable(L, 0, 1);
   lua_insert(L, -2);
   lua_setfield(L, -2, on_error);

@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "lib/types.h"
 #include "sync/context.h"
 #include "vm/object.h"
 #include "vm/panic.h"

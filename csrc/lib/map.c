@@ -20,7 +20,7 @@
 #include "vm/pack.h"
 
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType map_type = {{"goro.sync.map", gr_map_destroy, false}, open_map};
+static const GrObjectType map_type = {{GR_TYPE_MAP, gr_map_destroy, false}, open_map};
 
 static GrMap *check_map(lua_State *L) { return gr_map_of(gr_object_check(L, 1, &map_type)->share); }
 
@@ -41,13 +41,11 @@ static void number_key(lua_State *L, GrKey *k) {
 static void object_key(lua_State *L, GrKey *k) {
   GrObject *o = gr_object_test(L, SLOT_KEY);
   if (o == NULL) {
-    const char *what = luaL_typename(L, SLOT_KEY);
-    if (luaL_getmetafield(L, SLOT_KEY, "__name") == LUA_TSTRING) what = lua_tostring(L, -1);
     luaL_argerror(
         L, SLOT_KEY,
         lua_pushfstring(
             L, "key must be a string, number, boolean, light userdata or object of goro, got %s",
-            what));
+            gr_type_name(L, SLOT_KEY)));
     return;
   }
   k->kind = GR_KEY_OBJECT;
@@ -396,7 +394,7 @@ static const luaL_Reg methods[] = {
 /* m[k] is no way to look: nil there would be an answer. Called for what is no method, with the
  * table of methods, and for each m[k] = v. */
 static int no_index(lua_State *L) {
-  return luaL_error(L, "attempt to index a goro.sync.map (use map:get(k) and map:set(k, v))");
+  return luaL_error(L, "attempt to index a " GR_TYPE_MAP " (use map:get(k) and map:set(k, v))");
 }
 
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {

@@ -19,7 +19,7 @@
 GR_API int luaopen_goro_net(lua_State *L);
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
+static const GrObjectType listener_type = {{GR_TYPE_LISTENER, gr_listener_destroy, false},
                                            open_listener};
 
 /* ---- arguments ---- */

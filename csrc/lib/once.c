@@ -19,7 +19,7 @@
 
 static int once_call(lua_State *L);
 static void open_once(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType once_type = {{"goro.once", gr_once_destroy, false}, open_once};
+static const GrObjectType once_type = {{GR_TYPE_ONCE, gr_once_destroy, false}, open_once};
 
 static GrOnce *check(lua_State *L) { return gr_once_of(gr_object_check(L, 1, &once_type)->share); }
 
