@@ -49,7 +49,7 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m) {
 }
 
 int gr_lib_chan(lua_State *L) {
-  lua_Integer cap = luaL_optinteger(L, 1, 0);
+  lua_Integer cap = gr_opt_integer(L, 1, 0);
   luaL_argcheck(L, cap >= 0, 1, "capacity must not be negative");
   luaL_argcheck(L, cap <= GR_CHAN_CAP_MAX, 1, "capacity is too large");
   gr_check_inbox(L, gr_state(L));
@@ -58,7 +58,7 @@ int gr_lib_chan(lua_State *L) {
 }
 
 static int push_object(lua_State *L) {
-  gr_object_push(L, lua_touserdata(L, 1), (uint32_t)lua_tointeger(L, 2));
+  gr_object_push(L, gr_check_pointer(L, 1), (uint32_t)lua_tointeger(L, 2));
   return 1;
 }
 
@@ -289,7 +289,9 @@ static int chan_close(lua_State *L) {
 
 /* Leaving a block closes; that it is closed already is no error there. */
 static int chan_leave(lua_State *L) {
-  gr_chan_close(gr_chan_of(gr_object_check(L, 1, &gr_chan_type)->share));
+  GrObject *o = gr_object_check(L, 1, &gr_chan_type);
+  if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
+  gr_chan_close(gr_chan_of(o->share));
   return 0;
 }
 

@@ -169,6 +169,7 @@ int gr_lib_each(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 3);
+  gr_check_options(L, 3, GR_OPTIONS("limit"));
   int64_t limit = gr_check_limit(L, 3, default_limit());
   gr_check_inbox(L, st);
   lua_Integer n = luaL_len(L, 1);

@@ -331,7 +331,7 @@ static int leave_done(lua_State *L, int status, lua_KContext ctx) {
 
 /* (error) -> packed as the cause; what cannot be sent is none. */
 static int pack_cause(lua_State *L) {
-  gr_pack_msg(L, 1, lua_touserdata(L, 2));
+  gr_pack_msg(L, 1, gr_check_pointer(L, 2));
   return 0;
 }
 
@@ -392,7 +392,6 @@ void gr_group_names(void) {
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
   int64_t limit = fallback;
   if (lua_isnoneornil(L, arg)) return limit;
-  luaL_checktype(L, arg, LUA_TTABLE);
   if (lua_getfield(L, arg, "limit") != LUA_TNIL) {
     int is_integer;
     limit = lua_tointegerx(L, -1, &is_integer);
@@ -435,6 +434,7 @@ static void pack_options(lua_State *L, GrMsg *m) {
 /* group{limit=, ctx=, on_error=} */
 int gr_lib_group(lua_State *L) {
   lua_settop(L, 1);
+  gr_check_options(L, 1, GR_OPTIONS("limit", "ctx", "on_error"));
   int64_t limit = gr_check_limit(L, 1, INT64_MAX);
   GrContext *parent = check_parent(L), *ctx;
   GrMsg options;

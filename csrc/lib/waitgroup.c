@@ -29,7 +29,7 @@ static int add(lua_State *L, GrWaitgroup *wg, int64_t n) {
 /* add(n) */
 static int waitgroup_add(lua_State *L) {
   GrWaitgroup *wg = check(L);
-  lua_Integer n = luaL_checkinteger(L, 2);
+  lua_Integer n = gr_check_integer(L, 2);
   gr_enter_quietly(L);
   return add(L, wg, n);
 }
@@ -119,7 +119,7 @@ void gr_waitgroup_names(void) { gr_methods_names(methods); }
 
 /* waitgroup([n]) */
 int gr_lib_waitgroup(lua_State *L) {
-  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lua_Integer n = gr_opt_integer(L, 1, 0);
   if (n < 0) return negative(L);
   luaL_argcheck(L, n <= GR_WAITGROUP_MAX, 1, "counter is too large");
   gr_enter(L, gr_state(L));

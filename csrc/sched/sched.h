@@ -87,6 +87,7 @@ typedef enum GrReason {
   GR_WAIT_WRITE,
   GR_WAIT_ACCEPT,
   GR_WAIT_DIAL,
+  GR_WAIT_LOOKUP,      /* a host's name to addresses */
   GR_WAIT_PROCESS,     /* the end of a child */
   GR_WAIT_PROCESS_RUN, /* the same, and its output */
   GR_WAIT_REASONS

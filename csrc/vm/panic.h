@@ -10,6 +10,9 @@
 /* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text;
  * NULL when there is no memory for it. */
 char *gr_panic_traceback(lua_State *L);
+/* The traceback of the error at idx is on top: the one from where it was thrown is put before it,
+ * when that was in another goroutine. Raises. */
+void gr_panic_whole_traceback(lua_State *L, int idx);
 /* The goroutine ends by the error value on top of its (reset) state; without a state, by want of
  * memory. It goes to the join when that takes errors; else it is a panic: printed, and posted to
  * the root host. */

@@ -21,6 +21,7 @@
 #include <lualib.h>
 
 #include "base/chunk.h"
+#include "vm/foreign.h"
 #include "vm/hook.h"
 #include "vm/image.h"
 #include "vm/inherit.h"
@@ -63,6 +64,12 @@ GrState *gr_state_find(lua_State *L) {
 void gr_state_remember(lua_State *L, int idx) {
   lua_pushvalue(L, idx);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+void *gr_check_pointer(lua_State *L, int arg) {
+  void *p = lua_islightuserdata(L, arg) ? lua_touserdata(L, arg) : NULL;
+  if (gr_unlikely(p == NULL)) luaL_typeerror(L, arg, "pointer of goro's own");
+  return p;
 }
 
 /* ---- parking ---- */
@@ -110,7 +117,7 @@ static int unprotected(lua_State *L) {
  * templates of images, and for each state when there are none. */
 static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
-  GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
+  GrNeed have = *(GrNeed *)gr_check_pointer(L, 1);
   lua_atpanic(L, unprotected);
   gr_warn_open(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -127,6 +134,7 @@ static int open_state(lua_State *L) {
 }
 
 static void make_image(void) {
+  gr_foreign_init();
   static GrState nobody;
   gr_image_init(open_state, &nobody);
 }
@@ -155,7 +163,7 @@ void gr_state_need(lua_State *L, GrNeed need) {
 /* (start message, perhaps the function, which the state's image had) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
-  const GrMsg *start = lua_touserdata(L, 1);
+  const GrMsg *start = gr_check_pointer(L, 1);
   int function = lua_gettop(L) - 1;
   lua_remove(L, 1);
   if (st->have == GR_NEED_ALL) {
@@ -181,6 +189,7 @@ static int begin_with(GrState *st, GrMsg *start) {
       gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
+  st->arena->owner = st;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = ready ? LUA_OK : open_plain(L);
@@ -217,7 +226,7 @@ void gr_state_note_gc(lua_State *L, int idx) {
 /* Is there nothing in it whose finalizer has to run? C libraries may have made something. */
 static bool may_drop(GrState *st) {
   lua_State *L = st->L;
-  if (st->finalizers || !lua_checkstack(L, 2)) return false;
+  if (st->finalizers || st->foreign || !lua_checkstack(L, 2)) return false;
   if (st->have != GR_NEED_ALL) return true;
   lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS");
   bool none = lua_rawlen(L, -1) == 0;
@@ -226,8 +235,12 @@ static bool may_drop(GrState *st) {
 }
 
 static void close_state(GrState *st) {
-  if (may_drop(st)) gr_keep_close(st->L);
-  else lua_close(st->L);
+  if (may_drop(st)) {
+    gr_keep_close(st->L);
+  } else {
+    atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
+    lua_close(st->L);
+  }
   gr_arena_free(st->arena);
 }
 
@@ -260,7 +273,7 @@ static void free_state(GrState *st) {
 }
 
 static int pack_results(lua_State *L) {
-  GrMsg *out = lua_touserdata(L, 1);
+  GrMsg *out = gr_check_pointer(L, 1);
   lua_pushboolean(L, 1);
   lua_replace(L, 1);
   gr_pack(L, 1, lua_gettop(L), GR_NAME_RESULT, 0, out);

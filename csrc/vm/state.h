@@ -101,7 +101,9 @@ struct GrState {
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
   bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
                       dropped */
-  uint64_t rand;   /* for select */
+  bool foreign;    /* it got a C function that is neither Lua's nor goro's; the same (foreign.h) */
+  const void *raised; /* what gr_raise_remote raised last, to be known again; not looked into */
+  uint64_t rand;      /* for select */
   GrHost *host; /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's
                    reference */
   GrJoin join;  /* who is told of its end, until that has happened. A reference */
@@ -146,6 +148,9 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
 /* Raises in a child of fork. */
 void gr_check_forked(lua_State *L);
+/* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
+ * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
+void *gr_check_pointer(lua_State *L, int arg);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
  * each goro call. */
 void gr_check_inbox(lua_State *L, GrState *st);

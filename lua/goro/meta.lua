@@ -20,7 +20,9 @@
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
----that hold such, or have a `__gc` and no `__goro`.
+---that hold such, or have a `__gc` and no `__goro`. In the globals that a function names, which come along with it, a placeholder stands
+---for such a value: a userdata that raises `global 'conf'.out (FILE*) could not come along: open it inside the goroutine` when it is used
+---in any way but `==`, truth and passing on.
 ---@alias goro.sendable nil|boolean|number|string|table|function|lightuserdata|userdata
 
 ---Starts `f(...)` in a goroutine: a Lua state of its own, run in parallel by a pool of threads. `f`, its upvalues and the arguments are
