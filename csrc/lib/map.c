@@ -388,9 +388,14 @@ static const luaL_Reg methods[] = {
 };
 
 /* m[k] is no way to look: nil there would be an answer. Called for what is no method, with the
- * table of methods, and for each m[k] = v. */
+ * table of methods. */
 static int no_index(lua_State *L) {
   return luaL_error(L, "attempt to index a " GR_TYPE_MAP " (use map:get(k) and map:set(k, v))");
+}
+
+static int no_newindex(lua_State *L) {
+  check_map(L);
+  return no_index(L);
 }
 
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {
@@ -398,7 +403,7 @@ static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {
   GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__len", map_len}, {"__pairs", map_pairs}, {NULL, NULL}};
   gr_setfuncs(L, st, meta);
-  lua_pushcfunction(L, no_index);
+  lua_pushcfunction(L, no_newindex);
   lua_setfield(L, -2, "__newindex");
   lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
   gr_setfuncs(L, st, methods);
