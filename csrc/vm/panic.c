@@ -356,17 +356,29 @@ static int raise_deadlock(lua_State *L) {
   return lua_error(L);
 }
 
-/* A hook fires only in Lua code, so some has to run. */
-static void let_hook_fire(lua_State *L) {
-  if (luaL_loadstring(L, "return") != LUA_OK) lua_error(L);
-  lua_call(L, 0, 0);
+/* Lua calls a hook in Lua code only, and some that ran for this would be in the traceback of what
+ * the hook raises. So the hook is called here, as one of the function that waits. */
+static void call_hook(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L);
+  lua_Debug ar;
+  if (hook == NULL || !lua_getstack(L, 0, &ar)) return;
+  gr_check_stack(L, LUA_MINSTACK);
+  ar.event = (mask & LUA_MASKCOUNT) != 0  ? LUA_HOOKCOUNT
+             : (mask & LUA_MASKLINE) != 0 ? LUA_HOOKLINE
+             : (mask & LUA_MASKRET) != 0  ? LUA_HOOKRET
+                                          : LUA_HOOKCALL;
+  ar.currentline = -1;
+  int top = lua_gettop(L);
+  hook(L, &ar);
+  lua_settop(L, top);
 }
 
 void gr_raise_cause(lua_State *L, GrState *st, GrCause cause) {
   switch (cause) {
     case GR_CAUSE_INBOX: gr_check_inbox(L, st); return;
     case GR_CAUSE_DEADLOCK: raise_deadlock(L); return;
-    case GR_CAUSE_SIGNAL: let_hook_fire(L); return;
+    case GR_CAUSE_SIGNAL: call_hook(L); return;
     default: gr_raise_code(L, GR_ABORTED);
   }
 }

@@ -253,7 +253,7 @@ function group:wait() end
 function goro.map(list, f, opts) end
 
 ---A table that goroutines share: values are copied into it and out of it. Keys are strings, numbers (1 and 1.0 are the same), booleans, light userdata and goro's
----objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`. A map that holds itself is never collected.
+---objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`; `m[k]` is misuse. A map that holds itself is never collected.
 ---@class goro.sync.map
 ---@operator len: integer
 local map = {}
@@ -710,13 +710,17 @@ function sync.rwmutex() end
 function sync.cond(lock) end
 
 ---A function that is called once, by the first who calls the once, in his state; all callers get what it returned, or its error is raised in them (`goro.traceback` tells where
----it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied for each but the first.
+---it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied once into each state,
+---where later calls give the same values, as long as the state holds the once.
 ---
 ---Errors: `cannot send …` here for the function, in the call for its results; `the function of this once did not return` when it ended by `goexit`.
----@generic R
----@param f fun(): R...
----@return fun(): R...
+---@param f fun(): ...
+---@return goro.sync.once
 function sync.once(f) end
+
+---An object that is called like a function. The same once in every state.
+---@class goro.sync.once
+---@overload fun(): ...
 
 ---@param n integer  how much there is to be acquired
 ---@return goro.sync.semaphore
