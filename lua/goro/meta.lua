@@ -46,7 +46,8 @@ function goro.go(f, ...) end
 ---@return any ...
 function goro.run(f, ...) end
 
----The traceback, taken where it was thrown, of the last error that `run` raised in this state; nil before the first. Does not block.
+---The traceback, taken where it was thrown, of the last error that `run`, `wait` or `map` raised in this state; nil before the first. When such an error ends
+---a script under `lua`, it is printed after lua's report. Does not block.
 ---@return string?
 function goro.traceback() end
 
