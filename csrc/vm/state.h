@@ -190,6 +190,9 @@ extern const char gr_traceback_key;
 /* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
 GrState *gr_state_host(lua_State *L);
 
+/* Is this process the stand-alone interpreter? Then it ends when the host state does, and nobody
+ * needs our memory back. */
+bool gr_standalone(void);
 /* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState.
  */
 void gr_state_remember(lua_State *L, int idx);

@@ -46,7 +46,8 @@ function goro.go(f, ...) end
 ---@return any ...
 function goro.run(f, ...) end
 
----The traceback, taken where it was thrown, of the last error that `run` raised in this state; nil before the first. Does not block.
+---The traceback, taken where it was thrown, of the last error that `run`, `wait` or `map` raised in this state; nil before the first. When such an error ends
+---a script under `lua`, it is printed after lua's report. Does not block.
 ---@return string?
 function goro.traceback() end
 
@@ -253,7 +254,7 @@ function group:wait() end
 function goro.map(list, f, opts) end
 
 ---A table that goroutines share: values are copied into it and out of it. Keys are strings, numbers (1 and 1.0 are the same), booleans, light userdata and goro's
----objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`. A map that holds itself is never collected.
+---objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`; `m[k]` is misuse. A map that holds itself is never collected.
 ---@class goro.sync.map
 ---@operator len: integer
 local map = {}
@@ -340,7 +341,7 @@ function fs.append_file(path, data) end
 ---Opens a file. Modes as in `io.open`.
 ---@param path string
 ---@param mode? string  "r" otherwise
----@return goro.file? file, string? message, string? code
+---@return goro.fs.file? file, string? message, string? code
 function fs.open(path, mode) end
 
 ---What the path is, through links.
@@ -443,12 +444,12 @@ function fs.mkdtemp(template) end
 
 ---Makes and opens (for reading and writing) a file of a new name.
 ---@param template? string  ends in XXXXXX, which is replaced; otherwise one in $TMPDIR or /tmp
----@return goro.file? file, string path_or_message, string? code
+---@return goro.fs.file? file, string path_or_message, string? code
 function fs.mkstemp(template) end
 
 ---An open file. May be sent, and used by several goroutines: one operation at a time, in the order in which they came. Closed by `<close>`, and when nobody refers to it.
 ---After its end every call is `nil, "EBADF: …", "EBADF"`; who waited for it at that moment gets `ECANCELED`.
----@class goro.file
+---@class goro.fs.file
 local file = {}
 
 ---As `file:read` of `io`: "n", "l" (otherwise), "L", "a", or a number of bytes; several give several values, until one is nil.
@@ -458,7 +459,7 @@ function file:read(...) end
 
 ---Writes all of its arguments, at once, and without a buffer in between: many short pieces are better given to one call.
 ---@param ... string|number
----@return goro.file? self, string? message, string? code
+---@return goro.fs.file? self, string? message, string? code
 function file:write(...) end
 
 ---`for line in file:lines() do`, with the formats of `read`. The file stays open. Errors: the message, when reading fails.
@@ -532,9 +533,9 @@ function process.spawn(cmd, opts) end
 ---A child. May be sent; several may wait. `<close>` closes its pipes, kills it and waits for its end.
 ---@class goro.process.child
 ---@field pid integer
----@field stdin? goro.conn
----@field stdout? goro.conn
----@field stderr? goro.conn
+---@field stdin? goro.net.conn
+---@field stdout? goro.net.conn
+---@field stderr? goro.net.conn
 local child = {}
 
 ---Waits for its end. Code, or nil and the name of the signal that ended it. Failures: `ETIMEDOUT`; `ECHILD`: the program ignores SIGCHLD, or somebody else took the
@@ -579,17 +580,17 @@ local net = {}
 ---@field timeout number?  seconds for all of it, the look-up of the name included
 
 ---A connection to `"host:port"` (`"[::1]:80"`; the port may be a service's name; no host: this machine) or, for `"unix"`, to a path or an abstract name (`"@name"`).
----All addresses of a name are tried, by turns of IPv6 and IPv4, the next one when the last has refused or not answered for 250 ms. `"udp"`: see `goro.conn:read`.
+---All addresses of a name are tried, by turns of IPv6 and IPv4, the next one when the last has refused or not answered for 250 ms. `"udp"`: see `goro.net.conn:read`.
 ---@param network goro.network
 ---@param address string
 ---@param opts goro.dial_options?
----@return goro.conn?, string? message, string? code
+---@return goro.net.conn?, string? message, string? code
 function net.dial(network, address, opts) end
 
 ---A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed.
 ---@param network "tcp"|"tcp4"|"tcp6"|"unix"
 ---@param address string
----@return goro.listener?, string? message, string? code
+---@return goro.net.listener?, string? message, string? code
 function net.listen(network, address) end
 
 ---The addresses of a host, in the order in which they should be tried, each once.
@@ -600,16 +601,16 @@ function net.lookup(host, opts) end
 
 ---A UDP socket bound to `address`, or to any free port; see `net.dial` for one that talks to one peer only.
 ---@param address string?
----@return goro.udp?, string? message, string? code
+---@return goro.net.udp?, string? message, string? code
 function net.udp(address) end
 
----@class goro.listener
+---@class goro.net.listener
 local listener = {}
 
 ---The next connection. When the process has no descriptor left this fails (`EMFILE`), the connection stays in the system's queue, and the next `accept` tries again
 ---after a pause of 5 ms to 1 s.
 ---@param timeout number?
----@return goro.conn?, string? message, string? code
+---@return goro.net.conn?, string? message, string? code
 function listener:accept(timeout) end
 
 ---Where it listens: `"127.0.0.1:8080"`, `"[::1]:80"`, a path, `"@name"`.
@@ -620,7 +621,7 @@ function listener:addr() end
 ---@return true
 function listener:close() end
 
----@class goro.conn
+---@class goro.net.conn
 local conn = {}
 
 ---Without `fmt`: what is there, at least a byte. A count: so many bytes, fewer only at the end. `"l"`, `"L"`: a line without and with its newline, `"a"`: all to the end.
@@ -632,7 +633,7 @@ function conn:read(fmt, timeout) end
 
 ---Writes all strings and numbers, or fails. Waits while the peer does not read. Those of one call stay together; of a dialled UDP socket they are one datagram.
 ---@param ... string|number
----@return goro.conn?, string? message, string? code
+---@return goro.net.conn?, string? message, string? code
 function conn:write(...) end
 
 ---An iterator over `read(fmt)` (`"l"` when absent) to the end. It raises a failure.
@@ -672,12 +673,12 @@ function conn:local_addr() end
 ---@return string?, string? message, string? code
 function conn:remote_addr() end
 
----@class goro.udp
+---@class goro.net.udp
 local udp = {}
 
 ---@param data string
 ---@param address string
----@return goro.udp?, string? message, string? code
+---@return goro.net.udp?, string? message, string? code
 function udp:send(data, address) end
 
 ---One datagram and who sent it.
@@ -701,40 +702,44 @@ local sync = {}
 ---@return goro.sync.map
 function sync.map() end
 
----@return goro.mutex
+---@return goro.sync.mutex
 function sync.mutex() end
 
----@return goro.rwmutex
+---@return goro.sync.rwmutex
 function sync.rwmutex() end
 
----@param lock goro.mutex|goro.rwmutex  of a rwmutex what its writers lock
----@return goro.cond
+---@param lock goro.sync.mutex|goro.sync.rwmutex  of a rwmutex what its writers lock
+---@return goro.sync.cond
 function sync.cond(lock) end
 
 ---A function that is called once, by the first who calls the once, in his state; all callers get what it returned, or its error is raised in them (`goro.traceback` tells where
----it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied for each but the first.
+---it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied once into each state,
+---where later calls give the same values, as long as the state holds the once.
 ---
 ---Errors: `cannot send …` here for the function, in the call for its results; `the function of this once did not return` when it ended by `goexit`.
----@generic R
----@param f fun(): R...
----@return fun(): R...
+---@param f fun(): ...
+---@return goro.sync.once
 function sync.once(f) end
 
+---An object that is called like a function. The same once in every state.
+---@class goro.sync.once
+---@overload fun(): ...
+
 ---@param n integer  how much there is to be acquired
----@return goro.semaphore
+---@return goro.sync.semaphore
 function sync.semaphore(n) end
 
 ---@param n? integer  0 otherwise
----@return goro.waitgroup
+---@return goro.sync.waitgroup
 function sync.waitgroup(n) end
 
 ---@param v? number|boolean|string  0 otherwise
----@return goro.atomic
+---@return goro.sync.atomic
 function sync.atomic(v) end
 
 ---Held by one at a time. It belongs to nobody: whoever locked it, anyone may unlock it. A newcomer may take it before those who wait, but who has waited for a
 ---millisecond is handed it, in order.
----@class goro.mutex
+---@class goro.sync.mutex
 local mutex = {}
 
 ---Blocks while somebody holds it.
@@ -761,7 +766,7 @@ function mutex:guard() end
 
 ---Held by one writer or any number of readers. A writer that waits keeps new readers out; readers that have waited while it was in come before the next writer.
 ---`lock`, `try_lock`, `unlock`, `with` and `guard` are the writer's.
----@class goro.rwmutex: goro.mutex
+---@class goro.sync.rwmutex: goro.sync.mutex
 local rwmutex = {}
 
 ---@param timeout? number
@@ -784,7 +789,7 @@ function rwmutex:rwith(f, ...) end
 function rwmutex:rguard() end
 
 ---A condition that holds or not of what a mutex guards.
----@class goro.cond
+---@class goro.sync.cond
 local cond = {}
 
 ---Unlocks the mutex, waits to be told, and locks it again, which is so whichever way it returns, also with a timeout or an error (but when all are asleep, or the program
@@ -802,7 +807,7 @@ function cond:signal() end
 function cond:broadcast() end
 
 ---Strictly first come, first served: a large request is not passed over for small ones that would fit.
----@class goro.semaphore
+---@class goro.sync.semaphore
 local semaphore = {}
 
 ---Errors: misuse to ask for more than the semaphore has in all.
@@ -819,7 +824,7 @@ function semaphore:try_acquire(k) end
 ---@param k? integer  1 otherwise
 function semaphore:release(k) end
 
----@class goro.waitgroup
+---@class goro.sync.waitgroup
 local waitgroup = {}
 
 ---Errors: `negative WaitGroup counter`; then nothing has happened.
@@ -840,7 +845,7 @@ function waitgroup:go(f, ...) end
 function waitgroup:wait(timeout) end
 
 ---A number, a boolean or a string, which may turn into one of another type. Each call is one step.
----@class goro.atomic
+---@class goro.sync.atomic
 local atomic = {}
 
 ---@return number|boolean|string value
