@@ -13,8 +13,6 @@
 #include "lib/io.h"
 #include "vm/keep.h"
 
-GR_API int luaopen_goro_fs(lua_State *L);
-
 /* ---- results ---- */
 
 void gr_fs_push_message(lua_State *L, int err, const char *subject) {
@@ -344,13 +342,5 @@ int luaopen_goro_fs(lua_State *L) {
       {"mkdtemp", l_mkdtemp},
       {NULL, NULL},
   };
-  if (gr_state_find(L) == NULL) { /* the first that this program requires of goro */
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "goro");
-    lua_call(L, 1, 0);
-  }
-  GrState *st = gr_state_find(L);
-  lua_createtable(L, 0, sizeof functions / sizeof *functions - 1);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

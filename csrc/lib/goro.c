@@ -20,9 +20,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-GR_API int luaopen_goro(lua_State *L);
-GR_API int luaopen_goro_runtime(lua_State *L);
-
 /* go(f, ...) */
 static int l_go(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -208,8 +205,6 @@ static int l_stats(lua_State *L) {
 
 /* goro.time, goro.runtime, …: loaded when first used. */
 static int lazy_field(lua_State *L) {
-  static const char *const names[] = {"time",    "sync",   "context", "net", "fs",
-                                      "process", "signal", "runtime", NULL};
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
@@ -217,19 +212,33 @@ static int lazy_field(lua_State *L) {
     lua_pushboolean(L, atomic_load(&gr_vet));
     return 1;
   }
-  for (int i = 0; name != NULL && names[i] != NULL; i++) {
-    if (strcmp(names[i], name) != 0) continue;
-    gr_state_need(L, GR_NEED_ALL);
-    lua_getglobal(L, "require");
-    lua_pushfstring(L, "goro.%s", name);
-    lua_call(L, 1, 1);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 1);
+  if (name == NULL || !gr_module_push_field(L, name)) {
+    lua_pushnil(L);
     return 1;
   }
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* The standard function `next`, which a goroutine's state need not have. */
+static int next_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  if (lua_next(L, 1) != 0) return 2;
   lua_pushnil(L);
   return 1;
+}
+
+/* Whoever lists the module sees the submodules too, used or not: a prompt completes them. */
+static int all_fields(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  gr_module_set_fields(L, 1);
+  lua_pushcfunction(L, next_field);
+  lua_insert(L, 1);
+  return 2;
 }
 
 /* goro.vet is the process's; whatever else a program puts there is a field like any other. */
@@ -265,11 +274,13 @@ static void push_module(lua_State *L, GrState *st) {
   gr_setfuncs(L, st, functions);
   lua_pushliteral(L, "goro 0.1.0");
   lua_setfield(L, -2, "_VERSION");
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   lua_pushcfunction(L, lazy_field);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, set_field);
   lua_setfield(L, -2, "__newindex");
+  lua_pushcfunction(L, all_fields);
+  lua_setfield(L, -2, "__pairs");
   lua_setmetatable(L, -2);
 }
 
@@ -286,6 +297,7 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 
 static void init_once(void) {
   gr_pack_init();
+  gr_module_names();
   gr_vm_names();
   gr_file_names();
   gr_stdlib_names();
@@ -310,6 +322,7 @@ static void init_once(void) {
 int luaopen_goro(lua_State *L) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   luaL_checkversion(L);
+  gr_refuse_second_copy(L);
   pthread_once(&once, init_once);
   GrState *st = gr_state_find(L);
   if (st == NULL) {
@@ -337,10 +350,6 @@ static int l_dump(lua_State *L) {
 }
 
 int luaopen_goro_runtime(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg runtime[] = {{"stats", l_stats}, {"dump", l_dump}, {NULL, NULL}};
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, runtime);
-  return 1;
+  return gr_open_submodule(L, runtime);
 }

@@ -95,6 +95,32 @@ void gr_context_names(void);
 void gr_time_names(void);
 void gr_sync_names(void);
 
+/* module.c. Raises in a second copy of the library. */
+void gr_refuse_second_copy(lua_State *L);
+/* Pushes a submodule of these functions, and returns 1: what is left to a luaopen_* function. A
+ * state that has not required goro gets it. Raises. */
+int gr_open_submodule(lua_State *L, const luaL_Reg *functions);
+/* Tells names.c which modules are goro's own. Once a process, at start. */
+void gr_module_names(void);
+/* Pushes the submodule that is the field of that name, opened if it was not. False: there is none,
+ * and nothing was pushed. Raises. */
+bool gr_module_push_field(lua_State *L, const char *field);
+/* All submodules become fields of the module goro, at idx (absolute). Raises. */
+void gr_module_set_fields(lua_State *L, int idx);
+
+GR_API int luaopen_goro(lua_State *L);
+GR_API int luaopen_goro_context(lua_State *L);
+GR_API int luaopen_goro_fs(lua_State *L);
+GR_API int luaopen_goro_net(lua_State *L);
+GR_API int luaopen_goro_process(lua_State *L);
+GR_API int luaopen_goro_runtime(lua_State *L);
+GR_API int luaopen_goro_signal(lua_State *L);
+GR_API int luaopen_goro_sync(lua_State *L);
+GR_API int luaopen_goro_time(lua_State *L);
+#ifdef GORO_TESTING
+GR_API int luaopen_goro_testing(lua_State *L);
+#endif
+
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);
 

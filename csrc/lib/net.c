@@ -16,8 +16,6 @@
 #include "vm/keep.h"
 #include "vm/names.h"
 
-GR_API int luaopen_goro_net(lua_State *L);
-
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
                                            open_listener};
@@ -275,14 +273,4 @@ void gr_net_names(void) {
   gr_udp_names();
 }
 
-int luaopen_goro_net(lua_State *L) {
-  if (gr_state_find(L) == NULL) {
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "goro");
-    lua_call(L, 1, 0);
-  }
-  GrState *st = gr_state_find(L);
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
-}
+int luaopen_goro_net(lua_State *L) { return gr_open_submodule(L, functions); }

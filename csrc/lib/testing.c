@@ -19,8 +19,6 @@
 #include "vm/pack.h"
 #include "vm/wire.h"
 
-GR_API int luaopen_goro_testing(lua_State *L);
-
 /* fail_at(n [, many = 1]): from the n-th allocation of goro from now on (0: never) so many fail ->
  * how many there were since the last call. Two in a row is what Lua takes for no memory: it
  * collects its garbage and asks again. */

@@ -13,8 +13,6 @@
 #include "sync/alarm.h"
 #include "vm/names.h"
 
-GR_API int luaopen_goro_time(lua_State *L);
-
 typedef struct Clock {
   GrShare share;
   GrAlarm *alarm;
@@ -239,7 +237,6 @@ void gr_time_names(void) {
 }
 
 int luaopen_goro_time(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
       {"now", l_now},
       {"mono", l_mono},
@@ -248,8 +245,5 @@ int luaopen_goro_time(lua_State *L) {
       {"after_func", l_after_func},
       {NULL, NULL},
   };
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }
