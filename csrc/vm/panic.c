@@ -14,6 +14,7 @@
 
 #include "vm/arena.h"
 #include "vm/pack.h"
+#include "vm/trace.h"
 
 const char gr_traceback_key;
 
@@ -28,23 +29,12 @@ static void drop_panic(GrPost *post) {
   gr_free(p);
 }
 
-static int traceback_text(lua_State *L) {
-  luaL_traceback(L, L, NULL, 1);
-  return 1;
-}
-
 char *gr_panic_traceback(lua_State *L) {
-  if (!lua_checkstack(L, 40)) return NULL;
-  lua_pushcfunction(L, traceback_text);
-  char *copy = NULL;
-  if (lua_pcall(L, 0, 1, 0) == LUA_OK) {
-    size_t len;
-    const char *text = lua_tolstring(L, -1, &len);
-    copy = gr_malloc(len + 1);
-    if (copy != NULL) memcpy(copy, text, len + 1);
-  }
-  lua_pop(L, 1);
-  return copy;
+  GrTrace t = {0};
+  gr_trace_add(&t, "stack traceback:\n");
+  gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
+  if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
+  return t.at;
 }
 
 /* (error, traceback or nil, created) -> the text a user reads, as lua.c makes it. */

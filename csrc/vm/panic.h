@@ -6,8 +6,9 @@
 
 #include "vm/state.h"
 
-/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text;
- * NULL when there is no memory for it. */
+/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text,
+ * like luaL_traceback's; NULL when there is no memory for it. Takes none of Lua's, and calls
+ * nothing in the thread, which is dead. */
 char *gr_panic_traceback(lua_State *L);
 /* The goroutine ends by the error value on top of its (reset) state; without a state, by want of
  * memory. It goes to the join when that takes errors; else it is a panic: printed, and posted to
