@@ -113,7 +113,8 @@ void gr_trace_stack(GrTrace *t, lua_State *L, GrTraceNames names) {
   for (int level = 0; level <= last; level++) {
     if (level == FIRST_LEVELS && last - level > LAST_LEVELS) {
       level = last - LAST_LEVELS + 1;
-      gr_trace_add(t, "\t...\t(skipping %d levels)\n", level - FIRST_LEVELS);
+      gr_trace_add(t, "\t...\t(skipping %d levels)\n",
+                   level - FIRST_LEVELS - 1); /* as Lua counts */
     }
     add_level(t, L, level, names);
   }
