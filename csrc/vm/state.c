@@ -320,10 +320,13 @@ static GrRun end_exit(GrState *st) {
   return GR_RUN_DONE;
 }
 
-static GrRun end_error(GrState *st) {
+/* Where Lua is built as C++ it catches what others throw, with a status of its own and no error
+ * value. */
+static GrRun end_error(GrState *st, int status) {
   char *traceback = gr_panic_traceback(st->L);
   disarm(st);
   lua_resetthread(st->L);
+  if (status < 0) lua_pushliteral(st->L, "a C++ exception that nobody caught");
   gr_panic(st, traceback);
   gr_free(traceback);
   free_state(st);
@@ -375,7 +378,7 @@ static GrRun run(G *g) {
     }
   }
   if (status == LUA_OK) return end_ok(st, nresults);
-  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st);
+  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st, status);
 }
 
 /* The pool ends while it is parked, or before it ran. */
