@@ -73,7 +73,7 @@ describe("a Lua that is built as C++", function()
     assert.equal("closed, 0 living\n", out)
   end)
 
-  with_cxx("makes a C++ exception the end of the goroutine, or of a pcall in it", function()
+  with_cxx("makes a C++ exception the end of the goroutine", function()
     local out = helper.ended_well(helper.run_script([[
       local goro = require "goro"
       local ok, err = pcall(goro.run, throws)
@@ -82,7 +82,8 @@ describe("a Lua that is built as C++", function()
       assert(not ok and err == "a C++ exception that nobody caught", err)
       assert(goro.traceback():find "in function 'calls'", goro.traceback())
       local m = goro.sync.mutex()
-      assert(goro.run(function() return (pcall(m.with, m, throws)) end) == false)
+      -- Lua's own pcall does not catch it either where it could yield.
+      assert(not pcall(goro.run, function() pcall(m.with, m, throws) end))
       assert(m:try_lock())
       m:unlock()
       assert(not pcall(goro.run, function() m:with(throws) end))
