@@ -307,7 +307,7 @@ static int deliver_results(GrState *st, int n) {
 static GrRun enter(GrState *st, int n);
 
 static int push_text(lua_State *L) {
-  const char *text = lua_touserdata(L, 1);
+  const char *text = lua_islightuserdata(L, 1) ? lua_touserdata(L, 1) : NULL;
   lua_pushstring(L, text != NULL ? text : "stack traceback:");
   return 1;
 }
@@ -364,10 +364,13 @@ static GrRun end_exit(GrState *st) {
   return GR_RUN_DONE;
 }
 
-static GrRun end_error(GrState *st) {
+/* Where Lua is built as C++ it catches what others throw, with a status of its own and no error
+ * value. */
+static GrRun end_error(GrState *st, int status) {
   char *traceback = gr_panic_traceback(st->L);
   disarm(st);
   lua_resetthread(st->L);
+  if (status < 0) lua_pushliteral(st->L, "a C++ exception that nobody caught");
   return fail(st, traceback);
 }
 
@@ -402,7 +405,7 @@ static GrRun enter(GrState *st, int n) {
     }
   }
   if (status == LUA_OK) return end_ok(st, nresults);
-  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st);
+  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st, status);
 }
 
 /* A function or arguments that cannot be rebuilt are an error like others. */
