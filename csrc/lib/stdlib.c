@@ -136,6 +136,7 @@ static void push_holder(lua_State *L, const Replacement *r) {
 static void put(lua_State *L, GrState *st, const Replacement *r, lua_CFunction f) {
   lua_pushstring(L, r->field);
   gr_pushcfunction(L, st, f);
+  if (st->is_host) gr_names_keep(L, f);
   lua_rawset(L, -3);
 }
 
@@ -219,7 +220,7 @@ void gr_stdlib_names(void) {
   for each (r) {
     if (r->module == NULL) continue;
     gr_names_alias(r->go, r->module, r->field);
-    if (r->host != NULL && r->host != r->go) gr_names_alias(r->host, r->module, r->field);
+    if (r->host != NULL) gr_names_alias_in_hosts(r->host, r->module, r->field);
   }
   gr_loader_names();
 }
