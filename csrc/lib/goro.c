@@ -14,6 +14,7 @@
 #include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/setup.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -109,6 +110,22 @@ static int l_goexit(lua_State *L) {
   GrState *st = gr_state(L);
   if (st->is_host) return luaL_error(L, "goexit in the main goroutine (use os.exit or return)");
   return gr_goexit(L, st);
+}
+
+/* setup(f): one more function for each goroutine that is started from now on; nil: none any more */
+static int l_setup(lua_State *L) {
+  int type = lua_type(L, 1);
+  luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
+  lua_settop(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  if (type == LUA_TNIL) {
+    gr_setup_clear();
+    return 0;
+  }
+  GrMsg m;
+  gr_pack_start(L, 1, 1, 1, &m);
+  if (!gr_setup_add(&m)) gr_raise_code(L, GR_NOMEM);
+  return 0;
 }
 
 /* ---- sleep ---- */
@@ -253,6 +270,7 @@ static const luaL_Reg functions[] = {
     {"traceback", l_traceback},
     {"gosched", l_gosched},
     {"goexit", l_goexit},
+    {"setup", l_setup},
     {"sleep", l_sleep},
     {"after", gr_lib_after},
     {"num_goroutine", l_num_goroutine},

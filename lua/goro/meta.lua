@@ -57,6 +57,14 @@ function goro.gosched() end
 ---Errors: misuse in a host state (the main script).
 function goro.goexit() end
 
+---`f` (copied) runs in each goroutine that is started from now on, before its function and its modules, in that goroutine's state: for settings of modules, strict
+---globals, coverage. Several run in the order of the calls; nil clears them. It may wait; an error in it is the goroutine's. Goroutines that `f` itself starts run none
+---of them. Of the process: for all main scripts. Does not block.
+---
+---Errors: `cannot send …` when `f` cannot be copied; misuse when it is neither a function nor nil.
+---@param f? fun()
+function goro.setup(f) end
+
 ---How many goroutines exist, the host states included. Does not block.
 ---@return integer
 function goro.num_goroutine() end
