@@ -15,6 +15,7 @@
 #include "vm/pack.h"
 #include "vm/protect.h"
 #include "vm/setup.h"
+#include "vm/warn.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -312,6 +313,7 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_module_names();
+  gr_warn_init();
   gr_vm_names();
   gr_file_names();
   gr_stdlib_names();

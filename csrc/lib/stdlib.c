@@ -89,6 +89,19 @@ MAKES_FINALIZERS(input)
 MAKES_FINALIZERS(output)
 MAKES_FINALIZERS(debug_setmetatable)
 
+/* ---- os.setlocale ---- */
+
+static lua_CFunction stock_setlocale;
+
+/* The locale is the process's: other threads format and read numbers by it at this moment, and the
+ * C library lets nobody change it beside them. */
+static int go_setlocale(lua_State *L) {
+  if (lua_isstring(L, 1))
+    return luaL_error(L, "a goroutine cannot set the locale, which is the whole process's (set it "
+                         "in the main script, before goroutines are started)");
+  return stock_setlocale(L);
+}
+
 /* ---- where they go ---- */
 
 typedef struct Replacement {
@@ -111,6 +124,7 @@ static Replacement replacements[] = {
     {"io", "input", go_input, NULL, NULL, &stock_input},
     {"io", "output", go_output, NULL, NULL, &stock_output},
     {"os", "execute", gr_shell_execute, NULL, NULL, NULL},
+    {"os", "setlocale", go_setlocale, NULL, NULL, &stock_setlocale},
     {"os", "exit", go_exit, host_exit, NULL, &stock_exit},
     {"package", "loadlib", gr_loader_loadlib, gr_loader_loadlib, NULL, &gr_loader_stock_loadlib},
 };

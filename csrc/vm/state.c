@@ -185,7 +185,9 @@ static int make_state(GrState *st, const GrImage *image, GrNeed need) {
   st->L = L;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
-  return ready ? LUA_OK : open_plain(L);
+  int status = ready ? LUA_OK : open_plain(L);
+  if (gr_unlikely(st->warns)) gr_warn_on(L);
+  return status;
 }
 
 /* A state for the message, in which it is unpacked. */
@@ -471,6 +473,7 @@ static GrState *new_child(lua_State *L, GrState *st, const char *verb, GrMsg *st
   memset(child, 0, sizeof *child);
   child->start = *start;
   child->inherited = gr_inherit_ref(st->inherited);
+  child->warns = gr_warn_is_on(st);
   say_created(L, child, verb);
   return child;
 }

@@ -90,6 +90,7 @@ struct GrState {
   volatile bool after_call; /* the last hook event was a call */
   bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
   bool settled;             /* what it inherited has been put in place */
+  bool warns;               /* its warnings are on (warn.c); a host's are not noted here */
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
   bool finalizers;    /* something in it has a __gc that must run: it is closed by Lua, not just
                          dropped */
