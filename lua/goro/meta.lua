@@ -27,8 +27,8 @@ local goro = {}
 ---copied before `go` returns. An uncaught error in it is a panic: it is printed and raised in the main goroutine that it descends from.
 ---Does not block.
 ---
----Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and modification
----time; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
+---Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and
+---times of modification and change; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
 ---
 ---Errors: `cannot send <path> (<type>)` when something cannot be copied (`f` is argument #1), `not enough memory`; nothing has been
 ---started then.
