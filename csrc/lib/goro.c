@@ -287,7 +287,7 @@ static const luaL_Reg functions[] = {
 static void push_module(lua_State *L, GrState *st) {
   lua_newtable(L);
   gr_setfuncs(L, st, functions);
-  lua_pushliteral(L, "goro 0.1.0");
+  lua_pushliteral(L, "goro 0.2.0");
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 3);
   lua_pushcfunction(L, lazy_field);
