@@ -31,6 +31,7 @@ typedef enum GrOutward {
 
 struct GrArena;
 struct GrInherited;
+struct GrSetting;
 typedef struct GrWarning GrWarning;
 
 /* How a goroutine ended. */
@@ -98,6 +99,7 @@ struct GrState {
   volatile bool after_call; /* the last hook event was a call */
   bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
   bool settled;             /* what it inherited has been put in place */
+  bool warns;               /* its warnings are on (warn.c); a host's are not noted here */
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
   bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
                       dropped */
@@ -110,11 +112,13 @@ struct GrState {
   struct GrArena *arena; /* of a goroutine's state: its memory */
   GrNeed have; /* the standard globals that it has (need.h); a host's are its program's business */
   struct GrInherited
-      *inherited;         /* what it was given, or has packed for others; a reference, or NULL */
-  uint64_t inherited_sum; /* of what that was packed from (inherit.c) */
-  GrWarning *warning;     /* the beginning of one that comes in pieces, or NULL (warn.c) */
-  const char *verb;       /* where it was created: "goro.go", */
-  int line;               /* 0: unknown */
+      *inherited;            /* what it was given, or has packed for others; a reference, or NULL */
+  uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
+  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: none, or all have
+                                run */
+  GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
+  const char *verb;          /* where it was created: "goro.go", */
+  int line;                  /* 0: unknown */
   char source[LUA_IDSIZE];
 };
 

@@ -9,13 +9,15 @@
 ---Every goro call may also raise, in a host state: a panic of one of its goroutines that nobody has met yet (the goroutine's own error
 ---value), and, when it waits and nobody can ever run again, `all goroutines are asleep - deadlock!` and a list of them.
 ---@class goro
----@field _VERSION string  `"goro 0.1.0"`
+---@field _VERSION string  `"goro 0.2.0"`
 ---@field runtime goro.runtime
 ---@field fs goro.fs
 ---@field process goro.process
 ---@field signal goro.signal
 ---@field net goro.net
 ---@field sync goro.sync
+---@field time goro.time
+---@field context goro.context.module
 ---@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
 local goro = {}
 
@@ -29,8 +31,8 @@ local goro = {}
 ---copied before `go` returns. An uncaught error in it is a panic: it is printed and raised in the main goroutine that it descends from.
 ---Does not block.
 ---
----Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and modification
----time; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
+---Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and
+---times of modification and change; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
 ---
 ---Errors: `cannot send <path> (<type>)` when something cannot be copied (`f` is argument #1), `not enough memory`; nothing has been
 ---started then.
@@ -59,6 +61,14 @@ function goro.gosched() end
 ---
 ---Errors: misuse in a host state (the main script).
 function goro.goexit() end
+
+---`f` (copied) runs in each goroutine that is started from now on, before its function and its modules, in that goroutine's state: for settings of modules, strict
+---globals, coverage. Several run in the order of the calls; nil clears them. It may wait; an error in it is the goroutine's. Goroutines that `f` itself starts run none
+---of them. Of the process: for all main scripts. Does not block.
+---
+---Errors: `cannot send …` when `f` cannot be copied; misuse when it is neither a function nor nil.
+---@param f? fun()
+function goro.setup(f) end
 
 ---How many goroutines exist, the host states included. Does not block.
 ---@return integer
@@ -870,5 +880,130 @@ function atomic:cas(old, new) end
 ---@param n number
 ---@return number new
 function atomic:add(n) end
+
+---@class goro.time
+local time = {}
+
+---Seconds since 1970, with fractions, by the clock of the wall, which may be set. Does not block.
+---@return number
+function time.now() end
+
+---Seconds since some moment, with fractions; never goes back. Does not block.
+---@return number
+function time.mono() end
+
+---A timer: its channel `c` receives `time.now()` once, `seconds` from now; never early. Infinity: never. Does not block.
+---
+---Errors: misuse when `seconds` is no number, or NaN.
+---@param seconds number
+---@return goro.timer
+function time.timer(seconds) end
+
+---A ticker: its channel `c` receives `time.now()` every `seconds`; a slow reader misses ticks. Does not block.
+---
+---Errors: misuse when `seconds` is not positive.
+---@param seconds number
+---@return goro.ticker
+function time.ticker(seconds) end
+
+---Starts `f(...)` as a goroutine, `seconds` from now; `f` and the arguments are copied now. The timer has no channel. Does not block.
+---
+---Errors: those of `go`; misuse when `seconds` is no number, or NaN.
+---@param seconds number
+---@param f fun(...: goro.sendable)
+---@param ... goro.sendable
+---@return goro.timer
+function time.after_func(seconds, f, ...) end
+
+---Of `timer` or `after_func`. Leaving the block of `local t <close>` stops it.
+---@class goro.timer
+---@field c? goro.receiver  receives the time once; none of `after_func`
+local timer = {}
+
+---Stops it: its value will not be received, or its function not be started. Returns whether it was still to come (a value that nobody has received yet is dropped).
+---@return boolean
+function timer:stop() end
+
+---Sets it to `seconds` from now, whether it was still to come or not. Returns as `stop` does.
+---@param seconds number
+---@return boolean
+function timer:reset(seconds) end
+
+---Leaving the block of `local t <close>` stops it.
+---@class goro.ticker
+---@field c goro.receiver
+local ticker = {}
+
+---No tick comes any more; the channel stays open.
+function ticker:stop() end
+
+---The next tick comes in `seconds`, and from then on one every `seconds`.
+---@param seconds number
+function ticker:reset(seconds) end
+
+---Contexts as in Go: a tree of reasons to stop, which functions hand on to what they call.
+---@class goro.context.module
+local contexts = {}
+
+---The root: never cancelled, without deadline and values.
+---@return goro.context
+function contexts.background() end
+
+---A child that can be cancelled, and is when its parent is.
+---@param parent goro.context
+---@return goro.context
+function contexts.with_cancel(parent) end
+
+---A child that is cancelled `seconds` from now at the latest.
+---@param parent goro.context
+---@param seconds number
+---@return goro.context
+function contexts.with_timeout(parent, seconds) end
+
+---A child that is cancelled at `when`, as `time.now()` counts, at the latest.
+---@param parent goro.context
+---@param when number
+---@return goro.context
+function contexts.with_deadline(parent, when) end
+
+---A child that has a copy of `value` under `key`.
+---
+---Errors: `cannot send …`; misuse when `key` is no string, number or boolean.
+---@param parent goro.context
+---@param key string|number|boolean
+---@param value goro.sendable
+---@return goro.context
+function contexts.with_value(parent, key, value) end
+
+---The same context in each state that it is sent to. Leaving the block of `local ctx <close>` cancels one that can be cancelled.
+---@class goro.context
+local context = {}
+
+---A channel that is closed at the cancellation.
+---@return goro.receiver
+function context:done() end
+
+---Cancels it and all its children; has reached them when it returns. Again does nothing.
+---
+---Errors: misuse for one that was not made by `with_cancel`, `with_timeout`, `with_deadline` and is no group's.
+---@param cause? goro.sendable  what `cause()` gives afterwards
+function context:cancel(cause) end
+
+---Why it was cancelled; nil: it was not.
+---@return "canceled"|"deadline exceeded"|nil
+function context:err() end
+
+---What `cancel` was given, else the same as `err()`.
+---@return any
+function context:cause() end
+
+---When it is cancelled at the latest, as `time.now()` counts; nil: at no time.
+---@return number?
+function context:deadline() end
+
+---The value under `key`, its own or the nearest parent's.
+---@param key string|number|boolean
+---@return any
+function context:value(key) end
 
 return goro
