@@ -211,7 +211,11 @@ static bool add_given(lua_State *L, Arrays *a, int env) {
 bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd) {
   lua_settop(L, OPTIONS);
   size_t words = count_words(L);
-  if (!lua_isnil(L, OPTIONS)) luaL_checktype(L, OPTIONS, LUA_TTABLE);
+  static const char *const of_run[] = {"stdin",     "stdout", "stderr",  "cwd", "env",
+                                       "clear_env", "group",  "timeout", NULL};
+  static const char *const of_spawn[] = {"stdin", "stdout",    "stderr", "cwd",
+                                         "env",   "clear_env", "group",  NULL};
+  gr_check_options(L, OPTIONS, runs ? of_run : of_spawn);
   *cmd = (GrCommand){.group = runs};
   cmd->stdio[0] = stdin_option(L, runs);
   cmd->stdio[1] = stdio_option(L, "stdout", "capture");

@@ -71,7 +71,7 @@ static GrWant want_at(lua_State *L, int idx) {
 static void check_want(lua_State *L, int arg, GrStream *s) {
   if (lua_isnoneornil(L, arg)) return;
   if (lua_type(L, arg) == LUA_TNUMBER) {
-    luaL_argcheck(L, luaL_checkinteger(L, arg) >= 0, arg, "count must not be negative");
+    luaL_argcheck(L, gr_check_integer(L, arg) >= 0, arg, "count must not be negative");
   } else {
     const char *fmt = luaL_checkstring(L, arg);
     fmt += *fmt == '*';
@@ -82,7 +82,7 @@ static void check_want(lua_State *L, int arg, GrStream *s) {
 }
 
 static int push_block(lua_State *L) {
-  GrGot *got = lua_touserdata(L, 1);
+  GrGot *got = gr_check_pointer(L, 1);
   lua_pushlstring(L, got->data, got->len);
   return 1;
 }
@@ -239,8 +239,7 @@ static int conn_leave(lua_State *L) {
 /* set_timeout([seconds]): of each call that begins afterwards */
 static int conn_set_timeout(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
-  double seconds = luaL_optnumber(L, 2, HUGE_VAL);
-  luaL_argcheck(L, !isnan(seconds), 2, "number expected, got nan");
+  double seconds = gr_opt_number(L, 2, HUGE_VAL);
   gr_stream_set_timeout(s, seconds >= 9e9 ? GR_FOREVER
                            : seconds <= 0 ? 0
                                           : (int64_t)(seconds * 1e9));
@@ -249,7 +248,7 @@ static int conn_set_timeout(lua_State *L) {
 
 /* max_line(bytes) */
 static int conn_max_line(lua_State *L) {
-  lua_Integer n = luaL_checkinteger(L, 2);
+  lua_Integer n = gr_check_integer(L, 2);
   luaL_argcheck(L, n >= 1, 2, "limit must be positive");
   gr_stream_set_line_max(gr_check_conn(L, 1), (uint64_t)n);
   return 0;
@@ -264,7 +263,7 @@ static int conn_nodelay(lua_State *L) {
 /* keepalive(seconds): 0 or nil: none */
 static int conn_keepalive(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
-  double seconds = luaL_optnumber(L, 2, 0);
+  double seconds = gr_opt_number(L, 2, 0);
   luaL_argcheck(L, seconds >= 0 && seconds <= 32767, 2, "out of range");
   return done(L, gr_socket_keepalive(gr_stream_fd(s), (int)ceil(seconds)));
 }

@@ -12,8 +12,6 @@
 #include "vm/names.h"
 #include "vm/pack.h"
 
-GR_API int luaopen_goro_context(lua_State *L);
-
 static void open_context(lua_State *L, const GrObjectType *type, uint32_t view);
 const GrObjectType gr_context_type = {{"goro.context", gr_context_destroy, false}, open_context};
 
@@ -220,14 +218,10 @@ void gr_context_names(void) {
 }
 
 int luaopen_goro_context(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
       {"background", l_background},     {"with_cancel", l_with_cancel},
       {"with_timeout", l_with_timeout}, {"with_deadline", l_with_deadline},
       {"with_value", l_with_value},     {NULL, NULL},
   };
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

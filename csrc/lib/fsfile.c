@@ -115,7 +115,7 @@ static void check_formats(lua_State *L, int first) {
   int last = lua_gettop(L);
   for (int arg = first; arg <= last; arg++) {
     if (lua_type(L, arg) == LUA_TNUMBER) {
-      luaL_argcheck(L, luaL_checkinteger(L, arg) >= 0, arg, "count must not be negative");
+      luaL_argcheck(L, gr_check_integer(L, arg) >= 0, arg, "count must not be negative");
       continue;
     }
     luaL_checkstring(L, arg);
@@ -289,7 +289,7 @@ static int file_seek(lua_State *L) {
   static const char *const names[] = {"set", "cur", "end", NULL};
   check_file(L);
   int whence = luaL_checkoption(L, 2, "cur", names);
-  lua_Integer offset = luaL_optinteger(L, 3, 0);
+  lua_Integer offset = gr_opt_integer(L, 3, 0);
   lua_settop(L, 1);
   lua_pushinteger(L, whence);
   lua_pushinteger(L, offset);
@@ -322,7 +322,7 @@ static int file_sync(lua_State *L) {
 
 static int file_truncate(lua_State *L) {
   check_file(L);
-  luaL_checkinteger(L, 2);
+  gr_check_integer(L, 2);
   return begin(L, OP_TRUNCATE);
 }
 

@@ -23,6 +23,23 @@ int64_t gr_check_timeout(lua_State *L, int arg);
  * the error. */
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what);
 
+/* check.c. As luaL_checkinteger and the others, but a string is no number, and NaN is none either.
+ */
+lua_Integer gr_check_integer(lua_State *L, int arg);
+lua_Integer gr_opt_integer(lua_State *L, int arg, lua_Integer otherwise);
+lua_Number gr_check_number(lua_State *L, int arg);
+lua_Number gr_opt_number(lua_State *L, int arg, lua_Number otherwise);
+
+/* Are there options at arg, a table whose keys are all among the known names (a list that NULL
+ * ends, not empty)? False for nil and none. Anything else, and any other key, is misuse, which
+ * names the known option that is nearest. */
+bool gr_check_options(lua_State *L, int arg, const char *const *known);
+#define GR_OPTIONS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* The misuse: the key at idx is none of the known options of argument `arg`, or of a part of it
+ * that `where` names ("case 2: "). */
+GR_NORETURN void gr_unknown_option(lua_State *L, int idx, int arg, const char *where,
+                                   const char *const *known);
+
 /* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH:
  * anything), else misuse. */
 GrChan *gr_check_chan(lua_State *L, int arg, uint32_t need);
@@ -57,7 +74,7 @@ int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base,
 /* After GR_PARK, and parking: as gr_group_drain. */
 int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base,
                      void (*stop)(lua_State *L));
-/* The option `limit` of the table at arg, or `fallback`. */
+/* The option `limit` of the options at arg, which have been checked, or `fallback`. */
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
 
 /* gr_check_inbox and gr_must_block for calls that take less time than these two. */
@@ -77,6 +94,32 @@ void gr_each_names(void);
 void gr_context_names(void);
 void gr_time_names(void);
 void gr_sync_names(void);
+
+/* module.c. Raises in a second copy of the library. */
+void gr_refuse_second_copy(lua_State *L);
+/* Pushes a submodule of these functions, and returns 1: what is left to a luaopen_* function. A
+ * state that has not required goro gets it. Raises. */
+int gr_open_submodule(lua_State *L, const luaL_Reg *functions);
+/* Tells names.c which modules are goro's own. Once a process, at start. */
+void gr_module_names(void);
+/* Pushes the submodule that is the field of that name, opened if it was not. False: there is none,
+ * and nothing was pushed. Raises. */
+bool gr_module_push_field(lua_State *L, const char *field);
+/* All submodules become fields of the module goro, at idx (absolute). Raises. */
+void gr_module_set_fields(lua_State *L, int idx);
+
+GR_API int luaopen_goro(lua_State *L);
+GR_API int luaopen_goro_context(lua_State *L);
+GR_API int luaopen_goro_fs(lua_State *L);
+GR_API int luaopen_goro_net(lua_State *L);
+GR_API int luaopen_goro_process(lua_State *L);
+GR_API int luaopen_goro_runtime(lua_State *L);
+GR_API int luaopen_goro_signal(lua_State *L);
+GR_API int luaopen_goro_sync(lua_State *L);
+GR_API int luaopen_goro_time(lua_State *L);
+#ifdef GORO_TESTING
+GR_API int luaopen_goro_testing(lua_State *L);
+#endif
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);

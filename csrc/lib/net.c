@@ -16,8 +16,6 @@
 #include "vm/keep.h"
 #include "vm/names.h"
 
-GR_API int luaopen_goro_net(lua_State *L);
-
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
                                            open_listener};
@@ -33,8 +31,7 @@ static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
 }
 
 static int64_t check_options(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return GR_FOREVER;
-  luaL_checktype(L, arg, LUA_TTABLE);
+  if (!gr_check_options(L, arg, GR_OPTIONS("timeout"))) return GR_FOREVER;
   int64_t until = lua_getfield(L, arg, "timeout") == LUA_TNIL
                       ? GR_FOREVER
                       : gr_check_seconds(L, -1, arg, "field 'timeout': ");
@@ -235,7 +232,7 @@ static int net_listen(lua_State *L) {
   const GrNetwork *net = check_network(L, 1, true);
   size_t len;
   const char *address = luaL_checklstring(L, 2, &len);
-  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
+  gr_check_options(L, 3, GR_OPTIONS("unlink"));
   gr_check_inbox(L, gr_state(L));
   lua_settop(L, LISTEN_BOX - 1);
   GrResolveBox *box = gr_push_resolve_box(L);
@@ -264,7 +261,7 @@ typedef struct Found {
 
 /* Each once: the resolver tells an address for each kind of socket. */
 static int push_found(lua_State *L) {
-  const Found *found = lua_touserdata(L, 1);
+  const Found *found = gr_check_pointer(L, 1);
   lua_createtable(L, (int)found->n, 0);
   lua_newtable(L);
   lua_Integer count = 0;
@@ -350,14 +347,4 @@ void gr_net_names(void) {
   gr_udp_names();
 }
 
-int luaopen_goro_net(lua_State *L) {
-  if (gr_state_find(L) == NULL) {
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "goro");
-    lua_call(L, 1, 0);
-  }
-  GrState *st = gr_state_find(L);
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
-}
+int luaopen_goro_net(lua_State *L) { return gr_open_submodule(L, functions); }

@@ -16,8 +16,6 @@
 #include "vm/keep.h"
 #include "vm/names.h"
 
-GR_API int luaopen_goro_process(lua_State *L);
-
 /* ---- run: command, options, what gr_check_command pushed, then: ---- */
 
 enum { RUN_LIMIT = 5, RUN_INPUT, RUN_CAPTURED, RUN_BOX };
@@ -167,7 +165,7 @@ static int check_signal(lua_State *L, int arg) {
   char buf[GR_SIGNAL_NAME];
   if (lua_isnoneornil(L, arg)) return SIGTERM;
   if (lua_type(L, arg) == LUA_TNUMBER) {
-    lua_Integer n = luaL_checkinteger(L, arg);
+    lua_Integer n = gr_check_integer(L, arg);
     if (n < 1 || n >= GR_SIGNALS || gr_signal_name((int)n, buf) == NULL)
       luaL_argerror(L, arg, lua_pushfstring(L, "unknown signal %I", (LUAI_UACINT)n));
     return (int)n;
@@ -240,9 +238,5 @@ void gr_process_names(void) {
 
 int luaopen_goro_process(lua_State *L) {
   static const luaL_Reg functions[] = {{"run", l_run}, {"spawn", l_spawn}, {NULL, NULL}};
-  GrState *st = gr_state_find(L);
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

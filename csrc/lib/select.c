@@ -6,6 +6,9 @@
  * the case tables are not looked at again, except for the chosen one's handler. A select whose wait
  * was ended for a hook's sake is tried again with the same plan. */
 #include "lib/lib.h"
+
+#include <string.h>
+
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
@@ -61,9 +64,45 @@ static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t n
   return gr_chan_of(o->share);
 }
 
+/* Is the key of the pair on top an index from 1 to n? */
+static bool is_index(lua_State *L, uint32_t n) {
+  if (!lua_isinteger(L, -2)) return false;
+  lua_Integer key = lua_tointeger(L, -2);
+  return key >= 1 && key <= (lua_Integer)n;
+}
+
+static bool is_name(lua_State *L, const char *const *known) {
+  if (lua_type(L, -2) != LUA_TSTRING) return false;
+  const char *key = lua_tostring(L, -2);
+  for (; *known != NULL; known++)
+    if (strcmp(key, *known) == 0) return true;
+  return false;
+}
+
+static void check_keys(lua_State *L) {
+  static const char *const known[] = {"timeout", "default", "on_timeout", NULL};
+  uint32_t n = ((Plan *)lua_touserdata(L, SLOT_PLAN))->n;
+  for (lua_pushnil(L); lua_next(L, SLOT_CASES) != 0; lua_pop(L, 1))
+    if (!is_index(L, n) && !is_name(L, known)) gr_unknown_option(L, -2, 1, "", known);
+}
+
+/* The key of the pair on top is none that case i can have. */
+static void bad_key(lua_State *L, uint32_t i, const char *const *known) {
+  int key = lua_gettop(L) - 1;
+  gr_unknown_option(L, key, 1, lua_pushfstring(L, "case %d: ", (int)i + 1), known);
+}
+
+static void check_case_keys(lua_State *L, uint32_t i) {
+  static const char *const known[] = {"recv", "send", "value", NULL};
+  int table = lua_gettop(L);
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1))
+    if (!is_name(L, known) && !is_index(L, 1)) bad_key(L, i, known);
+}
+
 /* Case i, whose table is at the top. */
 static void read_case(lua_State *L, Plan *p, uint32_t i) {
   int table = lua_gettop(L);
+  check_case_keys(L, i);
   GrCase *c = &p->cases[i];
   *c = (GrCase){0};
   p->filled = i + 1;
@@ -187,6 +226,7 @@ int gr_lib_select(lua_State *L) {
   lua_Unsigned n = lua_rawlen(L, 1);
   luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
   Plan *p = new_plan(L, (uint32_t)n);
+  check_keys(L);
   read_limits(L, p);
   gr_check_stack(L, 12);
   lua_pushliteral(L, "recv");

@@ -7,8 +7,6 @@
 #include "lib/io.h"
 #include "vm/pack.h"
 
-GR_API int luaopen_goro_signal(lua_State *L);
-
 enum { CAPACITY = 16 };
 
 /* Short strings lie in the message itself. */
@@ -65,9 +63,5 @@ void gr_signal_names(void) { gr_signal_init(make); }
 int luaopen_goro_signal(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"notify", l_notify}, {"stop", l_stop}, {"ignore", l_ignore}, {NULL, NULL}};
-  GrState *st = gr_state_find(L);
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
+enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000 };
 #define IDLE_NS INT64_C(5000000000) /* a thread without work ends after that */
 
 /* ---- queueing ---- */

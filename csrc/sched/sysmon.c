@@ -318,7 +318,7 @@ static void *sysmon_main(void *arg) {
 }
 
 void gr_sysmon_start_locked(Sched *s) {
-  if (s->sysmon_started) return;
+  if (s->sysmon_started || GR_STEADY) return;
   install_handlers();
   atomic_fetch_add(&s->alive, 1);
   s->sysmon_started = gr_thread_start(sysmon_main, s) == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* loader.c - the searchers of package.searchers: a cache of compiled Lua modules, and one state at
- * a time that opens a C module first.
+/* loader.c - the searchers of package.searchers: goro's own modules, which are not looked for; a
+ * cache of compiled Lua modules; and one state at a time that opens a C module first.
  *
  * Ours are closures over the package table, as the stock ones are, so the stock functions of
  * loadlib.c can be called in our frames, where they find their upvalue: search, messages and what
@@ -61,7 +61,7 @@
 #include "vm/names.h"
 #include "vm/protect.h"
 
-enum { LUA_FILES = 2, C_FILES = 3, C_ROOTS = 4 }; /* places in package.searchers */
+enum { PRELOADED = 1, LUA_FILES, C_FILES, C_ROOTS }; /* places in package.searchers */
 
 static lua_CFunction stock_searchpath, stock_searchers[GR_SEARCHERS + 1];
 lua_CFunction gr_loader_stock_loadlib;
@@ -271,6 +271,20 @@ static int search_lua_file(lua_State *L) {
   return 2;
 }
 
+/* ---- goro's own modules ---- */
+
+/* package.searchers[1]. After what a program has put into package.preload, and before anything is
+ * looked for on disk, which needs a descriptor, package.cpath and often the folder that was current
+ * when the program began; and which could find another copy of the library. */
+static int search_preloaded(lua_State *L) {
+  int n = stock_searchers[PRELOADED](L);
+  lua_CFunction open = n == 2 ? NULL : gr_names_own_open(lua_tostring(L, 1));
+  if (open == NULL) return n;
+  lua_pushcfunction(L, open);
+  lua_pushliteral(L, ":goro:");
+  return 2;
+}
+
 /* ---- luaopen_* that have succeeded ---- */
 
 typedef struct Opened {
@@ -448,8 +462,10 @@ int gr_loader_loadlib(lua_State *L) {
 
 /* ---- registration ---- */
 
-static const lua_CFunction ours[GR_SEARCHERS + 1] = {
-    [LUA_FILES] = search_lua_file, [C_FILES] = search_c_file, [C_ROOTS] = search_c_root};
+static const lua_CFunction ours[GR_SEARCHERS + 1] = {[PRELOADED] = search_preloaded,
+                                                     [LUA_FILES] = search_lua_file,
+                                                     [C_FILES] = search_c_file,
+                                                     [C_ROOTS] = search_c_root};
 
 /* Pushes package[field]; nil when the program has changed that much. */
 static void push_package_field(lua_State *L, const char *field) {
@@ -469,19 +485,20 @@ void gr_loader_stock(lua_State *L) {
   push_package_field(L, "searchpath");
   stock_searchpath = lua_tocfunction(L, -1);
   push_package_field(L, "searchers");
-  for (int i = LUA_FILES; i <= C_ROOTS; i++, lua_pop(L, 1)) {
+  for (int i = PRELOADED; i <= C_ROOTS; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, -1, i);
     stock_searchers[i] = lua_tocfunction(L, -1);
   }
   lua_pop(L, 2);
 }
 
-/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or one
- * before the place `first`. */
-static bool push_ours(lua_State *L, int first) {
+/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or a
+ * host keeps it. */
+static bool push_ours(lua_State *L, bool host) {
   lua_CFunction f = lua_tocfunction(L, -1);
-  for (int i = first; f != NULL && i <= C_ROOTS; i++) {
-    if (f != stock_searchers[i] || lua_getupvalue(L, -1, 1) == NULL) continue;
+  for (int i = PRELOADED; f != NULL && i <= C_ROOTS; i++) {
+    if ((host && i == LUA_FILES) || f != stock_searchers[i] || lua_getupvalue(L, -1, 1) == NULL)
+      continue;
     lua_pushcclosure(L, ours[i], 1);
     return true;
   }
@@ -489,20 +506,20 @@ static bool push_ours(lua_State *L, int first) {
 }
 
 /* Wherever they stand now. */
-static void replace_searchers(lua_State *L, int first) {
+static void replace_searchers(lua_State *L, bool host) {
   push_package_field(L, "searchers");
   lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
   for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, -1, i);
-    if (push_ours(L, first)) lua_rawseti(L, -3, i);
+    if (push_ours(L, host)) lua_rawseti(L, -3, i);
   }
   lua_pop(L, 1);
 }
 
-void gr_loader_open(lua_State *L) { replace_searchers(L, LUA_FILES); }
+void gr_loader_open(lua_State *L) { replace_searchers(L, false); }
 
-void gr_loader_open_host(lua_State *L) { replace_searchers(L, C_FILES); }
+void gr_loader_open_host(lua_State *L) { replace_searchers(L, true); }
 
 void gr_loader_names(void) {
-  for (int i = LUA_FILES; i <= C_ROOTS; i++) gr_names_searcher(ours[i], i);
+  for (int i = PRELOADED; i <= C_ROOTS; i++) gr_names_searcher(ours[i], i);
 }

@@ -9,13 +9,14 @@
  * like any function, as it must be, since the receiver's module would not have it. */
 #include "vm/names.h"
 #include "vm/panic.h"
+#include "vm/state.h"
 
 #include <string.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24 };
+enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24, OWN_MODULES = 24 };
 
 typedef struct Stock {
   lua_CFunction f;
@@ -26,6 +27,8 @@ static Stock stock[SLOTS]; /* open addressing; written at start only */
 static int nstock;
 static lua_CFunction natives[NATIVES];
 static int nnatives;
+static luaL_Reg own_modules[OWN_MODULES + 1];
+static int nown_modules;
 static lua_CFunction searchers[GR_SEARCHERS], our_searchers[GR_SEARCHERS];
 
 static const char index_key, sum_key, held_key; /* registry */
@@ -73,6 +76,37 @@ lua_CFunction gr_names_native_at(int index) { return natives[index]; }
 #ifdef GORO_HOSTILE
 bool gr_names_is_native(uint32_t index) { return index < (uint32_t)nnatives; }
 #endif
+
+void gr_names_own_module(const char *name, lua_CFunction open) {
+  if (nown_modules == OWN_MODULES) gr_throw("the table of own modules is too small");
+  own_modules[nown_modules++] = (luaL_Reg){name, open};
+}
+
+lua_CFunction gr_names_own_open(const char *name) {
+  if (strncmp(name, "goro", 4) != 0) return NULL; /* which tells most others apart */
+  const luaL_Reg *m = own_modules;
+  while (m->name != NULL && strcmp(m->name, name) != 0) m++;
+  return m->func;
+}
+
+bool gr_names_push_own(lua_State *L, const char *name) {
+  lua_CFunction open = gr_names_own_open(name);
+  if (open == NULL) return false;
+  gr_check_stack(L, 5);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushcfunction(L, open);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+    GrState *st = gr_state_find(L);
+    if (st != NULL) st->indexed = false;
+  }
+  lua_remove(L, -2);
+  return true;
+}
 
 bool gr_names_is_stdlib(const char *module) {
   static const char *const libs[] = {"_G",     "package", "coroutine", "table", "io", "os",
@@ -264,8 +298,7 @@ void gr_names_push_index(lua_State *L, bool fresh) {
 
 /* Could the receiver's require find the module? Looked up once for each name. */
 static bool findable(lua_State *L, const char *module) {
-  if (gr_names_is_stdlib(module) || strcmp(module, "goro") == 0 || strncmp(module, "goro.", 5) == 0)
-    return true;
+  if (gr_names_is_stdlib(module) || gr_names_own_open(module) != NULL) return true;
   int top = lua_gettop(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, "goro.findable");
   if (lua_getfield(L, top + 1, module) == LUA_TNIL) {
@@ -329,8 +362,7 @@ bool gr_names_find(lua_State *L, int idx, int index) {
   return false;
 }
 
-void gr_names_push(lua_State *L, const char *module, const char *field) {
-  gr_check_stack(L, 6);
+static void push_required(lua_State *L, const char *module) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, module) == LUA_TNIL) {
     lua_pop(L, 1);
@@ -341,6 +373,11 @@ void gr_names_push(lua_State *L, const char *module, const char *field) {
     lua_call(L, 1, 1);
   }
   lua_remove(L, -2);
+}
+
+void gr_names_push(lua_State *L, const char *module, const char *field) {
+  gr_check_stack(L, 6);
+  if (!gr_names_push_own(L, module)) push_required(L, module);
   if (field == NULL) return;
   if (lua_istable(L, -1)) {
     lua_pushstring(L, field);

@@ -18,6 +18,15 @@ void gr_names_alias(lua_CFunction ours, const char *module, const char *field);
  * process, at start. */
 void gr_names_native(lua_CFunction f);
 
+/* A module of goro's own library, "goro" or "goro.time": opened from the library in every state,
+ * never looked for on disk. Once a process, at start; the name is a literal. */
+void gr_names_own_module(const char *name, lua_CFunction open);
+/* Its luaopen_* function; NULL: it is none of ours. */
+lua_CFunction gr_names_own_open(const char *name);
+/* Pushes the module, which is opened and put into package.loaded if it is not there. False: it is
+ * none of ours, and nothing was pushed. May raise. */
+bool gr_names_push_own(lua_State *L, const char *name);
+
 /* The number of a native function, or -1; and back. */
 int gr_names_native_index(lua_CFunction f);
 lua_CFunction gr_names_native_at(int index);
