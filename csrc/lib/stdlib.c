@@ -118,6 +118,8 @@ static Replacement replacements[] = {
     {"debug", "setmetatable", go_debug_setmetatable, NULL, NULL, &stock_debug_setmetatable},
     {"io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL, NULL},
     {NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL, NULL},
+    {"io", "flush", gr_stdio_io_flush, NULL, NULL, &gr_stdio_stock_io_flush},
+    {NULL, "flush", gr_stdio_file_flush, NULL, NULL, &gr_stdio_stock_file_flush},
     {"io", "popen", gr_shell_popen, gr_shell_popen, NULL, NULL},
     {"io", "open", go_open, NULL, NULL, &stock_open},
     {"io", "tmpfile", go_tmpfile, NULL, NULL, &stock_tmpfile},

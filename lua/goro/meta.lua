@@ -597,11 +597,16 @@ local net = {}
 ---@return goro.net.conn?, string? message, string? code
 function net.dial(network, address, opts) end
 
----A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed.
+---@class goro.listen_options
+---@field unlink boolean?  false: a Unix socket's path stays when the listener is closed
+
+---A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed, unless
+---another file has that name by then.
 ---@param network "tcp"|"tcp4"|"tcp6"|"unix"
 ---@param address string
+---@param opts goro.listen_options?
 ---@return goro.net.listener?, string? message, string? code
-function net.listen(network, address) end
+function net.listen(network, address, opts) end
 
 ---The addresses of a host, in the order in which they should be tried, each once.
 ---@param host string
