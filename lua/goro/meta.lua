@@ -8,6 +8,11 @@
 ---
 ---Every goro call may also raise, in a host state: a panic of one of its goroutines that nobody has met yet (the goroutine's own error
 ---value), and, when it waits and nobody can ever run again, `all goroutines are asleep - deadlock!` and a list of them.
+---
+---With `goro.vet` starting a goroutine warns on stderr of what its function does to copies, once for each variable of a function, as far
+---as the code shows it: `job.lua:14: assigns to captured variable 'n', which is a copy`, `… changes captured table 'results', which is a
+---copy`, `… assigns to global 'counter', which is a copy`, `… changes global table 'cfg', which is a copy`; of tables and globals only
+---those that are plain data.
 ---@class goro
 ---@field _VERSION string  `"goro 0.2.0"`
 ---@field runtime goro.runtime
@@ -18,7 +23,7 @@
 ---@field sync goro.sync
 ---@field time goro.time
 ---@field context goro.context.module
----@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
+---@field vet boolean  see below; at first true when `GORO_VET` is set
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
