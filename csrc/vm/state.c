@@ -286,9 +286,7 @@ static bool may_drop(GrState *st) {
 }
 
 static void close_state(GrState *st) {
-  if (may_drop(st)) {
-    gr_keep_close(st->L);
-  } else {
+  if (!may_drop(st) || !gr_keep_close(st->L)) {
     atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
     lua_close(st->L);
   }
