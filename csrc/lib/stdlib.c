@@ -33,8 +33,8 @@ static int exit_status(lua_State *L) {
 static int go_exit(lua_State *L) {
   int status = exit_status(L);
   GrState *st = gr_state(L);
-  bool first = gr_exit_claim();
-  if (first && gr_sched_stopping()) {
+  bool forked = atomic_load(&gr_forked), first = forked || gr_exit_claim();
+  if (first && !forked && gr_sched_stopping()) {
     gr_exit_unclaim();
     return gr_goexit(L, st);
   }

@@ -80,7 +80,11 @@ describe("of two calls of os.exit the first counts,", function()
   end)
 
   it("also before a panic that nobody has met", function()
-    local r = helper.run_script("local goro = require 'goro' goro.go(error, 'x') goro.go(function() goro.sleep(0.05) os.exit(3) end) while true do end", { env = env, timeout = 20 })
+    local r = helper.run_script([[
+      local goro = require "goro"
+      goro.go(error, "x")
+      goro.go(function() goro.sleep(0.05) os.exit(3) end)
+      while true do end]], { env = env, timeout = 20 })
     assert.is_true(r.code == 3 and r.stdout == "", helper.describe(r))
   end)
 end)
