@@ -8,6 +8,8 @@
  * the pool's lock. */
 #include "sched/pool.h"
 
+#include <unistd.h>
+
 struct GrHost {
   atomic_int_fast64_t refs;
   G *g;
@@ -15,6 +17,9 @@ struct GrHost {
   bool closed;
   GrPost *first, **last;
   atomic_bool posted;
+  int32_t tid; /* of its thread */
+  void *data;
+  atomic_bool held; /* exit.c keeps that one for ever */
   atomic_bool deaf; /* its wait is not ended by a post */
   GrList link;      /* in the list of open hosts */
 };
@@ -74,6 +79,29 @@ bool gr_foreign_held(void) { return atomic_load(&foreign) != 0; }
 
 /* ---- hosts ---- */
 
+static GR_TLS GrHost *volatile here; /* the newest of this thread; a signal handler looks there */
+
+void *gr_host_data_here(void) { return here != NULL ? here->data : NULL; }
+
+void gr_host_hold_here(void) {
+  if (here != NULL) atomic_store(&here->held, true);
+}
+
+GrSits gr_host_interrupt_others(void) {
+  GrSits most = GR_SITS_ELSEWHERE;
+  gr_lock(&list_lock);
+  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+    GrHost *h = gr_container_of(l, GrHost, link);
+    if (h->tid == atomic_load(&gr_exit_owner) || atomic_load(&h->held) ||
+        atomic_load(&h->g->status) != G_RUNNING)
+      continue;
+    GrSits sits = gr_exit_interrupt(h->tid);
+    if (sits > most) most = sits;
+  }
+  gr_unlock(&list_lock);
+  return most;
+}
+
 GrHost *gr_host_open(void *data) {
   GrHost *h = gr_zalloc(sizeof *h);
   G *g = gr_g_alloc(NULL);
@@ -85,6 +113,9 @@ GrHost *gr_host_open(void *data) {
     gr_lock_init(&h->lock, GR_RANK_INBOX);
     h->last = &h->first;
     h->g = g;
+    h->tid = (int32_t)gettid();
+    h->data = data;
+    here = h;
     g->is_host = g->blocks = true;
     g->host = h;
     g->data = data;
@@ -150,13 +181,23 @@ GrPost *gr_host_take(GrHost *h) {
   return post;
 }
 
-bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too) {
+/* Another host of the calling thread, or NULL. */
+static GrHost *other_here_locked(void) {
+  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+    GrHost *h = gr_container_of(l, GrHost, link);
+    if (h->tid == (int32_t)gettid()) return h;
+  }
+  return NULL;
+}
+
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too, bool *last) {
   gr_lock(&lifecycle);
   gr_lock(&list_lock);
   gr_list_remove(&h->link);
-  bool last = gr_list_empty(&hosts);
+  if (here == h) here = other_here_locked();
+  *last = gr_list_empty(&hosts);
   gr_unlock(&list_lock);
-  if (last) gr_pool_end(grace_ns, budget_ns, rest_too);
+  if (*last) gr_pool_end(grace_ns, budget_ns, rest_too);
   gr_lock(&h->lock);
   h->closed = true;
   gr_unlock(&h->lock);

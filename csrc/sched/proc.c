@@ -405,6 +405,7 @@ static void execute(M *m, G *g) {
     atomic_store_explicit(&m->cur, g, memory_order_relaxed);
     gr_m_go_abroad(m);
     GrRun r = g->ops->run(g);
+    if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
     if (!gr_m_come_home(m)) {
       end_over(m, g, r);
       return;

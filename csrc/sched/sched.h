@@ -262,8 +262,8 @@ void gr_host_unref(GrHost *h);
 /* Its program has left goro. Takes the opener's reference; returns whether a post was never taken.
  * The last one to close ends the pool: Ms stop (those stuck in foreign code are left behind after
  * `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`,
- * the rest of them too, but their finalizers are cut short. */
-bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too);
+ * the rest of them too, but their finalizers are cut short. *last: it was that one. */
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too, bool *last);
 /* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the
  * caller's. */
 bool gr_host_post(GrHost *h, GrPost *post);
@@ -300,11 +300,24 @@ uint32_t gr_sched_life(void);
 /* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's.
  * Only what looks may be called. */
 extern atomic_bool gr_forked;
-/* When another thread is in exit(), the calling host's thread has nothing more to do, and nobody
- * shall hear that goro has stopped: does not return. */
-void gr_sched_await_exit(void);
-/* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
-void gr_sched_halt(int64_t grace_ns);
+/* The steps of exit.c. Does the calling thread end the process? The first that asks does. */
+bool gr_exit_claim(void);
+void gr_exit_unclaim(void);
+/* While another thread ends the process, the caller has nothing more to do, and nobody shall hear
+ * that goro has stopped: returns only if that one thinks better of it. */
+void gr_exit_await(void);
+/* Before exit(), or as its first act: goroutines are stopped, for at most grace_ns, and threads
+ * that hold FILEs let go of them. The second call does nothing. */
+void gr_exit_prepare(int64_t grace_ns);
+/* The second half of it, where the pool has ended. */
+void gr_exit_let_go(void);
+/* Has that begun? Then a call that a signal interrupted is not begun anew, and where Lua would go
+ * on the thread is held, for ever. */
+bool gr_exit_letting_go(void);
+GR_NORETURN void gr_exit_hold(void);
+/* What holds a host: `host` is called in a signal handler on its thread, with gr_host_open's data;
+ * soon after that the thread calls gr_exit_hold, if it runs Lua. */
+void gr_sched_on_hold(void (*host)(void *data));
 
 /* ---- looking ---- */
 

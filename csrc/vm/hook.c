@@ -130,6 +130,7 @@ static bool yields_at(GrState *st, int event, int mask) {
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar) {
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
   if (st->ending) {
     gr_exit_raise(L, st);
@@ -195,6 +196,7 @@ static void look_for_catcher(lua_State *L, GrState *st) {
 
 static void on_limit(lua_State *L, lua_Debug *ar) {
   (void)ar;
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
   if (gr_now_ns() < st->limit) return;
   st->exiting = true;
@@ -238,6 +240,7 @@ static bool count_is_over(lua_State *L) {
 
 static void on_program_hook(lua_State *L, lua_Debug *ar) {
   static const char *const names[] = {"call", "return", "line", "count", "tail call"};
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
   bool may_yield = yields_at(st, ar->event, lua_gethookmask(L)) &&
                    lua_gethook(L) == on_program_hook && (lua_gethookmask(L) & LUA_MASKCOUNT);

@@ -301,7 +301,7 @@ void gr_check_stack(lua_State *L, int n) {
 
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
-  if (code == GR_ABORTED && st != NULL && st->is_host) gr_sched_await_exit();
+  if (code == GR_ABORTED && st != NULL && st->is_host) gr_exit_await();
   if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
   if (code == GR_NOTHREAD)
     luaL_error(L,

@@ -69,6 +69,8 @@ typedef struct GrJoin {
   const GrJoinOps *ops;
 } GrJoin;
 
+enum { GR_EXIT_GRACE_NS = 100000000 }; /* what goroutines that run get at the end */
+
 typedef struct GrState GrState;
 struct GrState {
   GrState *self; /* first: where a host's registry leads to */
