@@ -114,9 +114,9 @@ kit.ways = {
     local there, back, wait = goro.chan(), goro.chan(), kit.patience
     goro.go(function()
       local x = there:recv(wait)
-      back:send(x, wait)
+      back:try_send(x, wait)
     end)
-    assert(there:send(v, wait))
+    assert(there:try_send(v, wait))
     return (back:recv(wait))
   end },
   { name = "message buffered, to itself", through = function(v)

@@ -97,6 +97,19 @@ describe("goro.setup", function()
     assert.is_truthy(r.stderr:find "^goro: panic: job.lua:2: not ready\nstack traceback:.*created by goro.go at job.lua:3\n$", r.stderr)
   end)
 
+  it("that fails is the last: a group's on_error is told, and nothing of the goroutine's own runs", function()
+    passes(function()
+      local goro = require "goro"
+      local told = goro.chan(8)
+      goro.setup(function() error("not ready", 0) end)
+      goro.setup(function() told:send "a second setup" end)
+      local g = goro.group { on_error = function(err) told:send(err) end }
+      g:go(function() told:send "the function" end)
+      g:wait()
+      assert(told:recv() == "not ready" and told:len() == 0)
+    end)
+  end)
+
   it("comes before the modules that the goroutine's function names", function()
     local dir = os.tmpname()
     os.remove(dir)

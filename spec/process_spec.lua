@@ -292,7 +292,7 @@ describe("process.spawn", function()
       local p = goro.process.spawn "sleep 0.2; exit 7"
       local out = goro.chan()
       for i = 1, 50 do
-        goro.go(function() out:send(i % 2 == 0 and p:wait() or select(1, p:wait(30)), 30) end)
+        goro.go(function() out:try_send(i % 2 == 0 and p:wait() or select(1, p:wait(30)), 30) end)
       end
       for _ = 1, 50 do assert(out:recv() == 7) end
       assert(goro.run(function() return p:wait(), p.pid end) == 7)

@@ -47,7 +47,7 @@ static GrValue check_value(lua_State *L, int arg) {
 
 static int push_string(lua_State *L) {
   size_t len;
-  const char *s = gr_text_bytes(lua_touserdata(L, 1), &len);
+  const char *s = gr_text_bytes(gr_check_pointer(L, 1), &len);
   lua_pushlstring(L, s, len);
   return 1;
 }

@@ -82,7 +82,7 @@ static void check_want(lua_State *L, int arg, GrStream *s) {
 }
 
 static int push_block(lua_State *L) {
-  GrGot *got = lua_touserdata(L, 1);
+  GrGot *got = gr_check_pointer(L, 1);
   lua_pushlstring(L, got->data, got->len);
   return 1;
 }

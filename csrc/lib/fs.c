@@ -71,7 +71,7 @@ static void release_bytes(GrKeep *k) { gr_bytes_free(&((KeptBytes *)k)->bytes); 
 static int keep_bytes(lua_State *L) {
   static const GrKeepType type = {release_bytes, NULL};
   KeptBytes *kept = gr_keep_new(L, sizeof *kept, &type);
-  GrBytes *b = lua_touserdata(L, 1);
+  GrBytes *b = gr_check_pointer(L, 1);
   kept->bytes = *b;
   *b = (GrBytes){0};
   lua_pushlstring(L, kept->bytes.data, kept->bytes.len);

@@ -352,20 +352,16 @@ static const GrKeepType snap_type = {release_snap, left_snap};
 /* (snapshot) -> key, value; nil at its end. The snapshot is a userdata that only pairs gives out.
  */
 static int next_pair(lua_State *L) {
-  Snap *s = lua_touserdata(L, 1);
-  if (s == NULL || lua_rawlen(L, 1) != sizeof *s || s->keep.type != &snap_type)
-    return luaL_argerror(L, 1, "iterator of a map expected");
+  Snap *s = gr_keep_check(L, 1, &snap_type, "iterator of a map");
   GrSnap *snap = &s->snap;
-  if (snap->next == snap->n) {
+  if (snap->next < snap->n) push_key(L, snap, &snap->items[snap->next]);
+  if (snap->next >= snap->n) { /* a finalizer may have closed it just now */
     lua_pushnil(L);
     return 1;
   }
-  GrSnapItem *item = &snap->items[snap->next];
-  push_key(L, snap, item);
-  GrMsg v = item->value;
-  snap->next++;
-  if (item->kind == GR_KEY_OBJECT) gr_share_unref(item->u.share);
-  push_value(L, &v);
+  GrSnapItem item = snap->items[snap->next++];
+  if (item.kind == GR_KEY_OBJECT) gr_share_unref(item.u.share);
+  push_value(L, &item.value);
   return 2;
 }
 

@@ -48,6 +48,8 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
   gr_keep_release(k);
 }
 
+static const GrKeepType run_type = {release, left};
+
 /* ---- what came of it ---- */
 
 static int push_result(lua_State *L) {
@@ -75,7 +77,9 @@ static int pack_results(lua_State *L, int status, lua_KContext ctx) {
 
 /* (run) -> results */
 static int body(lua_State *L) {
-  Run *run = lua_touserdata(L, 1);
+  Run *run = gr_keep_check(L, 1, &run_type, "run of a once");
+  luaL_argcheck(L, run->runs && run->task.kind != 0, 1, "the function has been called");
+  lua_settop(L, 1);
   GrMsg task = run->task;
   run->task = GR_MSG_EMPTY;
   gr_unpack(L, &task);
@@ -150,8 +154,7 @@ static int enter_step(lua_State *L) {
 }
 
 static int prepare(lua_State *L, GrState *st, GrOnce *o) {
-  static const GrKeepType type = {release, left};
-  Run *run = gr_keep_new(L, sizeof *run, &type);
+  Run *run = gr_keep_new(L, sizeof *run, &run_type);
   run->share = gr_once_share(o);
   gr_share_ref(run->share);
   lua_toclose(L, SLOT_RUN);

@@ -20,6 +20,7 @@
 #include <lualib.h>
 
 #include "lib/lib.h"
+#include "vm/foreign.h"
 #include "vm/loader.h"
 #include "vm/names.h"
 #include "vm/protect.h"
@@ -218,6 +219,10 @@ static int find_stock(lua_State *L) {
     if (r->wrapped != NULL) *r->wrapped = r->stock;
     lua_pop(L, 1);
   }
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  gr_foreign_not(L);
+  lua_getfield(L, -1, "__index");
+  gr_foreign_not(L);
   gr_loader_stock(L);
   return 0;
 }

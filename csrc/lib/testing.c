@@ -15,6 +15,7 @@
 
 #include "vm/class.h"
 #include "vm/codes.h"
+#include "vm/foreign.h"
 #include "vm/pack.h"
 #include "vm/wire.h"
 
@@ -53,6 +54,12 @@ static int l_weigh(lua_State *L) {
   lua_pushinteger(L, links);
   gr_msg_drop(&m);
   return 4;
+}
+
+/* closed() -> how many goroutines' states Lua has closed; the others were dropped in one piece */
+static int l_closed(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)atomic_load(&gr_states_closed));
+  return 1;
 }
 
 /* image_bytes() -> of all images of code */
@@ -206,7 +213,8 @@ static int l_damage(lua_State *L) {
 
 int luaopen_goro_testing(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fail_at", l_fail_at}, {"live", l_live}, {"image_bytes", l_image_bytes}, {"weigh", l_weigh},
+      {"fail_at", l_fail_at}, {"live", l_live},     {"image_bytes", l_image_bytes},
+      {"weigh", l_weigh},     {"closed", l_closed},
 #ifdef GORO_HOSTILE
       {"damage", l_damage},
 #endif

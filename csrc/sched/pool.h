@@ -16,6 +16,12 @@
 #include "sched/sched.h"
 #include "sched/timers.h"
 
+#ifdef GORO_STEADY /* for counting instructions: nothing depends on time */
+enum { GR_STEADY = 1 };
+#else
+enum { GR_STEADY = 0 };
+#endif
+
 enum { GR_RUNQ = 256, GR_MAXPROCS_MAX = 1024 };
 
 enum { P_IDLE, P_RUNNING, P_IN_LUA, P_RETIRED };

@@ -29,7 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GLOBAL_EVERY = 61, SPIN_NS = 20000 };
+enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000 };
 #define IDLE_NS INT64_C(5000000000) /* a thread without work ends after that */
 
 /* ---- queueing ---- */
@@ -433,6 +433,7 @@ static void m_leave(M *m) {
 void *gr_m_main(void *arg) {
   M *m = arg;
   clockid_t clock;
+  pthread_setname_np(pthread_self(), "goro"); /* else it would have its maker's */
   gr_m = m;
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,

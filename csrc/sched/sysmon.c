@@ -297,6 +297,7 @@ static void *sysmon_main(void *arg) {
   Sched *s = arg;
   Look l = {.next_ns = TICK_NS, .rand = gr_rand_seed()};
   int64_t lost_at = 0;
+  pthread_setname_np(pthread_self(), "goro-sysmon");
   while (!atomic_load(&s->stopping)) {
     gr_lock(&s->lock);
     bool quiet = all_quiet_locked(s) && !atomic_load(&s->stopping);
@@ -317,7 +318,7 @@ static void *sysmon_main(void *arg) {
 }
 
 void gr_sysmon_start_locked(Sched *s) {
-  if (s->sysmon_started) return;
+  if (s->sysmon_started || GR_STEADY) return;
   install_handlers();
   atomic_fetch_add(&s->alive, 1);
   s->sysmon_started = gr_thread_start(sysmon_main, s) == 0;

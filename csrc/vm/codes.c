@@ -260,7 +260,7 @@ typedef struct Plan {
 } Plan;
 
 static int fill(lua_State *L) {
-  Plan *plan = lua_touserdata(L, 1);
+  Plan *plan = gr_check_pointer(L, 1);
   plan->owner.have = plan->image.before;
   gr_need_open(L, &plan->owner, plan->image.need);
   lua_settop(L, 0);

@@ -117,7 +117,7 @@ typedef struct Packing {
 
 /* (error, Packing): (false, error, traceback) for a join, (error, traceback) for a panic. */
 static int pack_error(lua_State *L) {
-  Packing *p = lua_touserdata(L, 2);
+  Packing *p = gr_check_pointer(L, 2);
   lua_settop(L, 1);
   if (p->joined) {
     lua_pushboolean(L, 0);
@@ -153,43 +153,83 @@ void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out) {
   if (lua_checkstack(L, 10)) pack_top(L, &(Packing){traceback, true, out});
 }
 
-static void print_panic(const char *text, size_t len, const char *traceback, const char *created) {
-  flockfile(stderr);
-  fputs("goro: panic: ", stderr);
-  fwrite(text, 1, len, stderr);
-  if (traceback != NULL) fprintf(stderr, "\n%s", traceback);
-  fprintf(stderr, "\ncreated by %s\n", created);
-  fflush(stderr);
-  funlockfile(stderr);
+typedef struct Story {
+  const char *traceback, *created; /* or NULL */
+  const char *note;                /* the last line, or NULL */
+} Story;
+
+static void print_panic(FILE *f, const char *text, size_t len, const Story *s) {
+  flockfile(f);
+  fputs("goro: panic: ", f);
+  fwrite(text, 1, len, f);
+  if (s->traceback != NULL) fprintf(f, "\n%s", s->traceback);
+  if (s->created != NULL) fprintf(f, "\ncreated by %s", s->created);
+  if (s->note != NULL) fprintf(f, "\n%s", s->note);
+  fputc('\n', f);
+  fflush(f);
+  funlockfile(f);
 }
 
-static void print_top(GrState *st, const char *traceback) {
+/* The error on top of L, which may be NULL: no memory for a state. */
+static void print_top(FILE *f, lua_State *L, const Story *s) {
   static const char nomem[] = "not enough memory";
-  lua_State *L = st->L;
   size_t len;
   const char *text = NULL;
-  char created[GR_CREATED_SIZE];
-  gr_state_created(st, created, sizeof created);
   if (L == NULL) {
-    print_panic(nomem, sizeof nomem - 1, NULL, created);
+    print_panic(f, nomem, sizeof nomem - 1, s);
     return;
   }
   lua_pushcfunction(L, describe);
   lua_pushvalue(L, -2);
   lua_pcall(L, 1, 1, 0);
   text = lua_tolstring(L, -1, &len);
-  if (text != NULL) print_panic(text, len, traceback, created);
-  else print_panic("(no text)", 9, traceback, created);
+  if (text != NULL) print_panic(f, text, len, s);
+  else print_panic(f, "(no text)", 9, s);
+  lua_pop(L, 1);
+}
+
+struct GrFailure {
+  GrState *st;
+  const char *traceback;
+};
+
+static void print_failure(FILE *f, const GrFailure *failure, const char *note) {
+  char created[GR_CREATED_SIZE];
+  gr_state_created(failure->st, created, sizeof created);
+  print_top(f, failure->st->L, &(Story){failure->traceback, created, note});
+}
+
+GrUntold *gr_panic_untold(const GrFailure *failure, const char *note) {
+  if (gr_sched_stopping()) return NULL;
+  char *text = NULL;
+  size_t len = 0;
+  FILE *f = open_memstream(&text, &len);
+  if (f == NULL) {
+    print_failure(stderr, failure, note);
+    return NULL;
+  }
+  print_failure(f, failure, note);
+  fclose(f);
+  GrUntold *u = text != NULL ? gr_untold_new(failure->st->g->host, text, len) : NULL;
+  free(text);
+  return u;
+}
+
+void gr_panic_say(lua_State *L, int idx, const char *created, const char *note) {
+  if (!lua_checkstack(L, 4)) return;
+  const char *traceback = lua_isstring(L, idx + 1) ? lua_tostring(L, idx + 1) : NULL;
+  lua_pushvalue(L, idx);
+  print_top(stderr, L, &(Story){traceback, created, note});
   lua_pop(L, 1);
 }
 
 /* Prints the error on top, and posts it (packed: *m, which is taken) to the host. */
-static void bring_down(GrState *st, const char *traceback, GrMsg *m) {
+static void bring_down(GrState *st, const GrFailure *failure, GrMsg *m) {
   if (gr_sched_stopping()) { /* that is most likely what ended it, and nobody is left to be told */
     gr_msg_drop(m);
     return;
   }
-  print_top(st, traceback);
+  print_failure(stderr, failure, NULL);
   Panic *p = gr_malloc(sizeof *p);
   if (p == NULL) {
     gr_msg_drop(m);
@@ -206,8 +246,9 @@ void gr_panic(GrState *st, const char *traceback) {
   bool taken = st->join.object != NULL && st->join.ops->errors;
   Packing packing = {traceback, taken, &m};
   if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
-  if (!taken) bring_down(st, traceback, &m);
-  gr_join_end(st, GR_END_ERROR, &m);
+  GrFailure failure = {st, traceback};
+  if (!taken) bring_down(st, &failure, &m);
+  gr_join_end(st, GR_END_ERROR, &m, &failure);
 }
 
 static void keep_traceback(lua_State *L, int idx) {

@@ -10,7 +10,8 @@
  * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never
  * reached. A goroutine's end, in order: traceback where it was thrown, pending __close
  * (lua_resetthread), its results or error packed, delivered, lua_close. What happens in a finalizer
- * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
+ * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. Where the join has a
+ * function for errors, the goroutine goes on with that one after its __close, and ends later. */
 #include "vm/state.h"
 
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #include <lualib.h>
 
 #include "base/chunk.h"
+#include "vm/foreign.h"
 #include "vm/hook.h"
 #include "vm/image.h"
 #include "vm/inherit.h"
@@ -63,6 +65,12 @@ GrState *gr_state_find(lua_State *L) {
 void gr_state_remember(lua_State *L, int idx) {
   lua_pushvalue(L, idx);
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
+}
+
+void *gr_check_pointer(lua_State *L, int arg) {
+  void *p = lua_islightuserdata(L, arg) ? lua_touserdata(L, arg) : NULL;
+  if (gr_unlikely(p == NULL)) luaL_typeerror(L, arg, "pointer of goro's own");
+  return p;
 }
 
 /* ---- parking ---- */
@@ -110,7 +118,7 @@ static int unprotected(lua_State *L) {
  * templates of images, and for each state when there are none. */
 static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
-  GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
+  GrNeed have = *(GrNeed *)gr_check_pointer(L, 1);
   lua_atpanic(L, unprotected);
   gr_warn_open(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -127,6 +135,7 @@ static int open_state(lua_State *L) {
 }
 
 static void make_image(void) {
+  gr_foreign_init();
   static GrState nobody;
   gr_image_init(open_state, &nobody);
 }
@@ -162,7 +171,7 @@ static void settle(lua_State *L, GrState *st) {
 /* (start message, perhaps the function, which the state's image had) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
-  const GrMsg *start = lua_touserdata(L, 1);
+  const GrMsg *start = gr_check_pointer(L, 1);
   int function = lua_gettop(L) - 1;
   lua_remove(L, 1);
   if (st->have == GR_NEED_ALL) settle(L, st);
@@ -183,6 +192,7 @@ static int make_state(GrState *st, const GrImage *image, GrNeed need) {
   lua_State *L = gr_image_state(image, need, &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
+  st->arena->owner = st;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = ready ? LUA_OK : open_plain(L);
@@ -204,7 +214,7 @@ static int begin_with(GrState *st, GrMsg *start) {
 
 /* (message of a function of goro.setup) */
 static int unpack_setup(lua_State *L) {
-  const GrMsg *m = lua_touserdata(L, 1);
+  const GrMsg *m = gr_check_pointer(L, 1);
   GrMsg copy;
   lua_settop(L, 0);
   settle(L, gr_state_own(L));
@@ -262,7 +272,7 @@ void gr_state_note_gc(lua_State *L, int idx) {
 /* Is there nothing in it whose finalizer has to run? C libraries may have made something. */
 static bool may_drop(GrState *st) {
   lua_State *L = st->L;
-  if (st->finalizers || !lua_checkstack(L, 2)) return false;
+  if (st->finalizers || st->foreign || !lua_checkstack(L, 2)) return false;
   if (st->have != GR_NEED_ALL) return true;
   lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS");
   bool none = lua_rawlen(L, -1) == 0;
@@ -271,19 +281,23 @@ static bool may_drop(GrState *st) {
 }
 
 static void close_state(GrState *st) {
-  if (may_drop(st)) gr_keep_close(st->L);
-  else lua_close(st->L);
+  if (may_drop(st)) {
+    gr_keep_close(st->L);
+  } else {
+    atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
+    lua_close(st->L);
+  }
   gr_arena_free(st->arena);
 }
 
-void gr_join_end(GrState *st, GrEnd how, GrMsg *m) {
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrJoin join = st->join;
   if (join.object == NULL) {
     gr_msg_drop(m);
     return;
   }
   st->join.object = NULL;
-  join.ops->end(join.object, st->g, how, m);
+  join.ops->end(join.object, st->g, how, m, failure);
   gr_share_unref(join.object);
 }
 
@@ -297,7 +311,7 @@ static void free_state(GrState *st) {
     if (st->armed != NULL) gr_hook_disarm(st);
     close_state(st);
   }
-  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0});
+  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0}, NULL);
   gr_inherit_unref(st->inherited);
   gr_setting_free(st->setting);
   if (st->L != NULL) gr_free(st->frames);
@@ -306,7 +320,7 @@ static void free_state(GrState *st) {
 }
 
 static int pack_results(lua_State *L) {
-  GrMsg *out = lua_touserdata(L, 1);
+  GrMsg *out = gr_check_pointer(L, 1);
   lua_pushboolean(L, 1);
   lua_replace(L, 1);
   gr_pack(L, 1, lua_gettop(L), GR_NAME_RESULT, 0, out);
@@ -320,7 +334,7 @@ static int deliver_results(GrState *st, int n) {
   lua_State *L = st->L;
   if (st->join.object == NULL) return LUA_OK;
   if (!st->join.ops->results) {
-    gr_join_end(st, GR_END_RETURN, &m);
+    gr_join_end(st, GR_END_RETURN, &m, NULL);
     return LUA_OK;
   }
   if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
@@ -328,13 +342,53 @@ static int deliver_results(GrState *st, int n) {
   lua_pushlightuserdata(L, &m);
   lua_rotate(L, -n - 2, 2);
   int status = lua_pcall(L, n + 1, 0, 0);
-  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m);
+  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m, NULL);
   return status;
 }
 
+static GrRun enter(GrState *st, int n);
+
+static int push_text(lua_State *L) {
+  const char *text = lua_touserdata(L, 1);
+  lua_pushstring(L, text != NULL ? text : "stack traceback:");
+  return 1;
+}
+
+/* Leaves the join's function for errors and its arguments on the stack, instead of the error on
+ * top. False: the join has none, or there is no memory for it. */
+static bool hand_over(GrState *st, const char *traceback) {
+  const GrJoin *join = &st->join;
+  lua_State *L = st->L;
+  if (join->object == NULL || join->ops->handle == NULL) return false;
+  if (L == NULL || gr_sched_stopping() || !lua_checkstack(L, 10)) return false;
+  lua_pushcfunction(L, join->ops->handle);
+  lua_insert(L, -2);
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)traceback);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  lua_pushlightuserdata(L, join->object);
+  st->join.ops = join->ops->after;
+  st->exiting = false;
+  return true;
+}
+
+/* By the error on top of its reset state, which may be NULL. Takes the traceback. */
+static GrRun fail(GrState *st, char *traceback) {
+  gr_setting_free(st->setting); /* no function of goro.setup that is left runs any more */
+  st->setting = NULL;
+  bool goes_on = hand_over(st, traceback);
+  if (!goes_on) gr_panic(st, traceback);
+  gr_free(traceback);
+  if (goes_on) return enter(st, 3);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 static GrRun end_ok(GrState *st, int nresults) {
-  int status = deliver_results(st, nresults);
-  if (status != LUA_OK) gr_panic(st, NULL);
+  if (deliver_results(st, nresults) != LUA_OK) return fail(st, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -348,8 +402,8 @@ static GrRun end_exit(GrState *st) {
   disarm(st);
   int status = lua_resetthread(
       st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
-  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
-  else gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
+  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) return fail(st, NULL);
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0}, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -358,18 +412,7 @@ static GrRun end_error(GrState *st) {
   char *traceback = gr_panic_traceback(st->L);
   disarm(st);
   lua_resetthread(st->L);
-  gr_panic(st, traceback);
-  gr_free(traceback);
-  free_state(st);
-  return GR_RUN_DONE;
-}
-
-/* Its function or arguments could not be rebuilt; the error value is on top, if there is a state.
- */
-static GrRun end_unborn(GrState *st) {
-  gr_panic(st, NULL);
-  free_state(st);
-  return GR_RUN_DONE;
+  return fail(st, traceback);
 }
 
 /* Before others run: what it does not need any more is theirs. */
@@ -389,16 +432,12 @@ static int resume(GrState *st, int n, int *nresults) {
   return status;
 }
 
-static GrRun run(G *g) {
-  GrState *st = g->data;
-  int n = 0;
-  if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return end_unborn(st);
-    n = lua_gettop(st->L) - 1;
-  }
+/* Runs it until it ends or yields: from its beginning, with a function and n arguments on top, or
+ * from where it yielded. */
+static GrRun enter(GrState *st, int n) {
   int nresults, status = resume(st, n, &nresults);
   while (gr_unlikely(st->setting != NULL) && status == LUA_OK) {
-    if (next_to_run(st) != LUA_OK) return end_unborn(st);
+    if (next_to_run(st) != LUA_OK) return fail(st, NULL);
     status = resume(st, lua_gettop(st->L) - 1, &nresults);
   }
   if (status == LUA_YIELD) {
@@ -412,13 +451,22 @@ static GrRun run(G *g) {
       default: /* a C module called lua_yield at the top */
         lua_resetthread(st->L);
         lua_pushliteral(st->L, "attempt to yield from outside a coroutine");
-        gr_panic(st, NULL);
-        free_state(st);
-        return GR_RUN_DONE;
+        return fail(st, NULL);
     }
   }
   if (status == LUA_OK) return end_ok(st, nresults);
   return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st);
+}
+
+/* A function or arguments that cannot be rebuilt are an error like others. */
+static GrRun run(G *g) {
+  GrState *st = g->data;
+  int n = 0;
+  if (st->L == NULL) {
+    if (begin(st) != LUA_OK) return fail(st, NULL);
+    n = lua_gettop(st->L) - 1;
+  }
+  return enter(st, n);
 }
 
 /* The pool ends while it is parked, or before it ran. */

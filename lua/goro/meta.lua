@@ -22,7 +22,9 @@
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
----that hold such, or have a `__gc` and no `__goro`.
+---that hold such, or have a `__gc` and no `__goro`. In the globals that a function names, which come along with it, a placeholder stands
+---for such a value: a userdata that raises `global 'conf'.out (FILE*) could not come along: open it inside the goroutine` when it is used
+---in any way but `==`, truth and passing on.
 ---@alias goro.sendable nil|boolean|number|string|table|function|lightuserdata|userdata
 
 ---Starts `f(...)` in a goroutine: a Lua state of its own, run in parallel by a pool of threads. `f`, its upvalues and the arguments are
@@ -126,14 +128,19 @@ function goro.select(cases) end
 local chan = {}
 
 ---Sends a copy of `v` (nil and false are messages like others). Blocks while the buffer is full, without a buffer until somebody receives.
----`true` in the timeout's place is ignored, so that `out:send(inp:recv())` works; `false` (from a closed channel) is misuse.
+---A second argument is misuse, but `true` is ignored, so that `out:send(inp:recv())` works; `false` says that `inp` was closed.
 ---
 ---Errors: `send on closed channel`, also when it is closed meanwhile; `cannot send message… (<type>)`. Nothing has been sent then.
 ---@param v goro.sendable
----@param timeout? number|true  seconds
+---@return true sent
+function chan:send(v) end
+
+---As `send`, but with a limit of time. Without one, and with 0, it does not block.
+---@param v goro.sendable
+---@param timeout? number  seconds; default: 0
 ---@return boolean sent
 ---@return "timeout"? reason
-function chan:send(v, timeout) end
+function chan:try_send(v, timeout) end
 
 ---`v, true`; `nil, false` when closed and drained; `nil, nil, "timeout"`. Blocks while there is no message.
 ---
@@ -173,7 +180,8 @@ function chan:receiver() end
 
 ---@class goro.sender
 ---@operator len: integer
----@field send fun(self: goro.sender, v: goro.sendable, timeout?: number|true): boolean, "timeout"?
+---@field send fun(self: goro.sender, v: goro.sendable): true
+---@field try_send fun(self: goro.sender, v: goro.sendable, timeout?: number): boolean, "timeout"?
 ---@field close fun(self: goro.sender)
 ---@field len fun(self: goro.sender): integer
 ---@field cap fun(self: goro.sender): integer
@@ -213,8 +221,13 @@ function runtime.dump() end
 ---A group of goroutines that belong together, after x/sync's errgroup. Leaving the block of `local g <close> = goro.group()` waits for all of them,
 ---whichever way it is left; by an error it cancels `g.ctx` first. Does not block.
 ---
----Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), or `ctx` is no context.
----@param opts? { limit?: integer, ctx?: goro.context }
+---With `on_error` each member's error goes there, called in the goroutine that failed with the error and its traceback; it is not raised by `wait` and
+---cancels nobody. An error in `on_error` is a panic. Without it, an error that nobody has been told of when the group is dropped, or when the script ends,
+---goes to stderr as a panic's text does.
+---
+---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), `ctx` is no context, or `on_error` no function; `cannot send …` when
+---`on_error` cannot be copied.
+---@param opts? { limit?: integer, ctx?: goro.context, on_error?: fun(err: any, traceback: string?) }
 ---@return goro.group
 function goro.group(opts) end
 
