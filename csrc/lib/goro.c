@@ -54,32 +54,25 @@ static int say_error(lua_State *L) {
   return 0;
 }
 
-/* The error on top leaves the call, and nobody waits any more for the goroutine, which goes on. */
-static int run_left(lua_State *L) {
+/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. The channel
+ * is at idx. */
+static void run_left(lua_State *L, int idx) {
   GrMsg m = GR_MSG_EMPTY;
-  GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
+  GrChan *c = gr_check_chan(L, idx, GR_VIEW_BOTH);
   gr_chan_close(c);
-  if (gr_chan_recv(gr_state(L)->g, c, &m, GR_POLL, true) != GR_OK) return lua_error(L);
+  if (gr_chan_recv(gr_state_find(L)->g, c, &m, GR_POLL, true) != GR_OK) return;
   gr_check_stack(L, 4);
   lua_pushcfunction(L, say_error);
   lua_pushlightuserdata(L, &m);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
-  return lua_error(L);
 }
 
 static int run_wait(lua_State *L);
 
-/* (cause) */
-static int raise_cause(lua_State *L) {
-  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
-  return 0;
-}
-
 static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
   if (r == GR_ABORTED) {
-    gr_pushcfunction(L, gr_state(L), raise_cause);
-    lua_pushinteger(L, (lua_Integer)cause);
-    return lua_pcall(L, 1, 0, 0) == LUA_OK ? run_wait(L) : run_left(L);
+    gr_raise_cause_and(L, gr_state(L), cause, 1, run_left);
+    return run_wait(L);
   }
   if (r == GR_CLOSED) return 0; /* goexit */
   if (r != GR_OK || m->kind == 0) gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);

@@ -86,11 +86,16 @@ bool gr_must_block(lua_State *L, GrState *st) {
   return true;
 }
 
+/* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way
+ * answers no question. */
+bool gr_state_finalizes(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
+
 /* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT)
  * must fire. */
 static void block(lua_State *L, GrState *st) {
   enum { LOOK_NS = 50000000 };
   lua_Hook before = lua_gethook(L);
+  if (st->is_host && st->host != NULL) gr_host_deafen(st->host, gr_state_finalizes(L));
   while (!gr_wait_block(st->g, st->is_host ? gr_now_ns() + LOOK_NS : GR_FOREVER)) {
     if (lua_gethook(L) == before || !gr_wait_win(st->g, gr_wait_seq(st->g), GR_CAUSE_SIGNAL, NULL))
       continue;
@@ -368,7 +373,7 @@ static int deliver_results(GrState *st, int n) {
 static GrRun enter(GrState *st, int n);
 
 static int push_text(lua_State *L) {
-  const char *text = lua_touserdata(L, 1);
+  const char *text = lua_islightuserdata(L, 1) ? lua_touserdata(L, 1) : NULL;
   lua_pushstring(L, text != NULL ? text : "stack traceback:");
   return 1;
 }
@@ -426,10 +431,13 @@ static GrRun end_exit(GrState *st) {
   return GR_RUN_DONE;
 }
 
-static GrRun end_error(GrState *st) {
+/* Where Lua is built as C++ it catches what others throw, with a status of its own and no error
+ * value. */
+static GrRun end_error(GrState *st, int status) {
   char *traceback = gr_panic_traceback(st->L);
   disarm(st);
   lua_resetthread(st->L);
+  if (status < 0) lua_pushliteral(st->L, "a C++ exception that nobody caught");
   return fail(st, traceback);
 }
 
@@ -473,7 +481,7 @@ static GrRun enter(GrState *st, int n) {
     }
   }
   if (status == LUA_OK) return end_ok(st, nresults);
-  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st);
+  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st, status);
 }
 
 /* A function or arguments that cannot be rebuilt are an error like others. */

@@ -154,8 +154,10 @@ void gr_check_forked(lua_State *L);
 /* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
  * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
 void *gr_check_pointer(lua_State *L, int arg);
+/* Does this call come from a finalizer, where nothing that is raised reaches anybody? */
+bool gr_state_finalizes(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
- * each goro call. */
+ * each goro call. In a finalizer nothing: panics wait for a call that is in none. */
 void gr_check_inbox(lua_State *L, GrState *st);
 
 /* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting
@@ -191,6 +193,9 @@ extern const char gr_traceback_key;
 /* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
 GrState *gr_state_host(lua_State *L);
 
+/* Is this process the stand-alone interpreter? Then it ends when the host state does, and nobody
+ * needs our memory back. */
+bool gr_standalone(void);
 /* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState.
  */
 void gr_state_remember(lua_State *L, int idx);
