@@ -32,6 +32,7 @@
 #include "vm/panic.h"
 #include "vm/protect.h"
 #include "vm/setup.h"
+#include "vm/turn.h"
 #include "vm/warn.h"
 
 void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
@@ -219,7 +220,7 @@ static int begin_with(GrState *st, GrMsg *start) {
 
 /* (message of a function of goro.setup) */
 static int unpack_setup(lua_State *L) {
-  const GrMsg *m = lua_touserdata(L, 1);
+  const GrMsg *m = gr_check_pointer(L, 1);
   GrMsg copy;
   lua_settop(L, 0);
   settle(L, gr_state_own(L));
@@ -238,9 +239,7 @@ static int next_to_run(GrState *st) {
   lua_pushlightuserdata(L,
                         (void *)(uintptr_t)(setup != NULL ? setup : gr_setting_start(st->setting)));
   int status = lua_pcall(L, 1, LUA_MULTRET, 0);
-  if (setup != NULL) return status;
-  gr_setting_free(st->setting);
-  st->setting = NULL;
+  if (setup == NULL) gr_setting_done(st->setting);
   return status;
 }
 
@@ -285,12 +284,18 @@ static bool may_drop(GrState *st) {
   return none;
 }
 
+/* Finalizers of what a function of goro.setup has set up run in one state at a time: a tool for
+ * coverage reads a file then, adds to it and writes it. */
+static GrTurn closing = GR_TURN_INIT(closing);
+
 static void close_state(GrState *st) {
   if (may_drop(st)) {
     gr_keep_close(st->L);
   } else {
     atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
+    bool in_turn = gr_unlikely(st->setting != NULL) && gr_turn_take(&closing, st) == GR_OK;
     lua_close(st->L);
+    if (in_turn) gr_turn_give(&closing);
   }
   gr_arena_free(st->arena);
 }
@@ -301,9 +306,23 @@ void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure) {
     gr_msg_drop(m);
     return;
   }
+  if (gr_unlikely(st->setting != NULL) && (how == GR_END_RETURN || how == GR_END_EXIT)) {
+    gr_setting_keep_end(st->setting, (int)how, m);
+    return;
+  }
   st->join.object = NULL;
   join.ops->end(join.object, st->g, how, m, failure);
   gr_share_unref(join.object);
+}
+
+/* Its state has been closed: now they are told who wait for it. */
+static void end_setting(GrState *st) {
+  int how;
+  GrMsg m;
+  GrSetting *s = st->setting;
+  st->setting = NULL;
+  if (gr_setting_take_end(s, &how, &m)) gr_join_end(st, (GrEnd)how, &m, NULL);
+  gr_setting_free(s);
 }
 
 /* Pre-emption looks for the state through its G, and at nothing of it from here on. */
@@ -316,9 +335,9 @@ static void free_state(GrState *st) {
     if (st->armed != NULL) gr_hook_disarm(st);
     close_state(st);
   }
+  if (gr_unlikely(st->setting != NULL)) end_setting(st);
   gr_join_end(st, GR_END_DROPPED, &(GrMsg){0}, NULL);
   gr_inherit_unref(st->inherited);
-  gr_setting_free(st->setting);
   if (st->L != NULL) gr_free(st->frames);
   gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
@@ -377,13 +396,12 @@ static bool hand_over(GrState *st, const char *traceback) {
   lua_pushlightuserdata(L, join->object);
   st->join.ops = join->ops->after;
   st->exiting = false;
-  gr_setting_free(st->setting);
-  st->setting = NULL;
   return true;
 }
 
 /* By the error on top of its reset state, which may be NULL. Takes the traceback. */
 static GrRun fail(GrState *st, char *traceback) {
+  gr_setting_done(st->setting);
   bool goes_on = hand_over(st, traceback);
   if (!goes_on) gr_panic(st, traceback);
   gr_free(traceback);
@@ -444,7 +462,7 @@ static int resume(GrState *st, int n, int *nresults) {
  * from where it yielded. */
 static GrRun enter(GrState *st, int n) {
   int nresults, status = resume(st, n, &nresults);
-  while (gr_unlikely(st->setting != NULL) && status == LUA_OK) {
+  while (gr_unlikely(gr_setting_runs(st->setting)) && status == LUA_OK) {
     if (next_to_run(st) != LUA_OK) return fail(st, NULL);
     status = resume(st, lua_gettop(st->L) - 1, &nresults);
   }
@@ -549,7 +567,8 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *joi
   GrState *child = new_child(L, st, verb, &start);
   int r = GR_NOMEM;
   /* one that a function of goro.setup starts would start another, and so on */
-  if (st->setting != NULL || gr_setting_new(&child->setting)) r = give_g(child, host_of(st));
+  if (gr_setting_runs(st->setting) || gr_setting_new(&child->setting))
+    r = give_g(child, host_of(st));
   if (r != GR_OK) {
     gr_go_discard(child);
     gr_raise_code(L, r);

@@ -116,8 +116,7 @@ struct GrState {
   struct GrInherited
       *inherited;            /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
-  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: none, or all have
-                                run */
+  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: there are none */
   GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
   const char *verb;          /* where it was created: "goro.go", */
   int line;                  /* 0: unknown */
