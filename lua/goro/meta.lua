@@ -661,12 +661,24 @@ function conn:write(...) end
 ---@return fun(): string?
 function conn:lines(fmt) end
 
----No more will be written: the peer reads its end. Reading goes on.
+---`"full"`: writes are gathered from now on, and go out when there are `size` bytes (8192 when absent), at `flush`, `shutdown`, `close`, and whenever a read of this connection
+---is about to wait. A failure then is told by the next `write`, `flush`, `setvbuf`, `shutdown` or `close`. `"no"`: each write goes out at once, as at first. Not for datagrams.
+---@param mode "no"|"full"
+---@param size integer?
+---@return true?, string? message, string? code
+function conn:setvbuf(mode, size) end
+
+---Sends what was gathered (`setvbuf`), waiting while the peer does not read. What a failure by `ETIMEDOUT` leaves stays for the next call.
+---@return true?, string? message, string? code
+function conn:flush() end
+
+---What was gathered goes out; no more will be written: the peer reads its end. Reading goes on.
 ---@return true?, string? message, string? code
 function conn:shutdown() end
 
----Wakes all who wait, with `ECANCELED`. Again: does nothing.
----@return true
+---What was gathered (`setvbuf`) goes out first, which waits as `flush` does and may fail, unless somebody else is at writing; then all who wait are woken, with `ECANCELED`.
+---Again: does nothing.
+---@return true?, string? message, string? code
 function conn:close() end
 
 ---How long each call that begins from now on may wait; nil: for ever.
