@@ -183,7 +183,7 @@ static int open_plain(lua_State *L) {
 }
 
 /* A state for the message, in which it is unpacked. */
-static int begin_with(GrState *st, GrMsg *start) {
+static int begin_with(GrState *st, GrMsg *start, bool *opened) {
   bool ready;
   lua_State *L =
       gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
@@ -194,6 +194,7 @@ static int begin_with(GrState *st, GrMsg *start) {
   st->running = L;
   int status = ready ? LUA_OK : open_plain(L);
   if (status != LUA_OK) return status;
+  *opened = true;
   lua_pushcfunction(L, unpack_start);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, start);
@@ -202,11 +203,12 @@ static int begin_with(GrState *st, GrMsg *start) {
 }
 
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
- * LUA_ERRMEM and st->L == NULL. */
-static int begin(GrState *st) {
+ * LUA_ERRMEM and st->L == NULL; one in which nothing can run: not *opened. */
+static int begin(GrState *st, bool *opened) {
   GrMsg start = st->start;
+  *opened = false;
   memset(&st->start, 0, sizeof st->start);
-  int status = begin_with(st, &start);
+  int status = begin_with(st, &start, opened);
   gr_msg_drop(&start);
   return status;
 }
@@ -338,6 +340,13 @@ static GrRun fail(GrState *st, char *traceback) {
   return GR_RUN_DONE;
 }
 
+/* There was no memory for its state, in which nothing can run. */
+static GrRun end_unborn(GrState *st) {
+  gr_panic(st, NULL);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 static GrRun end_ok(GrState *st, int nresults) {
   if (deliver_results(st, nresults) != LUA_OK) return fail(st, NULL);
   free_state(st);
@@ -405,7 +414,8 @@ static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
   if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return fail(st, NULL);
+    bool opened;
+    if (begin(st, &opened) != LUA_OK) return opened ? fail(st, NULL) : end_unborn(st);
     n = lua_gettop(st->L) - 1;
   }
   return enter(st, n);
