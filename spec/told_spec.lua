@@ -294,7 +294,13 @@ describe("an error in what a call has started and does not wait for", function()
   it("goes to stderr when a panic has ended goro.run", function()
     local stderr = stderr_of [[
       local go_on = goro.chan()
-      goro.go(function() error("panic", 0) end)
+      goro.go(function()
+        local goro = require "goro"
+        repeat
+          goro.sleep(0.001)
+        until goro.runtime.dump():find("main goroutine, goro.run,", 1, true)
+        error("panic", 0)
+      end)
       local ok, err = pcall(goro.run, function() go_on:recv() error("late", 0) end)
       assert(not ok and err == "panic")
       go_on:send(true)

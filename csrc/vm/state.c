@@ -207,9 +207,10 @@ static int make_state(GrState *st, const GrImage *image, GrNeed need) {
 }
 
 /* A state for the message, in which it is unpacked. */
-static int begin_with(GrState *st, GrMsg *start) {
+static int begin_with(GrState *st, GrMsg *start, bool *opened) {
   int status = make_state(st, gr_msg_image(start), gr_msg_need(start));
   if (status != LUA_OK) return status;
+  *opened = true;
   lua_State *L = st->L;
   lua_pushcfunction(L, unpack_start);
   lua_insert(L, 1);
@@ -244,19 +245,21 @@ static int next_to_run(GrState *st) {
 }
 
 /* Functions of goro.setup may lead anywhere, so the state has all. */
-static int begin_with_setup(GrState *st, GrMsg *start) {
+static int begin_with_setup(GrState *st, GrMsg *start, bool *opened) {
   gr_setting_keep(st->setting, start);
   int status = make_state(st, NULL, GR_NEED_ALL);
-  return status != LUA_OK ? status : next_to_run(st);
+  *opened = status == LUA_OK;
+  return *opened ? next_to_run(st) : status;
 }
 
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
- * LUA_ERRMEM and st->L == NULL. */
-static int begin(GrState *st) {
+ * LUA_ERRMEM and st->L == NULL; one in which nothing can run: not *opened. */
+static int begin(GrState *st, bool *opened) {
   GrMsg start = st->start;
+  *opened = false;
   memset(&st->start, 0, sizeof st->start);
-  if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start);
-  int status = begin_with(st, &start);
+  if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start, opened);
+  int status = begin_with(st, &start, opened);
   gr_msg_drop(&start);
   return status;
 }
@@ -410,6 +413,13 @@ static GrRun fail(GrState *st, char *traceback) {
   return GR_RUN_DONE;
 }
 
+/* There was no memory for its state, in which nothing can run. */
+static GrRun end_unborn(GrState *st) {
+  gr_panic(st, NULL);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 static GrRun end_ok(GrState *st, int nresults) {
   if (deliver_results(st, nresults) != LUA_OK) return fail(st, NULL);
   free_state(st);
@@ -489,7 +499,8 @@ static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
   if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return fail(st, NULL);
+    bool opened;
+    if (begin(st, &opened) != LUA_OK) return opened ? fail(st, NULL) : end_unborn(st);
     n = lua_gettop(st->L) - 1;
   }
   return enter(st, n);
