@@ -90,20 +90,9 @@ void gr_object_open(lua_State *L) {
   gr_keep_set(L, GR_KEEP_OBJECTS);
 }
 
-static void push_objects(lua_State *L) {
-  gr_keep_push(L, GR_KEEP_OBJECTS);
-  if (!lua_isnil(L, -1)) return;
-  lua_pop(L, 1);
-  lua_createtable(L, 0, 1);
-  lua_pushliteral(L, "v");
-  lua_setfield(L, -2, "__mode");
-  gr_object_open(L);
-  gr_keep_push(L, GR_KEEP_OBJECTS);
-}
-
 void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
   gr_check_stack(L, 8);
-  push_objects(L);
+  gr_keep_push_objects(L);
   if (lua_rawgetp(L, -1, (char *)share + view) == LUA_TNIL) {
     lua_pop(L, 1);
     push_metatable(L, (const GrObjectType *)(const void *)share->type, view);
@@ -112,7 +101,7 @@ void gr_object_push(lua_State *L, GrShare *share, uint32_t view) {
     lua_rotate(L, -2, 1);
     lua_setmetatable(L, -2);
     static const GrKeepType keep = {release, NULL};
-    gr_keep_add(L, &h->keep, &keep);
+    gr_keep_add(L, &h->keep, &keep, (char *)share + view, share);
     gr_share_ref(share);
     h->o.share = share;
     h->mark = mark_of(h);

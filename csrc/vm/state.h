@@ -118,8 +118,9 @@ struct GrState {
   uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
   struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: there are none */
   GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
-  const char *verb;          /* where it was created: "goro.go", */
-  int line;                  /* 0: unknown */
+  const struct Making *making; /* values whose __goro is being called, innermost first (pack.c) */
+  const char *verb;            /* where it was created: "goro.go", */
+  int line;                    /* 0: unknown */
   char source[LUA_IDSIZE];
 };
 
