@@ -125,7 +125,7 @@ describe("a wait group", function()
       for _ = 1, 3 do goro.go(function() out:send(wg:wait()) end) end
       repeat
         goro.sleep(0.001)
-        local _, n = goro.runtime.dump():gsub("group wait", "")
+        local _, n = goro.runtime.dump():gsub("waitgroup wait", "")
       until n == 3
       wg:done()
       wg:add(1)
@@ -211,11 +211,11 @@ describe("a wait group", function()
       local goro = require "goro"
       local wg = goro.sync.waitgroup(1)
       goro.go(function() wg:wait() end)
-      repeat goro.sleep(0.001) until goro.runtime.dump():find "group wait"
+      repeat goro.sleep(0.001) until goro.runtime.dump():find "waitgroup wait"
       wg:wait()
     end)
     assert.equal(1, r.code)
-    assert.truthy(r.stderr:find "deadlock!\n\tgroup wait, %d", helper.describe(r))
+    assert.truthy(r.stderr:find "deadlock!\n\twaitgroup wait, %d", helper.describe(r))
   end)
 end)
 

@@ -58,6 +58,7 @@
 #include <unistd.h>
 
 #include "io/loop.h"
+#include "io/resolver.h"
 
 enum { EVENTS = 256, SLAB = 64 };
 
@@ -252,6 +253,7 @@ int gr_poll_watch_loop(int fd) {
 /* All threads have left, but for those that are stuck in foreign code. */
 static void poll_end(void) {
   gr_loop_end();
+  gr_lookup_end();
   for (Slab *s = slabs; s != NULL; s = s->next)
     for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
   gr_lock(&start_lock);
@@ -416,19 +418,26 @@ int gr_poll_hold(int delta) {
   return r;
 }
 
-/* GR_OK: the wait is prepared. A host's thread, or one that none of ours is, looks for no work
+int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks) {
+  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
+  atomic_fetch_add(&waiting, 1);
+  gr_wait_prepare(g, reason, blocks);
+  int r = gr_wait_limit(g, until);
+  if (r == GR_OK) return GR_OK;
+  gr_wait_unprepare(g);
+  atomic_fetch_sub(&waiting, 1);
+  return r;
+}
+
+void gr_poll_done(void) { atomic_fetch_sub(&waiting, 1); }
+
+/* The same for an event. A host's thread, or one that none of ours is, looks for no work
  * afterwards, so somebody must be there to poll. */
 static int start_wait(G *g, GrReason reason, int64_t until, bool blocks) {
-  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
-  int r = GR_OK;
-  atomic_fetch_add(&waiting, 1);
-  if (g->is_host) r = gr_sched_poll_wanted();
-  if (r == GR_OK) {
-    gr_wait_prepare(g, reason, blocks);
-    r = gr_wait_limit(g, until);
-    if (r != GR_OK) gr_wait_unprepare(g);
-  }
-  if (r != GR_OK) atomic_fetch_sub(&waiting, 1);
+  int r = gr_poll_begin(g, reason, until, blocks);
+  if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
+  gr_wait_unprepare(g);
+  gr_poll_done();
   return r;
 }
 

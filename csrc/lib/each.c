@@ -41,18 +41,19 @@ static Work *check_work(lua_State *L, int arg) {
 
 static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Work, share)->gr); }
 
-static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   (void)g;
   Work *w = gr_container_of(s, Work, share);
   if (how == GR_END_ERROR) {
     atomic_store(&w->next, w->n);
-    gr_group_fail(&w->gr, m);
+    if (gr_group_fail(&w->gr, m))
+      gr_group_note(&w->gr, gr_panic_untold(failure, "(nobody waits any more for its goro.map)"));
   }
   gr_msg_drop(m);
   gr_group_end(&w->gr);
 }
 
-static const GrJoinOps join = {false, true, begin, end};
+static const GrJoinOps join = {.errors = true, .begin = begin, .end = end};
 
 /* `next` may pass n by the number of workers, once each. */
 static int64_t take(Work *w) {
@@ -154,7 +155,7 @@ static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
   Work *w = n < INT32_MAX ? gr_zalloc(sizeof *w + (size_t)n * sizeof w->slots[0]) : NULL;
   if (w == NULL) gr_raise_code(L, GR_NOMEM);
   gr_share_init(&w->share, &work_type.share);
-  gr_group_init(&w->gr, &w->share, 0, NULL);
+  gr_group_init(&w->gr, &w->share, GR_WAIT_MAP, 0, NULL);
   atomic_init(&w->next, 0);
   w->n = n;
   w->limit = limit;

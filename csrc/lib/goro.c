@@ -14,6 +14,7 @@
 #include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/vet.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -31,20 +32,52 @@ static int l_go(lua_State *L) {
 
 /* ---- run: the results come through a channel of one message ---- */
 
-static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m) {
+static const char run_note[] = "(nobody waits any more for its goro.run)";
+
+/* The channel is closed when the call that waited has been left by another error. */
+static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrChan *c = gr_chan_of(object);
   if (how == GR_END_EXIT) gr_chan_close(c);
   else if (how == GR_END_DROPPED || gr_chan_send(g, c, m, GR_POLL, true) != GR_OK) gr_msg_drop(m);
+  else return;
+  if (how == GR_END_ERROR) gr_untold_print(gr_panic_untold(failure, run_note));
 }
 
-static const GrJoinOps run_ops = {true, true, NULL, run_ended};
+static const GrJoinOps run_ops = {.results = true, .errors = true, .end = run_ended};
+
+/* (message): what came just before the channel was closed. */
+static int say_error(lua_State *L) {
+  gr_unpack(L, lua_touserdata(L, 1));
+  if (!lua_toboolean(L, 2)) gr_panic_say(L, 3, "goro.run", run_note);
+  return 0;
+}
+
+/* The error on top leaves the call, and nobody waits any more for the goroutine, which goes on. */
+static int run_left(lua_State *L) {
+  GrMsg m = GR_MSG_EMPTY;
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
+  gr_chan_close(c);
+  if (gr_chan_recv(gr_state(L)->g, c, &m, GR_POLL, true) != GR_OK) return lua_error(L);
+  gr_check_stack(L, 4);
+  lua_pushcfunction(L, say_error);
+  lua_pushlightuserdata(L, &m);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+  return lua_error(L);
+}
 
 static int run_wait(lua_State *L);
 
+/* (cause) */
+static int raise_cause(lua_State *L) {
+  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
+  return 0;
+}
+
 static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
   if (r == GR_ABORTED) {
-    gr_raise_cause(L, gr_state(L), cause);
-    return run_wait(L);
+    gr_pushcfunction(L, gr_state(L), raise_cause);
+    lua_pushinteger(L, (lua_Integer)cause);
+    return lua_pcall(L, 1, 0, 0) == LUA_OK ? run_wait(L) : run_left(L);
   }
   if (r == GR_CLOSED) return 0; /* goexit */
   if (r != GR_OK || m->kind == 0) gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);

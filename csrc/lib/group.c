@@ -4,6 +4,9 @@
  *
  * A member's error does not bring the program down: its join takes it, as the group's first error,
  * and cancels the context with it as the cause before anybody who waits for the members is woken.
+ * Nobody may ever wait: then the error goes to stderr when the group is dropped (base/untold.h).
+ * With on_error, a member's error is none of the group: the member goes on with that function.
+ *
  * With a limit, go takes a place first, in a to-be-closed variable, so that it goes back whatever
  * keeps the member from starting.
  *
@@ -11,7 +14,7 @@
  * waited out gets it out of there: a panic of another goroutine that is posted to the host
  * meanwhile is kept and raised at the end. When an error has left the block and no member had
  * failed before, that error goes on, since it is the first; what members did when they were
- * cancelled because of it is told by nobody. */
+ * cancelled because of it counts for nothing, as the errors after a first one do. */
 #include <math.h>
 
 #include "lib/lib.h"
@@ -20,19 +23,24 @@
 #include "vm/names.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
+#include "vm/protect.h"
 
 static void open_group(lua_State *L, const GrObjectType *type, uint32_t view);
 static void destroy(GrShare *s);
 static const GrObjectType group_type = {{"goro.group", destroy, false}, open_group};
 
+static const char on_error[] = "on_error";
+
 typedef struct Group {
   GrShare share;
   GrGroup gr;
+  GrMsg options; /* { on_error = f }, or empty; read only */
 } Group;
 
 static void destroy(GrShare *s) {
   Group *group = gr_container_of(s, Group, share);
   gr_group_fini(&group->gr);
+  gr_msg_drop(&group->options);
   gr_free(group);
 }
 
@@ -46,11 +54,12 @@ static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Group, share)
 
 /* The error stays with the group, so the cause of the cancellation is a copy; without memory it is
  * cancelled without one. */
-static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   (void)g;
   GrGroup *gr = &gr_container_of(s, Group, share)->gr;
   if (how == GR_END_ERROR && gr_group_fail(gr, m)) {
     GrMsg cause;
+    gr_group_note(gr, gr_panic_untold(failure, "(nobody has waited for its group)"));
     if (!gr_msg_error_value(gr_group_error(gr), &cause)) cause = GR_MSG_EMPTY;
     gr_context_cancel(gr->ctx, &cause);
   }
@@ -58,7 +67,87 @@ static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
   gr_group_end(gr);
 }
 
-static const GrJoinOps member = {false, true, begin, end}, placed = {false, true, NULL, end};
+static const GrJoinOps member = {.errors = true, .begin = begin, .end = end},
+                       placed = {.errors = true, .end = end};
+
+/* ---- members of a group with on_error ---- */
+
+/* When on_error raises: the member's error is known to a function of the user value. */
+static void release_nothing(GrKeep *k) { (void)k; }
+
+static void left_handler(lua_State *L, GrKeep *k, bool failed) {
+  (void)k;
+  if (!failed || gr_is_exit_sentinel(L, 2)) return;
+  lua_getiuservalue(L, 1, 1);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+/* Upvalues: an error and its traceback. */
+static int say_error(lua_State *L) {
+  char created[GR_CREATED_SIZE];
+  gr_state_created(gr_state_find(L), created, sizeof created);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
+  gr_panic_say(L, 1, created, "(the group's on_error failed)");
+  return 0;
+}
+
+enum { SLOT_GROUP = 3 };
+
+static int handled(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+/* (error, traceback or nil, group): what the goroutine does instead of ending. */
+static int handle(lua_State *L) {
+  static const GrKeepType type = {release_nothing, left_handler};
+  Group *group = gr_container_of((GrShare *)lua_touserdata(L, SLOT_GROUP), Group, share);
+  GrMsg options;
+  gr_keep_new(L, sizeof(GrKeep), &type);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, say_error, 2);
+  lua_setiuservalue(L, -2, 1);
+  lua_toclose(L, -1);
+  if (!gr_msg_copy(&group->options, &options)) gr_raise_code(L, GR_NOMEM);
+  gr_unpack(L, &options);
+  lua_getfield(L, -1, on_error);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_callk(L, 2, 0, 0, handled);
+  return 0;
+}
+
+/* An error that comes here found no memory for on_error, and nobody waits for it. */
+static void end_handled(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g;
+  if (how == GR_END_ERROR)
+    gr_untold_print(gr_panic_untold(failure, "(not enough memory for the group's on_error)"));
+  gr_msg_drop(m);
+  gr_group_end(&gr_container_of(s, Group, share)->gr);
+}
+
+static void end_handler(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g, (void)how, (void)failure;
+  gr_msg_drop(m);
+  gr_group_end(&gr_container_of(s, Group, share)->gr);
+}
+
+/* on_error's own error is a panic. */
+static const GrJoinOps handling = {.end = end_handler};
+static const GrJoinOps handled_member = {
+    .errors = true, .begin = begin, .end = end_handled, .handle = handle, .after = &handling};
+static const GrJoinOps handled_placed = {
+    .errors = true, .end = end_handled, .handle = handle, .after = &handling};
+
+static GrJoin join_of(Group *group, bool has_place) {
+  bool handles = group->options.kind != 0;
+  if (has_place) return (GrJoin){&group->share, handles ? &handled_placed : &placed};
+  return (GrJoin){&group->share, handles ? &handled_member : &member};
+}
+
+/* ---- places ---- */
 
 typedef struct Place {
   GrKeep keep; /* first */
@@ -79,7 +168,8 @@ static int start_placed(lua_State *L) {
   int n = lua_gettop(L) - 2;
   Group *group = check_group(L, n + 1);
   Place *place = lua_touserdata(L, n + 2);
-  gr_go(L, gr_state(L), n, "group:go", &(GrJoin){&group->share, &placed});
+  GrJoin join = join_of(group, true);
+  gr_go(L, gr_state(L), n, "group:go", &join);
   gr_place_give(&place->p);
   return 0;
 }
@@ -117,7 +207,8 @@ static int group_go(lua_State *L) {
   gr_check_stack(L, 4);
   lua_rotate(L, 1, -1); /* the group goes behind the arguments */
   if (group->gr.limit == 0) {
-    gr_go(L, st, lua_gettop(L) - 1, "group:go", &(GrJoin){&group->share, &member});
+    GrJoin join = join_of(group, false);
+    gr_go(L, st, lua_gettop(L) - 1, "group:go", &join);
     return 0;
   }
   static const GrKeepType type = {release_place, left_place};
@@ -224,9 +315,9 @@ static void cancel(lua_State *L) { gr_context_cancel(check_group(L, 1)->gr.ctx, 
 /* (…, had a member failed before the block was left) */
 static int leave_end(lua_State *L) {
   GrGroup *gr = &check_group(L, 1)->gr;
-  bool tells =
-      gr_group_error(gr) != NULL && (lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE));
-  if (tells && gr_group_tell(gr)) gr_group_raise(L, gr);
+  bool untold = gr_group_error(gr) != NULL && gr_group_tell(gr);
+  bool tells = lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE);
+  if (untold && tells) gr_group_raise(L, gr);
   if (lua_gettop(L) > LEAVE_BASE) return lua_error(L);
   return 0;
 }
@@ -327,20 +418,37 @@ static GrContext *check_parent(lua_State *L) {
   return gr_context_of(o->share); /* which stays on the stack */
 }
 
-/* group{limit=, ctx=} */
+/* The option on_error of the table at 1, packed. */
+static void pack_options(lua_State *L, GrMsg *m) {
+  *m = GR_MSG_EMPTY;
+  if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, on_error) == LUA_TNIL) return;
+  if (!lua_isfunction(L, -1))
+    luaL_argerror(
+        L, 1, lua_pushfstring(L, "'on_error': function expected, got %s", luaL_typename(L, -1)));
+  lua_createtable(L, 0, 1);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, on_error);
+  gr_pack(L, -1, 1, GR_NAME_ARGUMENT, 1, m);
+}
+
+/* group{limit=, ctx=, on_error=} */
 int gr_lib_group(lua_State *L) {
   lua_settop(L, 1);
   gr_check_options(L, 1, GR_OPTIONS("limit", "ctx", "on_error"));
   int64_t limit = gr_check_limit(L, 1, INT64_MAX);
   GrContext *parent = check_parent(L), *ctx;
+  GrMsg options;
   gr_check_inbox(L, gr_state(L));
+  pack_options(L, &options);
   int r = gr_context_new(parent, GR_FOREVER, 0, &ctx);
   Group *group = r == GR_OK ? gr_zalloc(sizeof *group) : NULL;
   if (group == NULL) {
+    gr_msg_drop(&options);
     if (r == GR_OK) gr_share_unref(gr_context_share(ctx));
     gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
   }
   gr_share_init(&group->share, &group_type.share);
-  gr_group_init(&group->gr, &group->share, limit == INT64_MAX ? 0 : limit, ctx);
+  gr_group_init(&group->gr, &group->share, GR_WAIT_GROUP, limit == INT64_MAX ? 0 : limit, ctx);
+  group->options = options;
   return gr_push_owned(L, &group->share);
 }

@@ -90,6 +90,7 @@ static int body(lua_State *L) {
 /* (error) -> error; the traceback is kept beside it. */
 static int handler(lua_State *L) {
   luaL_traceback(L, L, NULL, 1);
+  gr_panic_whole_traceback(L, 1);
   lua_setiuservalue(L, lua_upvalueindex(1), 1);
   return 1;
 }

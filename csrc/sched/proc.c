@@ -433,6 +433,7 @@ static void m_leave(M *m) {
 void *gr_m_main(void *arg) {
   M *m = arg;
   clockid_t clock;
+  pthread_setname_np(pthread_self(), "goro"); /* else it would have its maker's */
   gr_m = m;
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,

@@ -76,7 +76,9 @@ typedef enum GrReason {
   GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_LOCK,
   GR_WAIT_RLOCK,
-  GR_WAIT_GROUP, /* a wait group, a group, goro.map */
+  GR_WAIT_WAITGROUP,
+  GR_WAIT_GROUP, /* its members, or a place in it */
+  GR_WAIT_MAP,   /* goro.map */
   GR_WAIT_COND,
   GR_WAIT_SEMA,
   GR_WAIT_ONCE,
@@ -85,6 +87,7 @@ typedef enum GrReason {
   GR_WAIT_WRITE,
   GR_WAIT_ACCEPT,
   GR_WAIT_DIAL,
+  GR_WAIT_LOOKUP,      /* a host's name to addresses */
   GR_WAIT_PROCESS,     /* the end of a child */
   GR_WAIT_PROCESS_RUN, /* the same, and its output */
   GR_WAIT_REASONS

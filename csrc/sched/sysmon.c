@@ -297,6 +297,7 @@ static void *sysmon_main(void *arg) {
   Sched *s = arg;
   Look l = {.next_ns = TICK_NS, .rand = gr_rand_seed()};
   int64_t lost_at = 0;
+  pthread_setname_np(pthread_self(), "goro-sysmon");
   while (!atomic_load(&s->stopping)) {
     gr_lock(&s->lock);
     bool quiet = all_quiet_locked(s) && !atomic_load(&s->stopping);

@@ -255,7 +255,9 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_FILE] = "file in use",
       [GR_WAIT_LOCK] = "mutex lock",
       [GR_WAIT_RLOCK] = "rwmutex read lock",
+      [GR_WAIT_WAITGROUP] = "waitgroup wait",
       [GR_WAIT_GROUP] = "group wait",
+      [GR_WAIT_MAP] = "goro.map",
       [GR_WAIT_COND] = "cond wait",
       [GR_WAIT_SEMA] = "semaphore acquire",
       [GR_WAIT_ONCE] = "once",
@@ -264,6 +266,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_WRITE] = "I/O write",
       [GR_WAIT_ACCEPT] = "accept",
       [GR_WAIT_DIAL] = "dial",
+      [GR_WAIT_LOOKUP] = "host look-up",
       [GR_WAIT_PROCESS] = "process wait",
       [GR_WAIT_PROCESS_RUN] = "process run",
   };

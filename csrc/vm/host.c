@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/untold.h"
 #include "vm/dump.h"
 #include "vm/inherit.h"
 #include "vm/state.h"
@@ -47,11 +48,15 @@ static int close_host(lua_State *L) {
   st->inherited = NULL;
   if (alone) gr_dump_on_quit(NULL);
   bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone);
+  gr_untold_print_all(h);
   if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);
   return 0;
 }
 
-static void halt_at_exit(void) { gr_sched_halt(GRACE_NS); }
+static void halt_at_exit(void) {
+  gr_sched_halt(GRACE_NS);
+  if (!atomic_load(&gr_forked)) gr_untold_print_all(NULL);
+}
 
 GrState *gr_state_host(lua_State *L) {
   static atomic_flag registered = ATOMIC_FLAG_INIT;

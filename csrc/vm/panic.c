@@ -29,27 +29,82 @@ static void drop_panic(GrPost *post) {
   gr_free(p);
 }
 
+/* A long chain of goroutines that wait for one another would pass on the sum of all their
+ * tracebacks: what is longer than this is passed on as it is. */
+enum { ENOUGH_TRACEBACK = 16 << 10 };
+static const char head[] = "stack traceback:\n",
+                  again[] = "\nraised again where it was waited for:\n";
+
+/* When goro raised the error at idx in this state, it was thrown in another goroutine: pushes the
+ * traceback from there, which stays as long as it is on the stack. Allocates nothing. */
+static const char *push_remote(lua_State *L, int idx, size_t *len) {
+  const GrState *st = gr_state_find(L);
+  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING)
+    return lua_tolstring(L, -1, len);
+  lua_pop(L, 1);
+  return NULL;
+}
+
+/* The traceback on top is that of the error at idx as this state sees it: the one from where it was
+ * thrown comes first. */
+void gr_panic_whole_traceback(lua_State *L, int idx) {
+  size_t len;
+  const char *there = push_remote(L, idx, &len);
+  if (there == NULL) return;
+  lua_insert(L, -2);
+  const char *here = lua_tostring(L, -1);
+  bool headed = strncmp(here, head, sizeof head - 1) == 0;
+  if (len < ENOUGH_TRACEBACK)
+    lua_pushfstring(L, "%s%s%s", there, again, headed ? here + sizeof head - 1 : here);
+  else lua_pushvalue(L, -2);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* The error value is on top. */
 char *gr_panic_traceback(lua_State *L) {
   GrTrace t = {0};
-  gr_trace_add(&t, "stack traceback:\n");
+  size_t len = 0;
+  const char *there = lua_checkstack(L, 2) ? push_remote(L, -1, &len) : NULL;
+  if (there == NULL) gr_trace_add(&t, "%s", head);
+  else gr_trace_add(&t, "%s%s", there, len < ENOUGH_TRACEBACK ? again : "");
+  if (there != NULL) lua_pop(L, 1);
+  if (len >= ENOUGH_TRACEBACK) return t.at;
   gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
   if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
   return t.at;
 }
 
-/* (error, traceback or nil, created) -> the text a user reads, as lua.c makes it. */
-static int describe(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER &&
-      !luaL_getmetafield(L, 1, "__tostring"))
-    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  else luaL_tolstring(L, 1, NULL);
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
   return 1;
 }
 
-/* (error, why it cannot be sent) -> both as one text. */
+/* (error) -> the text a user reads, as lua.c makes it. A __tostring that raises is as none. */
+static int describe(lua_State *L) {
+  lua_settop(L, 1);
+  int type = lua_type(L, 1);
+  if (type == LUA_TSTRING || type == LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring")) {
+    lua_pushcfunction(L, to_text);
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
+  }
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  return 1;
+}
+
+/* (error, why it cannot be sent) -> both as one text. C calls the arguments of a call in any order:
+ * so each text is made by a statement of its own. */
 static int describe_both(lua_State *L) {
-  describe(L);
-  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), luaL_tolstring(L, 2, NULL));
+  lua_settop(L, 2);
+  lua_pushcfunction(L, describe);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  lua_pushliteral(L, " (");
+  luaL_tolstring(L, 2, NULL);
+  lua_pushliteral(L, ")");
+  lua_concat(L, 4);
   return 1;
 }
 
@@ -97,43 +152,83 @@ void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out) {
   if (lua_checkstack(L, 10)) pack_top(L, &(Packing){traceback, true, out});
 }
 
-static void print_panic(const char *text, size_t len, const char *traceback, const char *created) {
-  flockfile(stderr);
-  fputs("goro: panic: ", stderr);
-  fwrite(text, 1, len, stderr);
-  if (traceback != NULL) fprintf(stderr, "\n%s", traceback);
-  fprintf(stderr, "\ncreated by %s\n", created);
-  fflush(stderr);
-  funlockfile(stderr);
+typedef struct Story {
+  const char *traceback, *created; /* or NULL */
+  const char *note;                /* the last line, or NULL */
+} Story;
+
+static void print_panic(FILE *f, const char *text, size_t len, const Story *s) {
+  flockfile(f);
+  fputs("goro: panic: ", f);
+  fwrite(text, 1, len, f);
+  if (s->traceback != NULL) fprintf(f, "\n%s", s->traceback);
+  if (s->created != NULL) fprintf(f, "\ncreated by %s", s->created);
+  if (s->note != NULL) fprintf(f, "\n%s", s->note);
+  fputc('\n', f);
+  fflush(f);
+  funlockfile(f);
 }
 
-static void print_top(GrState *st, const char *traceback) {
+/* The error on top of L, which may be NULL: no memory for a state. */
+static void print_top(FILE *f, lua_State *L, const Story *s) {
   static const char nomem[] = "not enough memory";
-  lua_State *L = st->L;
   size_t len;
   const char *text = NULL;
-  char created[GR_CREATED_SIZE];
-  gr_state_created(st, created, sizeof created);
   if (L == NULL) {
-    print_panic(nomem, sizeof nomem - 1, NULL, created);
+    print_panic(f, nomem, sizeof nomem - 1, s);
     return;
   }
   lua_pushcfunction(L, describe);
   lua_pushvalue(L, -2);
   lua_pcall(L, 1, 1, 0);
   text = lua_tolstring(L, -1, &len);
-  if (text != NULL) print_panic(text, len, traceback, created);
-  else print_panic("(no text)", 9, traceback, created);
+  if (text != NULL) print_panic(f, text, len, s);
+  else print_panic(f, "(no text)", 9, s);
+  lua_pop(L, 1);
+}
+
+struct GrFailure {
+  GrState *st;
+  const char *traceback;
+};
+
+static void print_failure(FILE *f, const GrFailure *failure, const char *note) {
+  char created[GR_CREATED_SIZE];
+  gr_state_created(failure->st, created, sizeof created);
+  print_top(f, failure->st->L, &(Story){failure->traceback, created, note});
+}
+
+GrUntold *gr_panic_untold(const GrFailure *failure, const char *note) {
+  if (gr_sched_stopping()) return NULL;
+  char *text = NULL;
+  size_t len = 0;
+  FILE *f = open_memstream(&text, &len);
+  if (f == NULL) {
+    print_failure(stderr, failure, note);
+    return NULL;
+  }
+  print_failure(f, failure, note);
+  fclose(f);
+  GrUntold *u = text != NULL ? gr_untold_new(failure->st->g->host, text, len) : NULL;
+  free(text);
+  return u;
+}
+
+void gr_panic_say(lua_State *L, int idx, const char *created, const char *note) {
+  if (!lua_checkstack(L, 4)) return;
+  const char *traceback = lua_isstring(L, idx + 1) ? lua_tostring(L, idx + 1) : NULL;
+  lua_pushvalue(L, idx);
+  print_top(stderr, L, &(Story){traceback, created, note});
   lua_pop(L, 1);
 }
 
 /* Prints the error on top, and posts it (packed: *m, which is taken) to the host. */
-static void bring_down(GrState *st, const char *traceback, GrMsg *m) {
+static void bring_down(GrState *st, const GrFailure *failure, GrMsg *m) {
   if (gr_sched_stopping()) { /* that is most likely what ended it, and nobody is left to be told */
     gr_msg_drop(m);
     return;
   }
-  print_top(st, traceback);
+  print_failure(stderr, failure, NULL);
   Panic *p = gr_malloc(sizeof *p);
   if (p == NULL) {
     gr_msg_drop(m);
@@ -150,8 +245,9 @@ void gr_panic(GrState *st, const char *traceback) {
   bool taken = st->join.object != NULL && st->join.ops->errors;
   Packing packing = {traceback, taken, &m};
   if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
-  if (!taken) bring_down(st, traceback, &m);
-  gr_join_end(st, GR_END_ERROR, &m);
+  GrFailure failure = {st, traceback};
+  if (!taken) bring_down(st, &failure, &m);
+  gr_join_end(st, GR_END_ERROR, &m, &failure);
 }
 
 static void keep_traceback(lua_State *L, int idx) {
@@ -160,8 +256,10 @@ static void keep_traceback(lua_State *L, int idx) {
 }
 
 int gr_raise_remote(lua_State *L, int idx) {
+  GrState *st = gr_state_find(L);
   keep_traceback(L, idx + 2);
   lua_pushvalue(L, idx + 1);
+  if (st != NULL) st->raised = lua_topointer(L, -1);
   return lua_error(L);
 }
 

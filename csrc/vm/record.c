@@ -279,7 +279,6 @@ static int make(lua_State *L) {
   lua_newtable(L);
   Packer *k = gr_packer_new(L, GR_NAME_MESSAGE, 0);
   k->recording = last + 1;
-  k->trying = true;
   k->p.nroots = (uint32_t)last - 1;
   for (int i = 2; i <= last; i++) {
     lua_pushvalue(L, i);

@@ -10,7 +10,8 @@
  * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never
  * reached. A goroutine's end, in order: traceback where it was thrown, pending __close
  * (lua_resetthread), its results or error packed, delivered, lua_close. What happens in a finalizer
- * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
+ * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. Where the join has a
+ * function for errors, the goroutine goes on with that one after its __close, and ends later. */
 #include "vm/state.h"
 
 #include <pthread.h>
@@ -243,14 +244,14 @@ static void close_state(GrState *st) {
   gr_arena_free(st->arena);
 }
 
-void gr_join_end(GrState *st, GrEnd how, GrMsg *m) {
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrJoin join = st->join;
   if (join.object == NULL) {
     gr_msg_drop(m);
     return;
   }
   st->join.object = NULL;
-  join.ops->end(join.object, st->g, how, m);
+  join.ops->end(join.object, st->g, how, m, failure);
   gr_share_unref(join.object);
 }
 
@@ -264,7 +265,7 @@ static void free_state(GrState *st) {
     if (st->armed != NULL) gr_hook_disarm(st);
     close_state(st);
   }
-  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0});
+  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0}, NULL);
   gr_inherit_unref(st->inherited);
   if (st->L != NULL) gr_free(st->frames);
   gr_free(st->warning);
@@ -286,7 +287,7 @@ static int deliver_results(GrState *st, int n) {
   lua_State *L = st->L;
   if (st->join.object == NULL) return LUA_OK;
   if (!st->join.ops->results) {
-    gr_join_end(st, GR_END_RETURN, &m);
+    gr_join_end(st, GR_END_RETURN, &m, NULL);
     return LUA_OK;
   }
   if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
@@ -294,13 +295,51 @@ static int deliver_results(GrState *st, int n) {
   lua_pushlightuserdata(L, &m);
   lua_rotate(L, -n - 2, 2);
   int status = lua_pcall(L, n + 1, 0, 0);
-  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m);
+  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m, NULL);
   return status;
 }
 
+static GrRun enter(GrState *st, int n);
+
+static int push_text(lua_State *L) {
+  const char *text = lua_touserdata(L, 1);
+  lua_pushstring(L, text != NULL ? text : "stack traceback:");
+  return 1;
+}
+
+/* Leaves the join's function for errors and its arguments on the stack, instead of the error on
+ * top. False: the join has none, or there is no memory for it. */
+static bool hand_over(GrState *st, const char *traceback) {
+  const GrJoin *join = &st->join;
+  lua_State *L = st->L;
+  if (join->object == NULL || join->ops->handle == NULL) return false;
+  if (L == NULL || gr_sched_stopping() || !lua_checkstack(L, 10)) return false;
+  lua_pushcfunction(L, join->ops->handle);
+  lua_insert(L, -2);
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)traceback);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  lua_pushlightuserdata(L, join->object);
+  st->join.ops = join->ops->after;
+  st->exiting = false;
+  return true;
+}
+
+/* By the error on top of its reset state, which may be NULL. Takes the traceback. */
+static GrRun fail(GrState *st, char *traceback) {
+  bool goes_on = hand_over(st, traceback);
+  if (!goes_on) gr_panic(st, traceback);
+  gr_free(traceback);
+  if (goes_on) return enter(st, 3);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 static GrRun end_ok(GrState *st, int nresults) {
-  int status = deliver_results(st, nresults);
-  if (status != LUA_OK) gr_panic(st, NULL);
+  if (deliver_results(st, nresults) != LUA_OK) return fail(st, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -314,8 +353,8 @@ static GrRun end_exit(GrState *st) {
   disarm(st);
   int status = lua_resetthread(
       st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
-  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
-  else gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
+  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) return fail(st, NULL);
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0}, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -327,18 +366,7 @@ static GrRun end_error(GrState *st, int status) {
   disarm(st);
   lua_resetthread(st->L);
   if (status < 0) lua_pushliteral(st->L, "a C++ exception that nobody caught");
-  gr_panic(st, traceback);
-  gr_free(traceback);
-  free_state(st);
-  return GR_RUN_DONE;
-}
-
-/* Its function or arguments could not be rebuilt; the error value is on top, if there is a state.
- */
-static GrRun end_unborn(GrState *st) {
-  gr_panic(st, NULL);
-  free_state(st);
-  return GR_RUN_DONE;
+  return fail(st, traceback);
 }
 
 /* Before others run: what it does not need any more is theirs. */
@@ -347,13 +375,9 @@ static void give_back(GrState *st) {
     gr_arena_trim(st->arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);
 }
 
-static GrRun run(G *g) {
-  GrState *st = g->data;
-  int n = 0;
-  if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return end_unborn(st);
-    n = lua_gettop(st->L) - 1;
-  }
+/* Runs it until it ends or yields: from its beginning, with a function and n arguments on top, or
+ * from where it yielded. */
+static GrRun enter(GrState *st, int n) {
   st->outward = GR_OUT_NONE;
   st->running = st->L;
   st->co_top = st->L;
@@ -372,13 +396,22 @@ static GrRun run(G *g) {
       default: /* a C module called lua_yield at the top */
         lua_resetthread(st->L);
         lua_pushliteral(st->L, "attempt to yield from outside a coroutine");
-        gr_panic(st, NULL);
-        free_state(st);
-        return GR_RUN_DONE;
+        return fail(st, NULL);
     }
   }
   if (status == LUA_OK) return end_ok(st, nresults);
   return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st, status);
+}
+
+/* A function or arguments that cannot be rebuilt are an error like others. */
+static GrRun run(G *g) {
+  GrState *st = g->data;
+  int n = 0;
+  if (st->L == NULL) {
+    if (begin(st) != LUA_OK) return fail(st, NULL);
+    n = lua_gettop(st->L) - 1;
+  }
+  return enter(st, n);
 }
 
 /* The pool ends while it is parked, or before it ran. */

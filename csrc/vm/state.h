@@ -41,18 +41,27 @@ typedef enum GrEnd {
   GR_END_DROPPED, /* the pool ended first; nobody waits any more */
 } GrEnd;
 
+/* An error that has ended a goroutine, while its state is still there: panic.h. */
+typedef struct GrFailure GrFailure;
+
 /* Who is told when a goroutine ends, and what of it. Its Lua code has ended by then, but for
  * finalizers; it still counts as a goroutine. */
-typedef struct GrJoinOps {
+typedef struct GrJoinOps GrJoinOps;
+struct GrJoinOps {
   bool results; /* a return tells (true, results…); else nothing is packed */
   bool errors;  /* an error tells (false, value, traceback), or nothing for want of memory; else it
                    is a panic, raised before `end` */
   /* NULL, or: before it runs, when nothing can fail any more. May neither wait nor raise. */
   void (*begin)(GrShare *object);
   /* Once for each that has begun, on the thread of g, which ends. Takes *m, which may be empty. May
-   * ready others; may neither wait nor raise. */
-  void (*end)(GrShare *object, G *g, GrEnd how, GrMsg *m);
-} GrJoinOps;
+   * ready others; may neither wait nor raise. `failure` is of an error, else NULL. */
+  void (*end)(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure);
+  /* NULL, or: the goroutine does not end by an error, but goes on with this function, called with
+   * the error, its traceback or nil, and `object` as a light userdata. Its end is told to `after`.
+   */
+  lua_CFunction handle;
+  const GrJoinOps *after;
+};
 
 typedef struct GrJoin {
   GrShare *object; /* NULL: nobody is told */
@@ -93,7 +102,8 @@ struct GrState {
   bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
                       dropped */
   bool foreign;    /* it got a C function that is neither Lua's nor goro's; the same (foreign.h) */
-  uint64_t rand;   /* for select */
+  const void *raised; /* what gr_raise_remote raised last, to be known again; not looked into */
+  uint64_t rand;      /* for select */
   GrHost *host; /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's
                    reference */
   GrJoin join;  /* who is told of its end, until that has happened. A reference */
@@ -154,7 +164,7 @@ void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
  * then nothing has happened. */
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join);
 /* The goroutine ends: its join is told, once. Takes *m. */
-void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure);
 
 /* For goroutines that start later, on any thread and perhaps several times. A model of one, of the
  * n values at idx, idx + 1, …; it never runs. Raises. */

@@ -28,6 +28,7 @@
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
+#include "vm/placeholder.h"
 #include "vm/record.h"
 #include "vm/state.h"
 #include "vm/verify.h"
@@ -193,7 +194,10 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       gr_names_push(L, bytes, *field != '\0' ? field : NULL);
       return false;
     }
-    case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
+    case I_OBJECT:
+      if (gr_placeholder_is(item->u.share)) gr_placeholder_push(L, item->u.share);
+      else gr_object_push(L, item->u.share, item->view);
+      return false;
     case I_NATIVE:
       gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view));
       return false;

@@ -20,7 +20,9 @@
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
----that hold such, or have a `__gc` and no `__goro`.
+---that hold such, or have a `__gc` and no `__goro`. In the globals that a function names, which come along with it, a placeholder stands
+---for such a value: a userdata that raises `global 'conf'.out (FILE*) could not come along: open it inside the goroutine` when it is used
+---in any way but `==`, truth and passing on.
 ---@alias goro.sendable nil|boolean|number|string|table|function|lightuserdata|userdata
 
 ---Starts `f(...)` in a goroutine: a Lua state of its own, run in parallel by a pool of threads. `f`, its upvalues and the arguments are
@@ -209,8 +211,13 @@ function runtime.dump() end
 ---A group of goroutines that belong together, after x/sync's errgroup. Leaving the block of `local g <close> = goro.group()` waits for all of them,
 ---whichever way it is left; by an error it cancels `g.ctx` first. Does not block.
 ---
----Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), or `ctx` is no context.
----@param opts? { limit?: integer, ctx?: goro.context }
+---With `on_error` each member's error goes there, called in the goroutine that failed with the error and its traceback; it is not raised by `wait` and
+---cancels nobody. An error in `on_error` is a panic. Without it, an error that nobody has been told of when the group is dropped, or when the script ends,
+---goes to stderr as a panic's text does.
+---
+---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), `ctx` is no context, or `on_error` no function; `cannot send …` when
+---`on_error` cannot be copied.
+---@param opts? { limit?: integer, ctx?: goro.context, on_error?: fun(err: any, traceback: string?) }
 ---@return goro.group
 function goro.group(opts) end
 
