@@ -302,7 +302,7 @@ static int deliver_results(GrState *st, int n) {
 static GrRun enter(GrState *st, int n);
 
 static int push_text(lua_State *L) {
-  const char *text = lua_touserdata(L, 1);
+  const char *text = lua_islightuserdata(L, 1) ? lua_touserdata(L, 1) : NULL;
   lua_pushstring(L, text != NULL ? text : "stack traceback:");
   return 1;
 }
