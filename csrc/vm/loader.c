@@ -323,6 +323,7 @@ typedef struct Guard {
 
 static int leave(lua_State *L) {
   Guard *guard = lua_touserdata(L, 1);
+  if (guard == NULL || lua_rawlen(L, 1) != sizeof *guard) return luaL_typeerror(L, 1, "guard");
   if (guard->inside) gr_turn_give(&turn);
   guard->inside = false;
   return 0;
