@@ -330,6 +330,13 @@ static GrRun end_unborn(GrState *st) {
   return GR_RUN_DONE;
 }
 
+/* Its host has closed before it began. */
+static GrRun end_unstarted(GrState *st) {
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 /* Before others run: what it does not need any more is theirs. */
 static void give_back(GrState *st) {
   if (gr_unlikely(gr_arena_is_large(st->arena)))
@@ -339,6 +346,7 @@ static void give_back(GrState *st) {
 static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
+  if (st->L == NULL && gr_g_must_end(g)) return end_unstarted(st);
   if (st->L == NULL) {
     if (begin(st) != LUA_OK) return end_unborn(st);
     n = lua_gettop(st->L) - 1;
