@@ -235,7 +235,8 @@ void *gr_host_data_here(void);         /* its data, or NULL */
 GrSits gr_host_interrupt_others(void); /* all others' threads that are not in a wait of ours: the
                                           most that matters */
 int64_t gr_host_count(void);
-bool gr_foreign_held(void); /* may a thread that is none of ours make somebody run? */
+bool gr_host_ends(const GrHost *h); /* it closes, or has closed */
+bool gr_foreign_held(void);         /* may a thread that is none of ours make somebody run? */
 G *gr_host_all_waiting(
     void); /* the G of the host that has waited longest, when all hosts wait; else NULL */
 

@@ -126,6 +126,7 @@ typedef struct GrTimer {
   int64_t when; /* gr_now_ns() */
   void (*fire)(void *arg, uint64_t seq);
   void (*drop)(void *arg); /* or NULL: called instead of fire when the pool ends first */
+  GrHost *host;            /* or NULL: dropped when that one closes, too */
   int64_t (*again)(void *arg,
                    int64_t now); /* or NULL: it fires once. Else called before each fire, under the
                                     heap's lock: when it is due next, after `now` */
@@ -166,13 +167,15 @@ struct G {
   GrSlabOfGs *slab;      /* where its memory is */
   M *m;                  /* its thread while it runs or blocks there */
   const GOps *ops;
-  void *data;     /* ops' own */
-  GrHost *host;   /* the host state that it descends from: where its panic goes. A reference */
-  int64_t since;  /* gr_now_ns() when the wait began */
-  GSudog *winner; /* the sudog through which the wait was won */
-  GrTimer limit;  /* time limit of the wait */
-  GSudog one;     /* the sudog of a wait for one thing */
-  GSudog *many;   /* a select's, gr_malloc'd, or NULL */
+  void *data;           /* ops' own */
+  GrHost *_Atomic host; /* the host state that it descends from: where its panic goes, and whose end
+                           is its own. A reference */
+  atomic_bool ends;     /* it has begun to end because its host closes */
+  int64_t since;        /* gr_now_ns() when the wait began */
+  GSudog *winner;       /* the sudog through which the wait was won */
+  GrTimer limit;        /* time limit of the wait */
+  GSudog one;           /* the sudog of a wait for one thing */
+  GSudog *many;         /* a select's, gr_malloc'd, or NULL */
   uint32_t nmany;
   GrNote note;              /* hosts sleep on it */
   GrReport *_Atomic report; /* somebody wants to know what it does while it runs: vm's dump */
@@ -260,6 +263,9 @@ G *gr_host_g(GrHost *h);
 void gr_host_ref(GrHost *h);
 void gr_host_unref(GrHost *h);
 /* Its program has left goro. Takes the opener's reference; returns whether a post was never taken.
+ * While others are open, the goroutines that descend from it are asked to end, as by goexit: those
+ * that have not begun to after `grace_ns` are left behind, and told of on stderr; what they do
+ * while they end is cut short after `budget_ns`. They end whenever they are back.
  * The last one to close ends the pool: Ms stop (those stuck in foreign code are left behind after
  * `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`,
  * the rest of them too, but their finalizers are cut short. *last: it was that one. */
@@ -277,6 +283,11 @@ void gr_host_deafen(GrHost *h, bool deaf);
 bool gr_host_hears_post(GrHost *h); /* the same, and something is posted */
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
+/* Is g, which the caller runs, to end because its host closes? From gr_g_ends on only when the time
+ * for that is over. */
+bool gr_g_must_end(G *g);
+/* It begins to end. True: it had begun already. */
+bool gr_g_ends(G *g);
 
 /* ---- threads that are none of ours ---- */
 

@@ -39,6 +39,7 @@ int gr_wait_limit(G *g, int64_t until) {
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
   g->limit.again = NULL;
+  g->limit.host = NULL;
   g->limit.arg = g;
   g->limit.seq = gr_wait_seq(g);
   return gr_timer_start(&g->limit, until);

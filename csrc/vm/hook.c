@@ -103,8 +103,15 @@ void gr_hook_disarm(GrState *st) {
 static void let_others_run(lua_State *L, GrState *st) {
   st->asked = false;
   gr_dump_answer(L, st);
-  bool stopping = gr_sched_stopping();
-  if (gr_can_yield(L, st)) {
+  bool stopping = gr_sched_stopping(), can_yield = gr_can_yield(L, st);
+  if (gr_unlikely(gr_g_must_end(st->g)) && !stopping) {
+    if (!can_yield || atomic_load(&st->g->ends)) gr_exit_with_host(L, st);
+    gr_g_ends(st->g);
+    st->exiting = true;
+    st->outward = GR_OUT_EXIT;
+    st->parked = L;
+    lua_yield(L, 0);
+  } else if (can_yield) {
     gr_preempted();
     st->outward = GR_OUT_YIELD;
     st->parked = L;
@@ -132,6 +139,7 @@ static bool yields_at(GrState *st, int event, int mask) {
 static void on_hook(lua_State *L, lua_Debug *ar) {
   if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
+  if (gr_unlikely(st->asked && st->exiting && gr_g_must_end(st->g))) st->ending = true;
   if (st->ending) {
     gr_exit_raise(L, st);
   } else if (st->armed != L) {

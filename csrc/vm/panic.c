@@ -14,6 +14,7 @@
 
 #include "vm/arena.h"
 #include "vm/pack.h"
+#include "vm/protect.h"
 #include "vm/trace.h"
 #include "vm/uncaught.h"
 
@@ -305,6 +306,8 @@ void gr_check_stack(lua_State *L, int n) {
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
   if (code == GR_ABORTED && st != NULL && st->is_host) gr_exit_await();
+  if (code == GR_ABORTED && st != NULL && !st->is_host && gr_g_must_end(st->g))
+    gr_exit_with_host(L, st);
   if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
   if (code == GR_NOTHREAD)
     luaL_error(L,

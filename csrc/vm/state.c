@@ -451,6 +451,13 @@ static GrRun end_error(GrState *st, int status) {
   return fail(st, traceback);
 }
 
+/* Its host has closed before it began. */
+static GrRun end_unstarted(GrState *st) {
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0}, NULL);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 /* Before others run: what it does not need any more is theirs. */
 static void give_back(GrState *st) {
   if (gr_unlikely(gr_arena_is_large(st->arena)))
@@ -498,6 +505,7 @@ static GrRun enter(GrState *st, int n) {
 static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
+  if (st->L == NULL && gr_g_must_end(g)) return end_unstarted(st);
   if (st->L == NULL) {
     bool opened;
     if (begin(st, &opened) != LUA_OK) return opened ? fail(st, NULL) : end_unborn(st);

@@ -45,7 +45,7 @@ static int await(GrTurn *t, const GrState *st, Waiter *w) {
     gr_lock(&t->lock);
     int r = GR_PARK;
     if (take_locked(t, st)) r = GR_OK;
-    else if (!st->is_host && gr_sched_stopping()) r = GR_ABORTED;
+    else if (!st->is_host && (gr_sched_stopping() || gr_g_must_end(st->g))) r = GR_ABORTED;
     else if ((atomic_load(&t->g->status) & ~(uint32_t)G_SCAN) != G_WAITING) busy = now;
     if (r == GR_PARK && (now - busy > WAITS_NS || now > until)) r = GR_TIMEOUT;
     if (r != GR_PARK) gr_list_remove(&w->link);
