@@ -17,7 +17,7 @@
 #include "vm/names.h"
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
+static const GrObjectType listener_type = {{GR_TYPE_LISTENER, gr_listener_destroy, false},
                                            open_listener};
 
 /* ---- arguments ---- */
