@@ -2,11 +2,12 @@
 /* net.c - listeners, UDP, options.
  *
  * accept takes one connection a call, at once as long as the system's queue holds any; a peer that
- * is gone again before that is passed over. When the process has no descriptor left the caller is
- * told (EMFILE), and the connection stays in the queue: whoever calls accept in a loop would be
- * told for ever, at full speed. So each further try comes after a pause, 5 ms at first and up to 1
- * s, unless a new connection comes; the first success ends that. The pause is a wait of the
- * listener's turn, so it can be closed meanwhile, and a limit of time holds.
+ * is gone again before that is passed over. When the process has no descriptor left (EMFILE), or
+ * the system refuses for a reason that may last, the caller is told, and the connection stays in
+ * the queue: whoever calls accept in a loop would be told for ever, at full speed. So each further
+ * try comes after a pause, 5 ms at first and up to 1 s, unless a new connection comes; the first
+ * success ends that. The pause is a wait of the listener's turn, so it can be closed meanwhile, and
+ * a limit of time holds.
  *
  * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. By then
  * the program may be in another folder, or a new server may have taken the name over. So what was
@@ -159,7 +160,8 @@ int gr_listener_close(GrListener *l) {
 
 typedef enum Accepted { TAKEN, NONE, SHORT, BROKEN } Accepted;
 
-/* Errors of a connection that was there and is gone are its own, not the listener's. */
+/* Errors of a connection that was there and is gone are its own, not the listener's: the list is
+ * accept(2)'s. Whatever else the system says (no descriptors, a filter) is told, and may last. */
 static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   for (;;) {
     peer->len = sizeof peer->u;
@@ -167,16 +169,23 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
     if (*fd >= 0) return TAKEN;
     switch (errno) {
       case EAGAIN: return NONE;
-      case EMFILE:
-      case ENFILE:
-      case ENOBUFS:
-      case ENOMEM: return SHORT;
+      case EINTR:
+      case ECONNABORTED:
+      case ECONNRESET:
+      case EPROTO:
+      case ENOPROTOOPT:
+      case ENETDOWN:
+      case ENETUNREACH:
+      case EHOSTDOWN:
+      case EHOSTUNREACH:
+      case ENONET:
+      case ETIMEDOUT: break;
       case EINVAL:
       case EBADF:
       case ENOTSOCK:
       case EOPNOTSUPP:
       case EFAULT: return BROKEN;
-      default: break;
+      default: return SHORT;
     }
   }
 }
