@@ -64,6 +64,8 @@ static void say_yes(int fd, int level, int option) {
   setsockopt(fd, level, option, &one, sizeof one);
 }
 
+void gr_socket_broadcast(int fd) { say_yes(fd, SOL_SOCKET, SO_BROADCAST); }
+
 /* A bound socket, or -1 and errno. */
 static int bound_socket(const GrAddr *a, int type) {
   int fd = socket(a->u.any.sa_family, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), zero = 0;
@@ -234,6 +236,7 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
   if (n == 0) fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   for (uint32_t i = 0; i < n && fd < 0; i++) fd = bound_socket(&list[i], SOCK_DGRAM);
   if (fd < 0) return GR_ERRNO(errno);
+  gr_socket_broadcast(fd);
   if ((r = gr_fd_new(fd, out)) != GR_OK) close(fd);
   return r;
 }

@@ -40,3 +40,38 @@ describe("accept", function()
       local s <close> = assert(l:accept(60))
     end]])
 end)
+
+describe("failures", function()
+  it_runs("have one name and one text each, whatever the system says", function()
+    local r = helper.run_script([[
+      local net = require "goro".net
+      local seen = {}
+      for n = 1, 133 do
+        local l <close> = assert(net.listen("tcp", "127.0.0.1:0"))
+        local c <close> = assert(net.dial("tcp", l:addr()))
+        refuse(n, 1)
+        local conn, message, code = l:accept(60)
+        if not conn then
+          local name, text = message:match "^(E%w+): (.+): 127"
+          assert(name, message)
+          assert(name == code and not seen[name] and not text:find "[Uu]nknown system" or name:find "^ERRNO", message)
+          seen[name] = text
+        end
+      end
+      assert(seen.ENOEXEC == "exec format error" and seen.EDQUOT == "disk quota exceeded" and seen.EPERM == "operation not permitted")
+      assert(seen.ESTALE and seen.EBADFD and seen.EKEYEXPIRED and not seen.EAGAIN)
+      io.stdout:write "done"]], { lua = program })
+    assert.equal("done", helper.ended_well(r))
+  end)
+
+  it("of a program that is none name it once", function()
+    helper.passes(function()
+      local goro = require "goro"
+      local path = os.tmpname()
+      assert(goro.fs.write_file(path, "\127ELF nothing") and goro.fs.chmod(path, 493))
+      local r, message, code = goro.process.run { path }
+      os.remove(path)
+      assert(r == nil and code == "ENOEXEC" and message == "ENOEXEC: exec format error: " .. path, message)
+    end)
+  end)
+end)
