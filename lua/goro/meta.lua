@@ -472,7 +472,7 @@ local file = {}
 ---@return string|number|nil ..., string? message, string? code
 function file:read(...) end
 
----Writes all of its arguments, at once, and without a buffer in between: many short pieces are better given to one call.
+---Writes all of its arguments, at once, and without a buffer in between unless `setvbuf` gives it one: many short pieces are better given to one call.
 ---@param ... string|number
 ---@return goro.fs.file? self, string? message, string? code
 function file:write(...) end
@@ -487,6 +487,17 @@ function file:lines(...) end
 ---@param offset? integer
 ---@return integer? position, string? message, string? code
 function file:seek(whence, offset) end
+
+---As in `io`: `"full"`: writes are gathered up to `size` bytes (8192 when absent), `"line"`: up to the end of a line, `"no"`: each goes to the system at once, as at first.
+---Gathered ones go out before whatever else is done with the file, at `flush`, at `close`, and at the end of the process.
+---@param mode "no"|"full"|"line"
+---@param size integer?
+---@return true?, string? message, string? code
+function file:setvbuf(mode, size) end
+
+---What was gathered goes to the system; `sync` has it put on disk.
+---@return true?, string? message, string? code
+function file:flush() end
 
 ---Has all that was written put on disk.
 ---@return true? ok, string? message, string? code
