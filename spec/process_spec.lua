@@ -249,7 +249,7 @@ describe("process.spawn", function()
     passes_anywhere(function()
       local goro = require "goro"
       local p = assert(goro.process.spawn { "cat" })
-      assert(tostring(p):find "^goro.process: " and math.type(p.pid) == "integer" and p.nothing == nil)
+      assert(tostring(p):find "^goro.process.child: " and math.type(p.pid) == "integer" and p.nothing == nil)
       assert(p.stdin == p.stdin and tostring(p.stdin):find "^goro.conn")
       assert(p.stdin:write "one\ntwo" == p.stdin and p.stdout:read "l" == "one")
       local _, m, c = p:wait(0.01)

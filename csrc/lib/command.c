@@ -62,7 +62,7 @@ static bool refuse(lua_State *L) {
   return false;
 }
 
-static const char *type_at(lua_State *L, int idx) { return luaL_typename(L, idx); }
+static const char *type_at(lua_State *L, int idx) { return gr_type_name(L, idx); }
 
 /* ---- the command ---- */
 

@@ -123,8 +123,7 @@ static int l_run(lua_State *L) {
 /* ---- processes ---- */
 
 static void open_process(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType process_type = {{"goro.process", gr_process_destroy, false},
-                                          open_process};
+static const GrObjectType process_type = {{GR_TYPE_CHILD, gr_process_destroy, false}, open_process};
 
 static GrProcess *check_process(lua_State *L) {
   return gr_process_of(gr_object_check(L, 1, &process_type)->share);
