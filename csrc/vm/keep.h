@@ -23,6 +23,7 @@ typedef struct GrKeepType {
 struct GrKeep {
   GrKeep *prev, *next; /* NULL: in no list */
   const GrKeepType *type;
+  uintptr_t mark; /* of a userdata that begins with one and has not been finalized */
 };
 
 /* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is
