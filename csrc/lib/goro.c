@@ -14,7 +14,9 @@
 #include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/setup.h"
 #include "vm/vet.h"
+#include "vm/warn.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -135,6 +137,22 @@ static int l_goexit(lua_State *L) {
   GrState *st = gr_state(L);
   if (st->is_host) return luaL_error(L, "goexit in the main goroutine (use os.exit or return)");
   return gr_goexit(L, st);
+}
+
+/* setup(f): one more function for each goroutine that is started from now on; nil: none any more */
+static int l_setup(lua_State *L) {
+  int type = lua_type(L, 1);
+  luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
+  lua_settop(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  if (type == LUA_TNIL) {
+    gr_setup_clear();
+    return 0;
+  }
+  GrMsg m;
+  gr_pack_start(L, 1, 1, 1, &m);
+  if (!gr_setup_add(&m)) gr_raise_code(L, GR_NOMEM);
+  return 0;
 }
 
 /* ---- sleep ---- */
@@ -283,6 +301,7 @@ static const luaL_Reg functions[] = {
     {"traceback", l_traceback},
     {"gosched", l_gosched},
     {"goexit", l_goexit},
+    {"setup", l_setup},
     {"sleep", l_sleep},
     {"after", gr_lib_after},
     {"num_goroutine", l_num_goroutine},
@@ -298,7 +317,7 @@ static const luaL_Reg functions[] = {
 static void push_module(lua_State *L, GrState *st) {
   lua_newtable(L);
   gr_setfuncs(L, st, functions);
-  lua_pushliteral(L, "goro 0.1.0");
+  lua_pushliteral(L, "goro 0.2.0");
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 3);
   lua_pushcfunction(L, lazy_field);
@@ -324,6 +343,7 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_module_names();
+  gr_warn_init();
   gr_vm_names();
   gr_file_names();
   gr_stdlib_names();

@@ -14,6 +14,7 @@
 
 #include "vm/arena.h"
 #include "vm/pack.h"
+#include "vm/trace.h"
 #include "vm/uncaught.h"
 
 const char gr_traceback_key;
@@ -32,50 +33,45 @@ static void drop_panic(GrPost *post) {
 /* A long chain of goroutines that wait for one another would pass on the sum of all their
  * tracebacks: what is longer than this is passed on as it is. */
 enum { ENOUGH_TRACEBACK = 16 << 10 };
+#define RAISED_AGAIN "\nraised again where it was waited for:\n"
 
-/* The traceback on top is that of the error at idx as this state sees it. When goro raised the
- * error here, it was thrown in another goroutine: then the traceback from there comes first. */
+/* When goro raised the error at idx in this state, it was thrown in another goroutine: pushes the
+ * traceback from there. Else false. Calls nothing. */
+static bool push_thrown_traceback(lua_State *L, int idx) {
+  const GrState *st = gr_state_find(L);
+  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return false;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 void gr_panic_whole_traceback(lua_State *L, int idx) {
   static const char head[] = "stack traceback:\n";
-  const GrState *st = gr_state_find(L);
-  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return;
-  size_t len;
-  lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key);
-  if (lua_tolstring(L, -1, &len) == NULL) {
-    lua_pop(L, 1);
-    return;
-  }
+  if (!push_thrown_traceback(L, idx)) return;
   lua_insert(L, -2);
   const char *here = lua_tostring(L, -1);
   bool headed = strncmp(here, head, sizeof head - 1) == 0;
-  if (len < ENOUGH_TRACEBACK)
-    lua_pushfstring(L, "%s\nraised again where it was waited for:\n%s", lua_tostring(L, -2),
+  if (lua_rawlen(L, -2) < ENOUGH_TRACEBACK)
+    lua_pushfstring(L, "%s" RAISED_AGAIN "%s", lua_tostring(L, -2),
                     headed ? here + sizeof head - 1 : here);
   else lua_pushvalue(L, -2);
   lua_replace(L, -3);
   lua_pop(L, 1);
 }
 
-/* (error) */
-static int traceback_text(lua_State *L) {
-  luaL_traceback(L, L, NULL, 1);
-  gr_panic_whole_traceback(L, 1);
-  return 1;
-}
-
 char *gr_panic_traceback(lua_State *L) {
-  if (!lua_checkstack(L, 40)) return NULL;
-  lua_pushcfunction(L, traceback_text);
-  lua_pushvalue(L, -2);
-  char *copy = NULL;
-  if (lua_pcall(L, 1, 1, 0) == LUA_OK) {
-    size_t len;
-    const char *text = lua_tolstring(L, -1, &len);
-    copy = gr_malloc(len + 1);
-    if (copy != NULL) memcpy(copy, text, len + 1);
+  enum { SLOTS = 4 };
+  GrTrace t = {0};
+  bool thrown = lua_checkstack(L, SLOTS) && push_thrown_traceback(L, -1);
+  size_t len = thrown ? lua_rawlen(L, -1) : 0;
+  gr_trace_add(&t, "%s", thrown ? lua_tostring(L, -1) : "stack traceback:");
+  if (thrown) lua_pop(L, 1);
+  if (len < ENOUGH_TRACEBACK) {
+    gr_trace_add(&t, "%s", thrown ? RAISED_AGAIN : "\n");
+    gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
+    if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
   }
-  lua_pop(L, 1);
-  return copy;
+  return t.at;
 }
 
 static int to_text(lua_State *L) {
@@ -325,7 +321,7 @@ void gr_check_inbox(lua_State *L, GrState *st) {
   gr_check_forked(L);
   if (!st->is_host) return;
   if (st->host == NULL) luaL_error(L, "goro is shutting down");
-  if (!gr_host_has_post(st->host)) return;
+  if (!gr_host_has_post(st->host) || gr_state_finalizes(L)) return;
   Panic *p = (Panic *)gr_host_take(st->host);
   if (p == NULL) return;
   GrMsg m = p->error;

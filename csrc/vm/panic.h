@@ -7,8 +7,9 @@
 #include "base/untold.h"
 #include "vm/state.h"
 
-/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text;
- * NULL when there is no memory for it. */
+/* The traceback of a thread that has just failed (its stack is still there), as a gr_malloc'd text,
+ * like luaL_traceback's; NULL when there is no memory for it. Takes none of Lua's, and calls
+ * nothing in the thread, which is dead. */
 char *gr_panic_traceback(lua_State *L);
 /* The traceback of the error at idx is on top: the one from where it was thrown is put before it,
  * when that was in another goroutine. Raises. */

@@ -8,15 +8,22 @@
 ---
 ---Every goro call may also raise, in a host state: a panic of one of its goroutines that nobody has met yet (the goroutine's own error
 ---value), and, when it waits and nobody can ever run again, `all goroutines are asleep - deadlock!` and a list of them.
+---
+---With `goro.vet` starting a goroutine warns on stderr of what its function does to copies, once for each variable of a function, as far
+---as the code shows it: `job.lua:14: assigns to captured variable 'n', which is a copy`, `… changes captured table 'results', which is a
+---copy`, `… assigns to global 'counter', which is a copy`, `… changes global table 'cfg', which is a copy`; of tables and globals only
+---those that are plain data.
 ---@class goro
----@field _VERSION string  `"goro 0.1.0"`
+---@field _VERSION string  `"goro 0.2.0"`
 ---@field runtime goro.runtime
 ---@field fs goro.fs
 ---@field process goro.process
 ---@field signal goro.signal
 ---@field net goro.net
 ---@field sync goro.sync
----@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
+---@field time goro.time
+---@field context goro.context.module
+---@field vet boolean  see below; at first true when `GORO_VET` is set
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
@@ -29,8 +36,8 @@ local goro = {}
 ---copied before `go` returns. An uncaught error in it is a panic: it is printed and raised in the main goroutine that it descends from.
 ---Does not block.
 ---
----Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and modification
----time; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
+---Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and
+---times of modification and change; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
 ---
 ---Errors: `cannot send <path> (<type>)` when something cannot be copied (`f` is argument #1), `not enough memory`; nothing has been
 ---started then.
@@ -59,6 +66,14 @@ function goro.gosched() end
 ---
 ---Errors: misuse in a host state (the main script).
 function goro.goexit() end
+
+---`f` (copied) runs in each goroutine that is started from now on, before its function and its modules, in that goroutine's state: for settings of modules, strict
+---globals, coverage. Several run in the order of the calls; nil clears them. It may wait; an error in it is the goroutine's. Goroutines that `f` itself starts run none
+---of them. Of the process: for all main scripts. Does not block.
+---
+---Errors: `cannot send …` when `f` cannot be copied; misuse when it is neither a function nor nil.
+---@param f? fun()
+function goro.setup(f) end
 
 ---How many goroutines exist, the host states included. Does not block.
 ---@return integer
@@ -500,10 +515,11 @@ local process = {}
 ---@field clear_env? boolean  nothing is inherited
 ---@field stdout? "capture"|"inherit"|"null"  `capture` otherwise
 ---@field stderr? "capture"|"inherit"|"null"  `capture` otherwise
+---@field group? boolean  a process group of its own, which cannot use the terminal; all of it get the signals that are for the child. `false` otherwise; with a `timeout`, `true`
 
 ---@class goro.process.run_options: goro.process.options
 ---@field stdin? string  what it reads; otherwise nothing
----@field timeout? number  seconds; then its whole process group is killed
+---@field timeout? number  seconds; then it is killed with its process group; with `group = false` alone
 
 ---@class goro.process.result
 ---@field code? integer  nil when a signal ended it
@@ -513,7 +529,8 @@ local process = {}
 ---@field timed_out? true
 
 ---Runs a command to its end, which is that of all who have its pipes; the result says how it ended. When the call is given up before (an error, the end of the program)
----the command and its process group are killed. Blocks.
+---the command is killed, with its process group if it has one of its own. One that has a group of its own and is stopped, as the kernel does to it when it asks on the
+---terminal, is killed: a failure (`EIO`). Blocks.
 ---@param cmd (string|number)[]|string
 ---@param opts? goro.process.run_options
 ---@return goro.process.result? result, string? message, string? code
@@ -522,7 +539,7 @@ function process.run(cmd, opts) end
 ---@class goro.process.spawn_options: goro.process.options
 ---@field stdin? "pipe"|"inherit"|"null"  `pipe` otherwise
 
----Starts a command. It goes on when nobody has its handle any more, and is reaped in any case.
+---Starts a command. It goes on when nobody has its handle any more, and is reaped in any case. With `group = true` it is killed when it asks on the terminal.
 ---@param cmd (string|number)[]|string
 ---@param opts? goro.process.spawn_options
 ---@return goro.process.child? child, string? message, string? code
@@ -537,12 +554,12 @@ function process.spawn(cmd, opts) end
 local child = {}
 
 ---Waits for its end. Code, or nil and the name of the signal that ended it. Failures: `ETIMEDOUT`; `ECHILD`: the program ignores SIGCHLD, or somebody else took the
----status. Blocks.
+---status; `EIO`: it asked on the terminal, and was killed. Blocks.
 ---@param timeout? number
 ---@return integer? code, string? signal, string? err
 function child:wait(timeout) end
 
----Sends it a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
+---Sends it, or its process group if it has one of its own, a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
 ---@param sig? string|integer
 ---@return true? ok, string? message, string? code
 function child:kill(sig) end
@@ -552,9 +569,9 @@ function child:kill(sig) end
 local signal = {}
 
 ---A channel of names: each of these signals goes to every channel that wants it, and has no other effect from now on. It holds 16; what finds it full is lost to it.
----What the program had comes back when the last channel that wants the signal is stopped, closed, or collected.
+---What the program had comes back when the last channel that wants the signal is stopped, closed, or collected. Failures: `EMFILE`, `ENFILE`.
 ---@param ... string
----@return goro.chan
+---@return goro.chan? channel, string? message, string? code
 function signal.notify(...) end
 
 ---The channel gets no more signals; it stays open.
@@ -585,11 +602,16 @@ local net = {}
 ---@return goro.net.conn?, string? message, string? code
 function net.dial(network, address, opts) end
 
----A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed.
+---@class goro.listen_options
+---@field unlink boolean?  false: a Unix socket's path stays when the listener is closed
+
+---A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed, unless
+---another file has that name by then.
 ---@param network "tcp"|"tcp4"|"tcp6"|"unix"
 ---@param address string
+---@param opts goro.listen_options?
 ---@return goro.net.listener?, string? message, string? code
-function net.listen(network, address) end
+function net.listen(network, address, opts) end
 
 ---The addresses of a host, in the order in which they should be tried, each once.
 ---@param host string
@@ -868,5 +890,130 @@ function atomic:cas(old, new) end
 ---@param n number
 ---@return number new
 function atomic:add(n) end
+
+---@class goro.time
+local time = {}
+
+---Seconds since 1970, with fractions, by the clock of the wall, which may be set. Does not block.
+---@return number
+function time.now() end
+
+---Seconds since some moment, with fractions; never goes back. Does not block.
+---@return number
+function time.mono() end
+
+---A timer: its channel `c` receives `time.now()` once, `seconds` from now; never early. Infinity: never. Does not block.
+---
+---Errors: misuse when `seconds` is no number, or NaN.
+---@param seconds number
+---@return goro.timer
+function time.timer(seconds) end
+
+---A ticker: its channel `c` receives `time.now()` every `seconds`; a slow reader misses ticks. Does not block.
+---
+---Errors: misuse when `seconds` is not positive.
+---@param seconds number
+---@return goro.ticker
+function time.ticker(seconds) end
+
+---Starts `f(...)` as a goroutine, `seconds` from now; `f` and the arguments are copied now. The timer has no channel. Does not block.
+---
+---Errors: those of `go`; misuse when `seconds` is no number, or NaN.
+---@param seconds number
+---@param f fun(...: goro.sendable)
+---@param ... goro.sendable
+---@return goro.timer
+function time.after_func(seconds, f, ...) end
+
+---Of `timer` or `after_func`. Leaving the block of `local t <close>` stops it.
+---@class goro.timer
+---@field c? goro.receiver  receives the time once; none of `after_func`
+local timer = {}
+
+---Stops it: its value will not be received, or its function not be started. Returns whether it was still to come (a value that nobody has received yet is dropped).
+---@return boolean
+function timer:stop() end
+
+---Sets it to `seconds` from now, whether it was still to come or not. Returns as `stop` does.
+---@param seconds number
+---@return boolean
+function timer:reset(seconds) end
+
+---Leaving the block of `local t <close>` stops it.
+---@class goro.ticker
+---@field c goro.receiver
+local ticker = {}
+
+---No tick comes any more; the channel stays open.
+function ticker:stop() end
+
+---The next tick comes in `seconds`, and from then on one every `seconds`.
+---@param seconds number
+function ticker:reset(seconds) end
+
+---Contexts as in Go: a tree of reasons to stop, which functions hand on to what they call.
+---@class goro.context.module
+local contexts = {}
+
+---The root: never cancelled, without deadline and values.
+---@return goro.context
+function contexts.background() end
+
+---A child that can be cancelled, and is when its parent is.
+---@param parent goro.context
+---@return goro.context
+function contexts.with_cancel(parent) end
+
+---A child that is cancelled `seconds` from now at the latest.
+---@param parent goro.context
+---@param seconds number
+---@return goro.context
+function contexts.with_timeout(parent, seconds) end
+
+---A child that is cancelled at `when`, as `time.now()` counts, at the latest.
+---@param parent goro.context
+---@param when number
+---@return goro.context
+function contexts.with_deadline(parent, when) end
+
+---A child that has a copy of `value` under `key`.
+---
+---Errors: `cannot send …`; misuse when `key` is no string, number or boolean.
+---@param parent goro.context
+---@param key string|number|boolean
+---@param value goro.sendable
+---@return goro.context
+function contexts.with_value(parent, key, value) end
+
+---The same context in each state that it is sent to. Leaving the block of `local ctx <close>` cancels one that can be cancelled.
+---@class goro.context
+local context = {}
+
+---A channel that is closed at the cancellation.
+---@return goro.receiver
+function context:done() end
+
+---Cancels it and all its children; has reached them when it returns. Again does nothing.
+---
+---Errors: misuse for one that was not made by `with_cancel`, `with_timeout`, `with_deadline` and is no group's.
+---@param cause? goro.sendable  what `cause()` gives afterwards
+function context:cancel(cause) end
+
+---Why it was cancelled; nil: it was not.
+---@return "canceled"|"deadline exceeded"|nil
+function context:err() end
+
+---What `cancel` was given, else the same as `err()`.
+---@return any
+function context:cause() end
+
+---When it is cancelled at the latest, as `time.now()` counts; nil: at no time.
+---@return number?
+function context:deadline() end
+
+---The value under `key`, its own or the nearest parent's.
+---@param key string|number|boolean
+---@return any
+function context:value(key) end
 
 return goro
