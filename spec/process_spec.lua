@@ -250,7 +250,7 @@ describe("process.spawn", function()
       local goro = require "goro"
       local p = assert(goro.process.spawn { "cat" })
       assert(tostring(p):find "^goro.process.child: " and math.type(p.pid) == "integer" and p.nothing == nil)
-      assert(p.stdin == p.stdin and tostring(p.stdin):find "^goro.conn")
+      assert(p.stdin == p.stdin and tostring(p.stdin):find "^goro.net.conn")
       assert(p.stdin:write "one\ntwo" == p.stdin and p.stdout:read "l" == "one")
       local _, m, c = p:wait(0.01)
       assert(c == "ETIMEDOUT" and m == "ETIMEDOUT: timed out: process " .. p.pid, m)

@@ -45,7 +45,7 @@ struct GrFile {
 
 /* ---- making, closing ---- */
 
-static const GrShareType turn_type = {"goro.file's turn", gr_chan_destroy, false};
+static const GrShareType turn_type = {"goro.fs.file's turn", gr_chan_destroy, false};
 
 static GrMsg token(void) { return (GrMsg){0}; }
 
