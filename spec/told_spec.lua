@@ -1,5 +1,5 @@
 -- SPDX-License-Identifier: MIT
--- No error is lost: a group's on_error, and what goes to stderr when nobody has been told of an error.
+-- No error is lost: a group's on_error, and what goes to stderr when nobody has been told.
 -- luacheck: ignore 431, globals mark
 -- (What runs in a child requires goro for itself.)
 
@@ -8,11 +8,14 @@ local goro = require "goro"
 
 local passes_anywhere = helper.passes_anywhere
 
--- Runs the script, which ends with this code, and returns its stderr. `alone(n)` in it waits until there are n goroutines.
+-- Runs the script, which ends with this code, and returns its stderr. `alone(n)` in it waits until
+-- there are n goroutines, `failed(g)` until a member of g has failed.
 local function stderr_of(source, code, env)
   local r = helper.run_script([[
     local goro = require "goro"
-    local function alone(n) while goro.num_goroutine() > (n or 1) do goro.sleep(0.001) end end
+    local function alone(n)
+      while goro.num_goroutine() > (n or 1) do goro.sleep(0.001) end
+    end
     local function failed(g) g.ctx:done():recv() end
   ]] .. source, { timeout = 30, env = env })
   assert.is_true(r.code == (code or 0), helper.describe(r))
@@ -95,11 +98,13 @@ describe("on_error", function()
     end)
   end)
 
-  it("is told of an error of __close during goexit, and of arguments that cannot be rebuilt", function()
+  it("is told of an error in goexit's __close, and of arguments that cannot be built", function()
     passes_anywhere(function()
       local goro = require "goro"
       local errors = goro.chan(4)
-      local g = goro.group { on_error = function(err, traceback) errors:send { err, type(traceback) } end }
+      local g = goro.group {
+        on_error = function(err, traceback) errors:send { err, type(traceback) } end,
+      }
       g:go(function()
         local _ <close> = setmetatable({}, { __close = function() error("in __close", 0) end })
         goro.goexit()
@@ -107,7 +112,8 @@ describe("on_error", function()
       g:wait()
       local e = errors:recv(0)
       assert(e[1] == "in __close" and e[2] == "string")
-      local unbuilt = setmetatable({}, { __goro = function() return function() error("cannot be rebuilt", 0) end end })
+      local function build() error("cannot be rebuilt", 0) end
+      local unbuilt = setmetatable({}, { __goro = function() return build end })
       g:go(print, unbuilt)
       g:wait()
       e = errors:recv(0)
@@ -151,7 +157,10 @@ describe("on_error", function()
     helper.raises_match("^cannot send argument #1%.on_error %(C function with upvalues%)$",
       function() goro.group { on_error = string.gmatch("x", "x") } end)
     helper.raises_match("^cannot send upvalue 'f' %(FILE%*%) of function at ",
-      function() local f <close> = io.tmpfile() goro.group { on_error = function() f:write "x" end } end)
+      function()
+        local f <close> = io.tmpfile()
+        goro.group { on_error = function() f:write "x" end }
+      end, 162)
   end)
 end)
 
@@ -168,7 +177,8 @@ describe("an error of a group that nobody was told of goes to stderr", function(
     ]]
     local before, after = stderr:match "^(.*)dropped\n(.*)$"
     assert.equal("", after)
-    assert.is_truthy(before:find("^goro: panic: job.lua:%d+: boom\nstack traceback:\n.*thrower.*\ncreated by group:go at job.lua:%d+\n" .. NOTE .. "$"), before)
+    assert.is_truthy(before:find("^goro: panic: job.lua:%d+: boom\nstack traceback:\n.*thrower.*\n"
+      .. "created by group:go at job.lua:%d+\n" .. NOTE .. "$"), before)
   end)
 
   it("when it is dropped before the member fails", function()
@@ -203,11 +213,15 @@ describe("an error of a group that nobody was told of goes to stderr", function(
       alone()
       io.stderr:write "ended\n"
     ]]
-    assert.is_truthy(stderr:find("in a state\n.*in a coroutine\n.*" .. NOTE .. "ended\n$"), stderr)
+    local pattern = "in a state\n.*in a coroutine\n.*" .. NOTE .. "ended\n$"
+    assert.is_truthy(stderr:find(pattern), stderr)
   end)
 
   it("at the end of the script, whichever end it is; its status stays", function()
-    for code, ending in pairs { [0] = "", [3] = "os.exit(3)", [4] = "os.exit(4, true)", [5] = "goro.run(os.exit, 5)", [1] = "error 'end'" } do
+    for code, ending in pairs {
+      [0] = "", [1] = "error 'end'", [3] = "os.exit(3)", [4] = "os.exit(4, true)",
+      [5] = "goro.run(os.exit, 5)",
+    } do
       local stderr = stderr_of([[
         G = goro.group()
         G:go(error, setmetatable({}, { __tostring = function() return "boom" end }))
@@ -252,7 +266,8 @@ describe("an error of a group that nobody was told of goes to stderr", function(
         local h <close> = goro.group()
         h:go(error, "told too")
       end))
-      -- The error that leaves the block is the first of all; what members do because of it counts for nothing.
+      -- The error that leaves the block is the first; what members do because of it counts for
+      -- nothing.
       local ok, err = pcall(function()
         local h <close> = goro.group()
         h:go(function() failed(h) error "later" end)
@@ -286,7 +301,8 @@ describe("an error in what a call has started and does not wait for", function()
       alone()
       io.stderr:write "end\n"
     ]]
-    assert.is_truthy(stderr:find("goro: panic: late\n.*%(nobody waits any more for its goro%.run%)\nend\n$"), stderr)
+    local pattern = "goro: panic: late\n.*%(nobody waits any more for its goro%.run%)\nend\n$"
+    assert.is_truthy(stderr:find(pattern), stderr)
   end)
 
   for what, call in pairs { ["goro.run"] = "goro.run, f", ["goro.map"] = "goro.map, { 1 }, f" } do
@@ -295,9 +311,12 @@ describe("an error in what a call has started and does not wait for", function()
         local go_on = goro.chan()
         local function f()
           local goro = require "goro"
-          while not goro.runtime.dump():find("main goroutine, %s,", 1, true) do goro.sleep(0.001) end
+          repeat
+            goro.sleep(0.001)
+          until goro.runtime.dump():find("main goroutine, %s,", 1, true)
           require "ctest".kill(2)
-          repeat local _, go = go_on:recv(0.01) until go -- (a pending timer puts the deadlock report off)
+          -- (A pending timer puts the deadlock report off.)
+          repeat local _, go = go_on:recv(0.01) until go
           error("late", 0)
         end
         local ok, err = pcall(%s)
@@ -307,7 +326,8 @@ describe("an error in what a call has started and does not wait for", function()
         collectgarbage() collectgarbage()
         io.stderr:write "end\n"
       ]]):format(what, call), 0, helper.with_ctest())
-      assert.is_truthy(stderr:find("^goro: panic: late\n.*%(nobody waits any more for its " .. what .. "%)\nend\n$"), stderr)
+      local note = "%(nobody waits any more for its " .. what .. "%)\n"
+      assert.is_truthy(stderr:find("^goro: panic: late\n.*" .. note .. "end\n$"), stderr)
     end)
   end
 

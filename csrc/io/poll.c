@@ -52,12 +52,12 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "io/loop.h"
+#include "io/nofile.h"
 #include "io/resolver.h"
 
 enum { EVENTS = 256, SLAB = 64 };
@@ -205,16 +205,6 @@ static bool poll_wanted(void) { return atomic_load(&registered) > 0 || atomic_lo
 
 /* ---- beginning and end ---- */
 
-static void raise_limit(void) {
-  static atomic_flag done = ATOMIC_FLAG_INIT;
-  struct rlimit l;
-  if (atomic_flag_test_and_set(&done) || getrlimit(RLIMIT_NOFILE, &l) != 0 ||
-      l.rlim_cur == l.rlim_max)
-    return;
-  l.rlim_cur = l.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int watch(int epoll, int fd, uint32_t events, void *data) {
   struct epoll_event e = {.events = events, .data.ptr = data};
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : errno;
@@ -222,7 +212,7 @@ static int watch(int epoll, int fd, uint32_t events, void *data) {
 
 static int start_locked(void) {
   if (atomic_load(&epoll_fd) >= 0) return GR_OK;
-  raise_limit();
+  gr_nofile_raise();
   int epoll = epoll_create1(EPOLL_CLOEXEC),
       wake = epoll >= 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1, err = errno;
   if (wake >= 0 && (err = watch(epoll, wake, EPOLLIN | EPOLLET, &of_wake)) == 0) {

@@ -16,14 +16,14 @@
 #include "vm/pack.h"
 
 static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy, false}, open_chan};
+const GrObjectType gr_chan_type = {{GR_TYPE_CHAN, gr_chan_destroy, false}, open_chan};
 
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
   int is_number;
   double s = lua_tonumberx(L, idx, &is_number);
   if (!is_number || lua_type(L, idx) != LUA_TNUMBER)
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "%snumber expected, got %s", what, luaL_typename(L, idx)));
+                  lua_pushfstring(L, "%snumber expected, got %s", what, gr_type_name(L, idx)));
   if (isnan(s)) luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got nan", what));
   return gr_deadline(s);
 }
@@ -147,7 +147,7 @@ static int send_again(lua_State *L) {
 static void check_nothing_at(lua_State *L, int idx, const char *hint) {
   if (lua_gettop(L) >= idx)
     luaL_argerror(L, idx,
-                  lua_pushfstring(L, "no value expected, got %s%s", luaL_typename(L, idx), hint));
+                  lua_pushfstring(L, "no value expected, got %s%s", gr_type_name(L, idx), hint));
 }
 
 /* send(s:gsub(…)) must not lose messages in silence, so send takes one value. But it may be what

@@ -13,7 +13,7 @@
 #include "vm/pack.h"
 
 static void open_context(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_context_type = {{"goro.context", gr_context_destroy, false}, open_context};
+const GrObjectType gr_context_type = {{GR_TYPE_CONTEXT, gr_context_destroy, false}, open_context};
 
 GrContext *gr_check_context(lua_State *L, int arg) {
   return gr_context_of(gr_object_check(L, arg, &gr_context_type)->share);
@@ -104,7 +104,7 @@ static void check_key(lua_State *L, int arg, Key *k) {
     default:
       luaL_argerror(
           L, arg,
-          lua_pushfstring(L, "string, number or boolean expected, got %s", luaL_typename(L, arg)));
+          lua_pushfstring(L, "string, number or boolean expected, got %s", gr_type_name(L, arg)));
   }
 }
 

@@ -91,8 +91,8 @@ static int worker(lua_State *L) { return work_on(L, check_work(L, 2)); }
 
 enum { SLOT_WORK = 3 };
 
-static void stop(lua_State *L) {
-  Work *w = check_work(L, SLOT_WORK);
+static void stop(lua_State *L, int idx) {
+  Work *w = check_work(L, idx);
   atomic_store(&w->next, w->n);
 }
 
@@ -132,7 +132,7 @@ static int run(lua_State *L, GrState *st, Work *w, int r) {
     if (r == GR_PARK) return gr_park(L, st, drained, 0);
     if (atomic_load(&w->next) >= w->n) return finish(L, w);
     start(L, st, w);
-    r = gr_group_drain(L, st, &w->gr, SLOT_WORK, stop);
+    r = gr_group_drain(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop);
   }
 }
 
@@ -140,7 +140,7 @@ static int drained(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   GrState *st = gr_state(L);
   Work *w = check_work(L, SLOT_WORK);
-  return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, stop));
+  return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop));
 }
 
 /* Many at once cost little when they wait for something, and nothing when they compute but memory.
@@ -177,7 +177,7 @@ int gr_lib_each(lua_State *L) {
   lua_replace(L, SLOT_WORK);
   for (; w->packed < w->n; w->packed++) {
     lua_geti(L, 1, w->packed + 1);
-    gr_pack(L, -1, 1, GR_NAME_ARGUMENT, 1, &w->slots[w->packed]);
+    gr_pack(L, -1, 1, GR_NAME_ITEM, (int)w->packed + 1, &w->slots[w->packed]);
     lua_settop(L, SLOT_WORK);
   }
   gr_pushcfunction(L, st, worker);

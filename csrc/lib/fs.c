@@ -121,7 +121,7 @@ static int64_t mode_option(lua_State *L, int arg) {
   }
   if (!lua_isinteger(L, -1))
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "mode: integer expected, got %s", luaL_typename(L, -1)));
+                  lua_pushfstring(L, "mode: integer expected, got %s", gr_type_name(L, -1)));
   lua_Integer mode = lua_tointeger(L, -1);
   if (check_mode(mode) != NULL)
     luaL_argerror(L, arg, lua_pushfstring(L, "mode: %s", check_mode(mode)));

@@ -14,7 +14,9 @@
 #include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/setup.h"
 #include "vm/vet.h"
+#include "vm/warn.h"
 
 #include <malloc.h>
 #include <pthread.h>
@@ -52,32 +54,25 @@ static int say_error(lua_State *L) {
   return 0;
 }
 
-/* The error on top leaves the call, and nobody waits any more for the goroutine, which goes on. */
-static int run_left(lua_State *L) {
+/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. The channel
+ * is at idx. */
+static void run_left(lua_State *L, int idx) {
   GrMsg m = GR_MSG_EMPTY;
-  GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
+  GrChan *c = gr_check_chan(L, idx, GR_VIEW_BOTH);
   gr_chan_close(c);
-  if (gr_chan_recv(gr_state(L)->g, c, &m, GR_POLL, true) != GR_OK) return lua_error(L);
+  if (gr_chan_recv(gr_state_find(L)->g, c, &m, GR_POLL, true) != GR_OK) return;
   gr_check_stack(L, 4);
   lua_pushcfunction(L, say_error);
   lua_pushlightuserdata(L, &m);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
-  return lua_error(L);
 }
 
 static int run_wait(lua_State *L);
 
-/* (cause) */
-static int raise_cause(lua_State *L) {
-  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
-  return 0;
-}
-
 static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
   if (r == GR_ABORTED) {
-    gr_pushcfunction(L, gr_state(L), raise_cause);
-    lua_pushinteger(L, (lua_Integer)cause);
-    return lua_pcall(L, 1, 0, 0) == LUA_OK ? run_wait(L) : run_left(L);
+    gr_raise_cause_and(L, gr_state(L), cause, 1, run_left);
+    return run_wait(L);
   }
   if (r == GR_CLOSED) return 0; /* goexit */
   if (r != GR_OK || m->kind == 0) gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
@@ -142,6 +137,22 @@ static int l_goexit(lua_State *L) {
   GrState *st = gr_state(L);
   if (st->is_host) return luaL_error(L, "goexit in the main goroutine (use os.exit or return)");
   return gr_goexit(L, st);
+}
+
+/* setup(f): one more function for each goroutine that is started from now on; nil: none any more */
+static int l_setup(lua_State *L) {
+  int type = lua_type(L, 1);
+  luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
+  lua_settop(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  if (type == LUA_TNIL) {
+    gr_setup_clear();
+    return 0;
+  }
+  GrMsg m;
+  gr_pack_start(L, 1, 1, 1, &m);
+  if (!gr_setup_add(&m)) gr_raise_code(L, GR_NOMEM);
+  return 0;
 }
 
 /* ---- sleep ---- */
@@ -290,6 +301,7 @@ static const luaL_Reg functions[] = {
     {"traceback", l_traceback},
     {"gosched", l_gosched},
     {"goexit", l_goexit},
+    {"setup", l_setup},
     {"sleep", l_sleep},
     {"after", gr_lib_after},
     {"num_goroutine", l_num_goroutine},
@@ -305,7 +317,7 @@ static const luaL_Reg functions[] = {
 static void push_module(lua_State *L, GrState *st) {
   lua_newtable(L);
   gr_setfuncs(L, st, functions);
-  lua_pushliteral(L, "goro 0.1.0");
+  lua_pushliteral(L, "goro 0.2.0");
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 3);
   lua_pushcfunction(L, lazy_field);
@@ -331,6 +343,7 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 static void init_once(void) {
   gr_pack_init();
   gr_module_names();
+  gr_warn_init();
   gr_vm_names();
   gr_file_names();
   gr_stdlib_names();

@@ -43,7 +43,7 @@ enum {
   GORO_NOMEM = -1,
   GORO_TIMEOUT = -2, /* the time is over, or (timeout 0) it would have to wait */
   GORO_CLOSED = -3,  /* the channel is closed */
-  GORO_ENDED = -4,   /* no Lua state uses goro any more */
+  GORO_ENDED = -4, /* no Lua state uses goro any more, or none that did when the handle was made */
   GORO_NOTHREAD = -5 /* the system gives no thread for the timeout */
 };
 
@@ -90,8 +90,9 @@ typedef struct goro_Api {
 
   /* Pushes a new channel, as goro.chan(capacity) does, and returns it; or the channel at `arg`,
    * which must be able to send. Either is a reference of the caller's, to be given back by
-   * chan_release: as long as any is out, goro reports no deadlock, since a thread may still send.
-   * Raise. */
+   * chan_release (any thread, any time): as long as any is out, goro reports no deadlock, since a
+   * thread may still send. A handle may be used at any moment, also while the last state closes,
+   * and after that. Raise. */
   goro_Chan *(*chan_new)(lua_State *L, lua_Integer capacity);
   goro_Chan *(*chan_get)(lua_State *L, int arg);
   void (*chan_release)(goro_Chan *chan);
@@ -99,7 +100,7 @@ typedef struct goro_Api {
    * seconds (0: not at all; HUGE_VAL: for ever) for a receiver or for room. GORO_OK or another of
    * the codes above; then nothing was sent. */
   int (*chan_send)(goro_Chan *chan, const goro_Value *value, double timeout);
-  /* GORO_OK, or GORO_CLOSED: it was closed already. */
+  /* From any thread. GORO_OK; GORO_CLOSED: it was closed already; or GORO_ENDED. */
   int (*chan_close)(goro_Chan *chan);
 } goro_Api;
 

@@ -27,7 +27,7 @@
 
 static void open_group(lua_State *L, const GrObjectType *type, uint32_t view);
 static void destroy(GrShare *s);
-static const GrObjectType group_type = {{"goro.group", destroy, false}, open_group};
+static const GrObjectType group_type = {{GR_TYPE_GROUP, destroy, false}, open_group};
 
 static const char on_error[] = "on_error";
 
@@ -268,6 +268,33 @@ static int group_wait(lua_State *L) {
 
 /* ---- leaving the block ---- */
 
+/* A userdata that is a to-be-closed variable for as long as this takes; its user value is what was
+ * in the slot. */
+typedef struct Leaving {
+  GrKeep keep; /* first */
+  void (*left)(lua_State *L, int idx);
+} Leaving;
+
+static void leave_by_error(lua_State *L, GrKeep *k, bool failed) {
+  if (!failed) return;
+  lua_getiuservalue(L, 1, 1);
+  gr_container_of(k, Leaving, keep)->left(L, lua_gettop(L));
+}
+
+void gr_raise_cause_and(lua_State *L, GrState *st, GrCause cause, int slot,
+                        void (*left)(lua_State *, int)) {
+  static const GrKeepType type = {release_nothing, leave_by_error};
+  gr_check_stack(L, 4);
+  Leaving *leaving = gr_keep_new(L, sizeof *leaving, &type);
+  leaving->left = left;
+  lua_pushvalue(L, slot);
+  lua_setiuservalue(L, -2, 1);
+  lua_toclose(L, -1);
+  gr_raise_cause(L, st, cause);
+  lua_closeslot(L, -1);
+  lua_pop(L, 1);
+}
+
 /* (cause) */
 static int raise_cause(lua_State *L) {
   gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
@@ -276,41 +303,43 @@ static int raise_cause(lua_State *L) {
 
 /* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised
  * nothing, nothing has happened. What cannot be waited out is raised. */
-static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause,
-                       void (*stop)(lua_State *)) {
-  if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) {
-    stop(L);
-    gr_raise_cause(L, st, cause);
+static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, int slot,
+                       void (*stop)(lua_State *, int)) {
+  if (cause != GR_CAUSE_INBOX) {
+    gr_raise_cause_and(L, st, cause, slot, stop);
     return;
   }
   gr_check_stack(L, 4);
   gr_pushcfunction(L, st, raise_cause);
   lua_pushinteger(L, (lua_Integer)cause);
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
-  stop(L);
-  if (cause == GR_CAUSE_SIGNAL) lua_error(L);
+  stop(L, slot);
   if (lua_gettop(L) > base + 1) lua_pop(L, 1);
 }
 
-int gr_group_drain(lua_State *L, GrState *st, GrGroup *gr, int base, void (*stop)(lua_State *)) {
+int gr_group_drain(lua_State *L, GrState *st, GrGroup *gr, int base, int slot,
+                   void (*stop)(lua_State *, int)) {
   for (;;) {
     int r = gr_group_wait(st->g, gr, gr_must_block(L, st));
     if (r == GR_OK || r == GR_PARK) return r;
     if (r != GR_ABORTED) gr_raise_code(L, r);
-    keep_panic(L, st, base, GR_CAUSE_SHUTDOWN, stop);
+    keep_panic(L, st, base, GR_CAUSE_SHUTDOWN, slot, stop);
   }
 }
 
-int gr_group_drained(lua_State *L, GrState *st, GrGroup *gr, int base, void (*stop)(lua_State *)) {
+int gr_group_drained(lua_State *L, GrState *st, GrGroup *gr, int base, int slot,
+                     void (*stop)(lua_State *, int)) {
   GrCause cause = GR_CAUSE_SUDOG;
   if (gr_group_wait_finish(st->g, gr, &cause) == GR_OK) return GR_OK;
-  keep_panic(L, st, base, cause, stop);
-  return gr_group_drain(L, st, gr, base, stop);
+  keep_panic(L, st, base, cause, slot, stop);
+  return gr_group_drain(L, st, gr, base, slot, stop);
 }
 
 enum { SLOT_ERROR = 2, LEAVE_BASE = 3 };
 
-static void cancel(lua_State *L) { gr_context_cancel(check_group(L, 1)->gr.ctx, &(GrMsg){0}); }
+static void cancel(lua_State *L, int idx) {
+  gr_context_cancel(check_group(L, idx)->gr.ctx, &(GrMsg){0});
+}
 
 /* (…, had a member failed before the block was left) */
 static int leave_end(lua_State *L) {
@@ -325,7 +354,7 @@ static int leave_end(lua_State *L) {
 static int leave_done(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   GrState *st = gr_state(L);
-  int r = gr_group_drained(L, st, &check_group(L, 1)->gr, LEAVE_BASE, cancel);
+  int r = gr_group_drained(L, st, &check_group(L, 1)->gr, LEAVE_BASE, 1, cancel);
   return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
 }
 
@@ -352,7 +381,7 @@ static int group_leave(lua_State *L) {
   lua_settop(L, SLOT_ERROR);
   lua_pushboolean(L, gr_group_error(gr) != NULL);
   if (!lua_isnil(L, SLOT_ERROR)) cancel_by(L, gr);
-  int r = gr_group_drain(L, st, gr, LEAVE_BASE, cancel);
+  int r = gr_group_drain(L, st, gr, LEAVE_BASE, 1, cancel);
   return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
 }
 
@@ -397,7 +426,7 @@ int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
     limit = lua_tointegerx(L, -1, &is_integer);
     if (lua_type(L, -1) != LUA_TNUMBER)
       luaL_argerror(L, arg,
-                    lua_pushfstring(L, "'limit': number expected, got %s", luaL_typename(L, -1)));
+                    lua_pushfstring(L, "'limit': number expected, got %s", gr_type_name(L, -1)));
     if (lua_tonumber(L, -1) >= (lua_Number)INT64_MAX) limit = INT64_MAX; /* infinity */
     else if (!is_integer) luaL_argerror(L, arg, "'limit': number has no integer representation");
     if (limit < 1) luaL_argerror(L, arg, "'limit' must be at least 1");
@@ -412,9 +441,9 @@ static GrContext *check_parent(lua_State *L) {
     return gr_context_background();
   GrObject *o = gr_object_test(L, -1);
   if (o == NULL || o->share->type != &gr_context_type.share)
-    luaL_argerror(L, 1,
-                  lua_pushfstring(L, "'ctx': goro.context expected, got %s",
-                                  o != NULL ? o->share->type->name : luaL_typename(L, -1)));
+    luaL_argerror(
+        L, 1,
+        lua_pushfstring(L, "'ctx': " GR_TYPE_CONTEXT " expected, got %s", gr_type_name(L, -1)));
   return gr_context_of(o->share); /* which stays on the stack */
 }
 
@@ -423,8 +452,8 @@ static void pack_options(lua_State *L, GrMsg *m) {
   *m = GR_MSG_EMPTY;
   if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, on_error) == LUA_TNIL) return;
   if (!lua_isfunction(L, -1))
-    luaL_argerror(
-        L, 1, lua_pushfstring(L, "'on_error': function expected, got %s", luaL_typename(L, -1)));
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "'on_error': function expected, got %s", gr_type_name(L, -1)));
   lua_createtable(L, 0, 1);
   lua_insert(L, -2);
   lua_setfield(L, -2, on_error);

@@ -17,7 +17,7 @@
 #include "vm/names.h"
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
+static const GrObjectType listener_type = {{GR_TYPE_LISTENER, gr_listener_destroy, false},
                                            open_listener};
 
 /* ---- arguments ---- */
@@ -192,9 +192,9 @@ static int listener_leave(lua_State *L) {
   return 0;
 }
 
-/* ---- listen: network, address, the box ---- */
+/* ---- listen: network, address, does the path go, the box ---- */
 
-enum { LISTEN_BOX = 3 };
+enum { LISTEN_UNLINKS = 3, LISTEN_BOX };
 
 static GrResolveBox *listen_box(lua_State *L) { return lua_touserdata(L, LISTEN_BOX); }
 
@@ -213,7 +213,7 @@ static int listen_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *
   GrListener *l;
   int r = gr_resolve_step(listen_box(L)->resolve, st->g, GR_FOREVER, blocks, &list, &naddrs);
   if (r != GR_OK) return r;
-  r = gr_listen(list, naddrs, &listener_type.share, &l);
+  r = gr_listen(list, naddrs, lua_toboolean(L, LISTEN_UNLINKS), &listener_type.share, &l);
   gr_free(list);
   if (r != GR_OK) return r;
   gr_keep_release(&listen_box(L)->keep);
@@ -227,13 +227,25 @@ static int listen_awake(lua_State *L, GrState *st, GrCause *cause) {
 
 static const GrIoCall listen_call = {listen_step, listen_awake, no_turn, listen_failed};
 
-/* listen(network, address [, opts]): no option has a meaning yet */
+/* Pushes whether a Unix socket's path goes with its listener. */
+static void push_unlinks(lua_State *L, int opts) {
+  int type =
+      gr_check_options(L, opts, GR_OPTIONS("unlink")) ? lua_getfield(L, opts, "unlink") : LUA_TNIL;
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    luaL_argerror(
+        L, opts,
+        lua_pushfstring(L, "field 'unlink': boolean expected, got %s", luaL_typename(L, -1)));
+  lua_pushboolean(L, type == LUA_TNIL || lua_toboolean(L, -1));
+}
+
+/* listen(network, address [, opts]) */
 static int net_listen(lua_State *L) {
   const GrNetwork *net = check_network(L, 1, true);
   size_t len;
   const char *address = luaL_checklstring(L, 2, &len);
-  gr_check_options(L, 3, GR_OPTIONS("unlink"));
+  push_unlinks(L, 3);
   gr_check_inbox(L, gr_state(L));
+  if (lua_gettop(L) > LISTEN_UNLINKS) lua_replace(L, LISTEN_UNLINKS);
   lua_settop(L, LISTEN_BOX - 1);
   GrResolveBox *box = gr_push_resolve_box(L);
   box->resolve = gr_resolve_new(net, address, len, GR_FOR_LISTEN);

@@ -13,6 +13,7 @@
 
 #include <string.h>
 
+#include "io/exec.h"
 #include "vm/class.h"
 #include "vm/codes.h"
 #include "vm/foreign.h"
@@ -66,6 +67,12 @@ static int l_closed(lua_State *L) {
 static int l_image_bytes(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)gr_codes_image_bytes());
   return 1;
+}
+
+/* no_pidfds(without): from now on as on a system that has no descriptors of children */
+static int l_no_pidfds(lua_State *L) {
+  gr_exec_without_pidfds(lua_toboolean(L, 1));
+  return 0;
 }
 
 #ifdef GORO_HOSTILE
@@ -214,7 +221,7 @@ static int l_damage(lua_State *L) {
 int luaopen_goro_testing(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"fail_at", l_fail_at}, {"live", l_live},     {"image_bytes", l_image_bytes},
-      {"weigh", l_weigh},     {"closed", l_closed},
+      {"weigh", l_weigh},     {"closed", l_closed}, {"no_pidfds", l_no_pidfds},
 #ifdef GORO_HOSTILE
       {"damage", l_damage},
 #endif

@@ -23,8 +23,8 @@ typedef struct Clock {
 static void destroy(GrShare *s);
 static void open_timer(lua_State *L, const GrObjectType *type, uint32_t view);
 static void open_ticker(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType timer_type = {{"goro.timer", destroy, false}, open_timer};
-static const GrObjectType ticker_type = {{"goro.ticker", destroy, false}, open_ticker};
+static const GrObjectType timer_type = {{GR_TYPE_TIMER, destroy, false}, open_timer};
+static const GrObjectType ticker_type = {{GR_TYPE_TICKER, destroy, false}, open_ticker};
 
 static void destroy(GrShare *s) {
   Clock *c = gr_container_of(s, Clock, share);

@@ -24,7 +24,7 @@ static void destroy_udp(GrShare *share) {
 }
 
 static void open_udp(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType udp_type = {{"goro.udp", destroy_udp, false}, open_udp};
+static const GrObjectType udp_type = {{GR_TYPE_UDP, destroy_udp, false}, open_udp};
 
 static Udp *check_udp(lua_State *L) {
   return gr_container_of(gr_object_check(L, 1, &udp_type)->share, Udp, share);

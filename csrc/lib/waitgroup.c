@@ -9,7 +9,7 @@
 #include "lib/sync.h"
 
 static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType waitgroup_type = {{"goro.waitgroup", gr_waitgroup_destroy, false},
+static const GrObjectType waitgroup_type = {{GR_TYPE_WAITGROUP, gr_waitgroup_destroy, false},
                                             open_waitgroup};
 
 static GrWaitgroup *check(lua_State *L) {

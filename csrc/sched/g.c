@@ -178,21 +178,6 @@ void gr_g_free(M *m, G *g) {
   m->nfree++;
 }
 
-void gr_g_bury(Sched *s, G *g) {
-  gr_lock(&s->lock);
-  g->link = s->graves;
-  s->graves = g;
-  gr_unlock(&s->lock);
-}
-
-void gr_g_unbury(Sched *s) {
-  while (s->graves != NULL) {
-    G *g = s->graves;
-    s->graves = g->link;
-    gr_g_free(NULL, g);
-  }
-}
-
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg) {
   for (Slab *slab = atomic_load(&slabs); slab != NULL; slab = slab->all) {
     if (atomic_load_explicit(&slab->cleared, memory_order_acquire)) continue;

@@ -49,7 +49,8 @@ static void judge(M *m) {
 
 void gr_put_runnable(Sched *s, G *g) {
   M *m = gr_m;
-  P *p = gr_p_enter(m);
+  if (!gr_pool_enter(m)) return; /* the pool has ended: g is swept, or is its thread's */
+  P *p = m != NULL ? m->p : NULL;
   bool wake = true;
   if (p != NULL) {
     gr_runq_put(s, p, g, true);
@@ -61,20 +62,21 @@ void gr_put_runnable(Sched *s, G *g) {
     } else if (m->delivers) {
       wake = atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
     }
-    gr_p_leave(m);
   } else {
     gr_lock(&s->lock);
     gr_globq_put_locked(s, g);
     gr_unlock(&s->lock);
   }
   if (wake) gr_wakep(s);
+  gr_pool_leave(m);
 }
 
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
-  Sched *s = gr_my_pool();
   *err = GR_ABORTED;
-  if (s == NULL || atomic_load(&s->stopping)) return NULL;
-  if ((*err = gr_pool_need_thread(s)) != GR_OK) return NULL;
+  if (gr_over() || !gr_pool_enter(gr_m)) return NULL;
+  *err = gr_pool_need_thread(&gr_sched);
+  gr_pool_leave(gr_m);
+  if (*err != GR_OK) return NULL;
   G *g = gr_g_alloc(gr_m);
   *err = GR_NOMEM;
   if (g == NULL) return NULL;
@@ -94,7 +96,7 @@ void gr_spawn(G *g) {
   if (gr_m != NULL) bump_own(gr_m->spawned);
   else bump(gr_past.spawned);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
-  gr_put_runnable(gr_my_pool(), g);
+  gr_put_runnable(&gr_sched, g);
 }
 
 /* ---- idling ---- */
@@ -122,7 +124,6 @@ void gr_check_dead_locked(Sched *s) {
 }
 
 void gr_check_dead(Sched *s) {
-  if (s == NULL) return;
   gr_lock(&s->lock);
   gr_check_dead_locked(s);
   gr_unlock(&s->lock);
@@ -131,7 +132,7 @@ void gr_check_dead(Sched *s) {
 /* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to
  * do for long: then its thread ends, unless it is the last. */
 static void stop_m(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_note_clear(&m->note);
   gr_lock(&s->lock);
   if (atomic_load(&s->stopping)) {
@@ -179,7 +180,7 @@ bool gr_poll_for_others(Sched *s) {
 /* The M without a P that holds the poll token sleeps until the first timer or an event. False:
  * there is nothing to wait for. */
 static bool sleep_in_poll(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   bool timers = gr_first_timer(s) != INT64_MAX, waited_for = gr_poller->waited_for();
   if (!timers && !waited_for && !gr_poller->wanted()) return false;
   if (atomic_exchange(&s->polling, true)) return false;
@@ -206,11 +207,11 @@ static bool sleep_in_poll(M *m) {
 
 static void stop_spinning(M *m) {
   m->spinning = false;
-  atomic_fetch_sub(&m->pool->nspinning, 1);
+  atomic_fetch_sub(&gr_sched.nspinning, 1);
 }
 
 static G *globq_get(M *m, int32_t max) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (atomic_load_explicit(&s->globq_size, memory_order_relaxed) == 0) return NULL;
   gr_lock(&s->lock);
   G *g = gr_globq_get_locked(s, m->p, max);
@@ -220,7 +221,7 @@ static G *globq_get(M *m, int32_t max) {
 
 /* One pass over all Ps from a random one on, with their timers. */
 static G *steal(M *m, bool last) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   uint32_t n = (uint32_t)atomic_load(&s->nps), at = gr_rand_below(&m->rand, n);
   if (gr_timers_run(&s->timers)) return gr_runq_get(m->p);
   for (uint32_t i = 0; i < n; i++) {
@@ -242,7 +243,7 @@ static G *steal(M *m, bool last) {
 /* Looks everywhere for a while. runnext of a busy P is taken only after it had time to run it
  * itself. */
 static G *spin(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (!m->spinning) {
     int32_t busy = atomic_load(&s->maxprocs) - atomic_load(&s->nidle_ps);
     if (2 * atomic_load(&s->nspinning) >= busy) return NULL;
@@ -262,7 +263,7 @@ static G *spin(M *m) {
 /* The P has nothing to do and goes idle; then everything is looked at once more. True: m has a P
  * again, and looks again. */
 static bool give_up_p(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   if (atomic_load(&s->globq_size) > 0 || atomic_load(&s->stopping)) {
     gr_unlock(&s->lock);
@@ -280,7 +281,7 @@ static bool give_up_p(M *m) {
 
 /* This P is one too many since maxprocs was lowered. */
 static void retire_p(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   P *p = m->p;
   m->p = NULL;
   gr_lock(&s->lock);
@@ -305,19 +306,19 @@ static G *look_once(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
-  run_common_timers(m->pool);
+  run_common_timers(&gr_sched);
   uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
   atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
   if (tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
   if (g == NULL) g = gr_runq_get(p);
   if (g == NULL) g = globq_get(m, INT32_MAX);
-  if (g == NULL && gr_poller->waited_for() && gr_poll_now(m->pool)) g = gr_runq_get(p);
+  if (g == NULL && gr_poller->waited_for() && gr_poll_now(&gr_sched)) g = gr_runq_get(p);
   return g != NULL ? g : spin(m);
 }
 
 /* The next G for m, which then has a P; NULL when the pool ends. */
 static G *find_runnable(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (atomic_load(&gr_forked))
     gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a "
              "child by os.exit, or exec");
@@ -358,12 +359,10 @@ static void g_ended(M *m, G *g) {
   atomic_store_explicit(&g->status, G_DEAD, memory_order_release);
   gr_host_unref(g->host);
   bump_own(m->ended);
-  if (gr_unlikely(atomic_load(&m->pool->stopping))) gr_g_bury(m->pool, g);
-  else gr_g_free(m, g);
+  gr_g_free(m, g);
 }
 
-/* To the end of the global queue. When the pool ends, RUNNABLE is the last touch: whoever sweeps
- * may destroy it from then on. */
+/* To the end of the global queue. */
 static void put_global(Sched *s, G *g) {
   gr_lock(&s->lock);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
@@ -376,8 +375,23 @@ static bool parked(M *m, G *g) {
   uint32_t parking = G_PARKING;
   if (atomic_compare_exchange_strong(&g->status, &parking, G_WAITING)) return true;
   if (m->p != NULL) return false;
-  put_global(m->pool, g);
+  put_global(&gr_sched, g);
   return true;
+}
+
+/* The pool ended while m was abroad. Its goroutine, unless that has ended, goes with it. */
+static void end_over(M *m, G *g, GrRun r) {
+  enum { CLOSE_NS = 100000000 };
+  if (r == GR_RUN_PARK) {
+    if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) gr_wait_await_ready(g);
+    gr_timer_stop(&g->limit);
+  }
+  if (r != GR_RUN_DONE) {
+    gr_g_runs(g);
+    g->ops->destroy(g, gr_now_ns() + CLOSE_NS);
+  }
+  atomic_store(&m->in_lua, false); /* only now: what ran until here must find no pool */
+  g_ended(m, g);
 }
 
 static void execute(M *m, G *g) {
@@ -389,14 +403,15 @@ static void execute(M *m, G *g) {
   g->m = m;
   for (;;) {
     atomic_store_explicit(&m->cur, g, memory_order_relaxed);
-    atomic_store_explicit(&m->in_lua, true, memory_order_release);
-    gr_p_leave(m);
+    gr_m_go_abroad(m);
     GrRun r = g->ops->run(g);
-    gr_p_enter(m);
-    atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
+    if (!gr_m_come_home(m)) {
+      end_over(m, g, r);
+      return;
+    }
     judge(m);
     if (r == GR_RUN_DONE) g_ended(m, g);
-    else if (r == GR_RUN_YIELD) put_global(m->pool, g);
+    else if (r == GR_RUN_YIELD) put_global(&gr_sched, g);
     else if (!parked(m, g)) {
       gr_g_runs(g);
       continue;
@@ -405,13 +420,12 @@ static void execute(M *m, G *g) {
   }
 }
 
-void gr_thread_left(Sched *s) {
-  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
-}
-
+/* It may serve a new thread at once. */
 static void m_leave(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (m->spinning) stop_spinning(m);
+  P *p = m->p;
+  m->p = NULL;
   while (m->free != NULL) {
     G *g = m->free;
     m->free = g->link;
@@ -420,14 +434,13 @@ static void m_leave(M *m) {
   m->nfree = 0;
   gr_chunk_flush();
   gr_m = NULL;
-  atomic_store(&m->gone, true);
-  if (m->leaving) { /* m may serve a new thread at once */
-    gr_lock(&s->lock);
-    m->link = s->dead_ms;
-    s->dead_ms = m;
-    gr_unlock(&s->lock);
-  }
-  gr_thread_left(s);
+  gr_lock(&s->lock);
+  if (p != NULL) gr_idle_p_put_locked(s, p);
+  m->link = s->dead_ms;
+  s->dead_ms = m;
+  atomic_store(&m->at, M_GONE);
+  gr_unlock(&s->lock);
+  gr_note_wake(&s->left);
 }
 
 void *gr_m_main(void *arg) {
@@ -438,7 +451,6 @@ void *gr_m_main(void *arg) {
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,
                pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
-  atomic_store(&m->gone, false);
   gr_m_take_p(m, m->nextp);
   m->nextp = NULL;
   for (G *g; (g = find_runnable(m)) != NULL;) execute(m, g);
@@ -449,8 +461,8 @@ void *gr_m_main(void *arg) {
 /* ---- what goroutines call ---- */
 
 bool gr_wait_may_block(G *g) {
-  if (g->is_host || gr_m == NULL) return true;
-  Sched *s = gr_m->pool;
+  if (g->is_host || gr_m == NULL || gr_over()) return true;
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   int32_t nm = atomic_load(&s->nm);
   bool ok = (nm < s->max_threads && !atomic_load(&s->threads_short)) || s->nidle > 0 ||
@@ -461,18 +473,17 @@ bool gr_wait_may_block(G *g) {
 
 void gr_yield_blocking(G *g) {
   M *m = gr_m;
-  if (g->is_host || m == NULL || atomic_load(&gr_forked)) {
+  if (g->is_host || m == NULL || atomic_load(&gr_forked) || !gr_pool_enter(m)) {
     sched_yield();
     return;
   }
-  if (gr_p_enter(m) != NULL && !gr_work_anywhere(m->pool)) {
-    gr_p_leave(m);
-    sched_yield();
-    return;
+  bool alone = m->p != NULL && !gr_work_anywhere(&gr_sched);
+  if (!alone) {
+    gr_release_p(m);
+    gr_acquire_p(m, g);
   }
-  gr_release_p(m);
-  gr_acquire_p(m, g);
-  gr_p_leave(m);
+  gr_pool_leave(m);
+  if (alone) sched_yield();
 }
 
 void gr_preempted(void) {
@@ -481,43 +492,48 @@ void gr_preempted(void) {
 
 void gr_block_begin(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
-  gr_release_p(gr_m);
   g->since = gr_coarse_ns();
+  bool inside = gr_pool_enter(gr_m);
+  if (inside) gr_release_p(gr_m);
   atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
+  if (inside) gr_pool_leave(gr_m);
 }
 
 void gr_block_end(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
+  if (!gr_pool_enter(gr_m)) return;
   gr_acquire_p(gr_m, g);
-  gr_p_leave(gr_m);
+  gr_pool_leave(gr_m);
 }
 
 int gr_sched_poll_wanted(void) {
-  Sched *s = gr_my_pool();
-  if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
+  Sched *s = &gr_sched;
+  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
   int r = gr_pool_need_thread(s);
   if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
+  gr_pool_leave(gr_m);
   return r;
 }
 
 bool gr_sched_own_thread(void) { return gr_m != NULL; }
 
 void gr_sched_poll(void) {
-  Sched *s = gr_my_pool();
-  if (s != NULL && !gr_poll_for_others(s)) gr_poller->wake();
+  if (!gr_pool_enter(gr_m)) return;
+  if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
+  gr_pool_leave(gr_m);
 }
 
 int gr_timer_start(GrTimer *t, int64_t when) {
   M *m = gr_m;
-  Sched *s = gr_my_pool();
-  if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
+  Sched *s = &gr_sched;
+  if (gr_over() || !gr_pool_enter(m)) return GR_ABORTED;
   int r = gr_pool_need_thread(s);
-  if (r != GR_OK) return r;
-  P *p = gr_p_enter(m);
-  t->when = when;
-  r = gr_timers_add(p != NULL ? &p->timers : &s->timers, t);
-  gr_p_leave(m);
+  if (r == GR_OK) {
+    t->when = when;
+    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
+  }
   if (r == GR_OK) gr_timer_added(s, when);
+  gr_pool_leave(m);
   return r;
 }

@@ -271,6 +271,10 @@ bool gr_host_post(GrHost *h, GrPost *post);
 GrPost *gr_host_take(GrHost *h);
 /* Is anything posted? */
 bool gr_host_has_post(GrHost *h);
+/* Does a post end the next wait of the host? (Not when its thread is in a finalizer: what it raised
+ * there would be lost.) Called by the host's thread, once it has prepared the wait. */
+void gr_host_deafen(GrHost *h, bool deaf);
+bool gr_host_hears_post(GrHost *h); /* the same, and something is posted */
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
 
@@ -280,8 +284,16 @@ bool gr_sched_stopping(void);
  * host does, but has no host. NULL without memory. */
 G *gr_foreign_open(void);
 void gr_foreign_close(G *g);
-/* So many more of them may make somebody run again: no deadlock is reported while there are any. */
-void gr_foreign_hold(int delta);
+/* All that such a thread does to channels, it does between these two. False: no host is open, or
+ * the last one closes. The last one's close waits for those inside; waits of theirs end with
+ * GR_CAUSE_SHUTDOWN. */
+bool gr_foreign_enter(void);
+void gr_foreign_leave(void);
+/* One of them may make somebody run again: no deadlock is reported from here on. Returns the pool's
+ * life, for which that holds; called where a host or a goroutine runs. */
+uint32_t gr_foreign_hold(void);
+void gr_foreign_unhold(uint32_t life); /* it may no more */
+uint32_t gr_sched_life(void);
 
 /* ---- the end of the process ---- */
 

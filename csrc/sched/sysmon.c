@@ -97,8 +97,7 @@ static void on_quit(int sig) {
   int err = errno;
   quit_here();
   atomic_store(&quit_wanted, true);
-  Sched *s = atomic_load(&gr_pool);
-  if (s != NULL) gr_note_wake(&s->sysmon_note);
+  gr_note_wake(&gr_sched.sysmon_note);
   errno = err;
 }
 
@@ -140,15 +139,13 @@ void gr_sched_on_quit(void (*here)(void), void (*report)(void)) {
 /* A thread that has just ended may be meant: then the number is nobody's, or that of another thread
  * of this process, which ignores the signal. */
 void gr_ask(M *m) {
-  if (atomic_load(&m->gone) || !atomic_load(&m->in_lua)) return;
+  if (atomic_load(&m->at) == M_GONE || !atomic_load(&m->in_lua)) return;
   atomic_store(&m->asked, true);
   syscall(SYS_tgkill, getpid(), atomic_load(&m->tid), SIGURG);
 }
 
 void gr_sched_ask(G *g) {
-  Sched *s = gr_my_pool();
-  if (s == NULL) return;
-  for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
+  for (M *m = atomic_load(&gr_sched.all_ms); m != NULL; m = m->all)
     if (atomic_load(&m->cur) == g) gr_ask(m);
 }
 
@@ -232,7 +229,7 @@ static void look_at(Sched *s, P *p, Look *look) {
 
 /* Is it in Lua, or in foreign code, without a P, since that was taken? */
 static bool is_lost(M *m) {
-  return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && !atomic_load(&m->gone);
+  return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && atomic_load(&m->at) != M_GONE;
 }
 
 /* Threads that came back from foreign code without a P, and now run Lua all the same. */
@@ -280,7 +277,7 @@ static void look(Sched *s, Look *l) {
 static bool all_quiet_locked(Sched *s) {
   if (atomic_load(&s->nidle_ps) < atomic_load(&s->maxprocs) || too_many(s)) return false;
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
-    if (is_lost(m)) return false;
+    if (is_lost(m) && atomic_load(&m->at) != M_OVER) return false;
   return true;
 }
 
@@ -289,12 +286,22 @@ static void nap(Sched *s, int64_t until) {
   gr_note_clear(&s->sysmon_note);
 }
 
-static void report_on_quit(void) {
-  if (atomic_exchange(&quit_wanted, false) && quit_report != NULL) quit_report();
+/* It writes to stderr, which may last: outside of the pool, so that nobody waits for it. False: the
+ * pool has ended meanwhile. */
+static bool report_on_quit(uint32_t life) {
+  if (!atomic_exchange(&quit_wanted, false) || quit_report == NULL) return true;
+  gr_pool_leave(NULL);
+  quit_report();
+  if (!gr_pool_enter(NULL)) return false;
+  if (atomic_load(&gr_sched.life) == life) return true;
+  gr_pool_leave(NULL);
+  return false;
 }
 
+/* Who starts it has counted it at the door. */
 static void *sysmon_main(void *arg) {
   Sched *s = arg;
+  uint32_t life = atomic_load(&s->life);
   Look l = {.next_ns = TICK_NS, .rand = gr_rand_seed()};
   int64_t lost_at = 0;
   pthread_setname_np(pthread_self(), "goro-sysmon");
@@ -307,20 +314,20 @@ static void *sysmon_main(void *arg) {
     if (gr_chunk_settle(l.now, &settle_at)) gr_g_settle();
     nap(s, quiet ? settle_at : gr_now_ns() + l.next_ns);
     atomic_store(&s->sysmon_sleeps, false);
-    report_on_quit();
+    if (!report_on_quit(life)) return NULL;
     look(s, &l);
     if (l.now - lost_at < (HOSTILE ? SLICE_NS : LOST_NS)) continue;
     look_after_lost(s);
     lost_at = l.now;
   }
-  gr_thread_left(s);
+  gr_pool_leave(NULL);
   return NULL;
 }
 
 void gr_sysmon_start_locked(Sched *s) {
   if (s->sysmon_started || GR_STEADY) return;
+  if (!gr_pool_enter(NULL)) return; /* for the new thread */
   install_handlers();
-  atomic_fetch_add(&s->alive, 1);
   s->sysmon_started = gr_thread_start(sysmon_main, s) == 0;
-  if (!s->sysmon_started) atomic_fetch_sub(&s->alive, 1);
+  if (!s->sysmon_started) gr_pool_leave(NULL);
 }

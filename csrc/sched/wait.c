@@ -77,7 +77,7 @@ void gr_wait_taken(G *g) {
 }
 
 /* Somebody has won this wait and is about to call gr_ready, or has. */
-static void await_ready(G *g) {
+void gr_wait_await_ready(G *g) {
   for (uint32_t status;
        (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY &&
        status != G_RUNNABLE;)
@@ -86,7 +86,7 @@ static void await_ready(G *g) {
 
 void gr_wait_unprepare(G *g) {
   gr_timer_stop(&g->limit);
-  if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) await_ready(g);
+  if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) gr_wait_await_ready(g);
   g->reason = GR_WAIT_NONE;
   gr_wait_taken(g);
 }
@@ -107,7 +107,7 @@ void gr_ready(G *g) {
     } else if (status == G_WAITING) {
       if (!move_status(g, G_WAITING, G_RUNNABLE)) continue;
       if (g->is_host) gr_note_wake(&g->note);
-      else gr_put_runnable(gr_my_pool(), g);
+      else gr_put_runnable(&gr_sched, g);
       return;
     } else if (status & G_SCAN) {
       gr_relax();
@@ -123,11 +123,10 @@ static bool must_abort(G *g, GrCause *cause) {
    * shall notice. */
   if (g->is_host && g->host != NULL) {
     *cause = GR_CAUSE_INBOX;
-    return gr_host_has_post(g->host);
+    return gr_host_hears_post(g->host);
   }
-  Sched *s = gr_my_pool();
   *cause = GR_CAUSE_SHUTDOWN;
-  return s == NULL || atomic_load(&s->stopping);
+  return gr_over();
 }
 
 /* Hosts whose waits have been short spin a little first: a futex round trip costs 40 us. */
@@ -152,7 +151,10 @@ static bool host_block(G *g, int64_t until) {
   } else if (status == G_READY_EARLY) {
     return true;
   }
-  if (g->host != NULL) gr_check_dead(gr_my_pool());
+  if (g->host != NULL && gr_pool_enter(NULL)) {
+    gr_check_dead(&gr_sched);
+    gr_pool_leave(NULL);
+  }
   int64_t before = gr_now_ns();
   bool woken = gr_note_sleep(&g->note, until);
   if (woken && gr_now_ns() - before < 200000 && g->host_spins < 8) g->host_spins += 2;
@@ -168,7 +170,7 @@ static bool thread_block(G *g) {
     gr_acquire_p(m, g);
     return true;
   }
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   bool waits = !atomic_load(&s->stopping);
   if (waits) {
@@ -189,13 +191,13 @@ bool gr_wait_block(G *g, int64_t until) {
   if (g->is_host) {
     woken = host_block(g, until);
     if (!woken) return false;
-  } else if (gr_m != NULL) {
+  } else if (gr_m != NULL && gr_pool_enter(gr_m)) {
     woken = thread_block(g);
     if (!woken && gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) woken = true;
-    if (!woken) await_ready(g);
-    gr_p_leave(gr_m);
+    if (!woken) gr_wait_await_ready(g);
+    gr_pool_leave(gr_m);
   } else {
-    await_ready(g); /* the pool's end runs a finalizer here, and lost the wait above to somebody */
+    gr_wait_await_ready(g); /* the pool is over, and the wait above was lost to somebody */
   }
   gr_wait_taken(g);
   return true;

@@ -17,8 +17,7 @@ static int look_up(lua_State *L) {
   return 1;
 }
 
-/* Pushes env[key] as the function would see it; nil when that raises, as with strict.lua. */
-static void push_looked_up(lua_State *L, int env, int key) {
+void gr_carry_look_up(lua_State *L, int env, int key) {
   lua_pushvalue(L, key);
   if (lua_rawget(L, env) != LUA_TNIL || !lua_getmetatable(L, env)) return;
   lua_pop(L, 2);
@@ -89,7 +88,7 @@ static void collect_globals(lua_State *L, Packer *k, int kept) {
     lua_rawgeti(L, k->globals, i + 1);
     lua_pushvalue(L, top + 1);
     bool carried = lua_rawget(L, kept) != LUA_TNIL;
-    push_looked_up(L, top + 2, top + 1);
+    gr_carry_look_up(L, top + 2, top + 1);
     int value = lua_gettop(L);
     if (!carried && !lua_isnil(L, value) && lua_topointer(L, value) != k->globals_table &&
         !gr_names_is_standard(L, value, lua_tostring(L, top + 1))) {

@@ -9,19 +9,19 @@
  * Lua modules. A thousand goroutines that require the same file would read and compile it a
  * thousand times. So the dump of what was compiled (nothing stripped: positions, names of variables
  * and the source's name are in it) is kept under the file's path, which is also in that source
- * name, together with the file's stamp: device, inode, size, modification time. Whoever finds the
- * same stamp undumps, which is several times cheaper; every state has its own function, and runs
- * it. When is a stamp to be trusted?
+ * name, together with the file's stamp: device, inode, size, the time of its last modification, and
+ * that of its last change of any kind, which nobody can set back (who sets the first one back
+ * changes the second). Whoever finds the same stamp undumps, which is several times cheaper; every
+ * state has its own function, and runs it. When is a stamp to be trusted?
  *   - Stamps before and after reading must be the same, or the file has changed meanwhile.
  *   - A file may be changed again within the same tick of the clock from which its system takes
  * modification times, and then a stamp of the same size would tell nothing (git calls it racily
- * clean). So a file is only entered when its time was already past by more than a tick, and from
+ * clean). So a file is only entered when its times were already past by more than a tick, and from
  * then on each change shows: GRAIN_NS for a time with a fraction of a second; whole seconds may be
  * those of a file system that has no others (FAT counts two at a time). A time in the future is
  * some other machine's clock's, and not trusted.
- *   - Who sets a file's time back after changing it, and keeps its size and its inode, is not
- * noticed. That is the price, as with make. Only regular files are kept, no errors, and nothing
- * larger than ENTRY_BYTES. What was used least recently goes when all together exceed CACHE_BYTES.
+ * Only regular files are kept, no errors, and nothing larger than ENTRY_BYTES. What was used least
+ * recently goes when all together exceed CACHE_BYTES.
  * Entries are counted references: one that is being undumped outlives its removal. The lock is held
  * for a few pointers, and for no call of Lua. Several that miss at once compile at once, at most as
  * many as there are threads at work, since nothing pre-empts a compiler; to let the others wait
@@ -72,32 +72,39 @@ typedef struct Stamp {
   dev_t dev;
   ino_t ino;
   off_t size;
-  struct timespec changed;
+  struct timespec modified, changed;
 } Stamp;
 
 /* False: it is no regular file. */
 static bool stamp_of(const char *path, Stamp *s) {
   struct stat st;
   if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  *s = (Stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+  *s = (Stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
   return true;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b) {
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
 static bool same_stamp(const Stamp *a, const Stamp *b) {
   return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-         a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+         same_time(&a->modified, &b->modified) && same_time(&a->changed, &b->changed);
+}
+
+static bool is_past(const struct timespec *t, const struct timespec *now) {
+  enum { GRAIN_NS = 20000000, COARSE_GRAIN_S = 2 };
+  int64_t age_s = (int64_t)now->tv_sec - t->tv_sec;
+  if (age_s > COARSE_GRAIN_S) return true;
+  return age_s >= 0 && t->tv_nsec != 0 && age_s * 1000000000 + now->tv_nsec - t->tv_nsec > GRAIN_NS;
 }
 
 /* Would each change from now on give the file another time? By the clock from which Linux takes
  * these times. */
 static bool has_settled(const Stamp *s) {
-  enum { GRAIN_NS = 20000000, COARSE_GRAIN_S = 2 };
   struct timespec now;
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  int64_t age_s = (int64_t)now.tv_sec - s->changed.tv_sec;
-  if (age_s > COARSE_GRAIN_S) return true;
-  return age_s >= 0 && s->changed.tv_nsec != 0 &&
-         age_s * 1000000000 + now.tv_nsec - s->changed.tv_nsec > GRAIN_NS;
+  return is_past(&s->modified, &now) && is_past(&s->changed, &now);
 }
 
 /* ---- the cache ---- */

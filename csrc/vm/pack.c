@@ -437,7 +437,6 @@ static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i
  * known it may name anything. */
 static void note_names(lua_State *L, Packer *k, const GrCode *code) {
   int environment = lua_gettop(L);
-  gr_codes_ref(k->code = code); /* a finalizer may run meanwhile, and send */
   const char *at = code->names;
   for (uint32_t i = 0, len; i < code->nnames; i++, at += sizeof len + len + 1) {
     memcpy(&len, at, sizeof len);
@@ -448,15 +447,6 @@ static void note_names(lua_State *L, Packer *k, const GrCode *code) {
     for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
       if (lua_type(L, -2) == LUA_TSTRING)
         gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
-  gr_codes_unref(code);
-  k->code = NULL;
-}
-
-static int count_upvalues(lua_State *L, int function) {
-  lua_Debug ar;
-  lua_pushvalue(L, function);
-  lua_getinfo(L, ">u", &ar);
-  return ar.nups;
 }
 
 /* The function is on top. */
@@ -467,15 +457,20 @@ static void write_function(lua_State *L, Packer *k, uint32_t number) {
   size_t len = k->p.nbytes - begin;
   k->p.items[number].len = len;
   int env = find_env(L, k, function);
-  const GrCode *code = gr_codes_find(k->p.bytes + begin, len, env, count_upvalues(L, function));
+  const GrCode *code = gr_codes_find(k->p.bytes + begin, len, env);
   if (code == NULL) gr_packer_no_memory(L, k);
   k->p.need |= code->need;
-  if (number == 0 && k->p.start) {
-    k->p.image = gr_codes_start(code);
-    if (gr_unlikely(atomic_load_explicit(&gr_vet, memory_order_relaxed)))
-      gr_vet_function(L, code, function, env);
+  if (number == 0 && k->p.start) k->p.image = gr_codes_start(code);
+  bool vet = atomic_load_explicit(&gr_vet, memory_order_relaxed) && k->p.start &&
+             k->origins[number].kind == O_ROOT;
+  bool names = env > 0 && (code->nnames > 0 || !code->known);
+  if (vet || names) {
+    gr_codes_ref(k->code = code); /* a finalizer may run meanwhile, and send */
+    if (vet) gr_vet_function(L, k, code, function, env);
+    if (names) note_names(L, k, code);
+    gr_codes_unref(code);
+    k->code = NULL;
   }
-  if (env > 0 && (code->nnames > 0 || !code->known)) note_names(L, k, code);
   lua_settop(L, function);
   for (; lua_getupvalue(L, function, n + 1) != NULL; n++) {
     if (n + 1 == env) lua_pushglobaltable(L); /* the cell's value, whatever _ENV was here */

@@ -18,6 +18,7 @@ typedef uint64_t GrNeed;
 typedef enum GrPackNames {
   GR_NAME_MESSAGE,  /* "message" */
   GR_NAME_ARGUMENT, /* "argument #i": i as in the call, given by first_number */
+  GR_NAME_ITEM,     /* "argument #1[i]" */
   GR_NAME_RESULT,   /* "result #i" */
   GR_NAME_ERROR,    /* "error value" */
 } GrPackNames;

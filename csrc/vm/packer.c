@@ -482,6 +482,7 @@ static void push_root(lua_State *L, Packer *k, const Origin *o) {
   }
   switch (k->names) {
     case GR_NAME_ARGUMENT: lua_pushfstring(L, "argument #%d", (int)o->parent); break;
+    case GR_NAME_ITEM: lua_pushfstring(L, "argument #1[%d]", (int)o->parent); break;
     case GR_NAME_RESULT: lua_pushfstring(L, "result #%d", (int)o->parent); break;
     case GR_NAME_ERROR: lua_pushliteral(L, "error value"); break;
     default: lua_pushliteral(L, "message");

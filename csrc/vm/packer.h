@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* packer.h - the work in progress of one pack: bytes, items, identities, and the way back to the
- * root for errors. For pack.c, carry.c and packer.c alone. */
+ * root for errors. For pack.c, carry.c, packer.c, record.c and vet.c alone. */
 #ifndef GR_PACKER_H
 #define GR_PACKER_H
 
@@ -126,5 +126,8 @@ void gr_pack_unlink(lua_State *L, Packer *k, uint32_t number);
 /* Notes that a function takes `name` from the environment at an absolute index. */
 void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len);
 void gr_carry_globals(lua_State *L, Packer *k);
+/* Pushes env[key] (absolute indices; the key is a string) as a function sees it whose environment
+ * that is; nil when that raises, as with strict.lua. */
+void gr_carry_look_up(lua_State *L, int env, int key);
 
 #endif

@@ -15,6 +15,7 @@
 #include "vm/arena.h"
 #include "vm/pack.h"
 #include "vm/trace.h"
+#include "vm/uncaught.h"
 
 const char gr_traceback_key;
 
@@ -32,47 +33,44 @@ static void drop_panic(GrPost *post) {
 /* A long chain of goroutines that wait for one another would pass on the sum of all their
  * tracebacks: what is longer than this is passed on as it is. */
 enum { ENOUGH_TRACEBACK = 16 << 10 };
-static const char head[] = "stack traceback:\n",
-                  again[] = "\nraised again where it was waited for:\n";
+#define RAISED_AGAIN "\nraised again where it was waited for:\n"
 
 /* When goro raised the error at idx in this state, it was thrown in another goroutine: pushes the
- * traceback from there, which stays as long as it is on the stack. Allocates nothing. */
-static const char *push_remote(lua_State *L, int idx, size_t *len) {
+ * traceback from there. Else false. Calls nothing. */
+static bool push_thrown_traceback(lua_State *L, int idx) {
   const GrState *st = gr_state_find(L);
-  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return NULL;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING)
-    return lua_tolstring(L, -1, len);
+  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return false;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING) return true;
   lua_pop(L, 1);
-  return NULL;
+  return false;
 }
 
-/* The traceback on top is that of the error at idx as this state sees it: the one from where it was
- * thrown comes first. */
 void gr_panic_whole_traceback(lua_State *L, int idx) {
-  size_t len;
-  const char *there = push_remote(L, idx, &len);
-  if (there == NULL) return;
+  static const char head[] = "stack traceback:\n";
+  if (!push_thrown_traceback(L, idx)) return;
   lua_insert(L, -2);
   const char *here = lua_tostring(L, -1);
   bool headed = strncmp(here, head, sizeof head - 1) == 0;
-  if (len < ENOUGH_TRACEBACK)
-    lua_pushfstring(L, "%s%s%s", there, again, headed ? here + sizeof head - 1 : here);
+  if (lua_rawlen(L, -2) < ENOUGH_TRACEBACK)
+    lua_pushfstring(L, "%s" RAISED_AGAIN "%s", lua_tostring(L, -2),
+                    headed ? here + sizeof head - 1 : here);
   else lua_pushvalue(L, -2);
   lua_replace(L, -3);
   lua_pop(L, 1);
 }
 
-/* The error value is on top. */
 char *gr_panic_traceback(lua_State *L) {
+  enum { SLOTS = 4 };
   GrTrace t = {0};
-  size_t len = 0;
-  const char *there = lua_checkstack(L, 2) ? push_remote(L, -1, &len) : NULL;
-  if (there == NULL) gr_trace_add(&t, "%s", head);
-  else gr_trace_add(&t, "%s%s", there, len < ENOUGH_TRACEBACK ? again : "");
-  if (there != NULL) lua_pop(L, 1);
-  if (len >= ENOUGH_TRACEBACK) return t.at;
-  gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
-  if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
+  bool thrown = lua_checkstack(L, SLOTS) && push_thrown_traceback(L, -1);
+  size_t len = thrown ? lua_rawlen(L, -1) : 0;
+  gr_trace_add(&t, "%s", thrown ? lua_tostring(L, -1) : "stack traceback:");
+  if (thrown) lua_pop(L, 1);
+  if (len < ENOUGH_TRACEBACK) {
+    gr_trace_add(&t, "%s", thrown ? RAISED_AGAIN : "\n");
+    gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
+    if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
+  }
   return t.at;
 }
 
@@ -155,11 +153,12 @@ void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out) {
 typedef struct Story {
   const char *traceback, *created; /* or NULL */
   const char *note;                /* the last line, or NULL */
+  const char *head;                /* what the text begins with; NULL: as a panic's does */
 } Story;
 
 static void print_panic(FILE *f, const char *text, size_t len, const Story *s) {
   flockfile(f);
-  fputs("goro: panic: ", f);
+  fputs(s->head != NULL ? s->head : "goro: panic: ", f);
   fwrite(text, 1, len, f);
   if (s->traceback != NULL) fprintf(f, "\n%s", s->traceback);
   if (s->created != NULL) fprintf(f, "\ncreated by %s", s->created);
@@ -195,30 +194,53 @@ struct GrFailure {
 static void print_failure(FILE *f, const GrFailure *failure, const char *note) {
   char created[GR_CREATED_SIZE];
   gr_state_created(failure->st, created, sizeof created);
-  print_top(f, failure->st->L, &(Story){failure->traceback, created, note});
+  print_top(f, failure->st->L, &(Story){failure->traceback, created, note, NULL});
+}
+
+/* A text that is written to a file in memory. */
+typedef struct Memory {
+  FILE *f; /* NULL: no memory */
+  char *text;
+  size_t len;
+} Memory;
+
+static void memory_open(Memory *m) {
+  m->text = NULL;
+  m->f = open_memstream(&m->text, &m->len);
+}
+
+static GrUntold *memory_close(Memory *m, const GrHost *host) {
+  fclose(m->f);
+  GrUntold *u = m->text != NULL ? gr_untold_new(host, m->text, m->len) : NULL;
+  free(m->text);
+  return u;
 }
 
 GrUntold *gr_panic_untold(const GrFailure *failure, const char *note) {
   if (gr_sched_stopping()) return NULL;
-  char *text = NULL;
-  size_t len = 0;
-  FILE *f = open_memstream(&text, &len);
-  if (f == NULL) {
-    print_failure(stderr, failure, note);
-    return NULL;
-  }
-  print_failure(f, failure, note);
-  fclose(f);
-  GrUntold *u = text != NULL ? gr_untold_new(failure->st->g->host, text, len) : NULL;
-  free(text);
-  return u;
+  Memory m;
+  memory_open(&m);
+  print_failure(m.f != NULL ? m.f : stderr, failure, note);
+  return m.f != NULL ? memory_close(&m, failure->st->g->host) : NULL;
+}
+
+GrUntold *gr_panic_thrown(lua_State *L, int idx, const GrHost *host) {
+  Memory m;
+  const char *traceback = lua_tostring(L, idx + 1);
+  if (traceback == NULL) return NULL;
+  memory_open(&m);
+  if (m.f == NULL) return NULL;
+  lua_pushvalue(L, idx);
+  print_top(m.f, L, &(Story){traceback, NULL, NULL, "goro: thrown in a goroutine: "});
+  lua_pop(L, 1);
+  return memory_close(&m, host);
 }
 
 void gr_panic_say(lua_State *L, int idx, const char *created, const char *note) {
   if (!lua_checkstack(L, 4)) return;
   const char *traceback = lua_isstring(L, idx + 1) ? lua_tostring(L, idx + 1) : NULL;
   lua_pushvalue(L, idx);
-  print_top(stderr, L, &(Story){traceback, created, note});
+  print_top(stderr, L, &(Story){traceback, created, note, NULL});
   lua_pop(L, 1);
 }
 
@@ -260,6 +282,7 @@ int gr_raise_remote(lua_State *L, int idx) {
   keep_traceback(L, idx + 2);
   lua_pushvalue(L, idx + 1);
   if (st != NULL) st->raised = lua_topointer(L, -1);
+  if (st != NULL && st->is_host) gr_uncaught_note(L, st, idx + 1);
   return lua_error(L);
 }
 
@@ -298,7 +321,7 @@ void gr_check_inbox(lua_State *L, GrState *st) {
   gr_check_forked(L);
   if (!st->is_host) return;
   if (st->host == NULL) luaL_error(L, "goro is shutting down");
-  if (!gr_host_has_post(st->host)) return;
+  if (!gr_host_has_post(st->host) || gr_state_finalizes(L)) return;
   Panic *p = (Panic *)gr_host_take(st->host);
   if (p == NULL) return;
   GrMsg m = p->error;
@@ -355,17 +378,29 @@ static int raise_deadlock(lua_State *L) {
   return lua_error(L);
 }
 
-/* A hook fires only in Lua code, so some has to run. */
-static void let_hook_fire(lua_State *L) {
-  if (luaL_loadstring(L, "return") != LUA_OK) lua_error(L);
-  lua_call(L, 0, 0);
+/* Lua calls a hook in Lua code only, and some that ran for this would be in the traceback of what
+ * the hook raises. So the hook is called here, as one of the function that waits. */
+static void call_hook(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L);
+  lua_Debug ar;
+  if (hook == NULL || !lua_getstack(L, 0, &ar)) return;
+  gr_check_stack(L, LUA_MINSTACK);
+  ar.event = (mask & LUA_MASKCOUNT) != 0  ? LUA_HOOKCOUNT
+             : (mask & LUA_MASKLINE) != 0 ? LUA_HOOKLINE
+             : (mask & LUA_MASKRET) != 0  ? LUA_HOOKRET
+                                          : LUA_HOOKCALL;
+  ar.currentline = -1;
+  int top = lua_gettop(L);
+  hook(L, &ar);
+  lua_settop(L, top);
 }
 
 void gr_raise_cause(lua_State *L, GrState *st, GrCause cause) {
   switch (cause) {
     case GR_CAUSE_INBOX: gr_check_inbox(L, st); return;
     case GR_CAUSE_DEADLOCK: raise_deadlock(L); return;
-    case GR_CAUSE_SIGNAL: let_hook_fire(L); return;
+    case GR_CAUSE_SIGNAL: call_hook(L); return;
     default: gr_raise_code(L, GR_ABORTED);
   }
 }

@@ -25,6 +25,9 @@ GrUntold *gr_panic_untold(const GrFailure *failure, const char *note);
 /* Prints the error at idx, whose traceback or nil is at idx + 1, in the same way; `created` and
  * `note` may be NULL. May run Lua (__tostring). Does not raise. */
 void gr_panic_say(lua_State *L, int idx, const char *created, const char *note);
+/* The error at idx, whose traceback is at idx + 1, as a text that says where it was thrown. NULL:
+ * no traceback, or no memory. May run Lua (__tostring). Does not raise; wants room on the stack. */
+GrUntold *gr_panic_thrown(lua_State *L, int idx, const GrHost *host);
 /* The error value on top, packed as (false, value, traceback or nil), as joins are told; it stays.
  * One that cannot be sent goes as its text; empty: no memory. Does not raise. */
 void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out);

@@ -31,6 +31,7 @@
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
+#include "vm/setup.h"
 #include "vm/warn.h"
 
 void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
@@ -84,11 +85,16 @@ bool gr_must_block(lua_State *L, GrState *st) {
   return true;
 }
 
+/* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way
+ * answers no question. */
+bool gr_state_finalizes(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
+
 /* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT)
  * must fire. */
 static void block(lua_State *L, GrState *st) {
   enum { LOOK_NS = 50000000 };
   lua_Hook before = lua_gethook(L);
+  if (st->is_host && st->host != NULL) gr_host_deafen(st->host, gr_state_finalizes(L));
   while (!gr_wait_block(st->g, st->is_host ? gr_now_ns() + LOOK_NS : GR_FOREVER)) {
     if (lua_gethook(L) == before || !gr_wait_win(st->g, gr_wait_seq(st->g), GR_CAUSE_SIGNAL, NULL))
       continue;
@@ -160,18 +166,21 @@ void gr_state_need(lua_State *L, GrNeed need) {
   gr_inherit_install(L, st, before, false);
 }
 
+/* All libraries are open: what it inherited takes its place. */
+static void settle(lua_State *L, GrState *st) {
+  if (st->settled) return;
+  st->settled = true;
+  gr_inherit_install(L, st, 0, true);
+}
+
 /* (start message, perhaps the function, which the state's image had) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
   const GrMsg *start = gr_check_pointer(L, 1);
   int function = lua_gettop(L) - 1;
   lua_remove(L, 1);
-  if (st->have == GR_NEED_ALL) {
-    st->settled = true;
-    gr_inherit_install(L, st, 0, true);
-  } else {
-    gr_state_need(L, gr_msg_need(start));
-  }
+  if (st->have == GR_NEED_ALL) settle(L, st);
+  else gr_state_need(L, gr_msg_need(start));
   return gr_unpack_start(L, start, function);
 }
 
@@ -182,18 +191,25 @@ static int open_plain(lua_State *L) {
   return lua_pcall(L, 1, 0, 0);
 }
 
-/* A state for the message, in which it is unpacked. */
-static int begin_with(GrState *st, GrMsg *start) {
+/* LUA_OK, or the error value is on top; LUA_ERRMEM: perhaps there is no state. */
+static int make_state(GrState *st, const GrImage *image, GrNeed need) {
   bool ready;
-  lua_State *L =
-      gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
+  lua_State *L = gr_image_state(image, need, &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
   st->arena->owner = st;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = ready ? LUA_OK : open_plain(L);
+  if (gr_unlikely(st->warns)) gr_warn_on(L);
+  return status;
+}
+
+/* A state for the message, in which it is unpacked. */
+static int begin_with(GrState *st, GrMsg *start) {
+  int status = make_state(st, gr_msg_image(start), gr_msg_need(start));
   if (status != LUA_OK) return status;
+  lua_State *L = st->L;
   lua_pushcfunction(L, unpack_start);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, start);
@@ -201,11 +217,46 @@ static int begin_with(GrState *st, GrMsg *start) {
   return lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
 }
 
+/* (message of a function of goro.setup) */
+static int unpack_setup(lua_State *L) {
+  const GrMsg *m = lua_touserdata(L, 1);
+  GrMsg copy;
+  lua_settop(L, 0);
+  settle(L, gr_state_own(L));
+  if (!gr_msg_copy(m, &copy)) gr_raise_code(L, GR_NOMEM);
+  gr_msg_set_start(&copy);
+  return gr_unpack(L, &copy);
+}
+
+/* What is to run next, instead of what is on the state's stack: a function of goro.setup, or when
+ * all of these have run, the goroutine's own with its arguments. */
+static int next_to_run(GrState *st) {
+  lua_State *L = st->L;
+  const GrMsg *setup = gr_setting_next(st->setting);
+  lua_settop(L, 0);
+  lua_pushcfunction(L, setup != NULL ? unpack_setup : unpack_start);
+  lua_pushlightuserdata(L,
+                        (void *)(uintptr_t)(setup != NULL ? setup : gr_setting_start(st->setting)));
+  int status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (setup != NULL) return status;
+  gr_setting_free(st->setting);
+  st->setting = NULL;
+  return status;
+}
+
+/* Functions of goro.setup may lead anywhere, so the state has all. */
+static int begin_with_setup(GrState *st, GrMsg *start) {
+  gr_setting_keep(st->setting, start);
+  int status = make_state(st, NULL, GR_NEED_ALL);
+  return status != LUA_OK ? status : next_to_run(st);
+}
+
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
  * LUA_ERRMEM and st->L == NULL. */
 static int begin(GrState *st) {
   GrMsg start = st->start;
   memset(&st->start, 0, sizeof st->start);
+  if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start);
   int status = begin_with(st, &start);
   gr_msg_drop(&start);
   return status;
@@ -267,6 +318,7 @@ static void free_state(GrState *st) {
   }
   gr_join_end(st, GR_END_DROPPED, &(GrMsg){0}, NULL);
   gr_inherit_unref(st->inherited);
+  gr_setting_free(st->setting);
   if (st->L != NULL) gr_free(st->frames);
   gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
@@ -325,6 +377,8 @@ static bool hand_over(GrState *st, const char *traceback) {
   lua_pushlightuserdata(L, join->object);
   st->join.ops = join->ops->after;
   st->exiting = false;
+  gr_setting_free(st->setting);
+  st->setting = NULL;
   return true;
 }
 
@@ -375,16 +429,25 @@ static void give_back(GrState *st) {
     gr_arena_trim(st->arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);
 }
 
-/* Runs it until it ends or yields: from its beginning, with a function and n arguments on top, or
- * from where it yielded. */
-static GrRun enter(GrState *st, int n) {
+static int resume(GrState *st, int n, int *nresults) {
   st->outward = GR_OUT_NONE;
   st->running = st->L;
   st->co_top = st->L;
   st->chain_ok = true;
-  int nresults, status = lua_resume(st->L, NULL, n, &nresults);
+  int status = lua_resume(st->L, NULL, n, nresults);
   st->co_top = NULL;
   st->chain_ok = false;
+  return status;
+}
+
+/* Runs it until it ends or yields: from its beginning, with a function and n arguments on top, or
+ * from where it yielded. */
+static GrRun enter(GrState *st, int n) {
+  int nresults, status = resume(st, n, &nresults);
+  while (gr_unlikely(st->setting != NULL) && status == LUA_OK) {
+    if (next_to_run(st) != LUA_OK) return fail(st, NULL);
+    status = resume(st, lua_gettop(st->L) - 1, &nresults);
+  }
   if (status == LUA_YIELD) {
     switch (st->outward) {
       case GR_OUT_PARK:
@@ -466,6 +529,7 @@ static GrState *new_child(lua_State *L, GrState *st, const char *verb, GrMsg *st
   memset(child, 0, sizeof *child);
   child->start = *start;
   child->inherited = gr_inherit_ref(st->inherited);
+  child->warns = gr_warn_is_on(st);
   say_created(L, child, verb);
   return child;
 }
@@ -483,7 +547,9 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *joi
   gr_inherit_prepare(L, st);
   gr_pack_start(L, 1, n, 1, &start);
   GrState *child = new_child(L, st, verb, &start);
-  int r = give_g(child, host_of(st));
+  int r = GR_NOMEM;
+  /* one that a function of goro.setup starts would start another, and so on */
+  if (st->setting != NULL || gr_setting_new(&child->setting)) r = give_g(child, host_of(st));
   if (r != GR_OK) {
     gr_go_discard(child);
     gr_raise_code(L, r);
@@ -511,7 +577,8 @@ GrState *gr_go_prepare(const GrState *model, int *err) {
   *child = *model;
   child->host = NULL;
   gr_inherit_ref(child->inherited);
-  if (gr_msg_copy(&model->start, &child->start) && (*err = give_g(child, model->host)) == GR_OK)
+  if (gr_msg_copy(&model->start, &child->start) && gr_setting_new(&child->setting) &&
+      (*err = give_g(child, model->host)) == GR_OK)
     return child;
   gr_go_discard(child);
   return NULL;
@@ -531,5 +598,6 @@ void gr_go_discard(GrState *st) {
   if (st->host != NULL) gr_host_unref(st->host);
   gr_msg_drop(&st->start);
   gr_inherit_unref(st->inherited);
+  gr_setting_free(st->setting);
   gr_chunk_put(st, sizeof *st);
 }

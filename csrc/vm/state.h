@@ -31,6 +31,7 @@ typedef enum GrOutward {
 
 struct GrArena;
 struct GrInherited;
+struct GrSetting;
 typedef struct GrWarning GrWarning;
 
 /* How a goroutine ended. */
@@ -98,6 +99,7 @@ struct GrState {
   volatile bool after_call; /* the last hook event was a call */
   bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
   bool settled;             /* what it inherited has been put in place */
+  bool warns;               /* its warnings are on (warn.c); a host's are not noted here */
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
   bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
                       dropped */
@@ -110,11 +112,13 @@ struct GrState {
   struct GrArena *arena; /* of a goroutine's state: its memory */
   GrNeed have; /* the standard globals that it has (need.h); a host's are its program's business */
   struct GrInherited
-      *inherited;         /* what it was given, or has packed for others; a reference, or NULL */
-  uint64_t inherited_sum; /* of what that was packed from (inherit.c) */
-  GrWarning *warning;     /* the beginning of one that comes in pieces, or NULL (warn.c) */
-  const char *verb;       /* where it was created: "goro.go", */
-  int line;               /* 0: unknown */
+      *inherited;            /* what it was given, or has packed for others; a reference, or NULL */
+  uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
+  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: none, or all have
+                                run */
+  GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
+  const char *verb;          /* where it was created: "goro.go", */
+  int line;                  /* 0: unknown */
   char source[LUA_IDSIZE];
 };
 
@@ -151,8 +155,10 @@ void gr_check_forked(lua_State *L);
 /* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
  * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
 void *gr_check_pointer(lua_State *L, int arg);
+/* Does this call come from a finalizer, where nothing that is raised reaches anybody? */
+bool gr_state_finalizes(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
- * each goro call. */
+ * each goro call. In a finalizer nothing: panics wait for a call that is in none. */
 void gr_check_inbox(lua_State *L, GrState *st);
 
 /* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting
@@ -188,6 +194,9 @@ extern const char gr_traceback_key;
 /* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
 GrState *gr_state_host(lua_State *L);
 
+/* Is this process the stand-alone interpreter? Then it ends when the host state does, and nobody
+ * needs our memory back. */
+bool gr_standalone(void);
 /* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState.
  */
 void gr_state_remember(lua_State *L, int idx);
