@@ -141,7 +141,8 @@ static void say_short_of_threads(Sched *s, int err) {
           strerror(err), (int)atomic_load(&s->nm));
 }
 
-/* A new thread with this P. On failure the P remains the caller's. */
+/* A new thread with this P, or without one (it looks for work and goes idle). On failure the P
+ * remains the caller's. */
 static int new_m(Sched *s, P *p, bool spinning) {
   int r;
   M *m = get_m(s, &r);
@@ -150,13 +151,9 @@ static int new_m(Sched *s, P *p, bool spinning) {
   m->spinning = spinning;
   m->leaving = false;
   int err = gr_thread_start(gr_m_main, m);
+  atomic_store(&s->refused_at, gr_now_ns());
   atomic_store(&s->threads_short, err != 0);
-  if (err == 0) {
-    gr_lock(&s->lock);
-    gr_sysmon_start_locked(s);
-    gr_unlock(&s->lock);
-    return GR_OK;
-  }
+  if (err == 0) return GR_OK;
   gr_lock(&s->lock);
   m->link = s->dead_ms;
   s->dead_ms = m;
@@ -167,28 +164,83 @@ static int new_m(Sched *s, P *p, bool spinning) {
   return GR_NOTHREAD;
 }
 
+/* An idle M, which has p from here on and is to be woken; or NULL. */
+static M *idle_m_get_locked(Sched *s, P *p, bool spinning) {
+  M *m = s->idle_ms;
+  if (m == NULL) return NULL;
+  s->idle_ms = m->link;
+  s->nidle--;
+  m->spinning = spinning;
+  m->nextp = p;
+  return m;
+}
+
+/* The M of g, a bound G that was queued, has p from here on and is to be woken. */
+static M *bound_m_get_locked(Sched *s, P *p, G *g) {
+  M *m = g->m;
+  s->nlocked--;
+  m->nextp = p;
+  return m;
+}
+
+/* No thread can be had for p, although somebody wanted one. First: a thread that waits with its G
+ * for a P needs no other to pick it. Second: an M may have gone idle since, and one may be asleep
+ * in the poller: it has looked for work before p came back, and looks again. Else all threads are
+ * in use, and those of them that come back find what is queued; and sysmon asks again: proc.c. */
+static void owe(Sched *s, P *p) {
+  gr_lock(&s->lock);
+  gr_runq_drain_locked(s, p);
+  G *bound = gr_bound_get_locked(s);
+  M *m = bound != NULL ? bound_m_get_locked(s, p, bound) : idle_m_get_locked(s, p, false);
+  if (m == NULL) gr_idle_p_put_locked(s, p);
+  gr_unlock(&s->lock);
+  if (m != NULL) gr_note_wake(&m->note);
+  else if (atomic_load(&s->polling)) gr_poller->wake();
+}
+
 /* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been
  * counted for it. */
 static int start_m(Sched *s, P *p, bool spinning) {
   gr_lock(&s->lock);
-  M *m = s->idle_ms;
-  if (m != NULL) {
-    s->idle_ms = m->link;
-    s->nidle--;
-    m->spinning = spinning;
-    m->nextp = p;
-  }
+  M *m = idle_m_get_locked(s, p, spinning);
   gr_unlock(&s->lock);
   int r = GR_OK;
   if (m != NULL) {
     gr_note_wake(&m->note);
   } else if ((r = new_m(s, p, spinning)) != GR_OK) {
-    gr_lock(&s->lock);
-    gr_idle_p_put_locked(s, p);
-    gr_unlock(&s->lock);
     if (spinning) atomic_fetch_sub(&s->nspinning, 1);
+    owe(s, p);
   }
+  if (gr_unlikely(!atomic_load_explicit(&s->sysmon_started, memory_order_relaxed)))
+    gr_sysmon_start(s);
   return r;
+}
+
+/* How many threads there may be, as far as is known. */
+static int32_t threads_possible(Sched *s) {
+  return atomic_load(&s->threads_short) ? atomic_load(&s->nm) : s->max_threads;
+}
+
+bool gr_nobody_takes_p(Sched *s) {
+  gr_lock(&s->lock);
+  bool none = s->nidle == 0 && atomic_load(&s->nm) >= threads_possible(s);
+  gr_unlock(&s->lock);
+  return none;
+}
+
+/* At least one M must not wait with its G: it will come back to look for work. What the system said
+ * lately is taken for true; else it is asked. */
+bool gr_may_keep_thread(M *m) {
+  enum { ASK_AGAIN_NS = 10000000 };
+  Sched *s = m->pool;
+  if (m->depth > 0) return false; /* it may be one of those below that would have to wake it */
+  int32_t others = atomic_fetch_add(&s->nkept, 1);
+  if (others + 1 >= threads_possible(s) && atomic_load(&s->threads_short) &&
+      gr_now_ns() - atomic_load(&s->refused_at) > ASK_AGAIN_NS)
+    new_m(s, NULL, false);
+  if (others + 1 < threads_possible(s) || atomic_load(&s->stopping)) return true;
+  atomic_fetch_sub(&s->nkept, 1);
+  return false;
 }
 
 void gr_wakep(Sched *s) {
@@ -209,7 +261,7 @@ int gr_pool_need_thread(Sched *s) {
 }
 
 /* m leaves the list of idle Ms, if it is in it. */
-static void idle_m_remove_locked(Sched *s, M *m) {
+void gr_idle_m_remove_locked(Sched *s, M *m) {
   for (M **at = &s->idle_ms; *at != NULL; at = &(*at)->link) {
     if (*at != m) continue;
     *at = m->link;
@@ -224,7 +276,7 @@ bool gr_m_await_p(M *m, int64_t until) {
   gr_lock(&s->lock);
   P *p = m->nextp;
   m->nextp = NULL;
-  if (p == NULL) idle_m_remove_locked(s, m); /* or somebody would give it one when it has left */
+  if (p == NULL) gr_idle_m_remove_locked(s, m); /* or somebody would give it one when it has left */
   gr_unlock(&s->lock);
   if (p != NULL) gr_m_take_p(m, p);
   return p != NULL;
@@ -232,9 +284,8 @@ bool gr_m_await_p(M *m, int64_t until) {
 
 /* ---- losing and getting a P ---- */
 
-/* Is there anything that needs an M now? */
 bool gr_work_anywhere(Sched *s) {
-  if (atomic_load(&s->globq_size) > 0) return true;
+  if (atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0) return true;
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) {
     P *p = atomic_load(&s->ps[i]);
@@ -245,7 +296,7 @@ bool gr_work_anywhere(Sched *s) {
 
 void gr_hand_on(Sched *s, P *p) {
   if (!atomic_load(&s->stopping)) {
-    if (!gr_runq_empty(p) || atomic_load(&s->globq_size) > 0) {
+    if (!gr_runq_empty(p) || atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0) {
       start_m(s, p, false);
       return;
     }
@@ -259,10 +310,9 @@ void gr_hand_on(Sched *s, P *p) {
   gr_lock(&s->lock);
   gr_idle_p_put_locked(s, p);
   gr_unlock(&s->lock);
-  if (gr_work_anywhere(s)) gr_wakep(s);
-  int64_t first = gr_timers_first(&p->timers);
+  if (gr_due(s, gr_coarse_ns()) != 0) gr_wakep(s);
+  int64_t first = gr_first_timer(s);
   if (first != INT64_MAX) gr_timer_added(s, first);
-  else if (gr_poller->waited_for() && !atomic_load(&s->polling)) gr_wakep(s);
 }
 
 /* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look
@@ -284,7 +334,7 @@ void gr_release_p(M *m) {
   gr_hand_on(m->pool, p);
 }
 
-void gr_acquire_p(M *m, G *g) {
+void gr_acquire_p(M *m, G *g, GrLine line) {
   Sched *s = m->pool;
   P *p = gr_idle_p_get(s);
   if (p == NULL && !atomic_load(&s->stopping)) {
@@ -295,7 +345,7 @@ void gr_acquire_p(M *m, G *g) {
     bool queued = !atomic_load(&s->stopping);
     if (queued) {
       atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
-      gr_globq_put_locked(s, g);
+      gr_line_up_locked(s, g, line);
       s->nlocked++;
     }
     gr_unlock(&s->lock);
@@ -321,8 +371,7 @@ void gr_hand_p_over(M *m, G *g) {
     return;
   }
   m->p = NULL;
-  s->nlocked--;
-  other->nextp = p;
+  bound_m_get_locked(s, p, g);
   gr_unlock(&s->lock);
   gr_note_wake(&other->note);
 }

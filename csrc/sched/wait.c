@@ -34,7 +34,16 @@ void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
   atomic_store(&g->wait, (gr_wait_seq(g) + 1) << 1);
 }
 
+/* It stays counted until its round ends: a wait that goes on, or the lock that a condition's wait
+ * takes again, must not be refused half-way. */
+static bool keeps_thread(G *g) {
+  if (g->is_host || g->keeps || gr_m == NULL) return true;
+  return g->keeps = gr_may_keep_thread(gr_m);
+}
+
 int gr_wait_limit(G *g, int64_t until) {
+  if (gr_unlikely(atomic_load_explicit(&g->blocks, memory_order_relaxed)) && !keeps_thread(g))
+    return GR_CROWDED;
   if (until == GR_FOREVER) return GR_OK;
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
@@ -152,7 +161,12 @@ static bool host_block(G *g, int64_t until) {
   } else if (status == G_READY_EARLY) {
     return true;
   }
-  if (g->host != NULL) gr_check_dead(gr_my_pool());
+  if (g->host != NULL) {
+    Sched *s = gr_my_pool();
+    gr_check_dead(s);
+    if (s != NULL && gr_unlikely(!atomic_load_explicit(&s->sysmon_started, memory_order_relaxed)))
+      gr_sysmon_stand_in(s);
+  }
   int64_t before = gr_now_ns();
   bool woken = gr_note_sleep(&g->note, until);
   if (woken && gr_now_ns() - before < 200000 && g->host_spins < 8) g->host_spins += 2;
@@ -165,7 +179,7 @@ static bool thread_block(G *g) {
   gr_release_p(m);
   gr_note_clear(&m->note);
   if (!move_status(g, G_PARKING, G_WAITING)) {
-    gr_acquire_p(m, g);
+    gr_acquire_p(m, g, GR_LINE_WOKEN);
     return true;
   }
   Sched *s = m->pool;

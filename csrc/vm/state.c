@@ -66,15 +66,6 @@ void gr_state_remember(lua_State *L, int idx) {
 
 /* ---- parking ---- */
 
-bool gr_must_block(lua_State *L, GrState *st) {
-  if (st->is_host) return true;
-  if (gr_can_yield(L, st)) return false;
-  if (!gr_wait_may_block(st->g))
-    luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
-                  "GOROMAXTHREADS, or wait outside of "
-                  "sort comparators, gsub callbacks and the like)");
-  return true;
-}
 
 /* A host looks up twenty times a second: a hook that was set meanwhile (lua.c does so at SIGINT)
  * must fire. */
