@@ -145,24 +145,25 @@ describe("a limit of two threads", function()
 end)
 
 describe("when the system gives no thread", function()
-  it_rations("for a while, who waits with its thread goes on afterwards", function()
-    runs([[
+  it_rations("for a while, who waits with its thread goes on afterwards, or is told", function()
+    runs(([[
       local goro, ctest = require "goro", require "ctest"
       goro.maxprocs(1)
       for _ = 1, 5 do
         local go, out = goro.chan(), goro.chan(1)
         goro.go(function()
           go:recv()
-          table.sort({ 2, 1 }, function(a, b) return goro.run(function() return true end) and a < b end)
-          out:send "sorted"
+          local _, err = pcall(table.sort, { 2, 1 }, function(a, b) return goro.run(function() return true end) and a < b end)
+          out:send(err or "sorted")
         end)
         ration(0)
         go:send(1)
         ctest.sleep(0.05)
         ration(1000)
-        assert(out:recv() == "sorted")
+        local said = out:recv()
+        assert(said == "sorted" or said:find %q, said)
       end
-      print "ok"]], {})
+      print "ok"]]):format(crowded), {})
   end)
 
   it_rations("for a while, a wait in a comparator may be refused, but not for ever", function()

@@ -151,7 +151,6 @@ static int new_m(Sched *s, P *p, bool spinning) {
   m->spinning = spinning;
   m->leaving = false;
   int err = gr_thread_start(gr_m_main, m);
-  atomic_store(&s->refused_at, gr_now_ns());
   atomic_store(&s->threads_short, err != 0);
   if (err == 0) return GR_OK;
   gr_lock(&s->lock);
@@ -216,40 +215,40 @@ static int start_m(Sched *s, P *p, bool spinning) {
   return r;
 }
 
-/* How many threads there may be, as far as is known. */
-static int32_t threads_possible(Sched *s) {
-  return atomic_load(&s->threads_short) ? atomic_load(&s->nm) : s->max_threads;
-}
-
 bool gr_nobody_takes_p(Sched *s) {
   gr_lock(&s->lock);
-  bool none = s->nidle == 0 && atomic_load(&s->nm) >= threads_possible(s);
+  bool none =
+      s->nidle == 0 && (atomic_load(&s->threads_short) || atomic_load(&s->nm) >= s->max_threads);
   gr_unlock(&s->lock);
   return none;
 }
 
-/* At least one M must not wait with its G: it will come back to look for work. What the system said
- * lately is taken for true; else it is asked. */
+/* At least one M must not wait with its G: it will come back to look for work. So there must be
+ * another before this one waits, and if there is none, one is made. */
 bool gr_may_keep_thread(M *m) {
-  enum { ASK_AGAIN_NS = 10000000 };
   Sched *s = m->pool;
   if (m->depth > 0) return false; /* it may be one of those below that would have to wake it */
-  int32_t others = atomic_fetch_add(&s->nkept, 1);
-  if (others + 1 >= threads_possible(s) && atomic_load(&s->threads_short) &&
-      gr_now_ns() - atomic_load(&s->refused_at) > ASK_AGAIN_NS)
-    new_m(s, NULL, false);
-  if (others + 1 < threads_possible(s) || atomic_load(&s->stopping)) return true;
+  int32_t kept = atomic_fetch_add(&s->nkept, 1) + 1;
+  if (kept >= atomic_load(&s->nm)) new_m(s, NULL, false);
+  if (kept < atomic_load(&s->nm) || atomic_load(&s->stopping)) return true;
   atomic_fetch_sub(&s->nkept, 1);
   return false;
 }
 
+/* Who finds that another has taken the idle P looks again: others have left to it, while it was
+ * counted as spinning, what they queued. */
 void gr_wakep(Sched *s) {
-  if (atomic_load(&s->nidle_ps) == 0 || atomic_load(&s->nspinning) != 0) return;
-  int32_t none = 0;
-  if (!atomic_compare_exchange_strong(&s->nspinning, &none, 1)) return;
-  P *p = gr_idle_p_get(s);
-  if (p != NULL) start_m(s, p, true);
-  else atomic_fetch_sub(&s->nspinning, 1);
+  do {
+    if (atomic_load(&s->nidle_ps) == 0 || atomic_load(&s->nspinning) != 0) return;
+    int32_t none = 0;
+    if (!atomic_compare_exchange_strong(&s->nspinning, &none, 1)) return;
+    P *p = gr_idle_p_get(s);
+    if (p != NULL) {
+      start_m(s, p, true);
+      return;
+    }
+    atomic_fetch_sub(&s->nspinning, 1);
+  } while (gr_work_anywhere(s));
 }
 
 int gr_pool_need_thread(Sched *s) {

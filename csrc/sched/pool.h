@@ -114,9 +114,8 @@ struct Sched {
   /* written under the lock */
   _Atomic int32_t nm; /* Ms that exist */
   M *_Atomic all_ms;  /* never shrinks while the pool lives, so it may be walked without the lock */
-  atomic_bool sysmon_sleeps;  /* until a P is taken into use */
-  atomic_bool threads_short;  /* the system refused the last thread that was asked of it */
-  _Atomic int64_t refused_at; /* when */
+  atomic_bool sysmon_sleeps; /* until a P is taken into use */
+  atomic_bool threads_short; /* the system refused the last thread that was asked of it */
   atomic_bool sysmon_started;
   _Atomic int64_t sysmon_tried_at;
   /* atomics: read without */

@@ -43,9 +43,11 @@
  * When no thread can be had (GOROMAXTHREADS, or the system's limit), the one who wanted it owes it
  * (m.c, owe): first to a bound G, whose thread only waits for a P; then to an M that has gone idle,
  * or fallen asleep in the poller, since. If all threads are in use, sysmon asks again every 10 ms
- * while anything is due. A wait that would keep the last thread is refused (GR_CROWDED), when it
- * comes to it and not before: nkept, which counts the Gs that waited with their thread in this
- * round, stays below the number of threads, so that at least one comes back to look for work. If
+ * while anything is due. A wait that would keep the last thread, when no other can be made, is
+ * refused (GR_CROWDED), when it comes to it and not before: nkept, which counts the Gs that waited
+ * with their thread in this round, stays below nm, so that at least one comes back to look for
+ * work. (Who waits counts itself, then reads nm; a thread that ends takes itself from nm, then
+ * reads nkept.) If
  * that one loops where it cannot yield, others run on top of it: run_on_top. If sysmon itself can
  * have no thread, that is told, each start of a thread tries again, and hosts that wait look in its
  * place.
@@ -212,8 +214,8 @@ static void stop_m(M *m) {
   if (wanted) return;
   if (gr_m_await_p(m, gr_now_ns() + IDLE_NS)) return;
   gr_lock(&s->lock);
-  m->leaving = atomic_load(&s->nm) - 1 > atomic_load(&s->nkept);
-  if (m->leaving) atomic_fetch_sub(&s->nm, 1);
+  m->leaving = atomic_fetch_sub(&s->nm, 1) - 1 > atomic_load(&s->nkept); /* as may_keep_thread */
+  if (!m->leaving) atomic_fetch_add(&s->nm, 1);
   gr_unlock(&s->lock);
 }
 
