@@ -89,7 +89,8 @@ end)
 
 print("listening at " .. listener:addr())
 io.stdout:flush()
-local events, clients = goro.chan(), goro.group()
+local events = goro.chan()
+local clients = goro.group { on_error = function(err) io.stderr:write("chat: ", tostring(err), "\n") end }
 goro.go(room, events)
 while true do
   local conn, why, code = listener:accept()

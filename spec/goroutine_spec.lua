@@ -30,7 +30,7 @@ end
 
 describe("goro", function()
   it("has a version", function()
-    assert.equal("goro 0.1.0", goro._VERSION)
+    assert.equal("goro 0.2.0", goro._VERSION)
   end)
 
   it("is a module that sets no globals", function()

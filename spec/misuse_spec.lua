@@ -129,6 +129,11 @@ end)
 
 describe("misuse of a channel", function()
   local c
+  local function extra(arg, what)
+    local text = "bad argument #%d to 'send' (no value expected, got %s; 'try_send' takes a time limit)"
+    return text:format(arg, what)
+  end
+  local closed = "bad argument #2 to 'send' (the value came from a closed channel)"
 
   before_each(function()
     c = goro.chan(2)
@@ -143,19 +148,19 @@ describe("misuse of a channel", function()
 
   rows {
     { "bad argument #1 to 'send' (value expected)", function() c:send() end },
-    { "bad argument #2 to 'send' (no value expected, got number; 'try_send' takes a time limit)", function() c:send(1, 0) end },
-    { "bad argument #2 to 'send' (no value expected, got number; 'try_send' takes a time limit)", function() c:send(1, NAN) end },
-    { "bad argument #2 to 'send' (no value expected, got nil; 'try_send' takes a time limit)", function() c:send(1, nil) end },
-    { "bad argument #2 to 'send' (no value expected, got nil; 'try_send' takes a time limit)", function() c:send(nil, nil, "timeout") end },
-    { "bad argument #2 to 'send' (no value expected, got string; 'try_send' takes a time limit)", function() c:send(1, "soon") end },
-    { "bad argument #2 to 'send' (no value expected, got table; 'try_send' takes a time limit)", function() c:send(1, {}) end },
-    { "bad argument #2 to 'send' (no value expected, got function; 'try_send' takes a time limit)", function() c:send(1, print) end },
-    { "bad argument #2 to 'send' (no value expected, got number; 'try_send' takes a time limit)", function() c:send(("a b"):gsub("%a", "%0%0")) end },
-    { "bad argument #2 to 'send' (no value expected, got number; 'try_send' takes a time limit)", function() c:sender():send(1, 1) end },
-    { "bad argument #3 to 'send' (no value expected, got nil; 'try_send' takes a time limit)", function() c:send(1, true, nil) end },
-    { "bad argument #3 to 'send' (no value expected, got boolean; 'try_send' takes a time limit)", function() c:send(1, true, true) end },
-    { "bad argument #2 to 'send' (the value came from a closed channel)", function() c:send(1, false) end },
-    { "bad argument #2 to 'send' (the value came from a closed channel)", function() c:send(nil, false, 1) end },
+    { extra(2, "number"), function() c:send(1, 0) end },
+    { extra(2, "number"), function() c:send(1, NAN) end },
+    { extra(2, "nil"), function() c:send(1, nil) end },
+    { extra(2, "nil"), function() c:send(nil, nil, "timeout") end },
+    { extra(2, "string"), function() c:send(1, "soon") end },
+    { extra(2, "table"), function() c:send(1, {}) end },
+    { extra(2, "function"), function() c:send(1, print) end },
+    { extra(2, "number"), function() c:send(("a b"):gsub("%a", "%0%0")) end },
+    { extra(2, "number"), function() c:sender():send(1, 1) end },
+    { extra(3, "nil"), function() c:send(1, true, nil) end },
+    { extra(3, "boolean"), function() c:send(1, true, true) end },
+    { closed, function() c:send(1, false) end },
+    { closed, function() c:send(nil, false, 1) end },
     { "bad argument #1 to 'try_send' (value expected)", function() c:try_send() end },
     { "bad argument #2 to 'try_send' (number expected, got string)", function() c:try_send(1, "1") end },
     { "bad argument #2 to 'try_send' (number expected, got table)", function() c:try_send(1, {}) end },

@@ -52,12 +52,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "io/loop.h"
+#include "io/nofile.h"
+#include "io/resolver.h"
 
 enum { EVENTS = 256, SLAB = 64 };
 
@@ -204,16 +205,6 @@ static bool poll_wanted(void) { return atomic_load(&registered) > 0 || atomic_lo
 
 /* ---- beginning and end ---- */
 
-static void raise_limit(void) {
-  static atomic_flag done = ATOMIC_FLAG_INIT;
-  struct rlimit l;
-  if (atomic_flag_test_and_set(&done) || getrlimit(RLIMIT_NOFILE, &l) != 0 ||
-      l.rlim_cur == l.rlim_max)
-    return;
-  l.rlim_cur = l.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &l);
-}
-
 static int watch(int epoll, int fd, uint32_t events, void *data) {
   struct epoll_event e = {.events = events, .data.ptr = data};
   return epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &e) == 0 ? 0 : errno;
@@ -221,7 +212,7 @@ static int watch(int epoll, int fd, uint32_t events, void *data) {
 
 static int start_locked(void) {
   if (atomic_load(&epoll_fd) >= 0) return GR_OK;
-  raise_limit();
+  gr_nofile_raise();
   int epoll = epoll_create1(EPOLL_CLOEXEC),
       wake = epoll >= 0 ? eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK) : -1, err = errno;
   if (wake >= 0 && (err = watch(epoll, wake, EPOLLIN | EPOLLET, &of_wake)) == 0) {
@@ -252,6 +243,7 @@ int gr_poll_watch_loop(int fd) {
 /* All threads have left, but for those that are stuck in foreign code. */
 static void poll_end(void) {
   gr_loop_end();
+  gr_lookup_end();
   for (Slab *s = slabs; s != NULL; s = s->next)
     for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
   gr_lock(&start_lock);
@@ -416,19 +408,26 @@ int gr_poll_hold(int delta) {
   return r;
 }
 
-/* GR_OK: the wait is prepared. A host's thread, or one that none of ours is, looks for no work
+int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks) {
+  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
+  atomic_fetch_add(&waiting, 1);
+  gr_wait_prepare(g, reason, blocks);
+  int r = gr_wait_limit(g, until);
+  if (r == GR_OK) return GR_OK;
+  gr_wait_unprepare(g);
+  atomic_fetch_sub(&waiting, 1);
+  return r;
+}
+
+void gr_poll_done(void) { atomic_fetch_sub(&waiting, 1); }
+
+/* The same for an event. A host's thread, or one that none of ours is, looks for no work
  * afterwards, so somebody must be there to poll. */
 static int start_wait(G *g, GrReason reason, int64_t until, bool blocks) {
-  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
-  int r = GR_OK;
-  atomic_fetch_add(&waiting, 1);
-  if (g->is_host) r = gr_sched_poll_wanted();
-  if (r == GR_OK) {
-    gr_wait_prepare(g, reason, blocks);
-    r = gr_wait_limit(g, until);
-    if (r != GR_OK) gr_wait_unprepare(g);
-  }
-  if (r != GR_OK) atomic_fetch_sub(&waiting, 1);
+  int r = gr_poll_begin(g, reason, until, blocks);
+  if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
+  gr_wait_unprepare(g);
+  gr_poll_done();
   return r;
 }
 

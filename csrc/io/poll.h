@@ -85,5 +85,10 @@ int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause);
 /* ---- for those who wait in another manner (a child's end, a signal): puts off the deadlock
  * report, makes idle threads poll. GR_OK, GR_NOMEM, … when delta > 0 ---- */
 int gr_poll_hold(int delta);
+/* A goroutine's wait that another thread ends, not an event (a look-up), under the lock of what it
+ * waits for. GR_OK: it is prepared, and puts off the deadlock report until gr_poll_done;
+ * GR_TIMEOUT: the limit is past, or a poll; GR_NOMEM, … */
+int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks);
+void gr_poll_done(void);
 
 #endif

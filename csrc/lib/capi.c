@@ -94,25 +94,36 @@ static void *object_check(lua_State *L, int arg, const goro_Type *theirs) {
 
 /* ---- channels ---- */
 
-static goro_Chan *hold(GrChan *c) {
+/* A handle is good for one life of the pool: later nobody is there who could receive. */
+struct goro_Chan {
+  GrChan *chan; /* a reference */
+  uint32_t life;
+};
+
+/* The channel is on the Lua stack. */
+static goro_Chan *hold(lua_State *L, GrChan *c) {
+  goro_Chan *handle = gr_malloc(sizeof *handle);
+  if (handle == NULL) gr_raise_code(L, GR_NOMEM);
   gr_share_ref(gr_chan_share(c));
-  gr_foreign_hold(1);
-  return (goro_Chan *)c;
+  *handle = (goro_Chan){c, gr_foreign_hold()};
+  return handle;
 }
 
 static goro_Chan *chan_new(lua_State *L, lua_Integer capacity) {
   if (capacity < 0 || capacity > GR_CHAN_CAP_MAX)
     luaL_error(L, "capacity %I is out of range", (LUAI_UACINT)capacity);
-  return hold(gr_push_chan(L, capacity));
+  return hold(L, gr_push_chan(L, capacity));
 }
 
 static goro_Chan *chan_get(lua_State *L, int arg) {
-  return hold(gr_check_chan(L, arg, GR_VIEW_SEND));
+  return hold(L, gr_check_chan(L, arg, GR_VIEW_SEND));
 }
 
-static void chan_release(goro_Chan *chan) {
-  gr_share_unref(gr_chan_share((GrChan *)chan));
-  gr_foreign_hold(-1);
+static void chan_release(goro_Chan *handle) {
+  if (atomic_load(&gr_forked)) return;
+  gr_share_unref(gr_chan_share(handle->chan));
+  gr_foreign_unhold(handle->life);
+  gr_free(handle);
 }
 
 static int code(int r) {
@@ -149,17 +160,34 @@ static int wait_and_send(GrChan *c, GrMsg *m, int64_t until) {
   return r;
 }
 
-static int chan_send(goro_Chan *chan, const goro_Value *value, double timeout) {
+/* For the time of one call: true, or there is nobody any more. */
+static bool enter(const goro_Chan *handle) {
+  if (atomic_load(&gr_forked) || !gr_foreign_enter()) return false;
+  if (handle->life == gr_sched_life()) return true;
+  gr_foreign_leave();
+  return false;
+}
+
+static int chan_send(goro_Chan *handle, const goro_Value *value, double timeout) {
   GrMsg m;
-  if (atomic_load(&gr_forked)) return GORO_ENDED;
   int r = make(value, &m);
   if (r != GR_OK) return code(r);
-  r = wait_and_send((GrChan *)chan, &m, gr_deadline(timeout));
+  if (enter(handle)) {
+    r = wait_and_send(handle->chan, &m, gr_deadline(timeout));
+    gr_foreign_leave();
+  } else {
+    r = GR_ABORTED;
+  }
   if (r != GR_OK) gr_msg_drop(&m);
   return code(r);
 }
 
-static int chan_close(goro_Chan *chan) { return code(gr_chan_close((GrChan *)chan)); }
+static int chan_close(goro_Chan *handle) {
+  if (!enter(handle)) return GORO_ENDED;
+  int r = gr_chan_close(handle->chan);
+  gr_foreign_leave();
+  return code(r);
+}
 
 /* ---- the table ---- */
 

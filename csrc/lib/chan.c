@@ -16,14 +16,14 @@
 #include "vm/pack.h"
 
 static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy, false}, open_chan};
+const GrObjectType gr_chan_type = {{GR_TYPE_CHAN, gr_chan_destroy, false}, open_chan};
 
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
   int is_number;
   double s = lua_tonumberx(L, idx, &is_number);
   if (!is_number || lua_type(L, idx) != LUA_TNUMBER)
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "%snumber expected, got %s", what, luaL_typename(L, idx)));
+                  lua_pushfstring(L, "%snumber expected, got %s", what, gr_type_name(L, idx)));
   if (isnan(s)) luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got nan", what));
   return gr_deadline(s);
 }
@@ -58,7 +58,7 @@ int gr_lib_chan(lua_State *L) {
 }
 
 static int push_object(lua_State *L) {
-  gr_object_push(L, lua_touserdata(L, 1), (uint32_t)lua_tointeger(L, 2));
+  gr_object_push(L, gr_check_pointer(L, 1), (uint32_t)lua_tointeger(L, 2));
   return 1;
 }
 
@@ -147,7 +147,7 @@ static int send_again(lua_State *L) {
 static void check_nothing_at(lua_State *L, int idx, const char *hint) {
   if (lua_gettop(L) >= idx)
     luaL_argerror(L, idx,
-                  lua_pushfstring(L, "no value expected, got %s%s", luaL_typename(L, idx), hint));
+                  lua_pushfstring(L, "no value expected, got %s%s", gr_type_name(L, idx), hint));
 }
 
 /* send(s:gsub(…)) must not lose messages in silence, so send takes one value. But it may be what
@@ -289,7 +289,9 @@ static int chan_close(lua_State *L) {
 
 /* Leaving a block closes; that it is closed already is no error there. */
 static int chan_leave(lua_State *L) {
-  gr_chan_close(gr_chan_of(gr_object_check(L, 1, &gr_chan_type)->share));
+  GrObject *o = gr_object_check(L, 1, &gr_chan_type);
+  if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
+  gr_chan_close(gr_chan_of(o->share));
   return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* conn.c - connections in Lua: goro.conn over a GrStream.
+/* conn.c - connections in Lua: goro.net.conn over a GrStream.
  *
  * What a call needs after a wait is on its stack: the connection, what is wanted, the absolute
  * limit, how much has been written. What was read is in this C frame (64 KB, of a thread's 1 MB) or
@@ -15,7 +15,7 @@
 #include "vm/names.h"
 
 static void open_conn(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_conn_type = {{"goro.conn", gr_stream_destroy, false}, open_conn};
+const GrObjectType gr_conn_type = {{GR_TYPE_CONN, gr_stream_destroy, false}, open_conn};
 
 GrStream *gr_check_conn(lua_State *L, int arg) {
   return gr_stream_of(gr_object_check(L, arg, &gr_conn_type)->share);
@@ -82,7 +82,7 @@ static void check_want(lua_State *L, int arg, GrStream *s) {
 }
 
 static int push_block(lua_State *L) {
-  GrGot *got = lua_touserdata(L, 1);
+  GrGot *got = gr_check_pointer(L, 1);
   lua_pushlstring(L, got->data, got->len);
   return 1;
 }

@@ -13,8 +13,6 @@
 #include "lib/io.h"
 #include "vm/keep.h"
 
-GR_API int luaopen_goro_fs(lua_State *L);
-
 /* ---- results ---- */
 
 void gr_fs_push_message(lua_State *L, int err, const char *subject) {
@@ -73,7 +71,7 @@ static void release_bytes(GrKeep *k) { gr_bytes_free(&((KeptBytes *)k)->bytes); 
 static int keep_bytes(lua_State *L) {
   static const GrKeepType type = {release_bytes, NULL};
   KeptBytes *kept = gr_keep_new(L, sizeof *kept, &type);
-  GrBytes *b = lua_touserdata(L, 1);
+  GrBytes *b = gr_check_pointer(L, 1);
   kept->bytes = *b;
   *b = (GrBytes){0};
   lua_pushlstring(L, kept->bytes.data, kept->bytes.len);
@@ -123,7 +121,7 @@ static int64_t mode_option(lua_State *L, int arg) {
   }
   if (!lua_isinteger(L, -1))
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "mode: integer expected, got %s", luaL_typename(L, -1)));
+                  lua_pushfstring(L, "mode: integer expected, got %s", gr_type_name(L, -1)));
   lua_Integer mode = lua_tointeger(L, -1);
   if (check_mode(mode) != NULL)
     luaL_argerror(L, arg, lua_pushfstring(L, "mode: %s", check_mode(mode)));
@@ -344,13 +342,5 @@ int luaopen_goro_fs(lua_State *L) {
       {"mkdtemp", l_mkdtemp},
       {NULL, NULL},
   };
-  if (gr_state_find(L) == NULL) { /* the first that this program requires of goro */
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "goro");
-    lua_call(L, 1, 0);
-  }
-  GrState *st = gr_state_find(L);
-  lua_createtable(L, 0, sizeof functions / sizeof *functions - 1);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

@@ -20,7 +20,7 @@
 #include "vm/panic.h"
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType file_type = {{"goro.file", gr_file_destroy, false}, open_type};
+static const GrObjectType file_type = {{GR_TYPE_FILE, gr_file_destroy, false}, open_type};
 
 static GrFile *check_file(lua_State *L) {
   return gr_file_of(gr_object_check(L, 1, &file_type)->share);

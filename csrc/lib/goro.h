@@ -27,8 +27,13 @@
 
 #include <stddef.h>
 
-#include <lauxlib.h>
+#ifdef __cplusplus
+extern "C" { /* of a Lua with C++ names, include its headers before this one */
+#endif
+
 #include <lua.h>
+
+#include <lauxlib.h>
 
 #define GORO_API_VERSION 1
 #define GORO_API_KEY "goro.api.1" /* registry: the table, as light userdata */
@@ -38,7 +43,7 @@ enum {
   GORO_NOMEM = -1,
   GORO_TIMEOUT = -2, /* the time is over, or (timeout 0) it would have to wait */
   GORO_CLOSED = -3,  /* the channel is closed */
-  GORO_ENDED = -4,   /* no Lua state uses goro any more */
+  GORO_ENDED = -4, /* no Lua state uses goro any more, or none that did when the handle was made */
   GORO_NOTHREAD = -5 /* the system gives no thread for the timeout */
 };
 
@@ -51,8 +56,10 @@ typedef struct goro_Type {
 } goro_Type;
 
 /* A message that is no Lua value yet. */
+typedef enum goro_Kind { GORO_NIL, GORO_BOOLEAN, GORO_INTEGER, GORO_NUMBER, GORO_STRING } goro_Kind;
+
 typedef struct goro_Value {
-  enum { GORO_NIL, GORO_BOOLEAN, GORO_INTEGER, GORO_NUMBER, GORO_STRING } kind;
+  goro_Kind kind;
   union {
     int boolean;
     lua_Integer integer;
@@ -83,8 +90,9 @@ typedef struct goro_Api {
 
   /* Pushes a new channel, as goro.chan(capacity) does, and returns it; or the channel at `arg`,
    * which must be able to send. Either is a reference of the caller's, to be given back by
-   * chan_release: as long as any is out, goro reports no deadlock, since a thread may still send.
-   * Raise. */
+   * chan_release (any thread, any time): as long as any is out, goro reports no deadlock, since a
+   * thread may still send. A handle may be used at any moment, also while the last state closes,
+   * and after that. Raise. */
   goro_Chan *(*chan_new)(lua_State *L, lua_Integer capacity);
   goro_Chan *(*chan_get)(lua_State *L, int arg);
   void (*chan_release)(goro_Chan *chan);
@@ -92,7 +100,7 @@ typedef struct goro_Api {
    * seconds (0: not at all; HUGE_VAL: for ever) for a receiver or for room. GORO_OK or another of
    * the codes above; then nothing was sent. */
   int (*chan_send)(goro_Chan *chan, const goro_Value *value, double timeout);
-  /* GORO_OK, or GORO_CLOSED: it was closed already. */
+  /* From any thread. GORO_OK; GORO_CLOSED: it was closed already; or GORO_ENDED. */
   int (*chan_close)(goro_Chan *chan);
 } goro_Api;
 
@@ -105,5 +113,9 @@ static inline const goro_Api *goro_get(lua_State *L) {
   if (api == NULL) luaL_error(L, "this module needs goro: require \"goro\" first");
   return api;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

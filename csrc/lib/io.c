@@ -35,6 +35,18 @@ int gr_push_failure(lua_State *L, int r, const char *why, const char *subject, s
   return 3;
 }
 
+int gr_push_refusal(lua_State *L, int r, const GrResolve *resolve, const char *address,
+                    size_t len) {
+  return gr_push_failure(L, r, resolve != NULL ? gr_resolve_why(resolve) : NULL, address, len);
+}
+
+static void release_resolve(GrKeep *k) { gr_resolve_free(((GrResolveBox *)k)->resolve); }
+
+GrResolveBox *gr_push_resolve_box(lua_State *L) {
+  static const GrKeepType type = {release_resolve, NULL};
+  return gr_keep_new(L, sizeof(GrResolveBox), &type);
+}
+
 static int nothing(lua_State *L, int status, lua_KContext ctx) {
   (void)L, (void)status, (void)ctx;
   return 0;

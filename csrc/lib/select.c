@@ -57,7 +57,7 @@ static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t n
   if (o == NULL || o->share->type != &gr_chan_type.share)
     bad_case(
         L, i,
-        lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, luaL_typename(L, -1)));
+        lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, gr_type_name(L, -1)));
   if (o->view != GR_VIEW_BOTH && o->view != need)
     luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel"
                                        : "receive from send-only channel");
@@ -113,7 +113,7 @@ static void read_case(lua_State *L, Plan *p, uint32_t i) {
   if (recv && send) bad_case(L, i, "both 'recv' and 'send'");
   if (!recv && !send) bad_case(L, i, "neither 'recv' nor 'send'");
   if (lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
-    bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", luaL_typename(L, -1)));
+    bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", gr_type_name(L, -1)));
   lua_settop(L, send ? table + 2 : table + 1);
   GrChan *chan =
       send ? case_chan(L, i, "send", GR_VIEW_SEND) : case_chan(L, i, "recv", GR_VIEW_RECV);
@@ -136,14 +136,14 @@ static void read_limits(lua_State *L, Plan *p) {
   if (has_default && !lua_isfunction(L, -1) && !lua_isboolean(L, -1))
     luaL_argerror(
         L, 1,
-        lua_pushfstring(L, "'default' must be true or a function, got %s", luaL_typename(L, -1)));
+        lua_pushfstring(L, "'default' must be true or a function, got %s", gr_type_name(L, -1)));
   if (lua_getfield(L, SLOT_CASES, "timeout") != LUA_TNIL) {
     if (has_default) luaL_argerror(L, 1, "both 'default' and 'timeout'");
     p->until = gr_check_seconds(L, -1, 1, "'timeout': ");
   }
   if (lua_getfield(L, SLOT_CASES, "on_timeout") != LUA_TNIL && !lua_isfunction(L, -1))
     luaL_argerror(
-        L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", luaL_typename(L, -1)));
+        L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", gr_type_name(L, -1)));
   p->polls = has_default;
   if (has_default) p->until = GR_POLL;
   lua_settop(L, SLOT_PLAN);
@@ -233,7 +233,7 @@ int gr_lib_select(lua_State *L) {
   lua_pushliteral(L, "send");
   for (uint32_t i = 0; i < p->n; i++) {
     if (lua_rawgeti(L, SLOT_CASES, (lua_Integer)i + 1) != LUA_TTABLE)
-      bad_case(L, i, lua_pushfstring(L, "table expected, got %s", luaL_typename(L, -1)));
+      bad_case(L, i, lua_pushfstring(L, "table expected, got %s", gr_type_name(L, -1)));
     read_case(L, p, i);
     lua_settop(L, SLOT_SEND);
   }

@@ -4,7 +4,7 @@
 #include "sync/sema.h"
 
 static void open_semaphore(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType semaphore_type = {{"goro.semaphore", gr_sema_destroy, false},
+static const GrObjectType semaphore_type = {{GR_TYPE_SEMAPHORE, gr_sema_destroy, false},
                                             open_semaphore};
 
 static GrSema *check(lua_State *L) {

@@ -162,6 +162,8 @@ G *gr_g_alloc(M *m) {
   atomic_store_explicit(&g->is_host, false, memory_order_relaxed);
   atomic_store_explicit(&g->blocks, false, memory_order_relaxed);
   g->runs_on = true;
+  g->keeps = false;
+  g->used = 0;
   g->reason = GR_WAIT_NONE;
   gr_list_init(&g->one.link);
   return g;
@@ -176,21 +178,6 @@ void gr_g_free(M *m, G *g) {
   g->link = m->free;
   m->free = g;
   m->nfree++;
-}
-
-void gr_g_bury(Sched *s, G *g) {
-  gr_lock(&s->lock);
-  g->link = s->graves;
-  s->graves = g;
-  gr_unlock(&s->lock);
-}
-
-void gr_g_unbury(Sched *s) {
-  while (s->graves != NULL) {
-    G *g = s->graves;
-    s->graves = g->link;
-    gr_g_free(NULL, g);
-  }
 }
 
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg) {

@@ -94,8 +94,8 @@ static void *helper_main(void *arg) {
 /* ---- what others call ---- */
 
 static int32_t limit_of(const GrHelpers *h) {
-  const Sched *s = gr_my_pool();
-  return s != NULL && s->max_threads < h->limit ? s->max_threads : h->limit;
+  int32_t most = gr_sched.max_threads;
+  return most > 0 && most < h->limit ? most : h->limit;
 }
 
 static bool give_locked(GrHelpers *h, GrJob *job) {

@@ -15,7 +15,8 @@ struct GrHost {
   bool closed;
   GrPost *first, **last;
   atomic_bool posted;
-  GrList link; /* in the list of open hosts */
+  atomic_bool deaf; /* its wait is not ended by a post */
+  GrList link;      /* in the list of open hosts */
 };
 
 static GrLock lifecycle = GR_LOCK_INIT(GR_RANK_HOST); /* pool's beginning and end */
@@ -29,13 +30,16 @@ static size_t no_place(G *g, char *buf, size_t size) {
 }
 static const GOps host_ops = {.where = no_place};
 
+static atomic_int
+    foreign; /* handles by which threads of the program's own may send, of this life */
+
 static int open_first_locked(void) {
-  return atomic_load(&gr_pool) != NULL ? GR_OK : gr_pool_start();
+  if (!atomic_load(&gr_sched.stopping)) return GR_OK;
+  atomic_store(&foreign, 0);
+  return gr_pool_start();
 }
 
 /* ---- threads that are none of ours ---- */
-
-static atomic_int foreign;
 
 G *gr_foreign_open(void) {
   G *g = gr_g_alloc(NULL);
@@ -50,9 +54,20 @@ G *gr_foreign_open(void) {
 
 void gr_foreign_close(G *g) { gr_g_free(NULL, g); }
 
-void gr_foreign_hold(int delta) {
-  if (atomic_fetch_add(&foreign, delta) + delta != 0) return;
-  if (!atomic_load(&gr_forked)) gr_check_dead(gr_my_pool());
+bool gr_foreign_enter(void) { return gr_pool_enter(NULL); }
+void gr_foreign_leave(void) { gr_pool_leave(NULL); }
+uint32_t gr_sched_life(void) { return atomic_load(&gr_sched.life); }
+
+uint32_t gr_foreign_hold(void) {
+  atomic_fetch_add(&foreign, 1);
+  return gr_sched_life();
+}
+
+/* What another life has left is not counted any more. */
+void gr_foreign_unhold(uint32_t life) {
+  if (!gr_foreign_enter()) return;
+  if (life == gr_sched_life() && atomic_fetch_sub(&foreign, 1) == 1) gr_check_dead(&gr_sched);
+  gr_foreign_leave();
 }
 
 bool gr_foreign_held(void) { return atomic_load(&foreign) != 0; }
@@ -109,9 +124,17 @@ bool gr_host_post(GrHost *h, GrPost *post) {
     atomic_store(&h->posted, true);
   }
   gr_unlock(&h->lock);
-  if (open && gr_wait_win(h->g, gr_wait_seq(h->g), GR_CAUSE_INBOX, NULL)) gr_ready(h->g);
+  if (open && !atomic_load(&h->deaf) && gr_wait_win(h->g, gr_wait_seq(h->g), GR_CAUSE_INBOX, NULL))
+    gr_ready(h->g);
   return open;
 }
+
+/* Before the look at `posted`: a post that finds it deaf is found there later. */
+void gr_host_deafen(GrHost *h, bool deaf) {
+  if (atomic_load_explicit(&h->deaf, memory_order_relaxed) != deaf) atomic_store(&h->deaf, deaf);
+}
+
+bool gr_host_hears_post(GrHost *h) { return !atomic_load(&h->deaf) && gr_host_has_post(h); }
 
 bool gr_host_has_post(GrHost *h) { return atomic_load(&h->posted); }
 

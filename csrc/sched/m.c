@@ -23,23 +23,84 @@ static void p_set(P *p, uint64_t state) {
   atomic_store_explicit(&p->status, tick << 8 | state, memory_order_release);
 }
 
-P *gr_p_enter(M *m) {
-  if (m == NULL || m->p == NULL || !m->in_lua) return m != NULL ? m->p : NULL;
-  uint64_t expected = m->in_word;
-  if ((expected & 0xff) == P_RUNNING) return m->p; /* entered already */
-  uint64_t entered = (expected & ~(uint64_t)0xff) | P_RUNNING;
-  if (atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered,
-                                              memory_order_acquire, memory_order_relaxed))
-    m->in_word = entered;
-  else m->p = NULL; /* taken: P-less from here on */
-  return m->p;
+/* Not m's any more: it is P-less from here on. */
+static bool p_enter(M *m) {
+  uint64_t expected = m->in_word, entered = (expected & ~(uint64_t)0xff) | P_RUNNING;
+  if (!atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered,
+                                               memory_order_acquire, memory_order_relaxed)) {
+    m->p = NULL;
+    return false;
+  }
+  m->in_word = entered;
+  return true;
 }
 
-void gr_p_leave(M *m) {
-  if (m == NULL || m->p == NULL || !m->in_lua || (m->in_word & 0xff) != P_RUNNING) return;
+static void p_leave(M *m) {
   uint64_t tick = (atomic_load_explicit(&m->p->status, memory_order_relaxed) >> 8) + 1;
   m->in_word = tick << 8 | P_IN_LUA;
   atomic_store_explicit(&m->p->status, m->in_word, memory_order_release);
+}
+
+/* ---- into the pool and out of it ---- */
+
+/* Threads that are no Ms: the word counts them, unless it is closed. */
+static bool door_enter(void) {
+  uint32_t door = atomic_load(&gr_sched.door);
+  do {
+    if (door & GR_DOOR_CLOSED) return false;
+  } while (!atomic_compare_exchange_weak(&gr_sched.door, &door, door + GR_DOOR_ONE));
+  return true;
+}
+
+static void door_leave(void) {
+  if (atomic_fetch_sub(&gr_sched.door, GR_DOOR_ONE) == (GR_DOOR_ONE | GR_DOOR_CLOSED))
+    gr_note_wake(&gr_sched.left);
+}
+
+/* At home from now on, unless its time is over. */
+static bool m_enter(M *m) {
+  if (m->p != NULL && p_enter(m)) return true;
+  uint32_t abroad = M_ABROAD;
+  return atomic_compare_exchange_strong(&m->at, &abroad, M_HOME);
+}
+
+bool gr_pool_enter(M *m) {
+  if (m == NULL) return door_enter();
+  if (!m->in_lua) return true;
+  if (m->depth == 0 && !m_enter(m)) return false;
+  m->depth++;
+  return true;
+}
+
+void gr_pool_leave(M *m) {
+  if (m == NULL) {
+    door_leave();
+  } else if (m->in_lua && --m->depth == 0) {
+    if (atomic_load_explicit(&m->at, memory_order_relaxed) != M_ABROAD)
+      atomic_store(&m->at, M_ABROAD);
+    if (m->p != NULL) p_leave(m);
+  }
+}
+
+void gr_m_go_abroad(M *m) {
+  atomic_store_explicit(&m->in_lua, true, memory_order_release);
+  m->depth = 1;
+  gr_pool_leave(m);
+}
+
+bool gr_m_come_home(M *m) {
+  m->depth = 0; /* an error may have jumped over a gr_pool_leave */
+  if (!m_enter(m)) {
+    m->leaving = true;
+    return false;
+  }
+  atomic_store_explicit(&m->at, M_HOME, memory_order_relaxed); /* the P's word says so already */
+  atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
+  return true;
+}
+
+bool gr_over(void) {
+  return atomic_load(&gr_sched.stopping) || (gr_m != NULL && atomic_load(&gr_m->at) == M_OVER);
 }
 
 void gr_m_take_p(M *m, P *p) {
@@ -54,7 +115,7 @@ void gr_m_take_p(M *m, P *p) {
 
 static P *gr_idle_p_get_locked(Sched *s) {
   P *p = s->idle_ps;
-  if (p == NULL) return NULL;
+  if (p == NULL || atomic_load(&s->stopping)) return NULL;
   s->idle_ps = p->link;
   atomic_fetch_sub(&s->nidle_ps, 1);
   p_set(p, P_RUNNING);
@@ -117,15 +178,13 @@ static M *get_m(Sched *s, int *err) {
     if ((m = s->dead_ms) != NULL) {
       s->dead_ms = m->link;
     } else if ((m = gr_zalloc(sizeof *m)) != NULL) {
-      m->pool = s;
       m->rand = gr_rand_seed();
-      atomic_store(&m->gone, true);
       m->all = atomic_load(&s->all_ms);
       atomic_store(&s->all_ms, m);
     }
     if (m != NULL) {
       atomic_fetch_add(&s->nm, 1);
-      atomic_fetch_add(&s->alive, 1);
+      atomic_store(&m->at, M_HOME);
     }
   }
   gr_unlock(&s->lock);
@@ -156,8 +215,8 @@ static int new_m(Sched *s, P *p, bool spinning) {
   gr_lock(&s->lock);
   m->link = s->dead_ms;
   s->dead_ms = m;
+  atomic_store(&m->at, M_GONE);
   atomic_fetch_sub(&s->nm, 1);
-  atomic_fetch_sub(&s->alive, 1);
   gr_unlock(&s->lock);
   say_short_of_threads(s, err);
   return GR_NOTHREAD;
@@ -226,11 +285,11 @@ bool gr_nobody_takes_p(Sched *s) {
 /* At least one M must not wait with its G: it will come back to look for work. So there must be
  * another before this one waits, and if there is none, one is made. */
 bool gr_may_keep_thread(M *m) {
-  Sched *s = m->pool;
-  if (m->depth > 0) return false; /* it may be one of those below that would have to wake it */
+  Sched *s = &gr_sched;
+  if (m->under > 0) return false; /* it may be one of those below that would have to wake it */
   int32_t kept = atomic_fetch_add(&s->nkept, 1) + 1;
   if (kept >= atomic_load(&s->nm)) new_m(s, NULL, false);
-  if (kept < atomic_load(&s->nm) || atomic_load(&s->stopping)) return true;
+  if (kept < atomic_load(&s->nm)) return true;
   atomic_fetch_sub(&s->nkept, 1);
   return false;
 }
@@ -248,7 +307,7 @@ void gr_wakep(Sched *s) {
       return;
     }
     atomic_fetch_sub(&s->nspinning, 1);
-  } while (gr_work_anywhere(s));
+  } while (gr_work_anywhere(s) && !atomic_load(&s->stopping));
 }
 
 int gr_pool_need_thread(Sched *s) {
@@ -270,7 +329,7 @@ void gr_idle_m_remove_locked(Sched *s, M *m) {
 }
 
 bool gr_m_await_p(M *m, int64_t until) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_note_sleep(&m->note, until);
   gr_lock(&s->lock);
   P *p = m->nextp;
@@ -317,24 +376,25 @@ void gr_hand_on(Sched *s, P *p) {
 /* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look
  * after it any more. */
 static void not_lost(M *m) {
-  gr_lock(&m->pool->lock); /* sysmon takes the P first and marks the thread then */
+  gr_lock(&gr_sched.lock); /* sysmon takes the P first and marks the thread then */
   atomic_store(&m->retaken, false);
-  gr_unlock(&m->pool->lock);
+  gr_unlock(&gr_sched.lock);
 }
 
 void gr_release_p(M *m) {
-  P *p = gr_p_enter(m);
+  P *p = m->p;
   if (p == NULL) {
     not_lost(m);
     return;
   }
+  atomic_store(&m->at, M_HOME); /* what the P's word has said so far */
   m->p = NULL;
   bump_own(m->handoffs);
-  gr_hand_on(m->pool, p);
+  gr_hand_on(&gr_sched, p);
 }
 
 void gr_acquire_p(M *m, G *g, GrLine line) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   P *p = gr_idle_p_get(s);
   if (p == NULL && !atomic_load(&s->stopping)) {
     g->m = m;
@@ -361,7 +421,7 @@ void gr_acquire_p(M *m, G *g, GrLine line) {
 
 /* m has picked a G that waits with its thread: that one gets m's P. */
 void gr_hand_p_over(M *m, G *g) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   P *p = m->p;
   M *other = g->m;
   gr_lock(&s->lock);

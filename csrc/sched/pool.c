@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.c - the pool's beginning, size, end and counts.
+/* pool.c - the pool's lives: beginning, size, end, counts.
  *
- * The end, in steps: the stop flag; all sleeping Ms are woken and leave, those that wait with their
- * G raise "shutting down" in it; a bounded wait for those that run, which are pre-empted again and
- * again; then each parked G is destroyed. Threads that have not come back by then (they sit in
- * foreign code) are left behind, and with them the pool's memory: a late return finds its own,
- * stopped pool and leaves. Modelled in spec/model/end.pml. */
+ * The pool is one static object. It lives from the first host's opening to the last one's close,
+ * then waits for the next first host. Its Ps and Ms are kept: whoever has a pointer to one, however
+ * late, finds one.
+ *
+ * The end, in steps (gr_pool_end):
+ *   1. Halt. The stop flag is set and the door closed: nothing is started or queued any more. All
+ * sleeping Ms are woken and leave, those that wait with their G raise "shutting down" in it; those
+ * that run are pre-empted again and again. All this has a limited time.
+ *   2. Take. The Ps of Ms that run Lua or sit in foreign C are taken, and these Ms become M_OVER:
+ * they find out at their next gr_pool_enter, end their own G, and touch nothing of the pool. An M
+ * that is at home is waited for without limit, since only the scheduler's own code runs there.
+ *   3. Empty the door. Threads of the program's own that wait in chan_send are woken; all others
+ * there run code of ours and leave soon. From here on the caller is alone in the pool.
+ *   4. Drain. The queues are emptied. So nobody has a pointer to a G but by a wait's sudog or
+ * timer, which a sequence number protects, and a G's memory may serve another at once.
+ *   5. Sweep. Each G that waits or is runnable is destroyed.
+ *   6. The poller closes what is open, timers are dropped, signal handlers are given back.
+ * Modelled in spec/model/end.pml. */
 #include "sched/pool.h"
 
 #include "base/chunk.h"
@@ -15,10 +28,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-Sched *_Atomic gr_pool;
+Sched gr_sched = {.lock = GR_LOCK_INIT(GR_RANK_SCHED), .stopping = true, .door = GR_DOOR_CLOSED};
 atomic_bool gr_forked;
 struct GrPast gr_past;
-GrNote gr_all_left;
 
 /* ---- the default poller: a note ---- */
 
@@ -86,7 +98,8 @@ static void set_maxprocs_locked(Sched *s, int32_t n) {
 }
 
 int gr_maxprocs_set(int64_t n) {
-  Sched *s = gr_my_pool();
+  Sched *s = &gr_sched;
+  if (!gr_pool_enter(gr_m)) return atomic_load(&s->maxprocs);
   if (n > GR_MAXPROCS_MAX) n = GR_MAXPROCS_MAX;
   gr_lock(&s->lock);
   int32_t before = atomic_load(&s->maxprocs);
@@ -94,77 +107,151 @@ int gr_maxprocs_set(int64_t n) {
   gr_unlock(&s->lock);
   if (n > before)
     for (int64_t i = before; i < n && gr_work_anywhere(s); i++) gr_wakep(s);
+  gr_pool_leave(gr_m);
   return before;
-}
-
-static void pool_free(Sched *s) {
-  gr_timers_fini(&s->timers);
-  for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
-    P *p = atomic_load(&s->ps[i]);
-    gr_timers_fini(&p->timers);
-    gr_free(p);
-  }
-  for (M *m = atomic_load(&s->all_ms), *next; m != NULL; m = next) {
-    next = m->all;
-    atomic_fetch_add(&gr_past.spawned, atomic_load(&m->spawned));
-    atomic_fetch_add(&gr_past.ended, atomic_load(&m->ended));
-    atomic_fetch_add(&gr_past.steals, atomic_load(&m->steals));
-    atomic_fetch_add(&gr_past.handoffs, atomic_load(&m->handoffs));
-    atomic_fetch_add(&gr_past.preemptions, atomic_load(&m->preemptions));
-    gr_free(m);
-  }
-  gr_free(s);
 }
 
 static void in_child(void) { atomic_store(&gr_forked, true); }
 
-int gr_pool_start(void) {
-  static atomic_flag watching = ATOMIC_FLAG_INIT;
-  if (!atomic_flag_test_and_set(&watching)) pthread_atfork(NULL, NULL, in_child);
-  Sched *s = gr_zalloc(sizeof *s);
-  if (s == NULL) return GR_NOMEM;
-  gr_lock_init(&s->lock, GR_RANK_SCHED);
-  gr_timers_init(&s->timers);
-  int64_t threads = env_number("GOROMAXTHREADS", 10000),
-          procs = env_number("GOROMAXPROCS", gr_num_cpu());
-  s->max_threads = threads < INT32_MAX ? (int32_t)threads : INT32_MAX;
-  gr_lock(&s->lock);
-  set_maxprocs_locked(s, procs < GR_MAXPROCS_MAX ? (int32_t)procs : GR_MAXPROCS_MAX);
-  gr_unlock(&s->lock);
-  if (atomic_load(&s->maxprocs) == 0) {
-    pool_free(s);
-    return GR_NOMEM;
-  }
-  atomic_store(&gr_pool, s);
-  return GR_OK;
+/* What the last life has left: nothing, but for memory of Ps and Ms. */
+static void clear(Sched *s) {
+  for (int32_t i = 0; i < atomic_load(&s->nps); i++)
+    atomic_store(&atomic_load(&s->ps[i])->status,
+                 (atomic_load(&atomic_load(&s->ps[i])->status) & ~(uint64_t)0xff) | P_RETIRED);
+  s->idle_ps = NULL;
+  s->idle_ms = NULL;
+  s->nidle = s->nlocked = 0;
+  atomic_store(&s->sysmon_started, false);
+  atomic_store(&s->sysmon_tried_at, 0);
+  atomic_store(&s->nkept, 0);
+  atomic_store(&s->nm, 0);
+  atomic_store(&s->nidle_ps, 0);
+  atomic_store(&s->nspinning, 0);
+  atomic_store(&s->maxprocs, 0);
+  atomic_store(&s->polling, false);
+  atomic_store(&s->asleep_in_poll, 0);
+  atomic_store(&s->threads_short, false);
 }
 
-/* Ms leave at their next scheduling point; those that wait with their G are woken, and see that the
- * pool ends; those that run are asked, again and again, since one that is in C code is reached only
- * when it is back. The signal also ends many a system call that would last (sleep, poll). */
-static bool halt(Sched *s, int64_t grace_ns) {
-  enum { ASK_EVERY_NS = 1000000 };
+int gr_pool_start(void) {
+  static atomic_flag watching = ATOMIC_FLAG_INIT;
+  Sched *s = &gr_sched;
+  if (!atomic_flag_test_and_set(&watching)) {
+    pthread_atfork(NULL, NULL, in_child);
+    gr_timers_init(&s->timers);
+  }
+  int64_t threads = env_number("GOROMAXTHREADS", 10000),
+          procs = env_number("GOROMAXPROCS", gr_num_cpu());
+  gr_lock(&s->lock);
+  clear(s);
+  s->max_threads = threads < INT32_MAX ? (int32_t)threads : INT32_MAX;
+  set_maxprocs_locked(s, procs < GR_MAXPROCS_MAX ? (int32_t)procs : GR_MAXPROCS_MAX);
+  bool any = atomic_load(&s->maxprocs) > 0;
+  if (any) {
+    atomic_fetch_add(&s->life, 1);
+    atomic_store(&s->stopping, false);
+    atomic_store(&s->door, 0);
+  }
+  gr_unlock(&s->lock);
+  return any ? GR_OK : GR_NOMEM;
+}
+
+/* ---- the end ---- */
+
+/* Threads that are none of ours wait no longer. */
+static bool turn_away(G *g, void *arg) {
+  (void)arg;
+  if (g->is_host && g->host == NULL && atomic_load(&g->status) != G_FREE &&
+      gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL))
+    gr_ready(g);
+  return true;
+}
+
+static bool is_inside(const M *m, bool abroad_too) {
+  uint32_t at = atomic_load(&m->at);
+  return m != gr_m && (at == M_HOME || (at == M_ABROAD && abroad_too));
+}
+
+static bool somebody_inside(Sched *s, bool abroad_too) {
+  if (atomic_load(&s->door) != GR_DOOR_CLOSED) return true;
+  for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
+    if (is_inside(m, abroad_too)) return true;
+  return false;
+}
+
+/* Until the next one leaves, or for a millisecond. */
+static void await_leave(Sched *s, bool abroad_too) {
+  enum { LOOK_NS = 1000000 };
+  gr_note_clear(&s->left);
+  if (somebody_inside(s, abroad_too)) gr_note_sleep(&s->left, gr_now_ns() + LOOK_NS);
+}
+
+/* Step 1. Who is in C code is reached only when it is back; but the signal also ends many a system
+ * call that would last (sleep, poll). */
+static void halt(Sched *s, int64_t grace_ns) {
   gr_lock(&s->lock);
   atomic_store(&s->stopping, true);
+  atomic_fetch_or(&s->door, GR_DOOR_CLOSED);
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) gr_note_wake(&m->note);
   gr_unlock(&s->lock);
   gr_note_wake(&s->sysmon_note);
   gr_poller->wake();
   int64_t until = gr_now_ns() + grace_ns;
-  int32_t self = gr_m != NULL ? 1 : 0;
-  while (atomic_load(&s->alive) > self && gr_now_ns() < until) {
+  while (somebody_inside(s, true) && gr_now_ns() < until) {
+    gr_g_each(turn_away, NULL);
     for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
-      if (m != gr_m) gr_ask(m);
-    gr_note_clear(&gr_all_left);
-    if (atomic_load(&s->alive) > self) gr_note_sleep(&gr_all_left, gr_now_ns() + ASK_EVERY_NS);
+      if (is_inside(m, true)) gr_ask(m);
+    await_leave(s, true);
   }
-  return atomic_load(&s->alive) == 0;
 }
 
-bool gr_sched_stopping(void) {
-  Sched *s = gr_my_pool();
-  return s == NULL || atomic_load(&s->stopping) || atomic_load(&gr_forked);
+/* Step 2, a P: it is idle afterwards, and stays so. */
+static void take_p(Sched *s, P *p) {
+  for (;;) {
+    uint64_t word = atomic_load(&p->status);
+    if ((word & 0xff) == P_IDLE || (word & 0xff) == P_RETIRED) return;
+    if ((word & 0xff) == P_RUNNING) {
+      await_leave(s, false);
+    } else if (atomic_compare_exchange_strong(&p->status, &word,
+                                              (word & ~(uint64_t)0xff) | P_RETIRED)) {
+      atomic_store(&atomic_load(&p->m)->retaken, true); /* the next life's sysmon asks it, too */
+      return;
+    }
+  }
 }
+
+/* Step 2. An M that enters from Lua meanwhile goes abroad again, or leaves. */
+static void take_all(Sched *s) {
+  for (int32_t i = 0; i < atomic_load(&s->nps); i++) take_p(s, atomic_load(&s->ps[i]));
+  for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) {
+    uint32_t abroad = M_ABROAD;
+    while (!atomic_compare_exchange_strong(&m->at, &abroad, M_OVER) && abroad == M_HOME) {
+      await_leave(s, false);
+      abroad = M_ABROAD;
+    }
+  }
+}
+
+/* Step 3. */
+static void empty_door(Sched *s) {
+  while (somebody_inside(s, false)) {
+    gr_g_each(turn_away, NULL);
+    await_leave(s, false);
+  }
+}
+
+/* Step 4. */
+static void drain(Sched *s) {
+  gr_queue_clear_locked(&s->globq);
+  gr_queue_clear_locked(&s->yielded);
+  for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
+    P *p = atomic_load(&s->ps[i]);
+    atomic_store(&p->runnext, NULL);
+    atomic_store(&p->head, atomic_load(&p->tail));
+  }
+}
+
+bool gr_sched_stopping(void) { return gr_over() || atomic_load(&gr_forked); }
 
 static atomic_bool exiting;
 static GR_TLS bool exits_here;
@@ -176,8 +263,7 @@ void gr_sched_await_exit(void) {
 void gr_sched_halt(int64_t grace_ns) {
   exits_here = true;
   atomic_store(&exiting, true);
-  Sched *s = atomic_load(&gr_pool);
-  if (s != NULL && !atomic_load(&gr_forked)) halt(s, grace_ns);
+  if (!atomic_load(&gr_forked)) halt(&gr_sched, grace_ns);
 }
 
 /* ---- destroying what is left ----
@@ -189,7 +275,7 @@ void gr_sched_halt(int64_t grace_ns) {
 typedef enum Baton { NOBODY, SWEEPER, GIVEN_UP } Baton;
 
 typedef struct Sweep {
-  M m; /* its thread's: whatever a finalizer calls finds a pool that ends */
+  M m; /* its thread's, and over: whatever a finalizer calls finds a pool that has ended */
   int64_t until;
   bool rest_too; /* Gs are destroyed even after that */
   _Atomic uint32_t baton;
@@ -199,14 +285,11 @@ typedef struct Sweep {
   atomic_int refs; /* the host's, the sweeper's */
 } Sweep;
 
-/* Nobody runs it, and nobody's thread waits with it. */
 static bool is_left(G *g, uint32_t status) {
-  return !g->is_host && !atomic_load(&g->blocks) && (status == G_WAITING || status == G_RUNNABLE);
+  return !g->is_host && (status == G_WAITING || status == G_RUNNABLE);
 }
 
-/* The wait is won first and the status moved by CAS, so that a thread left behind cannot make it
- * runnable any more. One that waits with its thread is that thread's, wherever it is. Read in this
- * order, all three belong to one wait. */
+/* The wait is won first, so that nobody can end it later, in the pool's next life. */
 static bool destroy_one(G *g, void *arg) {
   Sweep *sweep = arg;
   uint64_t seq = gr_wait_seq(g);
@@ -223,8 +306,8 @@ static bool destroy_one(G *g, void *arg) {
     gr_host_unref(g->host);
     atomic_fetch_add(&gr_past.ended, 1);
     if (destroyed)
-      gr_g_bury(sweep->m.pool, g); /* else its sudogs may still be linked somewhere, so its memory
-                                      must not serve another */
+      gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, so its memory must not
+                             serve another */
   }
   atomic_fetch_add(&sweep->progress, 1);
   uint32_t mine = SWEEPER;
@@ -253,7 +336,7 @@ static bool look_for_left(G *g, void *any) {
 }
 
 /* Waits for the sweeper until the time is over or, with rest_too, until it is stuck. */
-static bool await_sweep(Sweep *sweep) {
+static void await_sweep(Sweep *sweep) {
   enum { STUCK_NS = 500000000, LOOK_NS = 10000000 };
   uint32_t seen = 0;
   int64_t moved = gr_now_ns();
@@ -265,61 +348,45 @@ static bool await_sweep(Sweep *sweep) {
     if (now >= sweep->until && (!sweep->rest_too || now - moved > STUCK_NS)) break;
     gr_note_sleep(&sweep->note, now + LOOK_NS);
   }
-  if (atomic_load(&sweep->done)) return true;
-  atomic_store(&sweep->baton, GIVEN_UP);
-  return false;
+  if (!atomic_load(&sweep->done)) atomic_store(&sweep->baton, GIVEN_UP);
 }
 
-/* False: something had to be left alone. */
-static bool sweep_all(Sched *s, int64_t budget_ns, bool rest_too) {
+/* Step 5. */
+static void sweep_all(int64_t budget_ns, bool rest_too) {
   bool any = false;
   gr_g_each(look_for_left, &any);
-  if (!any) return true;
+  if (!any) return;
   Sweep *sweep = gr_zalloc(sizeof *sweep);
-  if (sweep == NULL) return false;
-  sweep->m.pool = s;
+  if (sweep == NULL) return;
+  atomic_init(&sweep->m.in_lua, true);
+  atomic_init(&sweep->m.at, M_OVER);
   atomic_init(&sweep->refs, 2);
   sweep->until = gr_now_ns() + budget_ns;
   sweep->rest_too = rest_too;
   if (gr_thread_start(sweep_main, sweep) != 0) sweep_main(sweep);
-  bool all = await_sweep(sweep);
+  await_sweep(sweep);
   sweep_unref(sweep);
-  return all;
 }
-
-/* Threads that are none of ours wait no longer. */
-static bool turn_away(G *g, void *arg) {
-  (void)arg;
-  if (g->is_host && g->host == NULL && atomic_load(&g->status) != G_FREE &&
-      gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL))
-    gr_ready(g);
-  return true;
-}
-
-static atomic_bool somebody_left_behind; /* by any pool so far */
 
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
-  Sched *s = atomic_load(&gr_pool);
-  bool all_left = halt(s, grace_ns);
-  gr_g_each(turn_away, NULL);
-  bool all_swept = sweep_all(s, budget_ns, rest_too);
+  Sched *s = &gr_sched;
+  halt(s, grace_ns);
+  take_all(s);
+  empty_door(s);
+  drain(s);
+  sweep_all(budget_ns, rest_too);
   gr_poller->end();
-  atomic_store(&gr_pool, NULL);
+  gr_timers_drop(&s->timers);
+  for (int32_t i = 0; i < atomic_load(&s->nps); i++)
+    gr_timers_drop(&atomic_load(&s->ps[i])->timers);
   gr_sysmon_end();
-  if (!all_left || !all_swept) { /* left to those who may still come back to it */
-    atomic_store(&somebody_left_behind, true);
-    return;
-  }
-  if (!atomic_load(&somebody_left_behind))
-    gr_g_unbury(s); /* the sweep may also have met Gs of an older pool */
-  pool_free(s);
 }
 
 /* ---- counting ---- */
 
 void gr_sched_stats(GrStats *out) {
   *out = (GrStats){0};
-  Sched *s = gr_my_pool();
+  Sched *s = &gr_sched;
   int64_t ended = atomic_load(&gr_past.ended);
   out->spawned = atomic_load(&gr_past.spawned);
   out->steals = atomic_load(&gr_past.steals);

@@ -1,13 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* pool.h - the inside of the scheduler: M, P, the pool. For the files of csrc/sched alone.
  *
+ * There is one pool, gr_sched, a static object. It lives from the first host's opening to the last
+ * one's close, and may live again; its memory is never freed. Who may touch it:
+ *   - an M that is at home: in the scheduler;
+ *   - a thread that has come in by gr_pool_enter and has not left by gr_pool_leave. An M that runs
+ * Lua comes home by that. A thread that is no M (a host's, the program's own) is counted at the
+ * door. gr_pool_enter says false when the pool's life is over for the caller: then the caller
+ * touches nothing of it. So the one who ends the pool can wait until it is alone there. See pool.c.
+ *
  * A P's status is one word, {tick, state}. While its M runs Lua the state is IN_LUA, and then alone
  * may somebody else take the P away, by a CAS that names the tick (so that a P that left Lua and
  * came back in between is not mistaken). Scheduler functions called from Lua first move IN_LUA ->
- * RUNNING (gr_p_enter) and leave by a release store (gr_p_leave): a P that is RUNNING belongs to
- * its M. An M that finds its P gone is P-less: it goes on with its Lua state, which nobody else
+ * RUNNING (gr_pool_enter) and leave by a release store (gr_pool_leave): a P that is RUNNING belongs
+ * to its M. An M that finds its P gone is P-less: it goes on with its Lua state, which nobody else
  * touches, but pushes to the global queue and the global timers; host threads, which never have a
- * P, use the same path. */
+ * P, use the same path. What the word says of an M with a P, M.at says of an M without. */
 #ifndef GR_POOL_H
 #define GR_POOL_H
 
@@ -29,6 +37,8 @@ enum {
       10000000, /* who waits for an event of the system is not forgotten for longer */
 };
 
+enum { GR_DOOR_CLOSED = 1, GR_DOOR_ONE = 2 };
+
 enum { P_IDLE, P_RUNNING, P_IN_LUA, P_RETIRED };
 
 typedef struct Sched Sched;
@@ -38,6 +48,13 @@ typedef struct GrQueue {
   G *first, *last;
   _Atomic int32_t n;
 } GrQueue;
+/* Where an M is. While it has a P, the P's word tells more than HOME or ABROAD. */
+enum {
+  M_GONE,   /* it has no thread, or one that touches nothing any more */
+  M_HOME,   /* in the scheduler */
+  M_ABROAD, /* in GOps.run, but not in a function of the scheduler that was called from there */
+  M_OVER,   /* the pool ended while it was abroad: it never comes home again */
+};
 
 /* What sysmon saw when it last looked at a P. Its own. */
 typedef struct GrWatch {
@@ -70,7 +87,6 @@ typedef struct P {
 } P;
 
 struct M {
-  Sched *pool;
   P *p;     /* or NULL: P-less. Its own */
   P *nextp; /* given by who wakes it; pool lock */
   atomic_bool
@@ -78,7 +94,7 @@ struct M {
   bool spinning; /* counted in nspinning */
   bool delivers; /* what it readies now is what it found by polling */
   bool leaving;  /* has been idle for long: its thread ends */
-  uint8_t depth; /* how many Gs lie under cur on its stack: proc.c */
+  uint8_t under; /* how many Gs lie under cur on its stack: proc.c */
   bool preempted;            /* cur yields because it was asked to */
   _Atomic int64_t round_cpu; /* what cur had used of the CPU when sysmon asked it */
   G *_Atomic cur;            /* the G it runs */
@@ -93,7 +109,9 @@ struct M {
   atomic_bool asked;   /* the next SIGURG is ours */
   atomic_bool retaken; /* its P was taken while it was in Lua, and it goes on without; set under the
                           pool lock */
-  atomic_bool gone;    /* its thread has ended, or is about to */
+  _Atomic uint32_t at; /* M_GONE, ...: ABROAD <-> HOME by itself, ABROAD -> OVER by who ends the
+                          pool, by CAS */
+  uint32_t depth;      /* of gr_pool_enter while in_lua. Its own */
   _Atomic int32_t tid; /* of its thread */
   _Atomic int32_t clock; /* clockid_t of its thread's CPU time */
   int64_t lost_cpu;      /* sysmon's: that clock when it was last looked at without a P */
@@ -112,8 +130,8 @@ struct Sched {
   int32_t nidle, nlocked; /* Ms that are idle; that wait with their G */
   int32_t max_threads;
   /* written under the lock */
-  _Atomic int32_t nm; /* Ms that exist */
-  M *_Atomic all_ms;  /* never shrinks while the pool lives, so it may be walked without the lock */
+  _Atomic int32_t nm;        /* Ms that exist */
+  M *_Atomic all_ms;         /* never shrinks, so it may be walked without the lock */
   atomic_bool sysmon_sleeps; /* until a P is taken into use */
   atomic_bool threads_short; /* the system refused the last thread that was asked of it */
   atomic_bool sysmon_started;
@@ -125,8 +143,9 @@ struct Sched {
   _Atomic int32_t maxprocs;
   _Atomic int32_t nps; /* Ps made so far: ps[0 .. nps) */
   P *_Atomic ps[GR_MAXPROCS_MAX];
-  atomic_bool stopping;
-  _Atomic int32_t alive;          /* threads that have not left yet, sysmon included */
+  atomic_bool stopping;           /* it ends, or has ended, or has never begun */
+  _Atomic uint32_t door;          /* threads inside that are no Ms << 1 | closed */
+  _Atomic uint32_t life;          /* how often it has begun */
   atomic_bool polling;            /* somebody holds the poll token */
   _Atomic int32_t asleep_in_poll; /* 0 or 1: that one has no P and sleeps */
   _Atomic int64_t polled_at;      /* gr_coarse_ns() of the last look for events */
@@ -134,20 +153,14 @@ struct Sched {
       poll_until;  /* when that one wakes up; INT64_MAX: not asleep yet or told to look again */
   GrTimers timers; /* of threads without a P */
   GrNote sysmon_note;
-  G *graves; /* Gs that ended while the pool ended: their memory serves others only when all threads
-                have left, who may hold stale pointers. Pool lock */
+  GrNote left; /* who ends the pool is woken by each that leaves */
 };
 
-extern Sched *_Atomic gr_pool; /* NULL: no host is open */
-extern GR_TLS M *gr_m;         /* of this thread, or NULL */
+extern Sched gr_sched;
+extern GR_TLS M *gr_m; /* of this thread, or NULL */
 extern const GrPoller *gr_poller;
-extern GrNote gr_all_left; /* woken by the last M of a pool that ends, which may be freed at once:
-                              so not in it */
 
-/* The pool of the calling thread: a thread left behind by an ended pool still sees its own. */
-static inline Sched *gr_my_pool(void) { return gr_m != NULL ? gr_m->pool : atomic_load(&gr_pool); }
-
-/* Counts by threads without an M, and by Ms that are gone. */
+/* Counts by threads without an M. */
 extern struct GrPast { atomic_int_fast64_t spawned, ended, steals, handoffs, preemptions; } gr_past;
 #define bump(counter) atomic_fetch_add_explicit(&(counter), 1, memory_order_relaxed)
 /* A counter with one writer, the caller. */
@@ -170,10 +183,15 @@ void gr_hand_on(Sched *s, P *p); /* p, which nobody runs any more, to an M if th
 /* proc.c */
 void *gr_m_main(void *m);
 /* m.c, proc.c, pool.c */
-int gr_pool_start(void); /* makes gr_pool; the host lock is held */
+int gr_pool_start(void); /* its next life; the host lock is held */
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too); /* as gr_host_close */
-P *gr_p_enter(M *m);   /* the P of this M, now RUNNING, or NULL. m may be NULL */
-void gr_p_leave(M *m); /* back to Lua */
+/* From Lua, or from anywhere outside, into the pool; m, the thread's, may be NULL. True: m's P, if
+ * it has one still, is RUNNING. May be nested; each true wants a gr_pool_leave. */
+bool gr_pool_enter(M *m);
+void gr_pool_leave(M *m);  /* back to Lua */
+void gr_m_go_abroad(M *m); /* m, at home and with a P, enters GOps.run */
+bool gr_m_come_home(M *m); /* m is back from it. False: it is over */
+bool gr_over(void);        /* does the pool end, or has it ended, for this thread? */
 int gr_pool_need_thread(
     Sched *s);           /* GR_OK; GR_NOTHREAD, GR_NOMEM: there is none and none can be had */
 void gr_wakep(Sched *s); /* there is work: wakes one more M if none looks for it already */
@@ -193,7 +211,8 @@ bool gr_poll_now(Sched *s); /* looks for events without waiting. False: somebody
 bool gr_poll_for_others(Sched *s); /* the same by who will not look for work next: an M that wanted
                                       to sleep there meanwhile is woken */
 void gr_timer_added(Sched *s, int64_t when); /* somebody may have to wake up earlier */
-void gr_release_p(M *m); /* hands the P on: to who has work for it, or to the idle list */
+void gr_release_p(M *m); /* m, which has entered, hands its P on: to who has work for it, or to
+                            the idle list */
 /* Gets a P, waiting for one as a bound G if need be. How that queues: */
 typedef enum GrLine {
   GR_LINE_WOKEN,     /* with those that were woken */
@@ -204,12 +223,12 @@ void gr_acquire_p(M *m, G *g, GrLine line);
 bool gr_nobody_takes_p(Sched *s);    /* no M is idle, and none can be made */
 bool gr_may_keep_thread(M *m);       /* may one more G wait with its thread? Then it is counted */
 void gr_check_dead_locked(Sched *s); /* tells a host when nobody can ever run again */
-void gr_check_dead(Sched *s);        /* the same; s may be NULL */
-void gr_thread_left(Sched *s);       /* the calling thread's last touch of the pool */
+void gr_check_dead(Sched *s);        /* the same */
 
 /* runq.c: the owner's or a thief's side of P.runq; overflow goes to the global queue */
 void gr_globq_put_locked(Sched *s, G *g);
 void gr_line_up_locked(Sched *s, G *g, GrLine line);
+void gr_queue_clear_locked(GrQueue *q);
 G *gr_yielded_get_locked(Sched *s);
 G *gr_bound_get_locked(Sched *s); /* one whose thread waits for a P, out of the global queues */
 G *gr_globq_get_locked(Sched *s, P *p, int32_t max);
@@ -222,14 +241,14 @@ void gr_runq_drain_locked(Sched *s, P *p);
 /* g.c: the memory of Gs */
 G *gr_g_alloc(M *m);
 void gr_g_free(M *m, G *g);
-void gr_g_bury(Sched *s, G *g); /* the same while the pool ends */
-void gr_g_unbury(Sched *s);     /* all threads have left */
-void gr_g_settle(void);         /* after a burst: what free Gs take goes back to the system */
+void gr_g_settle(void); /* after a burst: what free Gs take goes back to the system */
 void gr_g_each(bool (*visit)(G *g, void *arg), void *arg);
 
 /* wait.c */
-void gr_g_runs(G *g);  /* g, which is the caller's thread's, becomes RUNNING; waits while somebody
-                          looks at it */
+void gr_g_runs(G *g); /* g, which is the caller's thread's, becomes RUNNING; waits while somebody
+                         looks at it */
+void gr_wait_await_ready(G *g); /* somebody has won the wait of g, the caller's, and is about to
+                                   call gr_ready, or has */
 bool gr_g_claim(G *g); /* RUNNABLE -> RUNNING. False: it was not (any more), which happens only when
                           the pool ends */
 

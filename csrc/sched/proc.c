@@ -74,7 +74,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000, TURN_NS = 10000000, DEPTH_MAX = 3 };
+enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000, TURN_NS = 10000000, UNDER_MAX = 3 };
 #define IDLE_NS INT64_C(5000000000) /* a thread without work ends after that */
 
 /* ---- queueing ---- */
@@ -94,7 +94,8 @@ static void judge(M *m) {
 
 void gr_put_runnable(Sched *s, G *g) {
   M *m = gr_m;
-  P *p = gr_p_enter(m);
+  if (!gr_pool_enter(m)) return; /* the pool has ended: g is swept, or is its thread's */
+  P *p = m != NULL ? m->p : NULL;
   bool wake = true;
   if (p != NULL) {
     gr_runq_put(s, p, g, true);
@@ -106,20 +107,21 @@ void gr_put_runnable(Sched *s, G *g) {
     } else if (m->delivers) {
       wake = atomic_load(&p->head) != atomic_load_explicit(&p->tail, memory_order_relaxed);
     }
-    gr_p_leave(m);
   } else {
     gr_lock(&s->lock);
     gr_globq_put_locked(s, g);
     gr_unlock(&s->lock);
   }
   if (wake) gr_wakep(s);
+  gr_pool_leave(m);
 }
 
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
-  Sched *s = gr_my_pool();
   *err = GR_ABORTED;
-  if (s == NULL || atomic_load(&s->stopping)) return NULL;
-  if ((*err = gr_pool_need_thread(s)) != GR_OK) return NULL;
+  if (gr_over() || !gr_pool_enter(gr_m)) return NULL;
+  *err = gr_pool_need_thread(&gr_sched);
+  gr_pool_leave(gr_m);
+  if (*err != GR_OK) return NULL;
   G *g = gr_g_alloc(gr_m);
   *err = GR_NOMEM;
   if (g == NULL) return NULL;
@@ -139,7 +141,7 @@ void gr_spawn(G *g) {
   if (gr_m != NULL) bump_own(gr_m->spawned);
   else bump(gr_past.spawned);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
-  gr_put_runnable(gr_my_pool(), g);
+  gr_put_runnable(&gr_sched, g);
 }
 
 /* ---- what is due ---- */
@@ -187,7 +189,6 @@ void gr_check_dead_locked(Sched *s) {
 }
 
 void gr_check_dead(Sched *s) {
-  if (s == NULL) return;
   gr_lock(&s->lock);
   gr_check_dead_locked(s);
   gr_unlock(&s->lock);
@@ -196,7 +197,7 @@ void gr_check_dead(Sched *s) {
 /* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to
  * do for long: then its thread ends, unless it is the last. */
 static void stop_m(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_note_clear(&m->note);
   gr_lock(&s->lock);
   if (atomic_load(&s->stopping)) {
@@ -248,7 +249,7 @@ bool gr_poll_for_others(Sched *s) {
 /* The M without a P that holds the poll token sleeps until the first timer or an event. False:
  * there is nothing to wait for. */
 static bool sleep_in_poll(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   bool timers = gr_first_timer(s) != INT64_MAX, waited_for = gr_poller->waited_for();
   if (!timers && !waited_for && !gr_poller->wanted()) return false;
   if (atomic_exchange(&s->polling, true)) return false;
@@ -276,11 +277,11 @@ static bool sleep_in_poll(M *m) {
 
 static void stop_spinning(M *m) {
   m->spinning = false;
-  atomic_fetch_sub(&m->pool->nspinning, 1);
+  atomic_fetch_sub(&gr_sched.nspinning, 1);
 }
 
 static G *globq_get(M *m, int32_t max) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (atomic_load_explicit(&s->globq.n, memory_order_relaxed) == 0) return NULL;
   gr_lock(&s->lock);
   G *g = gr_globq_get_locked(s, m->p, max);
@@ -290,7 +291,7 @@ static G *globq_get(M *m, int32_t max) {
 
 /* One that yielded has its turn. */
 static G *yielded_get(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (atomic_load_explicit(&s->yielded.n, memory_order_relaxed) == 0) return NULL;
   gr_lock(&s->lock);
   G *g = gr_yielded_get_locked(s);
@@ -314,7 +315,7 @@ static bool polled_now(Sched *s) {
 
 /* One pass over all Ps from a random one on, with their timers. */
 static G *steal(M *m, bool last) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   uint32_t n = (uint32_t)atomic_load(&s->nps), at = gr_rand_below(&m->rand, n);
   if (gr_timers_run(&s->timers)) return gr_runq_get(m->p);
   for (uint32_t i = 0; i < n; i++) {
@@ -336,7 +337,7 @@ static G *steal(M *m, bool last) {
 /* Looks everywhere for a while. runnext of a busy P is taken only after it had time to run it
  * itself. */
 static G *spin(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (!m->spinning) {
     int32_t busy = atomic_load(&s->maxprocs) - atomic_load(&s->nidle_ps);
     if (2 * atomic_load(&s->nspinning) >= busy) return NULL;
@@ -357,7 +358,7 @@ static G *spin(M *m) {
 /* The P has nothing to do and goes idle; then everything is looked at once more. True: m has a P
  * again, and looks again. */
 static bool give_up_p(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   if (atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0 || atomic_load(&s->stopping)) {
     gr_unlock(&s->lock);
@@ -375,7 +376,7 @@ static bool give_up_p(M *m) {
 
 /* This P is one too many since maxprocs was lowered. */
 static void retire_p(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   P *p = m->p;
   m->p = NULL;
   gr_lock(&s->lock);
@@ -400,16 +401,16 @@ static G *look_here(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
-  run_common_timers(m->pool);
+  run_common_timers(&gr_sched);
   uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
   atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
-  if (is_their_turn(m->pool, p)) g = yielded_get(m);
+  if (is_their_turn(&gr_sched, p)) g = yielded_get(m);
   if (g == NULL && tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
   if (g == NULL) g = gr_runq_get(p);
   if (g == NULL) g = globq_get(m, INT32_MAX);
-  bool others = atomic_load_explicit(&m->pool->yielded.n, memory_order_relaxed) > 0;
-  if (g == NULL && gr_poller->waited_for() && !(others && polled_now(m->pool)) &&
-      gr_poll_now(m->pool))
+  bool others = atomic_load_explicit(&gr_sched.yielded.n, memory_order_relaxed) > 0;
+  if (g == NULL && gr_poller->waited_for() && !(others && polled_now(&gr_sched)) &&
+      gr_poll_now(&gr_sched))
     g = gr_runq_get(p);
   return g == NULL && others ? yielded_get(m) : g;
 }
@@ -421,7 +422,7 @@ static G *look_once(M *m) {
 
 /* The next G for m, which then has a P; NULL when the pool ends. */
 static G *find_runnable(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (atomic_load(&gr_forked))
     gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a "
              "child by os.exit, or exec");
@@ -459,12 +460,10 @@ static void g_ended(M *m, G *g) {
   atomic_store_explicit(&g->status, G_DEAD, memory_order_release);
   gr_host_unref(g->host);
   bump_own(m->ended);
-  if (gr_unlikely(atomic_load(&m->pool->stopping))) gr_g_bury(m->pool, g);
-  else gr_g_free(m, g);
+  gr_g_free(m, g);
 }
 
-/* Into a global queue. When the pool ends, RUNNABLE is the last touch: whoever sweeps may destroy
- * it from then on. */
+/* Into a global queue. */
 static void put_global(Sched *s, G *g, GrLine line) {
   gr_lock(&s->lock);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
@@ -481,8 +480,23 @@ static bool parked(M *m, G *g) {
   uint32_t parking = G_PARKING;
   if (atomic_compare_exchange_strong(&g->status, &parking, G_WAITING)) return true;
   if (m->p != NULL) return false;
-  put_global(m->pool, g, GR_LINE_WOKEN);
+  put_global(&gr_sched, g, GR_LINE_WOKEN);
   return true;
+}
+
+/* The pool ended while m was abroad. Its goroutine, unless that has ended, goes with it. */
+static void end_over(M *m, G *g, GrRun r) {
+  enum { CLOSE_NS = 100000000 };
+  if (r == GR_RUN_PARK) {
+    if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) gr_wait_await_ready(g);
+    gr_timer_stop(&g->limit);
+  }
+  if (r != GR_RUN_DONE) {
+    gr_g_runs(g);
+    g->ops->destroy(g, gr_now_ns() + CLOSE_NS);
+  }
+  atomic_store(&m->in_lua, false); /* only now: what ran until here must find no pool */
+  g_ended(m, g);
 }
 
 static void execute(M *m, G *g) {
@@ -494,18 +508,19 @@ static void execute(M *m, G *g) {
   g->m = m;
   for (;;) {
     atomic_store_explicit(&m->cur, g, memory_order_relaxed);
-    atomic_store_explicit(&m->in_lua, true, memory_order_release);
-    gr_p_leave(m);
+    gr_m_go_abroad(m);
     GrRun r = g->ops->run(g);
-    gr_p_enter(m);
-    atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
+    if (!gr_m_come_home(m)) {
+      end_over(m, g, r);
+      return;
+    }
     judge(m);
     if (gr_unlikely(g->keeps)) {
       g->keeps = false;
-      atomic_fetch_sub(&m->pool->nkept, 1);
+      atomic_fetch_sub(&gr_sched.nkept, 1);
     }
     if (r == GR_RUN_YIELD) {
-      put_global(m->pool, g, line_of(m, g));
+      put_global(&gr_sched, g, line_of(m, g));
       return;
     }
     g->used = 0;
@@ -518,13 +533,12 @@ static void execute(M *m, G *g) {
   }
 }
 
-void gr_thread_left(Sched *s) {
-  if (atomic_fetch_sub(&s->alive, 1) == 1) gr_note_wake(&gr_all_left);
-}
-
+/* It may serve a new thread at once. */
 static void m_leave(M *m) {
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   if (m->spinning) stop_spinning(m);
+  P *p = m->p;
+  m->p = NULL;
   while (m->free != NULL) {
     G *g = m->free;
     m->free = g->link;
@@ -533,24 +547,23 @@ static void m_leave(M *m) {
   m->nfree = 0;
   gr_chunk_flush();
   gr_m = NULL;
-  atomic_store(&m->gone, true);
-  if (m->leaving) { /* m may serve a new thread at once */
-    gr_lock(&s->lock);
-    m->link = s->dead_ms;
-    s->dead_ms = m;
-    gr_unlock(&s->lock);
-  }
-  gr_thread_left(s);
+  gr_lock(&s->lock);
+  if (p != NULL) gr_idle_p_put_locked(s, p);
+  m->link = s->dead_ms;
+  s->dead_ms = m;
+  atomic_store(&m->at, M_GONE);
+  gr_unlock(&s->lock);
+  gr_note_wake(&s->left);
 }
 
 void *gr_m_main(void *arg) {
   M *m = arg;
   clockid_t clock;
+  pthread_setname_np(pthread_self(), "goro"); /* else it would have its maker's */
   gr_m = m;
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,
                pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
-  atomic_store(&m->gone, false);
   if (m->nextp != NULL) gr_m_take_p(m, m->nextp);
   m->nextp = NULL;
   for (G *g; (g = find_runnable(m)) != NULL;) execute(m, g);
@@ -560,60 +573,60 @@ void *gr_m_main(void *arg) {
 
 /* ---- what goroutines call ---- */
 
-/* Whoever comes by does what is due, also one that cannot give its place away. Then m's P may be
- * gone. */
-static P *see_to_what_is_due(M *m) {
-  Sched *s = m->pool;
-  if (m->p == NULL) return NULL;
+/* Whoever comes by does what is due, also one that cannot give its place away. */
+static void see_to_what_is_due(M *m) {
+  Sched *s = &gr_sched;
+  if (m->p == NULL) return;
   gr_fire_due(s);
   if (gr_poller->waited_for() && !polled_now(s)) gr_poll_now(s);
-  return gr_p_enter(m);
 }
 
 /* g cannot yield, and no other thread can be had: so others run on top of it, on this stack, a
  * round each. None of them may then wait with this thread (gr_may_keep_thread), but one may loop
  * where it cannot yield, and g waits until that has ended; such a one does the same in its turn, up
- * to DEPTH_MAX, for stacks may be small. */
-static void run_on_top(M *m, G *g) {
-  Sched *s = m->pool;
+ * to UNDER_MAX, for stacks may be small. The caller has entered the pool, and still has when it
+ * comes back; unless the pool's life ended meanwhile (false). */
+static bool run_on_top(M *m, G *g) {
   int64_t until = gr_now_ns() + TURN_NS;
   judge(m);
+  atomic_store(&m->at, M_HOME);
   atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
   g->since = gr_coarse_ns();
   atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
-  m->depth++;
-  for (G *next; m->p != NULL && !atomic_load(&s->stopping) && gr_now_ns() < until &&
-                (next = look_here(m)) != NULL;)
+  m->under++;
+  for (G *next; m->p != NULL && !gr_over() && gr_now_ns() < until && (next = look_here(m)) != NULL;)
     execute(m, next);
-  m->depth--;
+  m->under--;
   gr_g_runs(g);
+  bool over = atomic_load(&m->at) == M_OVER;
+  if (m->p == NULL && !over) gr_acquire_p(m, g, GR_LINE_WOKEN);
   atomic_store_explicit(&m->cur, g, memory_order_relaxed);
-  if (m->p == NULL) gr_acquire_p(m, g, GR_LINE_WOKEN);
+  m->depth = over ? 0 : 1;
   atomic_store_explicit(&m->in_lua, true, memory_order_release);
+  return !over;
 }
 
 void gr_yield_blocking(G *g) {
   M *m = gr_m;
-  if (g->is_host || m == NULL || atomic_load(&gr_forked)) {
+  if (g->is_host || m == NULL || atomic_load(&gr_forked) || !gr_pool_enter(m)) {
     sched_yield();
     return;
   }
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   GrLine line = line_of(m, g);
-  gr_p_enter(m);
-  P *p = see_to_what_is_due(m);
-  if (p != NULL && p->id < (uint32_t)atomic_load(&s->maxprocs) && !gr_work_anywhere(s)) {
-    gr_p_leave(m);
+  see_to_what_is_due(m);
+  bool alone =
+      m->p != NULL && m->p->id < (uint32_t)atomic_load(&s->maxprocs) && !gr_work_anywhere(s);
+  if (alone) {
+    gr_pool_leave(m);
     sched_yield();
-    return;
-  }
-  if (p != NULL && m->depth < DEPTH_MAX && gr_nobody_takes_p(s)) {
-    run_on_top(m, g);
+  } else if (m->p != NULL && m->under < UNDER_MAX && gr_nobody_takes_p(s)) {
+    if (run_on_top(m, g)) gr_pool_leave(m);
   } else {
     gr_release_p(m);
     gr_acquire_p(m, g, line);
+    gr_pool_leave(m);
   }
-  gr_p_leave(m);
 }
 
 void gr_preempted(void) {
@@ -624,43 +637,48 @@ void gr_preempted(void) {
 
 void gr_block_begin(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
-  gr_release_p(gr_m);
   g->since = gr_coarse_ns();
+  bool inside = gr_pool_enter(gr_m);
+  if (inside) gr_release_p(gr_m);
   atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
+  if (inside) gr_pool_leave(gr_m);
 }
 
 void gr_block_end(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
+  if (!gr_pool_enter(gr_m)) return;
   gr_acquire_p(gr_m, g, GR_LINE_WOKEN);
-  gr_p_leave(gr_m);
+  gr_pool_leave(gr_m);
 }
 
 int gr_sched_poll_wanted(void) {
-  Sched *s = gr_my_pool();
-  if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
+  Sched *s = &gr_sched;
+  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
   int r = gr_pool_need_thread(s);
   if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
+  gr_pool_leave(gr_m);
   return r;
 }
 
 bool gr_sched_own_thread(void) { return gr_m != NULL; }
 
 void gr_sched_poll(void) {
-  Sched *s = gr_my_pool();
-  if (s != NULL && !gr_poll_for_others(s)) gr_poller->wake();
+  if (!gr_pool_enter(gr_m)) return;
+  if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
+  gr_pool_leave(gr_m);
 }
 
 int gr_timer_start(GrTimer *t, int64_t when) {
   M *m = gr_m;
-  Sched *s = gr_my_pool();
-  if (s == NULL || atomic_load(&s->stopping)) return GR_ABORTED;
+  Sched *s = &gr_sched;
+  if (gr_over() || !gr_pool_enter(m)) return GR_ABORTED;
   int r = gr_pool_need_thread(s);
-  if (r != GR_OK) return r;
-  P *p = gr_p_enter(m);
-  t->when = when;
-  r = gr_timers_add(p != NULL ? &p->timers : &s->timers, t);
-  gr_p_leave(m);
+  if (r == GR_OK) {
+    t->when = when;
+    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
+  }
   if (r == GR_OK) gr_timer_added(s, when);
+  gr_pool_leave(m);
   return r;
 }

@@ -47,6 +47,11 @@ static void shorten_locked(GrQueue *q, G *rest, int32_t n) {
   atomic_fetch_sub(&q->n, n);
 }
 
+void gr_queue_clear_locked(GrQueue *q) {
+  q->first = q->last = NULL;
+  atomic_store(&q->n, 0);
+}
+
 G *gr_yielded_get_locked(Sched *s) {
   G *g = s->yielded.first;
   if (g == NULL || atomic_load(&s->stopping)) return NULL;

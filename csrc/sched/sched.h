@@ -76,7 +76,9 @@ typedef enum GrReason {
   GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_LOCK,
   GR_WAIT_RLOCK,
-  GR_WAIT_GROUP, /* a wait group, a group, goro.map */
+  GR_WAIT_WAITGROUP,
+  GR_WAIT_GROUP, /* its members, or a place in it */
+  GR_WAIT_MAP,   /* goro.map */
   GR_WAIT_COND,
   GR_WAIT_SEMA,
   GR_WAIT_ONCE,
@@ -85,6 +87,7 @@ typedef enum GrReason {
   GR_WAIT_WRITE,
   GR_WAIT_ACCEPT,
   GR_WAIT_DIAL,
+  GR_WAIT_LOOKUP,      /* a host's name to addresses */
   GR_WAIT_PROCESS,     /* the end of a child */
   GR_WAIT_PROCESS_RUN, /* the same, and its output */
   GR_WAIT_REASONS
@@ -269,6 +272,10 @@ bool gr_host_post(GrHost *h, GrPost *post);
 GrPost *gr_host_take(GrHost *h);
 /* Is anything posted? */
 bool gr_host_has_post(GrHost *h);
+/* Does a post end the next wait of the host? (Not when its thread is in a finalizer: what it raised
+ * there would be lost.) Called by the host's thread, once it has prepared the wait. */
+void gr_host_deafen(GrHost *h, bool deaf);
+bool gr_host_hears_post(GrHost *h); /* the same, and something is posted */
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
 
@@ -278,8 +285,16 @@ bool gr_sched_stopping(void);
  * host does, but has no host. NULL without memory. */
 G *gr_foreign_open(void);
 void gr_foreign_close(G *g);
-/* So many more of them may make somebody run again: no deadlock is reported while there are any. */
-void gr_foreign_hold(int delta);
+/* All that such a thread does to channels, it does between these two. False: no host is open, or
+ * the last one closes. The last one's close waits for those inside; waits of theirs end with
+ * GR_CAUSE_SHUTDOWN. */
+bool gr_foreign_enter(void);
+void gr_foreign_leave(void);
+/* One of them may make somebody run again: no deadlock is reported from here on. Returns the pool's
+ * life, for which that holds; called where a host or a goroutine runs. */
+uint32_t gr_foreign_hold(void);
+void gr_foreign_unhold(uint32_t life); /* it may no more */
+uint32_t gr_sched_life(void);
 
 /* ---- the end of the process ---- */
 

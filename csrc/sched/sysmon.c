@@ -98,8 +98,7 @@ static void on_quit(int sig) {
   int err = errno;
   quit_here();
   atomic_store(&quit_wanted, true);
-  Sched *s = atomic_load(&gr_pool);
-  if (s != NULL) gr_note_wake(&s->sysmon_note);
+  gr_note_wake(&gr_sched.sysmon_note);
   errno = err;
 }
 
@@ -150,15 +149,13 @@ bool gr_slice_left(M *m, G *g) {
 /* A thread that has just ended may be meant: then the number is nobody's, or that of another thread
  * of this process, which ignores the signal. */
 void gr_ask(M *m) {
-  if (atomic_load(&m->gone) || !atomic_load(&m->in_lua)) return;
+  if (atomic_load(&m->at) == M_GONE || !atomic_load(&m->in_lua)) return;
   atomic_store(&m->asked, true);
   syscall(SYS_tgkill, getpid(), atomic_load(&m->tid), SIGURG);
 }
 
 void gr_sched_ask(G *g) {
-  Sched *s = gr_my_pool();
-  if (s == NULL) return;
-  for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
+  for (M *m = atomic_load(&gr_sched.all_ms); m != NULL; m = m->all)
     if (atomic_load(&m->cur) == g) gr_ask(m);
 }
 
@@ -254,7 +251,7 @@ static void look_at(Sched *s, P *p, Look *look) {
 
 /* Is it in Lua, or in foreign code, without a P, since that was taken? */
 static bool is_lost(M *m) {
-  return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && !atomic_load(&m->gone);
+  return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && atomic_load(&m->at) != M_GONE;
 }
 
 /* Threads that came back from foreign code without a P, and now run Lua all the same. */
@@ -320,7 +317,7 @@ static bool all_quiet_locked(Sched *s) {
   if (atomic_load(&s->nidle_ps) < atomic_load(&s->maxprocs) || too_many(s)) return false;
   if (gr_due(s, gr_now_ns()) != 0) return false;
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
-    if (is_lost(m)) return false;
+    if (is_lost(m) && atomic_load(&m->at) != M_OVER) return false;
   return true;
 }
 
@@ -329,14 +326,25 @@ static void nap(Sched *s, int64_t until) {
   gr_note_clear(&s->sysmon_note);
 }
 
-static void report_on_quit(void) {
-  if (atomic_exchange(&quit_wanted, false) && quit_report != NULL) quit_report();
+/* It writes to stderr, which may last: outside of the pool, so that nobody waits for it. False: the
+ * pool has ended meanwhile. */
+static bool report_on_quit(uint32_t life) {
+  if (!atomic_exchange(&quit_wanted, false) || quit_report == NULL) return true;
+  gr_pool_leave(NULL);
+  quit_report();
+  if (!gr_pool_enter(NULL)) return false;
+  if (atomic_load(&gr_sched.life) == life) return true;
+  gr_pool_leave(NULL);
+  return false;
 }
 
+/* Who starts it has counted it at the door. */
 static void *sysmon_main(void *arg) {
   Sched *s = arg;
+  uint32_t life = atomic_load(&s->life);
   Look l = {.next_ns = TICK_NS, .rand = gr_rand_seed()};
   int64_t lost_at = 0;
+  pthread_setname_np(pthread_self(), "goro-sysmon");
   while (!atomic_load(&s->stopping)) {
     gr_lock(&s->lock);
     bool quiet = all_quiet_locked(s) && !atomic_load(&s->stopping);
@@ -346,13 +354,13 @@ static void *sysmon_main(void *arg) {
     if (gr_chunk_settle(l.now, &settle_at)) gr_g_settle();
     nap(s, quiet ? settle_at : gr_now_ns() + l.next_ns);
     atomic_store(&s->sysmon_sleeps, false);
-    report_on_quit();
+    if (!report_on_quit(life)) return NULL;
     look(s, &l);
     if (l.now - lost_at < (HOSTILE ? SLICE_NS : LOST_NS)) continue;
     look_after_lost(s);
     lost_at = l.now;
   }
-  gr_thread_left(s);
+  gr_pool_leave(NULL);
   return NULL;
 }
 
@@ -363,10 +371,10 @@ static int start_locked(Sched *s) {
     return 0;
   if (now - atomic_load(&s->sysmon_tried_at) < ASK_AGAIN_NS) return 0;
   atomic_store(&s->sysmon_tried_at, now);
+  if (!gr_pool_enter(NULL)) return 0; /* for the new thread */
   install_handlers();
-  atomic_fetch_add(&s->alive, 1);
   int err = GR_STEADY ? 0 : gr_thread_start(sysmon_main, s);
-  if (err != 0 || GR_STEADY) atomic_fetch_sub(&s->alive, 1);
+  if (err != 0 || GR_STEADY) gr_pool_leave(NULL);
   atomic_store(&s->sysmon_started, err == 0);
   return err;
 }

@@ -115,11 +115,19 @@ bool gr_timers_run(GrTimers *h) {
   return ran;
 }
 
-void gr_timers_fini(GrTimers *h) {
-  while (h->n > 0) {
-    GrTimer *t = h->heap[0];
+void gr_timers_drop(GrTimers *h) {
+  for (;;) {
+    gr_lock(&h->lock);
+    GrTimer *t = h->n > 0 ? h->heap[0] : NULL;
+    if (t == NULL) break;
+    void (*drop)(void *) = t->drop;
+    void *arg = t->arg;
     remove_locked(h, t);
-    if (t->drop != NULL) t->drop(t->arg);
+    gr_unlock(&h->lock);
+    if (drop != NULL) drop(arg);
   }
   gr_free(h->heap);
+  h->heap = NULL;
+  h->cap = 0;
+  gr_unlock(&h->lock);
 }

@@ -19,7 +19,7 @@ struct GrTimers {
 };
 
 void gr_timers_init(GrTimers *h);
-void gr_timers_fini(GrTimers *h); /* drops what is left */
+void gr_timers_drop(GrTimers *h); /* what is left, and the heap's memory; it may be used again */
 int gr_timers_add(GrTimers *h, GrTimer *t);
 /* Fires all that are due. True when there was one. */
 bool gr_timers_run(GrTimers *h);

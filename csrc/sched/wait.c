@@ -37,8 +37,10 @@ void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
 /* It stays counted until its round ends: a wait that goes on, or the lock that a condition's wait
  * takes again, must not be refused half-way. */
 static bool keeps_thread(G *g) {
-  if (g->is_host || g->keeps || gr_m == NULL) return true;
-  return g->keeps = gr_may_keep_thread(gr_m);
+  if (g->is_host || g->keeps || gr_m == NULL || gr_over() || !gr_pool_enter(gr_m)) return true;
+  g->keeps = gr_may_keep_thread(gr_m);
+  gr_pool_leave(gr_m);
+  return g->keeps;
 }
 
 int gr_wait_limit(G *g, int64_t until) {
@@ -86,7 +88,7 @@ void gr_wait_taken(G *g) {
 }
 
 /* Somebody has won this wait and is about to call gr_ready, or has. */
-static void await_ready(G *g) {
+void gr_wait_await_ready(G *g) {
   for (uint32_t status;
        (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY &&
        status != G_RUNNABLE;)
@@ -95,7 +97,7 @@ static void await_ready(G *g) {
 
 void gr_wait_unprepare(G *g) {
   gr_timer_stop(&g->limit);
-  if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) await_ready(g);
+  if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) gr_wait_await_ready(g);
   g->reason = GR_WAIT_NONE;
   gr_wait_taken(g);
 }
@@ -116,7 +118,7 @@ void gr_ready(G *g) {
     } else if (status == G_WAITING) {
       if (!move_status(g, G_WAITING, G_RUNNABLE)) continue;
       if (g->is_host) gr_note_wake(&g->note);
-      else gr_put_runnable(gr_my_pool(), g);
+      else gr_put_runnable(&gr_sched, g);
       return;
     } else if (status & G_SCAN) {
       gr_relax();
@@ -132,11 +134,10 @@ static bool must_abort(G *g, GrCause *cause) {
    * shall notice. */
   if (g->is_host && g->host != NULL) {
     *cause = GR_CAUSE_INBOX;
-    return gr_host_has_post(g->host);
+    return gr_host_hears_post(g->host);
   }
-  Sched *s = gr_my_pool();
   *cause = GR_CAUSE_SHUTDOWN;
-  return s == NULL || atomic_load(&s->stopping);
+  return gr_over();
 }
 
 /* Hosts whose waits have been short spin a little first: a futex round trip costs 40 us. */
@@ -161,11 +162,11 @@ static bool host_block(G *g, int64_t until) {
   } else if (status == G_READY_EARLY) {
     return true;
   }
-  if (g->host != NULL) {
-    Sched *s = gr_my_pool();
-    gr_check_dead(s);
-    if (s != NULL && gr_unlikely(!atomic_load_explicit(&s->sysmon_started, memory_order_relaxed)))
-      gr_sysmon_stand_in(s);
+  if (g->host != NULL && gr_pool_enter(NULL)) {
+    gr_check_dead(&gr_sched);
+    if (gr_unlikely(!atomic_load_explicit(&gr_sched.sysmon_started, memory_order_relaxed)))
+      gr_sysmon_stand_in(&gr_sched);
+    gr_pool_leave(NULL);
   }
   int64_t before = gr_now_ns();
   bool woken = gr_note_sleep(&g->note, until);
@@ -182,7 +183,7 @@ static bool thread_block(G *g) {
     gr_acquire_p(m, g, GR_LINE_WOKEN);
     return true;
   }
-  Sched *s = m->pool;
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   bool waits = !atomic_load(&s->stopping);
   if (waits) {
@@ -203,13 +204,13 @@ bool gr_wait_block(G *g, int64_t until) {
   if (g->is_host) {
     woken = host_block(g, until);
     if (!woken) return false;
-  } else if (gr_m != NULL) {
+  } else if (gr_m != NULL && gr_pool_enter(gr_m)) {
     woken = thread_block(g);
     if (!woken && gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SHUTDOWN, NULL)) woken = true;
-    if (!woken) await_ready(g);
-    gr_p_leave(gr_m);
+    if (!woken) gr_wait_await_ready(g);
+    gr_pool_leave(gr_m);
   } else {
-    await_ready(g); /* the pool's end runs a finalizer here, and lost the wait above to somebody */
+    gr_wait_await_ready(g); /* the pool is over, and the wait above was lost to somebody */
   }
   gr_wait_taken(g);
   return true;
@@ -269,7 +270,9 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_FILE] = "file in use",
       [GR_WAIT_LOCK] = "mutex lock",
       [GR_WAIT_RLOCK] = "rwmutex read lock",
+      [GR_WAIT_WAITGROUP] = "waitgroup wait",
       [GR_WAIT_GROUP] = "group wait",
+      [GR_WAIT_MAP] = "goro.map",
       [GR_WAIT_COND] = "cond wait",
       [GR_WAIT_SEMA] = "semaphore acquire",
       [GR_WAIT_ONCE] = "once",
@@ -278,6 +281,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_WRITE] = "I/O write",
       [GR_WAIT_ACCEPT] = "accept",
       [GR_WAIT_DIAL] = "dial",
+      [GR_WAIT_LOOKUP] = "host look-up",
       [GR_WAIT_PROCESS] = "process wait",
       [GR_WAIT_PROCESS_RUN] = "process run",
   };

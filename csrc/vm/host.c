@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/untold.h"
 #include "vm/dump.h"
 #include "vm/inherit.h"
 #include "vm/state.h"
@@ -19,9 +20,7 @@ atomic_bool gr_exit_by_user;
 
 enum { GRACE_NS = 100000000, BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
 
-/* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs
- * our memory back. */
-static bool standalone(void) {
+bool gr_standalone(void) {
   static _Atomic int8_t known; /* 1: yes, -1: no */
   int8_t answer = atomic_load(&known);
   if (answer == 0) {
@@ -39,7 +38,7 @@ static int close_host(lua_State *L) {
   GrState *st = lua_touserdata(L, 1);
   GrHost *h = st->host;
   if (h == NULL || atomic_load(&gr_forked)) return 0;
-  bool alone = standalone();
+  bool alone = gr_standalone();
   /* what ends only now may still panic, so look after the pool has stopped: close keeps unread
    * posts until then */
   st->host = NULL;
@@ -47,11 +46,15 @@ static int close_host(lua_State *L) {
   st->inherited = NULL;
   if (alone) gr_dump_on_quit(NULL);
   bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone);
+  gr_untold_print_all(h);
   if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);
   return 0;
 }
 
-static void halt_at_exit(void) { gr_sched_halt(GRACE_NS); }
+static void halt_at_exit(void) {
+  gr_sched_halt(GRACE_NS);
+  if (!atomic_load(&gr_forked)) gr_untold_print_all(NULL);
+}
 
 GrState *gr_state_host(lua_State *L) {
   static atomic_flag registered = ATOMIC_FLAG_INIT;
@@ -68,7 +71,7 @@ GrState *gr_state_host(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   st->L = lua_tothread(L, -1);
   lua_pop(L, 1);
-  if (standalone()) gr_dump_on_quit(st);
+  if (gr_standalone()) gr_dump_on_quit(st);
   st->host = gr_host_open(st);
   if (st->host == NULL) luaL_error(L, "not enough memory");
   st->g = gr_host_g(st->host);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* keep.c - the list of what one state holds outside of Lua; see keep.h. */
+/* keep.c - the list of what one state holds outside of Lua; see keep.h.
+ *
+ * A program can take a metamethod out of a metatable and call it with any value. So each of them
+ * looks first whether the value is a userdata of this file: one with the keeper's metatable. */
 #include "vm/keep.h"
 
 #include <string.h>
@@ -15,14 +18,31 @@ typedef struct Keeper {
 static const char keeper_key; /* registry: the only entry, since each makes that table larger in
                                  every goroutine */
 
+void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type) {
+  GrKeep *k = lua_touserdata(L, idx);
+  int top = lua_gettop(L);
+  bool ours = k != NULL && lua_getmetatable(L, idx) &&
+              lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TUSERDATA &&
+              lua_getmetatable(L, -1) && lua_rawequal(L, -1, -3);
+  lua_settop(L, top);
+  return ours && (type == NULL || k->type == type) ? k : NULL;
+}
+
+void *gr_keep_check(lua_State *L, int arg, const GrKeepType *type, const char *what) {
+  void *k = gr_keep_test(L, arg, type);
+  if (gr_unlikely(k == NULL)) luaL_typeerror(L, arg, what);
+  return k;
+}
+
 static int finalize(lua_State *L) {
-  gr_keep_release(lua_touserdata(L, 1));
+  gr_keep_release(gr_keep_check(L, 1, NULL, "goro object"));
   return 0;
 }
 
 /* (userdata, error or nil) */
 static int leave(lua_State *L) {
-  GrKeep *k = lua_touserdata(L, 1);
+  GrKeep *k = gr_keep_check(L, 1, NULL, "goro object");
+  lua_settop(L, 2);
   if (k->next != NULL && k->type->left != NULL) k->type->left(L, k, !lua_isnil(L, 2));
   return 0;
 }

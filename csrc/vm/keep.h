@@ -52,5 +52,10 @@ void gr_keep_take(lua_State *L, int kind);
 void gr_keep_set(lua_State *L, int kind);
 /* Takes it from the list and releases it, unless that has been done. */
 void gr_keep_release(GrKeep *k);
+/* The value at idx when it is a userdata of gr_keep_new with this type (NULL: any), released or
+ * not; else NULL. For functions that a program can call with whatever it likes. Does not raise. */
+void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type);
+/* The same; another value is an argument error: `what` was expected. */
+void *gr_keep_check(lua_State *L, int arg, const GrKeepType *type, const char *what);
 
 #endif

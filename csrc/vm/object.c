@@ -2,7 +2,10 @@
 /* object.c - goro's own objects as userdata: one for each object, view and state.
  *
  * A table maps (share + view) to the userdata, weakly: Lua clears such an entry before the
- * userdata's finalizer drops the reference, so a found entry always holds one. A handle is
+ * userdata's finalizer drops the reference, so a found entry always holds one. That also tells the
+ * collector's call of the finalizer from a program's, which must not take the object away from
+ * those who use it at this moment: while the entry is there, the finalizer does nothing. (When a
+ * state is closed entries stay, and the keeper drops the references.) A handle is
  * recognised by its size and by a word that only this file writes: its own address, mixed with that
  * of a variable here. It goes when the handle lets go of its object, so the memory of one that was
  * collected is none. To ask the metatable instead took three times as long, in each call of each
@@ -31,9 +34,23 @@ static void release(GrKeep *k) {
   gr_share_unref(s);
 }
 
+/* Does Lua still find the handle at 1 in the table? */
+static bool is_found(lua_State *L, const Handle *h) {
+  int top = lua_gettop(L);
+  gr_keep_push(L, GR_KEEP_OBJECTS);
+  if (lua_istable(L, -1)) lua_rawgetp(L, -1, (char *)h->o.share + h->o.view);
+  bool found = lua_rawequal(L, -1, 1);
+  lua_settop(L, top);
+  return found;
+}
+
 static int finalize(lua_State *L) {
-  Handle *h = lua_touserdata(L, 1);
-  gr_keep_release(&h->keep);
+  Handle *h = (Handle *)gr_object_test(L, 1);
+  if (h != NULL) {
+    if (!is_found(L, h)) gr_keep_release(&h->keep);
+  } else if (luaL_getmetafield(L, 1, "__gc") == LUA_TNIL || lua_tocfunction(L, -1) != finalize) {
+    luaL_typeerror(L, 1, "goro object");
+  } /* else it has been finalized already */
   return 0;
 }
 

@@ -1,110 +1,104 @@
 /* SPDX-License-Identifier: MIT
  *
- * The end of a pool, against threads that run, park, sleep, or sit in foreign C until long after it.
+ * The end of the pool, against its own threads, which run, park, sleep, or sit in foreign C until long after it, and against threads
+ * that are none of goro's. The pool is one static object: after its end it starts again, and ends again, while threads of its first
+ * life are still abroad.
  *
- * WHAT IS MODELLED. The last host H ends the old pool, at any moment, and then opens a new one and runs a goroutine in it, perhaps in
- * the memory of an old one. The old pool's threads: Ms 1 and 2, which run G 0 and G 1, each of which yields, parks, ends, or sits in foreign
- * C for as long as it takes or for ever; or (BOUND) M 2 sleeps with G 1, which is bound to it: it waits where Lua cannot yield. A
- * waker (an M that fires a timer or sends) ends the first wait of G 0 (BOUND: of G 1), perhaps late.
+ * WHAT IS MODELLED. The last host H ends the pool at any moment, starts it again, runs a goroutine in it (perhaps in the memory of an
+ * old one), and ends it a second time. Ms 1 and 2 belong to the first life. They run G 0 and G 1, each of which yields, parks, ends, or
+ * sits in foreign C for as long as it takes or for ever; or (BOUND) M 2 sleeps with G 1, which is bound to it: it waits where Lua cannot
+ * yield. A foreign thread F calls chan_send again and again: it ends the wait of a goroutine of either life, perhaps late, or waits
+ * itself, and nobody receives.
  *
  * The protocol:
- *   halt      lock; stopping := true; wake the notes of all Ms; unlock. Wait until `alive` is 0, or give up. From then on (all left?)
- *             is decided once.
- *   sweep     for each G, having read wait word, status and then `bound`: leave it alone unless it is WAITING or RUNNABLE and not bound. WAITING: win
- *             the wait {seq, 0} -> {seq, 1} that was read; lost: leave it, its winner still comes. Then CAS status -> DEAD; lost: leave it.
- *             Now the state is H's: destroy it. Its memory may serve another G, unless not all have left and it was RUNNABLE (or
- *             is stale): then some M may hold the pointer, just out of a queue, and could not tell the next G from this one by its status.
- *   free      gr_pool := NULL. The pool's memory is freed only if all have left.
- *   M         uses its own pool, never gr_pool. It takes a G out of a queue; bound: hands its P over, under the lock, unless stopping;
- *             else CAS RUNNABLE -> RUNNING; lost: drops it.
- *   yield     status := RUNNABLE, which gives the G away. Then lock; if stopping nothing more, else link it (that writes to the G).
- *   ready     CAS PARKING -> READY_EARLY or WAITING -> RUNNABLE, which gives it away; unless stopping, push the pointer into the own
- *             P's ring: that does not touch the G (when the ring is full: link under the lock, as yield does).
- *   park      PARKING, a new wait, later CAS PARKING -> WAITING; see park.pml.
+ *   at        Where an M is: HOME (in the scheduler), ABROAD (in Lua or foreign C), OVER, GONE. An M goes abroad by a store, and comes home
+ *             by a CAS ABROAD -> HOME. When that fails, the M is OVER: the pool has ended without it, and it touches nothing of the pool.
+ *   door      One word {closed, count}. F enters by one CAS, which a closed door refuses, and is counted until it leaves.
+ *   halt      lock; stopping := true; close the door; wake the notes of all Ms; unlock. Wait for a while until all Ms are gone.
+ *   take      Each M that is ABROAD becomes OVER by a CAS; one that is HOME is waited for without limit, since only goro's code runs there.
+ *   turn away Who waits in the door is won with SHUTDOWN, again and again until the count is 0. Now H is alone in the pool.
+ *   link      Under the lock, and only unless stopping: a G that its own thread took while it was queued would be in two places.
+ *   drain     All queues are emptied.
+ *   sweep     Each G that is WAITING or RUNNABLE is destroyed, its wait won before that. Its memory may serve another at once.
+ *   start     stopping := false; the door opens. Nothing else of the first life is there any more.
+ *   M, over   ends its own G, and its thread with it.
  *   sleep     clear the note; lock; if stopping: leave; else into the idle list; unlock; sleep.
  *   bound     the thread of a bound G, awake without a P: the pool ends. It wins its wait itself and moves WAITING -> RUNNING; or awaits
- *             its winner and moves RUNNABLE -> RUNNING by CAS. Only when it is RUNNING is `bound` cleared. In that second case a queue
- *             still holds the G, perhaps for a late M to find: it is `stale`, and its memory never serves another, however it ends.
- *   leave     alive--, the last touch of the pool; the last one wakes H's note, which is not in the pool.
+ *             its winner and moves RUNNABLE -> RUNNING by CAS, although a queue still holds the G. Only when it is RUNNING is `bound` cleared.
  *
- * THE ABSTRACTION. Memory is sequentially consistent. Ps are left out; all queues of the old pool are one set, and a G that was pushed
- * to a ring is in it like one that was linked. Critical sections are one step, but for those of halt and of linking. That a
- * thread sits in C is just that its next step comes late. The new pool's M and its waker are H itself.
+ * THE ABSTRACTION. Memory is sequentially consistent. Ps are left out: an M with a P comes home by a CAS on the P's word, which H takes
+ * in the same way. All queues are one set. Critical sections are one step, but for those of halt and of linking. That a thread sits in C
+ * is just that its next step comes late. The second life's M is H itself.
  *
- * PROPERTIES. Nobody touches the memory of a freed pool, a destroyed state, a state that another runs, or a G that is free or another pool's;
- * no old thread looks at the new pool. A state is destroyed at most once. A won wait is always readied. H comes to its end, and if it
- * does not give up (PATIENT), all threads leave. Nobody sleeps for ever (no invalid end state). The new goroutine runs once, and nobody
- * else ends its wait.
+ * PROPERTIES. Nobody touches the pool while H is alone in it, or while it is closed; nobody touches a state that is destroyed or that
+ * another runs. A state is destroyed at most once. The pool starts with empty queues and nobody inside. A won wait is always readied. H
+ * comes to its end. Nobody sleeps for ever (no invalid end state).
  *
- * VARIANTS. BOUND: see above. PATIENT: H waits for all, and nobody stays in C for ever. TURNS: how often a goroutine of the old pool is run.
+ * VARIANTS. BOUND: see above. PATIENT: H takes nobody, and nobody stays in C for ever. TURNS: how often a goroutine of the first life
+ * is run.
  *
  * SEEDED MISTAKES, each of which must be reported:
- *   BUG_FREE_POOL      the pool freed although a thread is left            -> a late return touches it
- *   BUG_GLOBAL_POOL    a late thread looks at gr_pool                      -> meets none, or the new one
- *   BUG_LEAVE_TOUCHES  H's note is in the pool, woken after alive--        -> touches a freed pool
- *   BUG_SWEEP_NO_WIN   a WAITING G swept without winning its wait          -> its waker readies a dead or a new G
- *   BUG_SWEEP_STORE    the sweep looks at the status, then stores DEAD     -> destroys a state that runs
- *   BUG_SWEEP_PARKING  the sweep takes PARKING for WAITING                 -> destroys a state that its M has not left
- *   BUG_SWEEP_BOUND    the sweep takes bound Gs                            -> destroys the state of a thread that sleeps in it
- *   BUG_REUSE_RUNNABLE memory of a RUNNABLE G reused though threads are left -> an M that holds it runs the new pool's G
- *   BUG_REUSE_STALE    memory reused of a G that its own thread took while it was queued -> the same
- *   BUG_SEQ_RESET      a G in reused memory starts with seq 0 again        -> an old waker ends its wait
- *   BUG_YIELD_LINKS    yield links the G though the pool ends              -> touches a G that was swept
- *   BUG_READY_LINKS    ready looks at stopping, then links without the lock -> touches a G that was swept
- *   BUG_RUN_STORE      an M sets a G that it picked RUNNING by a store     -> runs one that was swept, or that its own thread runs
- *   BUG_BOUND_FIRST    a bound G's thread clears `bound`, then takes it    -> a picker or the sweep takes it too
- *   BUG_STOP_NO_LOCK   stopping set and notes woken without the lock       -> yield, past its look, links a G that was swept
+ *   BUG_NO_DOOR        F does not enter the door                           -> touches a pool that is H's alone
+ *   BUG_DOOR_LOOK      F looks at the door, then counts itself             -> enters a closed door
+ *   BUG_TURN_ONCE      those who wait in the door are looked for once      -> H waits for ever for one who came later
+ *   BUG_TAKE_STORE     H looks at an M, then stores OVER                   -> the M is home meanwhile
+ *   BUG_ENTER_STORE    an M comes home by a store                          -> an M that is OVER touches the pool
+ *   BUG_OVER_LINKS     an M that is OVER queues its G, as others do        -> touches the pool
+ *   BUG_SWEEP_HOME     Ms that are HOME are not waited for                 -> they touch the pool
+ *   BUG_SWEEP_EARLY    the door is not waited for                          -> F readies a G that was swept
+ *   BUG_SWEEP_NO_WIN   a WAITING G is swept without winning its wait       -> F readies it in the next life
+ *   BUG_SEQ_RESET      a G in reused memory starts with seq 0 again        -> F, late, ends a wait that is not the one it saw
+ *   BUG_LINK_LATE      a G is queued although the pool ends                -> it is in a queue already, from which its own thread took it
+ *   BUG_NO_DRAIN       the queues are left as they are                     -> the next life starts with the last one's goroutines
+ *   BUG_RUN_STORE      an M sets a G that it picked RUNNING by a store     -> runs one that its own thread runs
+ *   BUG_BOUND_FIRST    a bound G's thread clears `bound`, then takes it    -> a picker takes it too
  *   BUG_NOTE_LATE      a note cleared after the look at stopping           -> sleeps for ever
  */
 
 #ifndef TURNS
 #define TURNS 2
 #endif
-#if defined(BUG_BOUND_FIRST) || defined(BUG_SWEEP_BOUND) || defined(BUG_REUSE_STALE)
+#if defined(BUG_BOUND_FIRST) || defined(BUG_LINK_LATE) || defined(BUG_RUN_STORE)
 #define BOUND
 #endif
-#ifdef BUG_LEAVE_TOUCHES /* only then is the pool freed while somebody is still about */
-#ifndef PATIENT
-#define PATIENT
-#endif
-#endif
 #define NONE 9
+#define HOST 4
 
-mtype = { FREE, RUNNABLE, RUNNING, PARKING, READY_EARLY, WAITING, DEAD };
-mtype = { NOBODYS, OLD, NEW };
+mtype = { FREE, RUNNABLE, RUNNING, PARKING, READY_EARLY, WAITING };
+mtype = { HOME, ABROAD, OVER, GONE };
 
-/* Goroutines: 0 and 1 begin in the old pool, 2 is free memory. */
+/* Goroutines: 0 and 1 begin in the first life, 2 is free memory. */
 mtype status[3] = FREE;
-byte seq[3];         /* seq and done are one word */
+byte seq[3]; /* seq and done are one word */
 bool done[3] = true;
 bool bound[3];
-bool stale[3]; /* a queue may hold it still although it is not RUNNABLE there: its memory is never used again */
 
-/* The old pool. */
+/* The pool. */
 bool lock;
 bool stopping;
-byte alive = 3;
+bool closed;  /* closed and count are one word: the door */
+byte count;
 bool queued[3];
 bool idle[3];  /* Ms 1 and 2 */
 bool note[3];
 bool given[3]; /* nextp */
+mtype at[3] = HOME;
 
-mtype gr_pool = OLD;
-bool all_left_note;
-
-/* The waker's sudog: it is for G `aim`; 0: not linked yet. */
+/* F's sudog: it is for G `aim`; 0: not linked. */
 byte aim;
 byte sudog_seq;
+/* F's own wait. */
+bool f_waits;
+bool f_note;
 
 /* What only the properties look at. */
-bool pool_freed;
-mtype pool_of[3] = NOBODYS; /* whose G it is */
-bool state[3];         /* its Lua state exists */
-byte runner[3];        /* who is in it */
-byte new_g = NONE;
+bool owned;     /* H is alone in the pool, or the pool is closed */
+bool state[3];  /* a G's Lua state exists */
+byte runner[3]; /* who is in it */
+byte life[3];   /* which life it belongs to */
+byte lives = 1;
 
-#define touch_pool() assert(!pool_freed)
-#define touch_g(g) assert(pool_of[g] == OLD && state[g])
+#define touch_pool() assert(!owned)
 
 /* The caller has the lock. */
 inline wake_idle()
@@ -117,47 +111,20 @@ inline wake_idle()
 }
 
 /* A G that has been given away already: status RUNNABLE. */
-inline link_unless_stopping(g)
+inline link(g)
 {
 	atomic { !lock -> touch_pool(); lock = true };
 	if
-#ifndef BUG_YIELD_LINKS
+#ifndef BUG_LINK_LATE
 	:: stopping
 #endif
 	:: atomic {
-#ifndef BUG_YIELD_LINKS
+#ifndef BUG_LINK_LATE
 		!stopping ->
 #endif
-		skip };
-		atomic { touch_g(g); touch_pool(); assert(!queued[g]); queued[g] = true; wake_idle() }
+		touch_pool(); assert(!queued[g] && state[g] && life[g] == lives); queued[g] = true; wake_idle() }
 	fi;
 	lock = false
-}
-
-inline push_unless_stopping(g)
-{
-	if
-	:: stopping -> touch_pool()
-	:: else ->
-#ifdef BUG_READY_LINKS
-		touch_g(g);
-#endif
-		atomic { touch_pool(); assert(!queued[g]); queued[g] = true };
-		atomic { !lock -> touch_pool(); wake_idle() }
-	fi
-}
-
-inline leave_pool()
-{
-	atomic { touch_pool(); alive--; last = (alive == 0) };
-	if
-	:: last ->
-#ifdef BUG_LEAVE_TOUCHES
-		touch_pool();
-#endif
-		all_left_note = true
-	:: else
-	fi
 }
 
 inline stop_running(g)
@@ -166,11 +133,26 @@ inline stop_running(g)
 	runner[g] = 0
 }
 
+/* From abroad. */
+inline come_home()
+{
+#ifdef BUG_ENTER_STORE
+	at[me] = HOME
+#else
+	atomic {
+		if
+		:: at[me] == ABROAD -> at[me] = HOME
+		:: else -> assert(at[me] == OVER); over = true
+		fi
+	}
+#endif
+}
+
 /* Runs g, which is RUNNING and the caller's, until it yields, parks or ends. */
 inline execute(g)
 {
-	atomic { assert(pool_of[g] == OLD && state[g] && runner[g] == 0 && status[g] == RUNNING); runner[g] = me; turn++ };
-	/* in Lua, or in foreign C */
+	atomic { assert(state[g] && runner[g] == 0 && status[g] == RUNNING); runner[g] = me; turn++ };
+	at[me] = ABROAD;
 	if
 #ifndef PATIENT
 	:: true ->
@@ -179,31 +161,39 @@ end_in_c:
 #endif
 	:: true
 	fi;
-	atomic {
-	assert(pool_of[g] == OLD && state[g] && runner[g] == me);
-#ifdef BUG_GLOBAL_POOL
-	assert(gr_pool == OLD); /* any call into the scheduler */
-#else
-	touch_pool();
-#endif
+	come_home();
 	if
-	:: turn < TURNS -> stop_running(g); status[g] = RUNNABLE; next = RUNNABLE
-	:: turn < TURNS ->
-		assert(done[g]);
-		status[g] = PARKING;
-		seq[g]++;
-		done[g] = false;
+	:: over ->
+		atomic { assert(state[g] && runner[g] == me && status[g] == RUNNING); stop_running(g) };
+#ifdef BUG_OVER_LINKS
+		status[g] = RUNNABLE;
+		next = RUNNABLE
+#else
+		atomic { state[g] = false; status[g] = FREE; next = 0 }
+#endif
+	:: else ->
+		atomic {
+		touch_pool();
+		assert(state[g] && runner[g] == me);
 		if
-		:: aim == g && sudog_seq == 0 -> sudog_seq = seq[g]
-		:: else
-		fi;
-		next = PARKING
-	:: true -> stop_running(g); assert(status[g] == RUNNING); state[g] = false; status[g] = (stale[g] -> DEAD : FREE); pool_of[g] = NOBODYS; next = 0
-	fi
-	};
+		:: turn < TURNS -> stop_running(g); status[g] = RUNNABLE; next = RUNNABLE
+		:: turn < TURNS ->
+			assert(done[g]);
+			status[g] = PARKING;
+			seq[g]++;
+			done[g] = false;
+			if
+			:: sudog_seq == 0 -> aim = g; sudog_seq = seq[g]
+			:: else
+			fi;
+			next = PARKING
+		:: true -> stop_running(g); assert(status[g] == RUNNING); state[g] = false; status[g] = FREE; next = 0
+		fi
+		}
+	fi;
 	if
 	:: next == PARKING ->
-		atomic { assert(pool_of[g] == OLD && state[g]); stop_running(g) };
+		atomic { assert(state[g]); stop_running(g) };
 		if
 		:: atomic { status[g] == PARKING -> status[g] = WAITING; next = 0 }
 		:: atomic { status[g] == READY_EARLY -> status[g] = RUNNABLE; next = RUNNABLE }
@@ -212,12 +202,12 @@ end_in_c:
 	:: else
 	fi;
 	if
-	:: next == RUNNABLE -> next = 0; link_unless_stopping(g)
+	:: next == RUNNABLE -> next = 0; link(g)
 	:: else
 	fi
 }
 
-/* Asleep with its goroutine, until it is given a P or the pool ends; then it runs it. */
+/* At home, asleep with its goroutine, until it is given a P or the pool ends; then it runs it. */
 inline wait_bound(g)
 {
 	if
@@ -242,11 +232,7 @@ inline wait_bound(g)
 #endif
 		if
 		:: won -> atomic { assert(status[g] == WAITING); status[g] = RUNNING }
-		#ifdef BUG_REUSE_STALE
 		:: else -> atomic { status[g] == RUNNABLE -> status[g] = RUNNING }
-#else
-		:: else -> atomic { status[g] == RUNNABLE -> status[g] = RUNNING; stale[g] = !got }
-#endif
 		fi
 	:: atomic { status[g] == READY_EARLY -> runner[g] = 0; status[g] = RUNNING }
 	fi;
@@ -260,7 +246,7 @@ inline wait_bound(g)
 proctype M(byte me)
 {
 	byte g, turn;
-	bool last, got, won;
+	bool got, won, over;
 	mtype next;
 	bool have = true; /* g is its own, RUNNING */
 
@@ -273,7 +259,8 @@ proctype M(byte me)
 #endif
 	do
 	:: have -> execute(g); have = false
-	:: !have && stopping -> touch_pool(); break
+	:: !have && over -> break
+	:: !have && !over && stopping -> touch_pool(); break
 	:: else ->
 		atomic {
 			touch_pool();
@@ -331,185 +318,192 @@ proctype M(byte me)
 			fi
 		fi
 	od;
-	atomic { g = 0; turn = 0; note[me] = false; given[me] = false };
-	leave_pool()
+	if
+	:: over
+	:: else -> atomic { touch_pool(); note[me] = false; given[me] = false }
+	fi;
+	atomic { g = 0; turn = 0; at[me] = GONE }
 }
 
-/* Ends one wait. It has dequeued the sudog at any time before that. */
-proctype Waker()
+/* A thread of the program's own, which sends three times. */
+proctype F()
 {
-	byte g, s;
-	bool last, won;
+	byte g, s, sends;
+	bool won, in;
 
-	if
-	:: atomic { sudog_seq != 0 -> g = aim; s = sudog_seq };
+	do
+	:: sends == 3 -> break
+	:: else ->
+		sends++;
+#ifdef BUG_NO_DOOR
+		in = !closed;
+#else
+#ifdef BUG_DOOR_LOOK
+		in = !closed;
+		if
+		:: in -> count++
+		:: else
+		fi;
+#else
 		atomic {
-			won = (!done[g] && seq[g] == s);
+			in = !closed;
 			if
-			:: won -> touch_g(g); done[g] = true
+			:: in -> count++
 			:: else
-			fi;
-			s = 0
-		};
-		if
-		:: won ->
-			if
-			:: atomic { status[g] == PARKING -> touch_g(g); status[g] = READY_EARLY }
-			:: atomic { status[g] == WAITING -> touch_g(g); status[g] = RUNNABLE };
-#ifdef BUG_GLOBAL_POOL
-				assert(gr_pool == OLD);
-#endif
-				push_unless_stopping(g)
-			:: atomic { status[g] != PARKING && status[g] != WAITING -> assert(false) }
 			fi
-		:: else
-		fi
-	:: stopping && sudog_seq == 0
-	fi;
-	atomic { g = 0; won = false };
-	leave_pool()
+		};
+#endif
+#endif
+		if
+		:: in ->
+			if
+			:: atomic { sudog_seq != 0 -> touch_pool(); g = aim; s = sudog_seq; sudog_seq = 0 };
+				atomic {
+					won = (!done[g] && seq[g] == s);
+					if
+					:: won -> assert(state[g]); done[g] = true
+					:: else
+					fi;
+					s = 0
+				};
+				if
+				:: won ->
+					if
+					:: atomic { status[g] == PARKING -> assert(state[g]); status[g] = READY_EARLY }
+					:: atomic { status[g] == WAITING -> assert(state[g]); status[g] = RUNNABLE }; link(g)
+					:: atomic { status[g] != PARKING && status[g] != WAITING -> assert(false) }
+					fi
+				:: else
+				fi
+			:: atomic { true -> touch_pool(); f_waits = true }; /* nobody receives */
+				atomic { f_note -> f_note = false }
+			fi;
+#ifndef BUG_NO_DOOR
+			atomic { touch_pool(); count-- }
+#endif
+		:: else /* GORO_ENDED */
+		fi;
+		atomic { g = 0; won = false; in = false }
+	od
 }
 
-/* The last host, and then the first of the new pool. */
-proctype Host()
+inline turn_away()
 {
-	byte g, s;
-	mtype was;
-	bool all_left, won, mine;
-
-#ifdef BUG_STOP_NO_LOCK
-	stopping = true;
-#else
-	atomic { !lock -> lock = true };
-	stopping = true;
-#endif
-	atomic { note[1] = true; note[2] = true };
-#ifndef BUG_STOP_NO_LOCK
-	lock = false;
-#endif
-	do
-	:: all_left_note = false;
-		if
-		:: alive == 0 -> break
-		:: else
-		fi;
-		if
-		:: all_left_note
-#ifndef PATIENT
-		:: true -> break /* grace is over */
-#endif
-		fi
-	od;
-	all_left = (alive == 0);
-	do
-	:: g < 2 ->
-		atomic { s = seq[g]; won = !done[g] };
-		was = status[g];
-		if
-#ifndef BUG_SWEEP_BOUND
-		:: bound[g] -> was = FREE
-#endif
-		:: else
-		fi;
-		if
-#ifdef BUG_SWEEP_PARKING
-		:: was == WAITING || was == PARKING ->
-#else
-		:: was == WAITING ->
-#endif
-#ifdef BUG_SWEEP_NO_WIN
-			won = true
-#else
-			atomic {
-				won = (won && !done[g] && seq[g] == s);
-				if
-				:: won -> done[g] = true
-				:: else
-				fi
-			}
-#endif
-		:: was == RUNNABLE -> won = true
-		:: else -> won = false
-		fi;
-		if
-		:: won ->
-#ifdef BUG_SWEEP_STORE
-			mine = (status[g] == was);
-			if
-			:: mine -> status[g] = DEAD
-			:: else
-			fi;
-#else
-			atomic {
-				mine = (status[g] == was);
-				if
-				:: mine -> status[g] = DEAD
-				:: else
-				fi
-			};
-#endif
-			if
-			:: mine ->
-				atomic { assert(pool_of[g] == OLD && state[g] && runner[g] == 0); state[g] = false };
-				if
-#ifdef BUG_REUSE_RUNNABLE
-				:: true
-#else
-				:: (was == WAITING && !stale[g]) || all_left
-#endif
-					-> atomic { status[g] = FREE; pool_of[g] = NOBODYS }
-				:: else
-				fi
-			:: else
-			fi
-		:: else
-		fi;
-		g++
-	:: else -> break
-	od;
-	atomic { gr_pool = NOBODYS; g = 0; s = 0; was = 0; won = false; mine = false };
-#ifdef BUG_FREE_POOL
-	pool_freed = true;
-#else
-	if
-	:: all_left -> pool_freed = true
-	:: else
-	fi;
-#endif
-
-	/* The new pool. Its goroutine is run, waits, is woken, is run again and ends. */
 	atomic {
+		if
+		:: f_waits -> f_waits = false; f_note = true
+		:: else
+		fi
+	}
+}
+
+inline end_pool()
+{
+	atomic { !lock -> touch_pool(); lock = true };
+	stopping = true;
+	closed = true;
+	atomic { note[1] = true; note[2] = true };
+	lock = false;
+	turn_away();
+	g = 1;
+	do
+	:: g == 3 -> break
+	:: g < 3 && (at[g] == GONE || at[g] == OVER) -> g++
+#ifdef BUG_SWEEP_HOME
+	:: g < 3 && at[g] == HOME -> g++
+#endif
+#ifndef PATIENT
+#ifdef BUG_TAKE_STORE
+	:: g < 3 && at[g] == ABROAD -> at[g] = OVER
+#else
+	:: atomic { g < 3 && at[g] == ABROAD -> at[g] = OVER }
+#endif
+#endif
+	od;
+	do
+	:: count == 0 -> break
+#ifdef BUG_SWEEP_EARLY
+	:: true -> break
+#endif
+#ifndef BUG_TURN_ONCE
+	:: f_waits -> turn_away()
+#endif
+	od;
+	owned = true;
+#ifndef BUG_NO_DRAIN
+	atomic { queued[0] = false; queued[1] = false; queued[2] = false };
+#endif
+	g = 0;
+	do
+	:: g < 3 && (status[g] == WAITING || status[g] == RUNNABLE) ->
+#ifndef BUG_SWEEP_NO_WIN
+		done[g] = true;
+#endif
+		atomic { assert(state[g] && runner[g] == 0 && !bound[g]); state[g] = false; status[g] = FREE };
+		g++
+	:: g < 3 && !(status[g] == WAITING || status[g] == RUNNABLE) -> g++
+	:: g == 3 -> break
+	od;
+	g = 0
+}
+
+/* The last host, and then the first of the next life. */
+proctype H()
+{
+	byte g;
+
+	end_pool();
+	atomic {
+		assert(owned && count == 0 && !lock && !idle[1] && !idle[2] && !queued[0] && !queued[1] && !queued[2] && !f_waits);
 		if
 		:: status[0] == FREE -> g = 0
 		:: status[1] == FREE -> g = 1
 		:: g = 2
 		fi;
-		assert(pool_of[g] == NOBODYS && !state[g] && done[g] && runner[g] == 0 && !bound[g]);
-		all_left = false;
-		gr_pool = NEW;
-		new_g = g;
-		pool_of[g] = NEW;
-		state[g] = true;
+		stopping = false;
+		owned = false;
+		lives++;
+		closed = false
+	};
+	/* The new pool. Its goroutine is run, waits, perhaps is woken, and perhaps run again to its end. */
+	atomic {
+		assert(!state[g] && runner[g] == 0 && !bound[g]);
 #ifdef BUG_SEQ_RESET
 		seq[g] = 0;
+		done[g] = true;
 #endif
-		status[g] = RUNNABLE
+		assert(done[g]);
+		state[g] = true;
+		life[g] = lives;
+		status[g] = RUNNING;
+		runner[g] = HOST
 	};
-	atomic { assert(status[g] == RUNNABLE && runner[g] == 0); status[g] = RUNNING; runner[g] = 4 };
-	atomic { assert(status[g] == RUNNING && state[g] && runner[g] == 4); status[g] = PARKING; runner[g] = 0; seq[g]++; done[g] = false };
-	atomic { assert(status[g] == PARKING); status[g] = WAITING };
-	atomic { assert(status[g] == WAITING && !done[g]); done[g] = true; status[g] = RUNNABLE };
-	atomic { assert(status[g] == RUNNABLE && runner[g] == 0); status[g] = RUNNING; runner[g] = 4 };
-	atomic { assert(status[g] == RUNNING && state[g] && pool_of[g] == NEW && runner[g] == 4); state[g] = false; runner[g] = 0; status[g] = FREE; pool_of[g] = NOBODYS }
+	atomic { assert(status[g] == RUNNING && state[g] && runner[g] == HOST); status[g] = PARKING; runner[g] = 0; seq[g]++; done[g] = false };
+	if
+	:: atomic { sudog_seq == 0 -> aim = g; sudog_seq = seq[g] }
+	:: true
+	fi;
+	if
+	:: atomic { status[g] == PARKING -> status[g] = WAITING }
+	:: atomic { status[g] == READY_EARLY -> assert(sudog_seq == 0 && aim == g); status[g] = RUNNABLE; queued[g] = true }
+	:: atomic { status[g] != PARKING && status[g] != READY_EARLY -> assert(false) }
+	fi;
+	if
+	:: atomic { queued[g] -> assert(status[g] == RUNNABLE && runner[g] == 0 && aim == g); queued[g] = false; status[g] = RUNNING; runner[g] = HOST };
+		atomic { assert(status[g] == RUNNING && state[g] && runner[g] == HOST); state[g] = false; runner[g] = 0; status[g] = FREE }
+	:: true
+	fi;
+	end_pool()
 }
 
 init {
 	atomic {
 		status[0] = RUNNING;
-		pool_of[0] = OLD;
 		state[0] = true;
-		pool_of[1] = OLD;
+		life[0] = 1;
 		state[1] = true;
+		life[1] = 1;
+		at[0] = GONE;
 #ifdef BOUND
 		status[1] = PARKING;
 		bound[1] = true;
@@ -523,7 +517,7 @@ init {
 #endif
 		run M(1);
 		run M(2);
-		run Waker();
-		run Host()
+		run F();
+		run H()
 	}
 }

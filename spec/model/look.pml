@@ -8,20 +8,27 @@
  * ends, or it waits once where Lua cannot yield: then its M waits with it, and an event makes it
  * runnable again as a bound one.
  *
- * The protocol (csrc/sched/proc.c, m.c, sysmon.c): queue     the G is queued; then wakep. wakep
- * no P is idle, or somebody spins: leave it to those. Else count oneself as the spinner, take an
- * idle P, start. There is none any more: take the count back, and look again. start     an idle M
- * gets the P; else a new M does; else the spinner's count is taken back, and the P is owed: owe
- * in one step: a bound G that is queued gets it (its M waits for nothing else), or an M that has
- * gone idle meanwhile, or it goes idle; and then whoever sleeps in the poller is woken. look
- * an M with a P takes a queued G. An M that found one after it had been idle wakes the next one if
- * there is more. Nothing: it gives its P back, stops spinning, and looks once more; then sleeps in
- * the poller, if it gets the token; else is idle. poller    with the token in hand it looks again:
- * an idle P and something queued, and it does not sleep. idle      the same look, in one step with
- * going into the list. wait      a G that waits with its thread is counted before it does so; the
- * last M may not: another is made, or the wait is refused. Its P is handed on: started if anything
- * is queued or nobody would look, else idle, and another look. sysmon    sleeps only while every P
- * is idle and nothing is queued; a P that is taken wakes it; else it calls wakep, again and again.
+ * The protocol (csrc/sched/proc.c, m.c, sysmon.c):
+ *   queue     the G is queued; then wakep.
+ *   wakep     no P is idle, or somebody spins: leave it to those. Else count oneself as the
+ *             spinner, take an idle P, start. There is none any more: take the count back, and look
+ *             again.
+ *   start     an idle M gets the P; else a new M does; else the spinner's count is taken back, and
+ *             the P is owed:
+ *   owe       in one step: a bound G that is queued gets it (its M waits for nothing else), or an M
+ *             that has gone idle meanwhile, or it goes idle; and then whoever sleeps in the poller
+ *             is woken.
+ *   look      an M with a P takes a queued G. An M that found one after it had been idle wakes the
+ *             next one if there is more. Nothing: it gives its P back, stops spinning, and looks
+ *             once more; then sleeps in the poller, if it gets the token; else is idle.
+ *   poller    with the token in hand it looks again: an idle P and something queued, and it does
+ *             not sleep.
+ *   idle      the same look, in one step with going into the list.
+ *   wait      a G that waits with its thread is counted before it does so; the last M may not:
+ *             another is made, or the wait is refused. Its P is handed on: started if anything is
+ *             queued or nobody would look, else idle, and another look.
+ *   sysmon    sleeps only while every P is idle and nothing is queued; a P that is taken wakes it;
+ *             else it calls wakep, again and again.
  *
  * THE ABSTRACTION. Memory is sequentially consistent. Queues are counts (the bound Gs a set): their
  * order plays no part. Timers and events that somebody must sleep for are like queued work here:
@@ -34,18 +41,16 @@
  * VARIANTS. NP, NM, PRODUCERS, ITEMS (of each), WAITS; CS of them sit in C; SYSMON with FAILS.
  * Without sysmon no failure passes, and nothing may need it.
  *
- * SEEDED MISTAKES, each of which must be reported: BUG_OWE_NO_POKE    a start that failed does not
- * wake the poller            -> it sleeps beside work and an idle P BUG_OWE_NO_IDLE    a start that
- * failed does not look for idle Ms           -> the same for one that has just gone idle
- * BUG_OWE_NO_BOUND   a start that failed does not look for bound Gs          -> a G's own thread
- * waits for a P that is idle BUG_POLL_NO_LOOK   who sleeps in the poller has not looked with the
- * token  -> the wake-up comes before the token BUG_WAKE_NO_LOOK   who found the idle P taken does
- * not look again          -> others have left to it what they queued BUG_STOP_NO_LOOK   who goes
- * idle has not looked                            -> the P came back before it was in the list
- * BUG_SPIN_KEPT      a start that failed stays counted as spinning           -> nobody is ever
- * woken again BUG_KEEP_LAST      the last M may wait with its G                          -> nobody
- * is left to look BUG_QUIET          sysmon sleeps when all Ps are idle, whatever is queued  -> a
- * failure that passes is never made good
+ * SEEDED MISTAKES, each of which must be reported:
+ *   BUG_OWE_NO_POKE   a start that failed does not wake the poller   -> it sleeps beside work
+ *   BUG_OWE_NO_IDLE   a start that failed does not look for idle Ms  -> one that has just gone idle
+ *   BUG_OWE_NO_BOUND  a start that failed does not look for bound Gs -> its own thread waits
+ *   BUG_POLL_NO_LOOK  the poller does not look with the token        -> it was woken before
+ *   BUG_WAKE_NO_LOOK  who finds the P taken does not look again      -> others relied on it
+ *   BUG_STOP_NO_LOOK  who goes idle does not look                    -> the P came back before that
+ *   BUG_SPIN_KEPT     a start that failed stays counted as spinning  -> nobody is ever woken again
+ *   BUG_KEEP_LAST     the last M may wait with its G                 -> nobody is left to look
+ *   BUG_QUIET         sysmon sleeps while all Ps are idle            -> a failure is not made good
  */
 
 #ifdef BUG_QUIET
@@ -240,7 +245,8 @@ proctype Producer()
 
 #define WAITING (waits[1] + (NM > 1 && waits[NM] -> 1 : 0))
 
-/* What an M waits for with its G comes from the others: when all those have ended that do not wait. (With a G in C: at any time.) */
+/* What an M waits for with its G comes from the others: when all those have ended that do not wait.
+ * (With a G in C: at any time.) */
 proctype Events()
 {
 	byte m;
@@ -289,7 +295,13 @@ proctype M(byte me)
 	bool ok, mine, todo_poke, p, spins, was_idle, found, over;
 
 end_not_started:
-	atomic { started[me] -> p = has_p[me]; has_p[me] = false; spins = as_spinner[me]; was_idle = true };
+	atomic {
+		started[me] ->
+		p = has_p[me];
+		has_p[me] = false;
+		spins = as_spinner[me];
+		was_idle = true
+	};
 	do
 	:: !p -> /* it was idle, or slept in the poller, and has none */
 		was_idle = true;

@@ -54,6 +54,12 @@ static int l_kill(lua_State *L) {
   return 0;
 }
 
+/* chdir(path) -> did it work? */
+static int l_chdir(lua_State *L) {
+  lua_pushboolean(L, chdir(luaL_checkstring(L, 1)) == 0);
+  return 1;
+}
+
 /* catch(f, ...): calls it where it cannot yield, and catches whatever it raises -> did it not
  * raise? */
 static int l_catch(lua_State *L) {
@@ -64,7 +70,7 @@ static int l_catch(lua_State *L) {
 int luaopen_ctest(lua_State *L) {
   static const luaL_Reg functions[] = {{"sleep", l_sleep}, {"spin", l_spin}, {"now", l_now},
                                        {"cpu", l_cpu},     {"kill", l_kill}, {"catch", l_catch},
-                                       {NULL, NULL}};
+                                       {"chdir", l_chdir}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
