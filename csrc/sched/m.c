@@ -11,8 +11,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { STACK_BYTES = 1 << 20 };
+enum { STACK_LEAST = 1 << 20, STACK_MOST = 8 << 20, STACK_SHARE = 256 };
 
 GR_TLS M *gr_m;
 
@@ -146,6 +147,23 @@ P *gr_idle_p_get(Sched *s) {
 
 /* ---- threads ---- */
 
+static rlim_t limit_of(int resource, rlim_t otherwise) {
+  struct rlimit l;
+  return getrlimit(resource, &l) == 0 && l.rlim_cur != RLIM_INFINITY ? l.rlim_cur : otherwise;
+}
+
+/* What works on the program's main stack works here: C modules that recurse deeply (LPeg's
+ * patterns) have as much. It is address space only, until it is used; where that is limited, a
+ * thread must not take much of it. */
+static size_t stack_bytes(void) {
+  rlim_t bytes = limit_of(RLIMIT_STACK, STACK_MOST);
+  rlim_t share = limit_of(RLIMIT_AS, (rlim_t)STACK_MOST * STACK_SHARE) / STACK_SHARE;
+  if (bytes > share) bytes = share;
+  if (bytes > STACK_MOST) bytes = STACK_MOST;
+  if (bytes < STACK_LEAST) bytes = STACK_LEAST;
+  return (size_t)bytes & ~(size_t)(STACK_LEAST / 16 - 1); /* whole pages of any size */
+}
+
 /* Our threads block every signal from their first instruction, except those that report the
  * thread's own fault and the one that pre-empts: the program's handlers (lua.c's for SIGINT) run on
  * the program's threads. */
@@ -159,9 +177,14 @@ int gr_thread_start(void *(*start)(void *), void *arg) {
   int err = pthread_attr_init(&attr);
   if (err != 0) return err;
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, STACK_BYTES);
+  size_t stack = stack_bytes();
+  pthread_attr_setstacksize(&attr, stack);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   err = pthread_create(&thread, &attr, start, arg);
+  if (err != 0 && stack > STACK_LEAST) {
+    pthread_attr_setstacksize(&attr, STACK_LEAST);
+    err = pthread_create(&thread, &attr, start, arg);
+  }
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attr);
   return err;
