@@ -122,7 +122,6 @@ static void let_others_run(lua_State *L, GrState *st) {
     gr_exit_raise(L, st);
   } else {
     gr_hook_disarm(st);
-    if (!gr_wait_may_block(st->g)) return;
     gr_preempted();
     gr_yield_blocking(st->g);
   }

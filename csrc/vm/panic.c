@@ -312,6 +312,10 @@ void gr_raise_code(lua_State *L, int code) {
   if (code == GR_NOTHREAD)
     luaL_error(L,
                "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
+  if (code == GR_CROWDED)
+    luaL_error(L,
+               "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
+               "GOROMAXTHREADS, or wait outside of sort comparators, gsub callbacks and the like)");
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   gr_throw("lua_error returned");

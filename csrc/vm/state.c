@@ -76,15 +76,6 @@ void *gr_check_pointer(lua_State *L, int arg) {
 
 /* ---- parking ---- */
 
-bool gr_must_block(lua_State *L, GrState *st) {
-  if (st->is_host) return true;
-  if (gr_can_yield(L, st)) return false;
-  if (!gr_wait_may_block(st->g))
-    luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
-                  "GOROMAXTHREADS, or wait outside of "
-                  "sort comparators, gsub callbacks and the like)");
-  return true;
-}
 
 /* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way
  * answers no question. */

@@ -144,9 +144,11 @@ GrState *gr_state_find(lua_State *L);
 static inline bool gr_can_yield(lua_State *L, const GrState *st) {
   return L == st->co_top && st->chain_ok && lua_isyieldable(L);
 }
-/* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no
- * thread is left for others. */
-bool gr_must_block(lua_State *L, GrState *st);
+/* Will a wait here have to keep its thread? Decide it before linking. (Whether it may, when few
+ * threads are left, the core says only if it comes to a wait: GR_CROWDED.) */
+static inline bool gr_must_block(lua_State *L, const GrState *st) {
+  return st->is_host || !gr_can_yield(L, st);
+}
 
 /* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as
  * `return gr_park(L, st, k, ctx)`; between the core call and this no other Lua call. */
