@@ -14,7 +14,7 @@ local function room(events)
   local outs, open = {}, true
   local function tell_all(text, except)
     for name, out in pairs(outs) do
-      if name ~= except and not out:send(text, 0) then
+      if name ~= except and not out:try_send(text) then
         out:close()
         outs[name] = nil
       end
@@ -89,7 +89,8 @@ end)
 
 print("listening at " .. listener:addr())
 io.stdout:flush()
-local events, clients = goro.chan(), goro.group()
+local events = goro.chan()
+local clients = goro.group { on_error = function(err) io.stderr:write("chat: ", tostring(err), "\n") end }
 goro.go(room, events)
 while true do
   local conn, why, code = listener:accept()

@@ -29,7 +29,7 @@ end)
 
 print("listening at " .. listener:addr())
 io.stdout:flush()
-local clients = goro.group()
+local clients = goro.group { on_error = function(err) io.stderr:write("echo: ", tostring(err), "\n") end }
 while true do
   local conn, why, code = listener:accept()
   if conn then clients:go(serve, conn)

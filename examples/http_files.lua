@@ -250,14 +250,10 @@ goro.go(function()
   for conn in idle:pairs() do conn:close() end
 end)
 
-local group = goro.group()
+local group = goro.group { on_error = function(err) io.stderr:write("http_files: ", tostring(err), "\n") end }
 while true do
   local conn, why, code = listener:accept()
-  if conn then
-    group:go(function(...)
-      local ok, e = pcall(serve, ...)
-      if not ok then io.stderr:write("http_files: ", tostring(e), "\n") end
-    end, conn, root, idle, stopping)
+  if conn then group:go(serve, conn, root, idle, stopping)
   elseif code == "ECANCELED" or code == "EBADF" then break -- closed while this waited, or before
   else io.stderr:write("http_files: ", why, "\n") end
 end

@@ -29,7 +29,7 @@ local function hub(subscribe, publish)
   local topics = {}
   local function deliver(message)
     for _, s in ipairs(topics[message.topic] or {}) do
-      if not s.inbox:send(message, s.patient and math.huge or 0) then s.missed = s.missed + 1 end
+      if not s.inbox:try_send(message, s.patient and math.huge or 0) then s.missed = s.missed + 1 end
     end
   end
   local more = true

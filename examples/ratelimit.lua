@@ -32,7 +32,7 @@ local bucket = goro.chan(burst)
 for _ = 1, burst do bucket:send(true) end
 local ticker = time.ticker(1 / rate)
 goro.go(function(ticks)
-  for _ in ticks:range() do bucket:send(true, 0) end
+  for _ in ticks:range() do bucket:try_send(true) end
 end, ticker.c)
 
 local at_work, counts = sync.semaphore(limit), sync.map()

@@ -64,7 +64,7 @@ describe("a metatable that a module owns", function()
         local o = there:recv(20)[1][1]
         back:send(before == nil and getmetatable(o) == package.loaded.account)
       end)
-      assert(there:send({ { object } }, 20) and back:recv(20) == true)
+      assert(there:try_send({ { object } }, 20) and back:recv(20) == true)
     end)
   end)
 
@@ -171,21 +171,21 @@ describe("any other metatable", function()
         local first = getmetatable((c:recv(20)))
         local same = first.kind == "account"
         for _ = 1, 5 do
-          go_on:send(true, 20)
+          go_on:try_send(true, 20)
           collectgarbage()
           same = same and rawequal(getmetatable((c:recv(20))), first)
         end
         result:send(same)
       end)
-      assert(c:send(setmetatable({}, Account), 20))
+      assert(c:try_send(setmetatable({}, Account), 20))
       for i = 1, 5 do
         go_on:recv(20)
         if i % 2 == 0 then
-          assert(c:send(setmetatable({}, Account), 20))
+          assert(c:try_send(setmetatable({}, Account), 20))
         else
           goro.go(function(o)
             -- Two states away from where it was made.
-            require "goro".go(function() c:send(o, 20) end)
+            require "goro".go(function() c:try_send(o, 20) end)
           end, setmetatable({}, Account))
         end
       end
@@ -200,8 +200,8 @@ describe("any other metatable", function()
       goro.go(function()
         local Class = { kind = "inner" }
         Class.__index = Class
-        for _ = 1, 3 do c:send(setmetatable({}, Class), 20) end
-        c:send(Class, 20)
+        for _ = 1, 3 do c:try_send(setmetatable({}, Class), 20) end
+        c:try_send(Class, 20)
       end)
       local a, b = c:recv(20), c:recv(20)
       assert(a.kind == "inner" and rawequal(getmetatable(a), getmetatable(b)))
@@ -273,15 +273,15 @@ describe("any other metatable", function()
       local c, seen = goro.chan(), goro.chan()
       goro.go(function()
         local a = c:recv(20)
-        seen:send(a.version, 20)
+        seen:try_send(a.version, 20)
         local b = c:recv(20)
-        seen:send(b.version == 1 and b.extra == nil and rawequal(getmetatable(a), getmetatable(b)), 20)
+        seen:try_send(b.version == 1 and b.extra == nil and rawequal(getmetatable(a), getmetatable(b)), 20)
         getmetatable(b).version = 3
-        seen:send(b, 20)
+        seen:try_send(b, 20)
       end)
-      assert(c:send(new(), 20) and seen:recv(20) == 1)
+      assert(c:try_send(new(), 20) and seen:recv(20) == 1)
       Class.version, Class.extra = 2, true
-      assert(c:send(new(), 20) and seen:recv(20) == true)
+      assert(c:try_send(new(), 20) and seen:recv(20) == true)
       local back = seen:recv(20)
       assert(rawequal(getmetatable(back), Class) and back.version == 2 and Class.version == 2)
     end)
@@ -400,7 +400,7 @@ describe("a class sent as a value", function()
           local a, b = c:recv(20), c:recv(20)
           back:send(rawequal(a, b) and a.%s() == 7 and a.data[1] == 1)
         end)
-        assert(c:send(class, 20) and c:send(class, 20) and back:recv(20) == true)
+        assert(c:try_send(class, 20) and c:try_send(class, 20) and back:recv(20) == true)
       ]]):format(event, event))
     end)
   end
@@ -494,7 +494,7 @@ describe("__goro", function()
         local x = there:recv(20)
         back:send { x.n, x.built }
       end)
-      assert(there:send(setmetatable({ n = 5 }, mt), 20))
+      assert(there:try_send(setmetatable({ n = 5 }, mt), 20))
       local r = back:recv(20)
       assert(asked == "sender5" and r[1] == 5 and r[2] == "receiver")
     ]]

@@ -18,11 +18,13 @@ local function spoil(seed, rounds, size)
   Handle.__index = Handle
   function Handle.__goro(h) return function(n, list) return { n = n, list = list } end, h.n, { h.n, ("long"):rep(30) } end
   Named = { here = true } -- luacheck: ignore
+  Lost = { co = coroutine.create(print), list = { io.tmpfile(), [io.tmpfile()] = 1 } } -- luacheck: ignore
   local deep = {}
   for _ = 1, 40 do deep = { deep, key = deep } end
   local special = {
     setmetatable({ n = 1 }, Handle), { Handle, setmetatable({ n = 2 }, Handle) },
     function() return Named, string.format end, -- luacheck: ignore
+    function() return Lost, Named end, -- luacheck: ignore
     deep, { _G, print, math.pi, require "spec.copy_helper", kit.describe, testing.live },
     { goro.chan().send, goro.chan, coroutine.wrap, getmetatable "".__index },
     setmetatable({}, { __mode = "k", __name = "weak" }), ("long"):rep(100), "s", 5, nil,

@@ -256,7 +256,7 @@ describe("a refused send", function()
       for i = 1, 1000 do big.list[i] = { i } end
       big.zz = co
       for _ = 1, 100 do
-        assert(not pcall(c.send, c, co) and not pcall(c.send, c, big) and not pcall(c.send, c, big, 0))
+        assert(not pcall(c.send, c, co) and not pcall(c.send, c, big) and not pcall(c.try_send, c, big, 0))
         assert(not pcall(goro.select, { { send = c, value = big } }))
         assert(not pcall(goro.select, { { send = c, value = co }, default = true }))
       end
@@ -275,11 +275,11 @@ describe("a refused send", function()
       local c, back = goro.chan(), goro.chan()
       goro.go(function() back:send((c:recv(20))) end)
       for _ = 1, 50 do
-        assert(not pcall(c.send, c, { coroutine.create(print) }, 1))
+        assert(not pcall(c.try_send, c, { coroutine.create(print) }, 1))
         goro.gosched()
       end
       assert(back:recv(0) == nil)
-      assert(c:send("sendable", 20) and back:recv(20) == "sendable")
+      assert(c:try_send("sendable", 20) and back:recv(20) == "sendable")
     end)
   end)
 
@@ -287,7 +287,7 @@ describe("a refused send", function()
     passes_anywhere(function()
       local kit, goro = require "spec.copy_helper", require "goro"
       local c = goro.chan()
-      kit.raises("cannot send message (thread)", c.send, c, coroutine.create(print), 0)
+      kit.raises("cannot send message (thread)", c.try_send, c, coroutine.create(print), 0)
     end)
   end)
 
@@ -391,21 +391,21 @@ describe("a value that cannot be rebuilt", function()
       local c, back = goro.chan(), goro.chan()
       goro.go(function()
         local ok, e = pcall(c.recv, c, 20)
-        back:send({ ok, e }, 20)
+        back:try_send({ ok, e }, 20)
         ok, e = pcall(goro.select, { { recv = c }, timeout = 20 })
-        back:send({ ok, e }, 20)
+        back:try_send({ ok, e }, 20)
         ok, e = pcall(function()
           for _ in c:range() do error "got a value" end
         end)
-        back:send({ ok, e }, 20)
-        back:send({ c:recv(20) }, 20)
+        back:try_send({ ok, e }, 20)
+        back:try_send({ c:recv(20) }, 20)
       end)
       for _ = 1, 3 do
-        assert(c:send(object, 20) == true)
+        assert(c:try_send(object, 20) == true)
         local r = back:recv(20)
         assert(r[1] == false and r[2] == "cannot be built", r[2])
       end
-      assert(c:send("fine", 20) and back:recv(20)[1] == "fine")
+      assert(c:try_send("fine", 20) and back:recv(20)[1] == "fine")
     end)
   end)
 

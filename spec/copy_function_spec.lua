@@ -450,7 +450,7 @@ describe("globals that a function names", function()
       local c = goro.chan()
       goro.go(function() c:recv(20); c:send(count) end)
       count = 50
-      c:send(true, 20)
+      c:try_send(true, 20)
       assert(c:recv(20) == 1)
     ]]
   end)
@@ -510,7 +510,7 @@ describe("globals that a function names", function()
     ]]
   end)
 
-  it("are absent when they cannot be sent, and when nobody names them", function()
+  it("are placeholders when they cannot be sent (placeholder_spec), and absent when nobody names them", function()
     script_anywhere [[
       local goro = require "goro"
       co = coroutine.create(print)
@@ -519,8 +519,11 @@ describe("globals that a function names", function()
       holder = { co = co }
       user = function() return co end
       fine, unnamed = "fine", "unnamed"
-      assert(goro.run(function() return co == nil and file == nil and iterator == nil and holder == nil and fine == "fine" end))
-      assert(goro.run(function() return user() == nil and user ~= nil end))
+      assert(goro.run(function()
+        for _, v in ipairs { co, file, iterator, holder.co } do assert(type(v) == "userdata") end
+        return co == holder.co and fine == "fine"
+      end))
+      assert(goro.run(function() return user() == co and user ~= nil end))
       assert(goro.run(function() return rawget(_G, "un" .. "named") == nil end))
     ]]
   end)
@@ -534,9 +537,9 @@ describe("globals that a function names", function()
         rawset(_G, "utf8", nil)
         local f = c:recv(20)
         local a, b = f()
-        back:send({ a == nil, b == nil }, 20)
+        back:try_send({ a == nil, b == nil }, 20)
       end)
-      assert(c:send(function() return tonumber, utf8 end, 20))
+      assert(c:try_send(function() return tonumber, utf8 end, 20))
       local t = back:recv(20)
       assert(t[1] and t[2])
       assert(goro.run(function()
@@ -601,13 +604,13 @@ describe("globals that a function names", function()
       goro.go(function()
         rawset(_G, "name", "receiver's")
         rawset(_G, "flag", false)
-        ready:send(true, 20)
+        ready:try_send(true, 20)
         local f = c:recv(20)
-        back:send({ f() }, 20)
-        back:send({ _G["na" .. "me"], _G["oth" .. "er"] }, 20)
+        back:try_send({ f() }, 20)
+        back:try_send({ _G["na" .. "me"], _G["oth" .. "er"] }, 20)
       end)
       ready:recv(20)
-      assert(c:send(tell, 20))
+      assert(c:try_send(tell, 20))
       local t = back:recv(20)
       assert(t[1] == "receiver's" and t[2] == "sender's other" and t[3] == false)
       t = back:recv(20)
@@ -622,7 +625,7 @@ describe("globals that a function names", function()
       local f = function() return tostring(1) end
       local c, back = goro.chan(), goro.chan()
       goro.go(function() back:send((c:recv(20))()) end)
-      assert(c:send(f, 20))
+      assert(c:try_send(f, 20))
       assert(back:recv(20) == "1")
     ]]
   end)

@@ -33,7 +33,8 @@ local function make_classes(channels)
   return classes
 end
 
---- What a state has one of, made once for all graphs: known() names it, for kit.describe; graph(n) makes a graph of about n objects.
+--- What a state has one of, made once for all graphs: known() names it, for kit.describe; graph(n) makes a graph of about n objects, and
+-- tells which of them are metatables.
 function graphs.new()
   local goro = require "goro"
   local channels = {}
@@ -126,7 +127,9 @@ function graphs.new()
     for i, o in ipairs(objects) do
       if i <= 3 or random(5) == 1 then root[#root + 1] = o end
     end
-    return root
+    local is_metatable = {}
+    for _, mt in ipairs(metatables) do is_metatable[mt] = true end
+    return root, is_metatable
   end
 
   return { graph = graph, known = known }

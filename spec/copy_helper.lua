@@ -114,9 +114,9 @@ kit.ways = {
     local there, back, wait = goro.chan(), goro.chan(), kit.patience
     goro.go(function()
       local x = there:recv(wait)
-      back:send(x, wait)
+      back:try_send(x, wait)
     end)
-    assert(there:send(v, wait))
+    assert(there:try_send(v, wait))
     return (back:recv(wait))
   end },
   { name = "message buffered, to itself", through = function(v)
@@ -178,16 +178,24 @@ end
 --- The graph that hangs on `root` as a list of lines, the same for graphs of the same shape: each table and
 -- function has a number in the order of the walk, each upvalue too, by its identity. Objects in `known`
 -- (object → name) are leaves. A table or function that serves as a key needs a mark by which keys can be ordered:
--- the field "mark" of a table, the upvalue "mark" of a function.
-function kit.describe(root, known)
+-- the field "mark" of a table, the upvalue "mark" of a function. With `lost`, values for which it is true are leaves
+-- that have a number, and pairs that have them for keys are left out.
+function kit.describe(root, known, lost)
   local lines, number, queue = {}, {}, {}
-  local cells, cell_count = {}, 0
+  local cells, cell_count, lost_count = {}, 0, 0
   local names = standard_names()
   for object, name in pairs(known or {}) do names[object] = name end
 
   local function text(v)
     if rank[type(v)] then return scalar_text(v) end
     if names[v] then return names[v] end
+    if lost and lost(v) then
+      if not number[v] then
+        lost_count = lost_count + 1
+        number[v] = lost_count
+      end
+      return "lost #" .. number[v]
+    end
     if type(v) == "userdata" or type(v) == "thread" then return "unknown " .. tostring(v) end
     if not number[v] then
       queue[#queue + 1] = v
@@ -209,7 +217,9 @@ function kit.describe(root, known)
 
   local function describe_table(t, add)
     local keys = {}
-    for k in next, t do keys[#keys + 1] = { by = mark(k), k } end
+    for k in next, t do
+      if rank[type(k)] or names[k] or not (lost and lost(k)) then keys[#keys + 1] = { by = mark(k), k } end
+    end
     table.sort(keys, function(a, b) return a.by < b.by end)
     for _, k in ipairs(keys) do add(("[%s] = %s"):format(text(k[1]), text(rawget(t, k[1])))) end
     add("metatable " .. text(debug.getmetatable(t)))
@@ -240,6 +250,13 @@ function kit.describe(root, known)
     if type(v) == "table" then describe_table(v, add) else describe_function(v, add) end
   end
   return lines
+end
+
+--- Does it stand for a value that could not come along?
+function kit.is_placeholder(v)
+  if type(v) ~= "userdata" then return false end
+  local ok, e = pcall(tostring, v)
+  return not ok and e:find("could not come along", 1, true) ~= nil
 end
 
 --- Two descriptions are the same; the first difference is raised.

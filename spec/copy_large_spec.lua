@@ -204,8 +204,8 @@ describe("strings of a MiB", function()
         local function produce(k)
           for i = 1, rounds do
             local n = 30000 + (i * 7919 + k * 104729) % 700000
-            assert(pipe:send({ n, k, (string.char(64 + k)):rep(n) }, 60))
-            assert(pipe:send((string.char(64 + k)):rep(n + 5), 60))
+            assert(pipe:try_send({ n, k, (string.char(64 + k)):rep(n) }, 60))
+            assert(pipe:try_send((string.char(64 + k)):rep(n + 5), 60))
           end
           done:send(true)
         end

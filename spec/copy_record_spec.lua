@@ -50,7 +50,7 @@ describe("a class that is sent again", function()
           local o = c:recv(20)
           local another = o.new(o.n + 1)
           local fine = o:get() == ("%d base"):format(o.n) and rawequal(getmetatable(o), getmetatable(another)) and o.made() == 13
-          back:send({ fine, o, another }, 20)
+          back:try_send({ fine, o, another }, 20)
         end)
         local r = back:recv(20)
         assert(r[1] == true and rawequal(getmetatable(r[2]), Account) and r[3].n == i + 1 and r[2]:get() == i .. " base")
@@ -70,12 +70,12 @@ describe("a class that is sent again", function()
         class.mine = true
         for _ = 1, 5 do
           local o = c:recv(20)
-          back:send(rawequal(getmetatable(o), class) and o.mine and rawequal(o.data, argument.data) and rawequal(class, Class), 20)
-          back:send(o, 20) -- and back to its owner
+          back:try_send(rawequal(getmetatable(o), class) and o.mine and rawequal(o.data, argument.data) and rawequal(class, Class), 20)
+          back:try_send(o, 20) -- and back to its owner
         end
       end, setmetatable({}, Class))
       for _ = 1, 5 do
-        c:send(setmetatable({}, Class), 20)
+        c:try_send(setmetatable({}, Class), 20)
         assert(back:recv(20) == true)
         local o = back:recv(20)
         assert(rawequal(getmetatable(o), Class) and not o.mine)
@@ -441,13 +441,13 @@ describe("memory", function()
       for _ = 1, rounds do
         goro.go(function()
           local a, b = c:recv(60), c:recv(60)
-          done:send({ a:method1() - 1 + b:method2() - 2, a, rawequal(getmetatable(a), getmetatable(b)) }, 60)
+          done:try_send({ a:method1() - 1 + b:method2() - 2, a, rawequal(getmetatable(a), getmetatable(b)) }, 60)
         end)
       end
       goro.go(function()
         for i = 1, 2 * rounds do
           if i % 50 == 0 then Class.version = i end
-          c:send(setmetatable({ i }, Class), 60)
+          c:try_send(setmetatable({ i }, Class), 60)
         end
       end)
       local sum = 0

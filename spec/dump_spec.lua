@@ -101,7 +101,7 @@ describe("the dump", function()
       for _ = 1, 1000 do goro.go(function() done:send(1) ch:recv() end) end
       for _ = 1, 1000 do done:recv() end
       goro.sleep(0.1)
-      goro.go(function() while true do goro.go(function() goro.gosched() done:send(1, 0) end) goro.gosched() end end)
+      goro.go(function() while true do goro.go(function() goro.gosched() done:try_send(1, 0) end) goro.gosched() end end)
       goro.go(function() while true do done:recv() end end)
       for _ = 1, tonumber(rounds) do
         local _, n = goro.runtime.dump():gsub("chan receive", "")

@@ -11,36 +11,14 @@ local PRELUDE = [[
   local shared = { list = { 1, 2, { ("long"):rep(100) } } }
   local value = setmetatable({ shared, shared, f = function() return shared end, name = "x" }, class)
 
-  local function settle()
-    local until_ = os.time() + 20
-    while goro.num_goroutine() > 1 and os.time() < until_ do pcall(goro.sleep, 0.0005) end
-    collectgarbage() collectgarbage()
-  end
+  local faults = require "spec.faults"
+  local settle = faults.settle
 
-  -- Runs `once` with allocation 1, 2, 3 … failing, until none of it fails any more; with `many` in a row Lua's second try fails too.
-  local each_fault
-  function each_fault(once, many)
-    local failures, n = 0, 0
-    repeat
-      n = n + 1
-      testing.fail_at(n, many)
-      local ok, err = pcall(once)
-      local made = testing.fail_at(0)
-      if not ok then
-        failures = failures + 1
-        assert(tostring(err):find("not enough memory", 1, true), err)
-      end
-      settle()
-      -- the panic of a goroutine that could not begin is met here
-      while true do
-        local fine, panic = pcall(goro.num_goroutine)
-        if fine then break end
-        assert(tostring(panic):find("not enough memory", 1, true), panic)
-        failures = failures + 1
-      end
-    until made < n
-    assert(many or failures > 0, "nothing ever failed") -- what can be kept for the next time is there by now
-    return many and n or math.max(n, each_fault(once, 4))
+  -- Every allocation of `once` fails once; then four in a row, so that Lua's second try fails too.
+  local function each_fault(once)
+    local _, failures = faults.each(once)
+    assert(failures > 0, "nothing ever failed") -- what can be kept for the next time is there by now
+    faults.each(once, 4)
   end
 ]]
 
@@ -90,6 +68,37 @@ describe("without memory", function()
     survives [[
       local c = goro.chan(1)
       local function once() assert(goro.run(function(v) return v end, value).name == "x") c:send(value) c:recv(0) end
+      each_fault(once)
+      settle()
+      local before = testing.live()
+      each_fault(once)
+      settle()
+      assert(testing.live() <= before + 8, testing.live() - before)
+    ]]
+  end)
+
+  it("errors of groups are raised or told, and nothing is leaked", function()
+    survives [[
+      local function is_right(e)
+        return type(e) == "table" and e.name == "x" or tostring(e):find("not enough memory", 1, true)
+      end
+      local function once()
+        local seen = goro.chan(1)
+        local g = goro.group { on_error = function(e) seen:send(e) end }
+        g:go(error, value)
+        g:wait()
+        local e, told = seen:recv(0)
+        assert(not told or is_right(e), e)
+        local h = goro.group()
+        h:go(error, value)
+        local ok, raised = pcall(h.wait, h)
+        assert(not ok and is_right(raised), raised)
+        goro.group():go(error, value)
+        local map_ok, map_raised = pcall(goro.map, { 1 }, function() error(value) end)
+        assert(not map_ok and is_right(map_raised), map_raised)
+        if type(raised) ~= "table" then error(raised, 0) end
+        if type(map_raised) ~= "table" then error(map_raised, 0) end
+      end
       each_fault(once)
       settle()
       local before = testing.live()

@@ -30,7 +30,7 @@ end
 
 describe("goro", function()
   it("has a version", function()
-    assert.equal("goro 0.1.0", goro._VERSION)
+    assert.equal("goro 0.2.0", goro._VERSION)
   end)
 
   it("is a module that sets no globals", function()
@@ -70,7 +70,7 @@ describe("goro.go", function()
       c:send { up[1], a[1] }
     end, argument)
     up[1], argument[1] = "now", "now"
-    start:send(true, 10)
+    start:try_send(true, 10)
     assert.same({ "then", "then" }, (c:recv(10)))
   end)
 
@@ -712,7 +712,7 @@ describe("the end of the main script", function()
       pcall(goro.go, function() end)
       pcall(goro.run, function() return 1 end)
       pcall(goro.chan)
-      pcall(c.send, c, 1, 0)
+      pcall(c.try_send, c, 1, 0)
       pcall(c.recv, c, 0.01)
       pcall(goro.sleep, 0.01)
     end })
@@ -832,7 +832,7 @@ print "not reached"
 
   it("is raised at the next goro call", function()
     local calls = {
-      "goro.gosched()", "goro.sleep(0)", "c:recv(0)", "c:recv(10)", "c:send(1, 0)", "goro.select { default = true }",
+      "goro.gosched()", "goro.sleep(0)", "c:recv(0)", "c:recv(10)", "c:try_send(1, 0)", "goro.select { default = true }",
       "goro.select { { recv = c }, timeout = 10 }", "goro.run(function() end)",
     }
     for _, call in ipairs(calls) do
@@ -883,7 +883,7 @@ print "not reached"
         error("boom", 0)
       end)
       assert(select(2, pcall(goro.select, { { recv = c }, { send = d, value = "lost" } })) == "boom")
-      assert(c:send(1, 0) == false)
+      assert(c:try_send(1, 0) == false)
       assert(select(3, d:recv(0)) == "timeout")
       goro.go(function() c:send(2) end)
       print(c:recv(10))
@@ -1150,7 +1150,7 @@ print(select(2, pcall(function() goro.select {} end)))
         local ok, err = pcall(a.recv, goro.chan())
         assert(not ok and err:find("deadlock!", 1, true))
       end
-      a:send(1, 10)
+      a:try_send(1, 10)
       assert(b:recv(10) == 2)
       assert(not pcall(b.recv, b))
     end)

@@ -159,7 +159,7 @@ describe("Go's test/chan:", function()
       assert(goro.select { { send = cs, value = 6 } } == 1)
       assert(select(2, goro.select { { recv = cr } }) == 6)
       fails("close of receive-only channel", function() cr:close() end)
-      assert(c:send(1, 0))
+      assert(c:try_send(1, 0))
       cs:close()
       fails("close of closed channel", function() c:close() end)
       fails("chan expected", function() c.send(5, 1) end)
@@ -217,7 +217,7 @@ describe("Go's test/chan:", function()
       collectgarbage()
       -- A waiter left behind by each select would be ten megabytes or more.
       assert(resident() - before < (8 << 20) * slow)
-      assert(dummy:send(1, 0) == false)
+      assert(dummy:try_send(1, 0) == false)
     end)
   end)
 
@@ -352,8 +352,8 @@ describe("Go's test/chan:", function()
         end)
         goro.go(function() c2:send(true) end)
         assert(c3:recv(10))
-        assert(c1:send(true, 10))
-        assert(c1:send(true, 10))
+        assert(c1:try_send(true, 10))
+        assert(c1:try_send(true, 10))
         assert(done:recv(10) + done:recv(10) == 3)
       end
     end)
@@ -376,7 +376,7 @@ describe("Go's test/chan:", function()
         function(c) c:send(1) end,
         function(c) goro.select { { send = c, value = 1 } } end,
         function(c) goro.select { { send = c, value = 1 }, { send = goro.chan(), value = 1 } } end,
-        function(c) assert(c:send(1, 10)) end,
+        function(c) assert(c:try_send(1, 10)) end,
         function(c) assert(goro.select { { recv = goro.chan() }, { send = c, value = 1 }, timeout = 10 } == 2) end,
       }
       for _ = 1, 5 do
@@ -559,10 +559,10 @@ describe("Go's test/chan:", function()
           goro.sleep(0.002)
         end
         for i = 3, 0, -1 do
-          assert(own[i + 1]:send(true, 20))
+          assert(own[i + 1]:try_send(true, 20))
           assert(done:recv(20))
         end
-        assert(common:send(true, 0) == false)
+        assert(common:try_send(true, 0) == false)
         return now() - t
       end
       local slow = tonumber(os.getenv "GORO_SLOW") or 1
@@ -891,9 +891,9 @@ describe("Go's runtime/chan_test:", function()
         goro.sleep(0.002)
         goro.go(function() f:send((c:recv())) end)
         goro.sleep(0.002)
-        assert(d:send(7, 10))
+        assert(d:try_send(7, 10))
         assert(e:recv(10) == 9)
-        assert(c:send(8, 10))
+        assert(c:try_send(8, 10))
         assert(f:recv(10) == 8)
       end
     end)
@@ -909,7 +909,7 @@ describe("Go's runtime/chan_test:", function()
         goro.go(function()
           for _ = 1, n // 10 do
             sem:send(true)
-            assert(inside:send(true, 0), "more than three inside")
+            assert(inside:try_send(true, 0), "more than three inside")
             goro.gosched()
             inside:recv()
             sem:recv()
@@ -929,10 +929,10 @@ describe("Go's runtime/chan_test:", function()
         end)
       end
       for _ = 1, 10 do
-        for i = 1, 100 do assert(own[i]:send(true, 10)) end
+        for i = 1, 100 do assert(own[i]:try_send(true, 10)) end
       end
       for _ = 1, 100 do assert(done:recv(10)) end
-      assert(popular:send(1, 0) == false)
+      assert(popular:try_send(1, 0) == false)
     end)
   end)
 end)

@@ -447,7 +447,7 @@ describe("goro.map", function()
     raises("bad argument #2 to 'map' (function expected, got nil)", function() goro.map({}, nil) end)
     raises("bad argument #3 to 'map' (table expected, got number)", function() goro.map({}, print, 3) end)
     raises("bad argument #3 to 'map' ('limit' must be at least 1)", function() goro.map({}, print, { limit = 0 }) end)
-    raises("cannot send argument #1 (thread)", function() goro.map({ 1, coroutine.create(print) }, print) end)
+    raises("cannot send argument #1[2] (thread)", function() goro.map({ 1, coroutine.create(print) }, print) end)
     local co = coroutine.create(print)
     raises("cannot send upvalue 'co' (thread) of function at " .. debug.getinfo(1, "S").short_src .. ":" .. debug.getinfo(1, "l").currentline + 1,
       function() goro.map({ 1 }, function() return co end) end)
@@ -535,8 +535,7 @@ describe("groups under stress", function()
 
   it("raise or work without memory", function()
     local r = helper.run_function(function()
-      local goro = require "goro"
-      local testing = require "goro.testing"
+      local goro, faults = require "goro", require "spec.faults"
       local function once()
         local c = goro.chan(10)
         do
@@ -547,23 +546,7 @@ describe("groups under stress", function()
         assert(goro.map({ 1, { 2 } }, function(v) return v end, { limit = 2 })[2][1] == 2)
       end
       once()
-      local failures, n = 0, 0
-      repeat
-        n = n + 1
-        testing.fail_at(n)
-        local ok, err = pcall(once)
-        local made = testing.fail_at(0)
-        if not ok then
-          failures = failures + 1
-          assert(tostring(err):find("not enough memory", 1, true), err)
-        end
-        for _ = 1, 1000 do
-          if goro.num_goroutine() == 1 then break end
-          goro.sleep(0.0005)
-        end
-        assert(goro.num_goroutine() == 1, "left behind")
-        collectgarbage()
-      until made < n
+      local n, failures = faults.each(once)
       assert(failures > 3, failures .. " of " .. n)
     end, { timeout = 120 })
     assert.equal(0, r.code, helper.describe(r))

@@ -31,7 +31,7 @@ helper.now = system.monotime
 function helper.limit(seconds) return seconds * helper.slow end
 
 -- What CMake has built for the specs.
-local built = (os.getenv "GORO_BUILD_DIR" or "build") .. "/embed/"
+local built = (os.getenv "GORO_BUILD_DIR" or "build-test") .. "/embed/"
 
 --- An it() for tests that can be made only when `why_not` returns nothing; else they are pending, for the reason that it returns.
 -- `it` and `pending` are busted's, which only a spec file sees.

@@ -4,8 +4,8 @@
 
 local helper = require "spec.helper"
 
--- For children: `dir`, a folder of their own; files in it are module sources, with times by `touch -d`. Whether a file was compiled again is seen by changing it
--- and setting its time back, which nothing but a reader of it can notice.
+-- For children: `dir`, a folder of their own; files in it are module sources, with times by `touch -d`. Whether a file was read again is seen by what the process
+-- has read in all, when the file is a large one.
 local PRELUDE = [==[
   dir = ...
   package.path = dir .. "/?.lua;" .. package.path
@@ -22,6 +22,21 @@ local PRELUDE = [==[
 local GORO = PRELUDE .. [==[
   local goro = require "goro"
   local function get(name) return goro.run(function() return (require(name)) end) end
+  local LARGE = 200000
+  -- A module that returns the value, in a file of LARGE bytes and some more.
+  local function large(value) return ("return %s --%s"):format(value, ("x"):rep(LARGE)) end
+  local function bytes_read()
+    local f <close> = assert(io.open "/proc/self/io")
+    return tonumber(f:read "a":match "rchar: (%d+)")
+  end
+  -- How often a large file was read during f().
+  local function reads(f)
+    local before = bytes_read()
+    f()
+    return (bytes_read() - before) // LARGE
+  end
+  -- Time enough for a change of a file to get another time than what was before.
+  local function settle() goro.sleep(0.1) end
   local date -- `touch -d` with a date that is not relative to now, so that it can be set again
   do
     local pipe = io.popen("date -d '1 hour ago' '+%F %T.123456789'")
@@ -50,11 +65,21 @@ end
 describe("a Lua module that goroutines require", function()
   it("is compiled once: the same stamp means the same code", function()
     passes [[
-      write("m.lua", "return 1", date)
+      write("m.lua", large(1), date)
+      settle()
       assert(get "m" == 1)
-      write("m.lua", "return 2", date)
-      for _ = 1, 100 do assert(get "m" == 1) end
-      assert(require "m" == 2) -- a host reads for itself
+      assert(reads(function() for _ = 1, 100 do assert(get "m" == 1) end end) == 0)
+      assert(reads(function() assert(require "m" == 1) end) == 1) -- a host reads for itself
+    ]]
+  end)
+
+  it("is compiled again when only its time of change tells that it was rewritten", function()
+    passes [[
+      for i = 100, 110 do
+        write("m.lua", "return " .. i, date) -- the same size, inode and modification time
+        settle()
+        for _ = 1, 3 do assert(get "m" == i) end
+      end
     ]]
   end)
 
@@ -86,10 +111,9 @@ describe("a Lua module that goroutines require", function()
 
   it("is read each time while its time lies in the future", function()
     passes [[
-      write("m.lua", "return 1", "2100-01-01 00:00:00")
-      assert(get "m" == 1)
-      write("m.lua", "return 2", "2100-01-01 00:00:00")
-      assert(get "m" == 2)
+      write("m.lua", large(1), "2100-01-01 00:00:00")
+      settle()
+      assert(reads(function() for _ = 1, 3 do assert(get "m" == 1) end end) == 3)
     ]]
   end)
 
@@ -101,13 +125,15 @@ describe("a Lua module that goroutines require", function()
         write("m.lua", "return 1", now)
         assert(get "m" == 1)
         write("m.lua", "return 2", now)
-        local second = get "m"
-        assert(second == 2 or os.time() - start >= 2)
+        assert(get "m" == 2)
+        write("m.lua", large(3), now)
+        settle()
+        local n = reads(function() for _ = 1, 3 do assert(get "m" == 3) end end)
+        assert(n == 3 or os.time() - start >= 2, n)
       until os.time() - start < 2
       goro.sleep(3.1)
-      assert(get "m" == 2)
-      write("m.lua", "return 3", now)
-      assert(get "m" == 2)
+      assert(get "m" == 3)
+      assert(reads(function() assert(get "m" == 3) end) == 0)
     ]]
   end)
 
@@ -219,11 +245,9 @@ describe("a Lua module that goroutines require", function()
 
   it("is not kept when it is larger than 4 MB", function()
     passes [[
-      local function text(c) return ("return '%s'"):format(c:rep(5 << 20)) end
-      write("m.lua", text "a", date)
-      assert(get "m":sub(-1) == "a")
-      write("m.lua", text "b", date)
-      assert(get "m":sub(-1) == "b")
+      write("m.lua", ("return '%s'"):format(("a"):rep(5 << 20)), date)
+      settle()
+      assert(reads(function() for _ = 1, 3 do assert(get "m":sub(-1) == "a") end end) >= 3 * (5 << 20) // LARGE)
     ]]
   end)
 
@@ -234,23 +258,26 @@ describe("a Lua module that goroutines require", function()
       local function bytes() collectgarbage() collectgarbage() return goro.runtime.stats().bytes end
       write("used.lua", text "a", date)
       write("unused.lua", text "a", date)
+      settle()
       assert(first "used" == "a" and first "unused" == "a")
       local before = bytes()
       for i = 1, 40 do
         write(("m%d.lua"):format(i), text "m", date)
+      end
+      settle()
+      for i = 1, 40 do
         assert(first("m" .. i) == "m")
         assert(first "used" == "a")
       end
       assert(bytes() - before < 20 << 20, bytes() - before)
-      write("used.lua", text "b", date)
-      write("unused.lua", text "b", date)
-      assert(first "used" == "a" and first "unused" == "b")
+      assert(reads(function() assert(first "used" == "a") end) == 0)
+      assert(reads(function() assert(first "unused" == "a") end) >= (1 << 20) // LARGE)
     ]]
   end)
 
   it("takes the way without the cache when there is no memory for it", function()
     passes [[
-      local testing = require "goro.testing"
+      local testing, faults = require "goro.testing", require "spec.faults"
       write("m.lua", "return { answer = 42 }", date)
       io.stderr:setvbuf "full"
       local tried = 0
@@ -260,7 +287,7 @@ describe("a Lua module that goroutines require", function()
         local ok, v = pcall(goro.run, function() return require "m".answer end)
         local made = testing.fail_at(0)
         assert(ok and v == 42 or tostring(v):find("not enough memory", 1, true), v)
-        pcall(goro.num_goroutine) -- a panic of one that could not begin
+        faults.settle()
         tried = n
         if made < n then break end
       end
@@ -311,14 +338,19 @@ describe("package, in a goroutine,", function()
         return not ok and err
       end):find("not today", 1, true))
       table.insert(package.searchers, 2, function() return "\n\tinherited" end)
-      write("m.lua", "return 'FILE'", date)
-      assert(goro.run(function()
-        return goro.run(function()
-          local _, err = pcall(require, "none")
-          assert(err:find("inherited", 1, true))
-          return (require "m")
-        end)
-      end) == "file") -- third now, and still ours
+      write("m.lua", large "'file'", date)
+      settle()
+      local function nested()
+        assert(goro.run(function()
+          return goro.run(function()
+            local _, err = pcall(require, "none")
+            assert(err:find("inherited", 1, true))
+            return (require "m")
+          end)
+        end) == "file")
+      end
+      nested()
+      assert(reads(nested) == 0) -- third now, and still ours
     ]]
   end)
 end)

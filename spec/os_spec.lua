@@ -224,7 +224,8 @@ describe("a child process", function()
   it("has the signal mask and the ignored signals that a plain script's has", function()
     local function masks(r)
       local blocked, ignored = helper.ended_well(r):match "SigBlk:%s*(%x+).*SigIgn:%s*(%x+)"
-      return { blocked = blocked, ignored = ignored }
+      -- Signals 32 and 33 are the C library's own, which sets them in some of its children and not in others.
+      return { blocked = blocked, ignored = ("%016x"):format(tonumber(ignored, 16) & ~(3 << 31)) }
     end
     local commands = {
       [[os.execute "grep Sig /proc/self/status"]],

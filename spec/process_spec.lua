@@ -161,7 +161,8 @@ describe("process.run", function()
     for _, name in ipairs { "run", "spawn" } do
       local f = process[name]
       local function bad(n, text) return ("bad argument #%d to '%s' (%s)"):format(n, "f", text) end
-      raises(bad(1, "table or string expected, got nil"), function() f() end)
+      raises(bad(1, "table or string expected, got no value"), function() f() end)
+      raises(bad(1, "table or string expected, got nil"), function() f(nil) end)
       raises(bad(1, "table or string expected, got number"), function() f(12) end)
       raises(bad(1, "the command is empty"), function() f {} end)
       raises(bad(1, "[2]: string expected, got boolean"), function() f { "a", true } end)
@@ -248,8 +249,8 @@ describe("process.spawn", function()
     passes_anywhere(function()
       local goro = require "goro"
       local p = assert(goro.process.spawn { "cat" })
-      assert(tostring(p):find "^goro.process: " and math.type(p.pid) == "integer" and p.nothing == nil)
-      assert(p.stdin == p.stdin and tostring(p.stdin):find "^goro.conn")
+      assert(tostring(p):find "^goro.process.child: " and math.type(p.pid) == "integer" and p.nothing == nil)
+      assert(p.stdin == p.stdin and tostring(p.stdin):find "^goro.net.conn")
       assert(p.stdin:write "one\ntwo" == p.stdin and p.stdout:read "l" == "one")
       local _, m, c = p:wait(0.01)
       assert(c == "ETIMEDOUT" and m == "ETIMEDOUT: timed out: process " .. p.pid, m)
@@ -292,7 +293,7 @@ describe("process.spawn", function()
       local p = goro.process.spawn "sleep 0.2; exit 7"
       local out = goro.chan()
       for i = 1, 50 do
-        goro.go(function() out:send(i % 2 == 0 and p:wait() or select(1, p:wait(30)), 30) end)
+        goro.go(function() out:try_send(i % 2 == 0 and p:wait() or select(1, p:wait(30)), 30) end)
       end
       for _ = 1, 50 do assert(out:recv() == 7) end
       assert(goro.run(function() return p:wait(), p.pid end) == 7)
@@ -381,15 +382,14 @@ describe("the program", function()
   end)
 
   it("loses a status only by its own doing", function()
-    if os.getenv "GORO_SANITIZE" then pending "the interpreter is started by a shell, which takes SIGCHLD back" end
-    local r = helper.run_script([[
+    passes_anywhere(function()
       local goro = require "goro"
+      goro.signal.ignore "CHLD"
       local r = goro.process.run { "true" }
       assert(r.code == nil and r.signal == nil)
       local _, m, c = goro.process.spawn { "true" }:wait()
       assert(c == "ECHILD" and m:find "^ECHILD: no child processes: process %d+$", m)
-    ]], { wrap = "env --ignore-signal=CHLD" })
-    helper.ended_well(r)
+    end)
   end)
 
   it("has as many descriptors and children afterwards as before", function()
@@ -399,12 +399,13 @@ describe("the program", function()
         local process = goro.process
         goro.maxprocs(tonumber(n))
         local self = io.open "/proc/self/stat":read "n"
-        local function count()
-          local fds, children = 0, 0
-          for _ in io.popen("ls /proc/" .. self .. "/fd"):lines() do fds = fds + 1 end
-          for _ in io.popen("pgrep -P " .. self):lines() do children = children + 1 end
-          return fds, children
+        local function lines_of(command)
+          local pipe = io.popen(command)
+          local _, lines = pipe:read "a":gsub("\n", "")
+          pipe:close() -- one that is left to the collector would be counted the next time
+          return lines
         end
+        local function count() return lines_of("ls /proc/" .. self .. "/fd"), lines_of("pgrep -P " .. self) end
         process.run "true"
         process.spawn { "true" }:wait()
         collectgarbage()
@@ -442,7 +443,7 @@ describe("the program", function()
         local now_fds, now_children
         for _ = 1, 300 do
           now_fds, now_children = count()
-          if now_fds == fds and now_children == children then return end
+          if now_fds <= fds and now_children <= children then return end
           goro.sleep(0.01)
         end
         error(("%d descriptors were %d, %d children were %d"):format(now_fds, fds, now_children, children))

@@ -56,7 +56,7 @@ describe("the rock", function()
       LUA_PATH = scratch .. "/tree/share/lua/5.4/?.lua", LUA_CPATH = scratch .. "/tree/lib/lua/5.4/?.so",
     } })
     local module = scratch .. "/tree/lib/lua/5.4/goro.so"
-    assert.equal(("goro 0.1.0\t%s\n385\ntrue\t%s\n"):format(module, module), helper.ended_well(r))
+    assert.equal(("goro 0.2.0\t%s\n385\ntrue\t%s\n"):format(module, module), helper.ended_well(r))
   end)
 
   it("can be removed again", function()

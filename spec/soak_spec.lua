@@ -59,7 +59,7 @@ describe("a soak", function()
           end,
           function(n) -- timeouts and selects
             local c, late = goro.chan(), 0
-            goro.go(function() goro.sleep(0.001) c:send(n, 5) end)
+            goro.go(function() goro.sleep(0.001) c:try_send(n, 5) end)
             for _ = 1, 1000 do
               local which, v = goro.select { { recv = c }, timeout = 0.0003 }
               if which == 1 then return v end

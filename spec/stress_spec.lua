@@ -28,13 +28,13 @@ scenarios["producers and consumers"] = function(seed, repetitions)
       if dice == 1 then
         assert(goro.select { { send = c, value = { producer, i } }, timeout = 60 } == 1)
       elseif dice == 2 then
-        repeat until c:send({ producer, i }, random() / 1000)
+        repeat until c:try_send({ producer, i }, random() / 1000)
       else
-        assert(c:send({ producer, i }, 60))
+        assert(c:try_send({ producer, i }, 60))
       end
       if random(20) == 1 then goro.gosched() end
     end
-    done:send(true, 60)
+    done:try_send(true, 60)
   end
 
   -- Returns how many of each producer it got. Of one producer they come in order.
@@ -105,14 +105,14 @@ scenarios["pipelines"] = function(seed, repetitions)
       goro.go(function()
         for m in inp:range() do
           m.sum, m.path[#m.path + 1] = m.sum + k, k
-          assert(out:send(m, 60))
+          assert(out:try_send(m, 60))
         end
         out:close()
       end)
       c = out
     end
     goro.go(function()
-      for i = 1, n do assert(first:send({ n = i, sum = 0, path = {} }, 60)) end
+      for i = 1, n do assert(first:try_send({ n = i, sum = 0, path = {} }, 60)) end
       first:close()
     end)
     for i = 1, n do
@@ -136,13 +136,13 @@ scenarios["fan out and fan in"] = function(seed, repetitions)
         for job in jobs:range() do
           if job.id % 7 == w % 7 then goro.gosched() end
           mine = mine + 1
-          assert(results:send({ id = job.id, twice = job.text:rep(2), worker = w }, 60))
+          assert(results:try_send({ id = job.id, twice = job.text:rep(2), worker = w }, 60))
         end
-        assert(done:send(mine, 60))
+        assert(done:try_send(mine, 60))
       end)
     end
     goro.go(function()
-      for i = 1, n do assert(jobs:send({ id = i, text = ("%d,"):format(i) }, 60)) end
+      for i = 1, n do assert(jobs:try_send({ id = i, text = ("%d,"):format(i) }, 60)) end
       jobs:close()
     end)
     goro.go(function()
@@ -177,15 +177,15 @@ scenarios["rings and ping-pong"] = function(seed, repetitions)
         for token in inp:range() do
           token.hops = token.hops + 1
           if token.hops == token.limit then
-            assert(out:send(token, 60))
+            assert(out:try_send(token, 60))
           else
-            assert(nxt:send(token, 60))
+            assert(nxt:try_send(token, 60))
           end
         end
       end)
     end
     for t = 1, tokens do
-      assert(links[random(size)]:send({ id = t, hops = 0, limit = size * rounds }, 60))
+      assert(links[random(size)]:try_send({ id = t, hops = 0, limit = size * rounds }, 60))
     end
     local seen = {}
     for _ = 1, tokens do
@@ -197,12 +197,12 @@ scenarios["rings and ping-pong"] = function(seed, repetitions)
 
     local ping, pong = goro.chan(capacity), goro.chan(capacity)
     goro.go(function()
-      for i in ping:range() do assert(pong:send(i + 1, 60)) end
+      for i in ping:range() do assert(pong:try_send(i + 1, 60)) end
       pong:close()
     end)
     local i = 0
     for _ = 1, 50 do
-      assert(ping:send(i, 60))
+      assert(ping:try_send(i, 60))
       local back = pong:recv(60)
       assert(back == i + 1)
       i = back
@@ -222,7 +222,7 @@ scenarios["run inside run"] = function(seed, repetitions)
     end
     local c = goro.chan()
     for _ = 2, width do
-      goro.go(function() c:send((goro.run(tree, depth - 1, width, false)), 60) end)
+      goro.go(function() c:try_send((goro.run(tree, depth - 1, width, false)), 60) end)
     end
     local sum = 0
     local ok, e = pcall(function() sum = goro.run(tree, depth - 1, width, fail) end)
@@ -244,7 +244,7 @@ scenarios["goexit midway"] = function(seed, repetitions)
   local random = math.random
   local function worker(c, id, stop, depth)
     local function at_close(what, level)
-      return setmetatable({}, { __close = function() assert(c:send({ id, what, level }, 60)) end })
+      return setmetatable({}, { __close = function() assert(c:try_send({ id, what, level }, 60)) end })
     end
     local _ <close> = at_close "ended"
     local function step(level)
@@ -255,7 +255,7 @@ scenarios["goexit midway"] = function(seed, repetitions)
       end
       for i = 1, 10 do
         if i == stop then goro.goexit() end
-        assert(c:send({ id, "step", i }, 60))
+        assert(c:try_send({ id, "step", i }, 60))
       end
       error "not stopped"
     end
@@ -302,7 +302,7 @@ scenarios["channels of channels"] = function(seed, repetitions)
         for request in requests:range() do
           -- The reply's channel comes as a view, or within a channel that carries it.
           local reply = request.reply or (request.via:recv(60))
-          assert(reply:send({ request.n * 2, reply = reply }, 60))
+          assert(reply:try_send({ request.n * 2, reply = reply }, 60))
         end
       end)
     end
@@ -314,20 +314,20 @@ scenarios["channels of channels"] = function(seed, repetitions)
           local n = k * 1000 + i
           if i % 3 == 0 then
             via:send(reply)
-            assert(requests:send({ n = n, via = via }, 60))
+            assert(requests:try_send({ n = n, via = via }, 60))
             local r = reply:recv(60)
             assert(r[1] == 2 * n and r.reply == reply)
           elseif i % 3 == 1 then
-            assert(requests:send({ n = n, reply = reply:sender() }, 60))
+            assert(requests:try_send({ n = n, reply = reply:sender() }, 60))
             local r = reply:recv(60)
             assert(r[1] == 2 * n and r.reply == reply:sender())
           else
             local fresh = goro.chan()
-            assert(requests:send({ n = n, reply = fresh }, 60))
+            assert(requests:try_send({ n = n, reply = fresh }, 60))
             assert(fresh:recv(60)[1] == 2 * n)
           end
         end
-        assert(finished:send(k, 60))
+        assert(finished:try_send(k, 60))
       end)
     end
     local sum = 0
@@ -357,7 +357,7 @@ scenarios["timeouts that race with messages"] = function(seed, repetitions)
         local m = id * 1000 + i
         local timeout = tiny(math.random(3))
         if math.random(2) == 1 then
-          local ok, why = c:send(m, timeout)
+          local ok, why = c:try_send(m, timeout)
           assert(ok or why == "timeout")
           table.insert(ok and went or stayed, m)
         else
@@ -366,7 +366,7 @@ scenarios["timeouts that race with messages"] = function(seed, repetitions)
           table.insert(index == 1 and went or stayed, m)
         end
       end
-      assert(reports:send({ went = went, stayed = stayed }, 60))
+      assert(reports:try_send({ went = went, stayed = stayed }, 60))
     end
     local function receiver(seed)
       math.randomseed(seed)
@@ -387,7 +387,7 @@ scenarios["timeouts that race with messages"] = function(seed, repetitions)
           if index == 2 then open = false end
         end
       end
-      assert(reports:send({ got = got }, 60))
+      assert(reports:try_send({ got = got }, 60))
     end
     for id = 1, senders do goro.go(sender, id, random(1 << 30)) end
     for _ = 1, receivers do goro.go(receiver, random(1 << 30)) end
@@ -451,11 +451,11 @@ scenarios["select that sends and receives"] = function(seed, repetitions)
             timeout = 60,
             on_timeout = function() error "nothing happened" end,
           }
-          if not stop and #sent + #got == turns then full:send(id, 60) end
+          if not stop and #sent + #got == turns then full:try_send(id, 60) end
           -- On a buffered channel one alone may go on for ever.
           if own % 8 == 0 then goro.gosched() end
         end
-        assert(reports:send({ sent = sent, got = got }, 60))
+        assert(reports:try_send({ sent = sent, got = got }, 60))
       end, random(1 << 30))
     end
     for _ = 1, 2 do full:recv(60) end
@@ -494,14 +494,14 @@ scenarios["closes that race with everybody"] = function(seed, repetitions)
           local m = id * 1000000 + i
           local ok, e
           if math.random(2) == 1 then
-            ok, e = pcall(c.send, c, m, 60)
+            ok, e = pcall(c.try_send, c, m, 60)
           else
             ok, e = pcall(goro.select, { { send = c, value = m }, timeout = 60 })
           end
           if ok then sent[#sent + 1] = m else why = e end
         end
         assert(why:find "send on closed channel$", why)
-        assert(reports:send({ sent = sent }, 60))
+        assert(reports:try_send({ sent = sent }, 60))
       end, random(1 << 30))
     end
     for _ = 1, receivers do
@@ -522,7 +522,7 @@ scenarios["closes that race with everybody"] = function(seed, repetitions)
             got[#got + 1] = v
           end
         end
-        assert(reports:send({ got = got }, 60))
+        assert(reports:try_send({ got = got }, 60))
       end, random(1 << 30))
     end
     for _ = 1, closers do
@@ -530,7 +530,7 @@ scenarios["closes that race with everybody"] = function(seed, repetitions)
         goro.sleep(delay)
         local ok, e = pcall(c.close, c)
         assert(ok or e:find "close of closed channel$", e)
-        assert(reports:send({ closed = ok }, 60))
+        assert(reports:try_send({ closed = ok }, 60))
       end, random() / 500)
     end
     local sent, got, closed, n_sent, n_got = {}, {}, 0, 0, 0
@@ -559,7 +559,7 @@ scenarios["coroutines that block"] = function(seed, repetitions)
     for w = 1, workers do
       local c = goro.chan(random(0, 1))
       goro.go(function()
-        for i = 1, n do assert(c:send(i, 60)) end
+        for i = 1, n do assert(c:try_send(i, 60)) end
         c:close()
       end)
       goro.go(function()
@@ -591,7 +591,7 @@ scenarios["coroutines that block"] = function(seed, repetitions)
           if v % 8 == 0 then assert(coroutine.resume(sleeper)) end
         end
         assert(sum == n * (n + 1) // 2)
-        assert(done:send(w, 60))
+        assert(done:try_send(w, 60))
       end)
     end
     local sum = 0
@@ -610,7 +610,7 @@ scenarios["waits inside C calls"] = function(seed, repetitions)
     local asked, done = goro.chan(random(0, 1)), goro.chan()
     for _ = 1, 2 do
       goro.go(function()
-        for q in asked:range() do assert(q.reply:send(q[1] < q[2], 60)) end
+        for q in asked:range() do assert(q.reply:try_send(q[1] < q[2], 60)) end
       end)
     end
     for w = 1, workers do
@@ -619,12 +619,12 @@ scenarios["waits inside C calls"] = function(seed, repetitions)
         local t, reply = {}, goro.chan()
         for i = 1, n do t[i] = math.random(1000) end
         table.sort(t, function(a, b)
-          assert(asked:send({ a, b, reply = reply }, 60))
+          assert(asked:try_send({ a, b, reply = reply }, 60))
           return (reply:recv(60))
         end)
         for i = 2, n do assert(t[i - 1] <= t[i]) end
         local s = ("abc"):gsub("%a", function(x)
-          assert(asked:send({ 1, 2, reply = reply }, 60))
+          assert(asked:try_send({ 1, 2, reply = reply }, 60))
           return (reply:recv(60)) and x:upper()
         end)
         assert(s == "ABC")
@@ -634,7 +634,7 @@ scenarios["waits inside C calls"] = function(seed, repetitions)
         end })
         assert(table.concat({ index[1], index[2] }, ",") == "1,2")
         assert(table.unpack(setmetatable({}, { __index = index }), 5, 5) == 5)
-        assert(done:send(w, 60))
+        assert(done:try_send(w, 60))
       end, random(1 << 30))
     end
     local sum = 0
@@ -662,7 +662,7 @@ scenarios["everything at once"] = function(seed, repetitions)
           assert(v == "x" and ok or why == "timeout")
           if ok then return ended:send({ id, -1 }) end
         elseif kind == 3 then
-          local ok = c:send("x", math.random() / 1000)
+          local ok = c:try_send("x", math.random() / 1000)
           if ok then return ended:send({ id, 1 }) end
         elseif kind == 4 then
           local after = goro.after(math.random() / 1000)
@@ -679,7 +679,7 @@ scenarios["everything at once"] = function(seed, repetitions)
       if random(5) == 1 then
         local v, ok = c:recv(0)
         if ok then assert(v == "x") value = value - 1 end
-        if c:send("x", 0) then value = value + 1 end
+        if c:try_send("x", 0) then value = value + 1 end
       end
     end
     local seen = {}

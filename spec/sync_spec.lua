@@ -28,8 +28,8 @@ describe("each object", function()
   it("has its name, is equal to itself everywhere, and is the same value in one state", function()
     for name, make in pairs(makers) do
       local a, b, seen = make(), make(), {}
-      assert.equal("goro." .. name, getmetatable(a).__name)
-      assert.truthy(tostring(a):find("^goro%." .. name .. ": 0x%x+$"))
+      assert.equal("goro.sync." .. name, getmetatable(a).__name)
+      assert.truthy(tostring(a):find("^goro%.sync%." .. name .. ": 0x%x+$"))
       assert.is_false(a == b)
       assert.equal(a, goro.run(function(...) return ... end, a))
       seen[a] = true
@@ -125,7 +125,7 @@ describe("a wait group", function()
       for _ = 1, 3 do goro.go(function() out:send(wg:wait()) end) end
       repeat
         goro.sleep(0.001)
-        local _, n = goro.runtime.dump():gsub("group wait", "")
+        local _, n = goro.runtime.dump():gsub("waitgroup wait", "")
       until n == 3
       wg:done()
       wg:add(1)
@@ -189,7 +189,7 @@ describe("a wait group", function()
     raises("bad argument #1 to 'wait' (number expected, got nan)", function() wg:wait(NAN) end)
     raises("bad argument #1 to 'go' (function expected, got no value)", function() wg:go() end)
     raises("bad argument #1 to 'waitgroup' (counter is too large)", function() sync.waitgroup(math.maxinteger) end)
-    raises("bad argument #1 to 'done' (goro.waitgroup expected, got goro.mutex)", function() wg.done(sync.mutex()) end)
+    raises("bad argument #1 to 'done' (goro.sync.waitgroup expected, got goro.sync.mutex)", function() wg.done(sync.mutex()) end)
   end)
 
   it("is waited for in coroutines, and where Lua cannot yield", function()
@@ -211,11 +211,11 @@ describe("a wait group", function()
       local goro = require "goro"
       local wg = goro.sync.waitgroup(1)
       goro.go(function() wg:wait() end)
-      repeat goro.sleep(0.001) until goro.runtime.dump():find "group wait"
+      repeat goro.sleep(0.001) until goro.runtime.dump():find "waitgroup wait"
       wg:wait()
     end)
     assert.equal(1, r.code)
-    assert.truthy(r.stderr:find "deadlock!\n\tgroup wait, %d", helper.describe(r))
+    assert.truthy(r.stderr:find "deadlock!\n\twaitgroup wait, %d", helper.describe(r))
   end)
 end)
 
@@ -401,7 +401,7 @@ describe("a semaphore", function()
     raises("bad argument #1 to 'semaphore' (number expected, got no value)", function() sync.semaphore() end)
     raises("bad argument #1 to 'semaphore' (size must not be negative)", function() sync.semaphore(-1) end)
     raises("bad argument #1 to 'semaphore' (size is too large)", function() sync.semaphore(math.maxinteger) end)
-    raises("bad argument #1 to 'acquire' (goro.semaphore expected, got goro.mutex)", function() s.acquire(sync.mutex()) end)
+    raises("bad argument #1 to 'acquire' (goro.sync.semaphore expected, got goro.sync.mutex)", function() s.acquire(sync.mutex()) end)
     assert.is_true(s:try_acquire(2))
   end)
 
@@ -554,7 +554,7 @@ describe("an atomic", function()
     raises("bad argument #1 to 'add' (number expected, got string)", function() a:add "1" end)
     raises("bad argument #1 to 'add' (number expected, got no value)", function() a:add() end)
     raises("bad argument #1 to 'atomic' (number, boolean or string expected, got table)", function() sync.atomic {} end)
-    raises("bad argument #1 to 'load' (goro.atomic expected, got no value)", function() a.load() end)
+    raises("bad argument #1 to 'load' (goro.sync.atomic expected, got no value)", function() a.load() end)
     assert.equal(0, a:load())
   end)
 

@@ -89,6 +89,13 @@ build() {
   exec 9>&-
 }
 
+# build_release DIR [cmake options…]: what the rock builds
+build_release() {
+  local dir=$1
+  shift
+  build "$dir" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DGORO_TESTING=OFF -DGORO_EMBED_TESTS=OFF -DGORO_SYSTEM_ALLOC=OFF "$@"
+}
+
 # lua_env DIR: shell commands that let any lua5.4 find this tree. The variables with a version would win over those without.
 lua_env() {
   printf 'unset LUA_PATH_5_4 LUA_CPATH_5_4\n'

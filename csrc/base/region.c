@@ -32,6 +32,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "base/list.h"
 #include "base/lock.h"
@@ -39,7 +40,6 @@
 enum {
   REGION = 2 << 20,
   HEAD = 4096,
-  PAGE = 4096,
   LEAST = 256,
   WORDS = REGION / LEAST / 64,
   DENSE = 8,         /* so many regions of a size: the next ones will be filled too */
@@ -59,7 +59,7 @@ typedef struct Region {
   uint64_t free[WORDS];
   uint64_t cold[WORDS]; /* of the free ones */
 } Region;
-_Static_assert(sizeof(Region) <= HEAD, "a region's head is one page");
+_Static_assert(sizeof(Region) <= HEAD, "the head has room");
 
 typedef struct Class {
   uint32_t size, regions;
@@ -75,12 +75,16 @@ static atomic_int_fast64_t used, warm; /* bytes; written under the lock */
 static int64_t low, surplus, look_at;
 static atomic_int_fast64_t given; /* since much had gone back the last time */
 static atomic_bool settling;
+static uintptr_t page; /* bytes: 4 KB, 16, 64; a region has many of each. Known before any class */
 
 /* ---- classes ---- */
 
 static void before_fork(void) { gr_lock(&lock); }
 static void after_fork(void) { gr_unlock(&lock); }
-static void watch_forks(void) { pthread_atfork(before_fork, after_fork, after_fork); }
+static void init(void) {
+  pthread_atfork(before_fork, after_fork, after_fork);
+  page = (uintptr_t)sysconf(_SC_PAGESIZE);
+}
 
 static uint32_t new_class_locked(uint32_t at) {
   uint32_t c = atomic_load(&class_of_size[at]);
@@ -99,7 +103,7 @@ uint32_t gr_region_class(size_t size) {
   uint32_t c = atomic_load_explicit(&class_of_size[at], memory_order_acquire);
   if (gr_likely(c != 0)) return c;
   static pthread_once_t once = PTHREAD_ONCE_INIT;
-  pthread_once(&once, watch_forks);
+  pthread_once(&once, init);
   gr_lock(&lock);
   c = new_class_locked(at);
   gr_unlock(&lock);
@@ -124,11 +128,11 @@ static void *map_aligned(void) {
   if (p == MAP_FAILED) return NULL;
   if ((uintptr_t)p % REGION == 0) return p;
   munmap(p, REGION);
-  p = mmap(NULL, 2 * REGION - PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  p = mmap(NULL, 2 * REGION, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (p == MAP_FAILED) return NULL;
   char *start = p, *at = (char *)(((uintptr_t)p + REGION - 1) & ~(uintptr_t)(REGION - 1));
   if (at > start) munmap(start, (size_t)(at - start));
-  if (at < start + REGION - PAGE) munmap(at + REGION, (size_t)(start + REGION - PAGE - at));
+  if (at < start + REGION) munmap(at + REGION, (size_t)(start + REGION - at));
   return at;
 }
 
@@ -208,10 +212,12 @@ static uint32_t take_run_locked(Region *r, uint32_t *n, bool *was_cold) {
   return w * 64 + bit;
 }
 
-/* Where the kernel does not know it (before 5.14), the pages come one by one. */
+/* The pages that have something of it: it makes no difference to others there. Where the kernel
+ * does not know the advice (before 5.14), the pages come one by one. */
 static void populate(char *start, size_t len) {
-  char *from = (char *)((uintptr_t)start & ~(uintptr_t)(PAGE - 1));
-  madvise(from, (size_t)(start + len - from), MADV_POPULATE_WRITE);
+  uintptr_t from = (uintptr_t)start & ~(page - 1),
+            to = ((uintptr_t)start + len + page - 1) & ~(page - 1);
+  madvise((void *)from, to - from, MADV_POPULATE_WRITE);
 }
 
 uint32_t gr_region_take(uint32_t class, uint32_t n, void **chunks) {
@@ -260,10 +266,11 @@ int64_t gr_region_bytes(void) { return atomic_load(&used); }
 
 /* ---- giving back ---- */
 
+/* The pages that have nothing but it. Too small a number for `page` would be fatal: the kernel
+ * rounds the length up, and what follows would become zeros. */
 static void drop_pages(char *start, char *end) {
-  char *from = (char *)(((uintptr_t)start + PAGE - 1) & ~(uintptr_t)(PAGE - 1)),
-       *to = (char *)((uintptr_t)end & ~(uintptr_t)(PAGE - 1));
-  if (from < to) madvise(from, (size_t)(to - from), MADV_DONTNEED);
+  uintptr_t from = ((uintptr_t)start + page - 1) & ~(page - 1), to = (uintptr_t)end & ~(page - 1);
+  if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
 }
 
 void gr_region_clear(void *chunk, size_t size) {

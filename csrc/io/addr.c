@@ -3,7 +3,9 @@
  *
  * Names are looked up by resolver.c; numeric addresses never get there.
  *
- * A host name is checked here for what C strings cannot tell: zeros inside, too long. */
+ * A text is taken apart at once; what is wrong with it is kept, for the first step to tell. So
+ * there is one place where a caller learns why there is no address. A host name is checked here for
+ * what C strings cannot tell: zeros inside, too long. */
 #include "io/addr.h"
 
 #include <arpa/inet.h>
@@ -77,32 +79,46 @@ size_t gr_addr_text(const GrAddr *a, char buf[GR_ADDR_TEXT]) {
 
 /* ---- from text ---- */
 
-static bool refuse(GrRefusal *no, int uv_code, const char *why) {
-  *no = (GrRefusal){GR_SYS(uv_code), why};
+struct GrResolve {
+  int refused; /* GR_OK, or why there is no address, and a text */
+  const char *why;
+  bool named; /* the host is to be looked up; then `lookup`, once that has begun */
+  GrLookup *lookup;
+  GrAddr *list;
+  uint32_t n;
+  int port;
+  GrFor purpose;
+  int family;
+  char host[GR_HOST_MAX];
+};
+
+static bool refuse(GrResolve *r, int uv_code, const char *why) {
+  r->refused = GR_SYS(uv_code);
+  r->why = why;
   return false;
 }
 
-static bool out_of_memory(GrRefusal *no) {
-  *no = (GrRefusal){GR_NOMEM, NULL};
+static bool out_of_memory(GrResolve *r) {
+  r->refused = GR_NOMEM;
   return false;
 }
 
-static GrAddr *one_address(GrAddr **list, uint32_t *n) {
-  *list = gr_zalloc(sizeof **list);
-  *n = *list != NULL ? 1 : 0;
-  return *list;
+static GrAddr *one_address(GrResolve *r) {
+  r->list = gr_zalloc(sizeof *r->list);
+  r->n = r->list != NULL ? 1 : 0;
+  return r->list;
 }
 
 /* A path, or an abstract name: "@name", or as the system spells it, with a zero in front. */
-static bool unix_address(const char *text, size_t len, GrAddr **list, uint32_t *n, GrRefusal *no) {
+static bool unix_address(GrResolve *r, const char *text, size_t len) {
   bool abstract = len > 0 && (text[0] == '@' || text[0] == '\0');
-  if (len == 0) return refuse(no, UV_EINVAL, "empty path");
+  if (len == 0) return refuse(r, UV_EINVAL, "empty path");
   if (!abstract && memchr(text, '\0', len) != NULL)
-    return refuse(no, UV_EINVAL, "path with a zero in it");
+    return refuse(r, UV_EINVAL, "path with a zero in it");
   if (len + (abstract ? 0 : 1) > sizeof((struct sockaddr_un *)0)->sun_path)
-    return refuse(no, UV_ENAMETOOLONG, "path too long for a Unix socket");
-  GrAddr *a = one_address(list, n);
-  if (a == NULL) return out_of_memory(no);
+    return refuse(r, UV_ENAMETOOLONG, "path too long for a Unix socket");
+  GrAddr *a = one_address(r);
+  if (a == NULL) return out_of_memory(r);
   a->u.un.sun_family = AF_UNIX;
   memcpy(a->u.un.sun_path, text, len);
   if (abstract) a->u.un.sun_path[0] = '\0';
@@ -121,27 +137,27 @@ static bool copy_part(char *to, size_t size, const char *from, size_t len) {
   return true;
 }
 
-static bool split(const char *text, size_t len, Split *s, GrRefusal *no) {
+static bool split(const char *text, size_t len, Split *s, GrResolve *r) {
   const char *host = text, *colon = memrchr(text, ':', len), *end = text + len;
-  if (memchr(text, '\0', len) != NULL) return refuse(no, UV_EINVAL, "address with a zero in it");
-  if (colon == NULL) return refuse(no, UV_EINVAL, "missing port in address");
+  if (memchr(text, '\0', len) != NULL) return refuse(r, UV_EINVAL, "address with a zero in it");
+  if (colon == NULL) return refuse(r, UV_EINVAL, "missing port in address");
   size_t host_len = (size_t)(colon - text);
   if (len > 0 && text[0] == '[') {
     const char *bracket = memchr(text, ']', len);
-    if (bracket == NULL) return refuse(no, UV_EINVAL, "missing ']' in address");
-    if (bracket + 1 == end) return refuse(no, UV_EINVAL, "missing port in address");
+    if (bracket == NULL) return refuse(r, UV_EINVAL, "missing ']' in address");
+    if (bracket + 1 == end) return refuse(r, UV_EINVAL, "missing port in address");
     if (bracket + 1 != colon)
-      return refuse(no, UV_EINVAL, "garbage between ']' and the port in address");
+      return refuse(r, UV_EINVAL, "garbage between ']' and the port in address");
     host = text + 1;
     host_len = (size_t)(bracket - host);
   } else if (memchr(text, ':', host_len) != NULL) {
-    return refuse(no, UV_EINVAL, "too many colons in address (write [::1]:80)");
+    return refuse(r, UV_EINVAL, "too many colons in address (write [::1]:80)");
   }
   if (!copy_part(s->host, sizeof s->host, host, host_len))
-    return refuse(no, UV_EINVAL, "host name too long");
-  if (colon + 1 == end) return refuse(no, UV_EINVAL, "missing port in address");
+    return refuse(r, UV_EINVAL, "host name too long");
+  if (colon + 1 == end) return refuse(r, UV_EINVAL, "missing port in address");
   if (!copy_part(s->port, sizeof s->port, colon + 1, (size_t)(end - colon) - 1))
-    return refuse(no, UV_EINVAL, "invalid port in address");
+    return refuse(r, UV_EINVAL, "invalid port in address");
   return true;
 }
 
@@ -163,7 +179,7 @@ static int port_number(const char *port, int type) {
 
 static void set_port(GrAddr *a, uint16_t port) {
   if (a->u.any.sa_family == AF_INET) a->u.in.sin_port = htons(port);
-  else a->u.in6.sin6_port = htons(port);
+  else if (a->u.any.sa_family == AF_INET6) a->u.in6.sin6_port = htons(port);
 }
 
 /* 1: it is a number of this family; 0: it is none; -1: one of the other family. A scope
@@ -182,59 +198,43 @@ static int numeric(const char *host, int family, GrAddr *a) {
   return family == AF_UNSPEC || family == a->u.any.sa_family ? 1 : -1;
 }
 
-static bool take_results(const struct addrinfo *found, GrAddr **list, uint32_t *n, GrRefusal *no) {
+static bool take_results(GrResolve *r, const struct addrinfo *found) {
   uint32_t count = 0;
   for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) count++;
-  if ((*list = gr_zalloc(count * sizeof **list)) == NULL) return out_of_memory(no);
-  *n = 0;
+  if ((r->list = gr_zalloc(count * sizeof *r->list)) == NULL) return out_of_memory(r);
   for (const struct addrinfo *i = found; i != NULL; i = i->ai_next) {
-    if ((i->ai_family != AF_INET && i->ai_family != AF_INET6) || i->ai_addrlen > sizeof(*list)->u)
+    if ((i->ai_family != AF_INET && i->ai_family != AF_INET6) || i->ai_addrlen > sizeof r->list->u)
       continue;
-    GrAddr *a = &(*list)[(*n)++];
+    GrAddr *a = &r->list[r->n++];
     a->len = i->ai_addrlen;
     memcpy(&a->u, i->ai_addr, i->ai_addrlen);
   }
-  return true;
+  return r->n > 0 || refuse(r, UV_EAI_NONAME, "no such host");
 }
 
-static bool ask_resolver(const char *host, int family, const GrAsker *who, GrAddr **list,
-                         uint32_t *n, GrRefusal *no) {
-  struct addrinfo *found;
-  int code = gr_resolve(host, family, who->g, who->until, &found);
-  if (code == UV_ENOMEM || code == UV_EAI_MEMORY) return out_of_memory(no);
-  if (code != 0) return refuse(no, code, code == UV_EAI_NONAME ? "no such host" : NULL);
-  bool taken = take_results(found, list, n, no);
-  freeaddrinfo(found);
-  if (taken && *n == 0) {
-    gr_free(*list);
-    return refuse(no, UV_EAI_NONAME, "no such host");
-  }
-  return taken;
-}
-
-static bool host_addresses(const char *host, int family, const GrAsker *who, GrAddr **list,
-                           uint32_t *n, GrRefusal *no) {
+static bool host_addresses(GrResolve *r, const char *host, int family) {
   GrAddr a;
   int is = numeric(host, family, &a);
-  if (is < 0) return refuse(no, UV_EAI_ADDRFAMILY, "address of another family");
+  if (is < 0) return refuse(r, UV_EAI_ADDRFAMILY, "address of another family");
   if (is == 0) {
-    return ask_resolver(host, family, who, list, n, no);
+    r->named = true;
+    r->family = family;
+    return copy_part(r->host, sizeof r->host, host, strlen(host));
   }
-  GrAddr *only = one_address(list, n);
-  if (only == NULL) return out_of_memory(no);
+  GrAddr *only = one_address(r);
+  if (only == NULL) return out_of_memory(r);
   *only = a;
   return true;
 }
 
 /* All interfaces: both families through one socket where the system has IPv6, else IPv4. */
-static bool any_addresses(int family, GrAddr **list, uint32_t *n, GrRefusal *no) {
-  *n = 0;
-  if ((*list = gr_zalloc(2 * sizeof **list)) == NULL) return out_of_memory(no);
+static bool any_addresses(GrResolve *r, int family) {
+  if ((r->list = gr_zalloc(2 * sizeof *r->list)) == NULL) return out_of_memory(r);
   if (family != AF_INET)
-    (*list)[(*n)++] =
+    r->list[r->n++] =
         (GrAddr){.len = sizeof(struct sockaddr_in6), .u.in6 = {.sin6_family = AF_INET6}};
   if (family != AF_INET6)
-    (*list)[(*n)++] = (GrAddr){.len = sizeof(struct sockaddr_in), .u.in = {.sin_family = AF_INET}};
+    r->list[r->n++] = (GrAddr){.len = sizeof(struct sockaddr_in), .u.in = {.sin_family = AF_INET}};
   return true;
 }
 
@@ -262,23 +262,89 @@ static void interleave(GrAddr *list, uint32_t n) {
   }
 }
 
-bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose,
-                     const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no) {
-  if (net->family == AF_UNIX) return unix_address(text, len, list, n, no);
+static bool take_apart(GrResolve *r, const GrNetwork *net, const char *text, size_t len) {
+  if (net->family == AF_UNIX) return unix_address(r, text, len);
   Split s;
-  if (!split(text, len, &s, no)) return false;
-  int port = port_number(s.port, net->type);
-  if (port < 0) return refuse(no, UV_EINVAL, "invalid port in address");
-  if (s.host[0] == '\0' && purpose == GR_FOR_LISTEN) {
-    if (!any_addresses(net->family, list, n, no)) return false;
-  } else {
-    const char *host = s.host[0] != '\0' ? s.host : net->family == AF_INET6 ? "::1" : "127.0.0.1";
-    if (!host_addresses(host, net->family, who, list, n, no)) return false;
-    if (purpose == GR_FOR_LISTEN) prefer_ipv4(*list, *n);
-    else interleave(*list, *n);
+  if (!split(text, len, &s, r)) return false;
+  r->port = port_number(s.port, net->type);
+  if (r->port < 0) return refuse(r, UV_EINVAL, "invalid port in address");
+  if (s.host[0] == '\0' && r->purpose == GR_FOR_LISTEN) return any_addresses(r, net->family);
+  const char *host = s.host[0] != '\0' ? s.host : net->family == AF_INET6 ? "::1" : "127.0.0.1";
+  return host_addresses(r, host, net->family);
+}
+
+GrResolve *gr_resolve_new(const GrNetwork *net, const char *text, size_t len, GrFor purpose) {
+  GrResolve *r = gr_zalloc(sizeof *r);
+  if (r == NULL) return NULL;
+  r->purpose = purpose;
+  take_apart(r, net, text, len);
+  return r;
+}
+
+static bool take_host(GrResolve *r, const char *host, size_t len) {
+  char name[GR_HOST_MAX];
+  if (len == 0) return refuse(r, UV_EINVAL, "empty host name");
+  if (memchr(host, '\0', len) != NULL) return refuse(r, UV_EINVAL, "host name with a zero in it");
+  if (!copy_part(name, sizeof name, host, len)) return refuse(r, UV_EINVAL, "host name too long");
+  return host_addresses(r, name, AF_UNSPEC);
+}
+
+GrResolve *gr_resolve_host_new(const char *host, size_t len) {
+  GrResolve *r = gr_zalloc(sizeof *r);
+  if (r == NULL) return NULL;
+  take_host(r, host, len);
+  return r;
+}
+
+void gr_resolve_free(GrResolve *r) {
+  if (r == NULL) return;
+  gr_lookup_free(r->lookup);
+  gr_free(r->list);
+  gr_free(r);
+}
+
+/* Nobody is asked when there is no time to wait for it. */
+static int look_up(GrResolve *r, G *g, int64_t until, bool blocks) {
+  const struct addrinfo *found;
+  if (r->lookup == NULL) {
+    if (until != GR_FOREVER && gr_now_ns() >= until) return GR_TIMEOUT;
+    r->lookup = gr_lookup_new(r->host, r->family);
+    if (r->lookup == NULL) return GR_NOMEM;
   }
-  for (uint32_t i = 0; i < *n; i++) set_port(&(*list)[i], (uint16_t)port);
-  return true;
+  int code = gr_lookup_step(r->lookup, g, until, blocks, &found);
+  if (code == GR_SYS(UV_EAI_NONAME)) r->why = "no such host";
+  if (code != GR_OK) return code;
+  if (!take_results(r, found)) return r->refused;
+  if (r->purpose == GR_FOR_LISTEN) prefer_ipv4(r->list, r->n);
+  if (r->purpose == GR_FOR_DIAL) interleave(r->list, r->n);
+  r->named = false;
+  return GR_OK;
+}
+
+int gr_resolve_step(GrResolve *r, G *g, int64_t until, bool blocks, GrAddr **list, uint32_t *n) {
+  int code = r->refused;
+  if (code == GR_OK && r->named) code = look_up(r, g, until, blocks);
+  if (code != GR_OK) return code;
+  for (uint32_t i = 0; i < r->n; i++) set_port(&r->list[i], (uint16_t)r->port);
+  *list = r->list;
+  *n = r->n;
+  r->list = NULL;
+  return GR_OK;
+}
+
+int gr_resolve_awake(GrResolve *r, G *g, GrCause *cause) {
+  return gr_lookup_awake(r->lookup, g, cause);
+}
+
+const char *gr_resolve_why(const GrResolve *r) { return r->why; }
+
+bool gr_addr_numeric(const char *text, size_t len, int family, GrAddr *a) {
+  Split s;
+  GrResolve r = {.why = NULL};
+  if (!split(text, len, &s, &r) || numeric(s.host, family, a) != 1) return false;
+  int port = port_number(s.port, SOCK_DGRAM);
+  if (port >= 0) set_port(a, (uint16_t)port);
+  return port >= 0;
 }
 
 void gr_addr_for_family(const GrAddr *a, int family, GrAddr *out) {
@@ -290,13 +356,4 @@ void gr_addr_for_family(const GrAddr *a, int family, GrAddr *out) {
   out->u.in6.sin6_port = a->u.in.sin_port;
   out->u.in6.sin6_addr.s6_addr[10] = out->u.in6.sin6_addr.s6_addr[11] = 0xff;
   memcpy(&out->u.in6.sin6_addr.s6_addr[12], &a->u.in.sin_addr, 4);
-}
-
-bool gr_addr_lookup(const char *host, size_t len, const GrAsker *who, GrAddr **list, uint32_t *n,
-                    GrRefusal *no) {
-  char name[GR_HOST_MAX];
-  if (len == 0) return refuse(no, UV_EINVAL, "empty host name");
-  if (memchr(host, '\0', len) != NULL) return refuse(no, UV_EINVAL, "host name with a zero in it");
-  if (!copy_part(name, sizeof name, host, len)) return refuse(no, UV_EINVAL, "host name too long");
-  return host_addresses(name, AF_UNSPEC, who, list, n, no);
 }

@@ -36,31 +36,30 @@ size_t gr_addr_text(const GrAddr *a, char buf[GR_ADDR_TEXT]);
 /* The host's part alone. */
 size_t gr_addr_host_text(const GrAddr *a, char buf[GR_ADDR_TEXT]);
 
-/* Why there is no address: a result code, and a text when libuv's for that code would tell too
- * little. */
-typedef struct GrRefusal {
-  int r;
-  const char *why; /* or NULL. A literal */
-} GrRefusal;
+typedef enum GrFor { GR_FOR_LOOKUP, GR_FOR_DIAL, GR_FOR_LISTEN } GrFor;
 
-/* Who asks for names, and how long. */
-typedef struct GrAsker {
-  G *g;
-  int64_t until;
-} GrAsker;
+/* The way from a text to addresses. One goroutine's. Numbers are addresses at once; a name is
+ * looked up, which waits, in the two halves of poll.h. */
+typedef struct GrResolve GrResolve;
 
-typedef enum GrFor { GR_FOR_DIAL, GR_FOR_LISTEN } GrFor;
-
-/* The addresses that `text` ("host:port", a path, "@name") stands for, in the order in which they
- * should be tried; *list is gr_malloc'd, the caller's. An empty host is this one: the loopback to
- * dial, all interfaces to listen (IPv6 first). A name is looked up in a blocking region; numbers
- * are not. False: *no says why. */
-bool gr_addr_resolve(const GrNetwork *net, const char *text, size_t len, GrFor purpose,
-                     const GrAsker *who, GrAddr **list, uint32_t *n, GrRefusal *no);
+/* Of `text` ("host:port", a path, "@name"). An empty host is this one: the loopback to dial, all
+ * interfaces to listen (IPv6 first). NULL without memory; a text that is no address is told by the
+ * first step. */
+GrResolve *gr_resolve_new(const GrNetwork *net, const char *text, size_t len, GrFor purpose);
+/* Of a host alone: ports are 0. */
+GrResolve *gr_resolve_host_new(const char *host, size_t len);
+/* NULL does nothing. */
+void gr_resolve_free(GrResolve *r);
+/* GR_OK: *list, gr_malloc'd, is the caller's: the addresses in the order in which they should be
+ * tried. GR_PARK: park, then awake, then step again. Else why there is none. */
+int gr_resolve_step(GrResolve *r, G *g, int64_t until, bool blocks, GrAddr **list, uint32_t *n);
+int gr_resolve_awake(GrResolve *r, G *g, GrCause *cause);
+/* After a refusal: a text, a literal, when the code's own would tell too little; or NULL. */
+const char *gr_resolve_why(const GrResolve *r);
+/* Is it a number with a port, of this family (AF_UNSPEC: of any)? Then *a is it, and no more is to
+ * be done. */
+bool gr_addr_numeric(const char *text, size_t len, int family, GrAddr *a);
 /* `a` as a socket of this family sends to it: IPv4 becomes ::ffff:a.b.c.d for an IPv6 socket. */
 void gr_addr_for_family(const GrAddr *a, int family, GrAddr *out);
-/* The same for a host alone: ports are 0. */
-bool gr_addr_lookup(const char *host, size_t len, const GrAsker *who, GrAddr **list, uint32_t *n,
-                    GrRefusal *no);
 
 #endif

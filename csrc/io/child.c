@@ -3,17 +3,28 @@
  *
  * Why not uv_process_t. libuv learns of a child's end by SIGCHLD: it puts its own handler in the
  * place of the program's for as long as any child lives, and the default action there afterwards;
- * where the program (or a C module) calls wait() itself, libuv waits for ever. A pidfd (Linux 5.3)
+ * where the program (or a C module) calls wait() itself, libuv waits for ever. A pidfd (Linux 5.4)
  * needs no signal: the program keeps its handler, and other children are others' business. And
- * uv_spawn forks (1.44), on the one thread that polls, which then waits for the exec: with 500 MB
- * of memory in use that takes 3.5 ms a child, while posix_spawn, which shares memory until the exec
- * (vfork), takes 0.3 ms there, and runs on the caller's thread, several at a time.
+ * uv_spawn forks (1.44), on the one thread that polls, which then waits for the exec; exec.c does
+ * it on the caller's thread, several at a time, at a tenth of the price.
  *
- * Where there is no pidfd (an older kernel, a sandbox) a small thread waits for the child, without
- * reaping it, and tells by a pipe. What uses the descriptor sees no difference.
+ * Where there is no pidfd (an older kernel, a sandbox) the child is looked at, after pauses of 1 ms
+ * and more, up to 20 ms, by whoever waits for it or by the thread that polls. (Rejected: a thread
+ * that waits for each child, since a thousand children would be a thousand threads; one thread for
+ * all, which would have to look at each in turn as well, for waitid has no way to wait for some of
+ * the children and leave the program's others alone.)
+ *
+ * Groups and the terminal. A process group of its own is a background one: the kernel stops a child
+ * in it that reads the terminal (SIGTTIN) or changes its settings (SIGTTOU), and it would stay so
+ * for ever. goro never makes it the terminal's foreground group, since Ctrl-C is the program's. So
+ * a child stays in the program's group unless it has to be killed with all its descendants; one
+ * that has its own group is looked at now and then, for nothing but SIGCHLD, which is the
+ * program's, tells that it has stopped. Signals go to a group only if it is the child's own.
  *
  * A program that ignores SIGCHLD, or reaps all children by itself, takes the status away from us:
- * the child's end is seen, its code is not known.
+ * the child's end is seen, its code is not known. Its number may be another's by then, so it is the
+ * pidfd that is signalled; the group by its number only as long as the child has not been reaped,
+ * where the kernel cannot do it by the pidfd (before 6.9).
  *
  * Signals. Our threads block nearly all signals, and a child would inherit that. So it gets the
  * mask of the thread that loaded goro. What was ignored then (by nohup) stays so, as exec keeps it
@@ -24,11 +35,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -36,22 +44,17 @@
 #include <time.h>
 #include <unistd.h>
 
-#ifndef SYS_pidfd_open
-#define SYS_pidfd_open 434
+#include "io/exec.h"
+
+#ifndef SYS_pidfd_send_signal
+#define SYS_pidfd_send_signal 424
 #endif
+#ifndef P_PIDFD
+#define P_PIDFD 3
+#endif
+enum { TO_GROUP = 1 << 2 }; /* PIDFD_SIGNAL_PROCESS_GROUP */
 
 extern char **environ;
-
-static sigset_t mask_at_load, default_in_child;
-
-__attribute__((constructor)) static void remember_signals(void) {
-  pthread_sigmask(SIG_BLOCK, NULL, &mask_at_load);
-  sigfillset(&default_in_child);
-  for (int sig = 1; sig < NSIG; sig++) {
-    struct sigaction a;
-    if (sigaction(sig, NULL, &a) == 0 && a.sa_handler == SIG_IGN) sigdelset(&default_in_child, sig);
-  }
-}
 
 /* ---- the file ---- */
 
@@ -97,67 +100,20 @@ static int search(const GrCommand *cmd, char *const *env, char found[PATH_MAX]) 
 
 /* ---- the child's end ---- */
 
-typedef struct Waiter {
-  pid_t pid;
-  int fd;
-} Waiter;
-
-static void *await_end(void *arg) {
-  Waiter w = *(Waiter *)arg;
-  siginfo_t info;
-  gr_free(arg);
-  while (waitid(P_PID, (id_t)w.pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR) {}
-  while (write(w.fd, "", 1) < 0 && errno == EINTR) {
-  } /* closing is not enough: a fork without exec may have the other one */
-  close(w.fd);
-  return NULL;
-}
-
-static int start_waiter(Waiter *w) {
-  sigset_t all, before;
-  pthread_attr_t attr;
-  pthread_t thread;
-  int err = pthread_attr_init(&attr);
-  if (err != 0) return err;
-  sigfillset(&all);
-  pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, 128 << 10);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  err = pthread_create(&thread, &attr, await_end, w);
-  pthread_sigmask(SIG_SETMASK, &before, NULL);
-  pthread_attr_destroy(&attr);
-  return err;
-}
-
-static int end_by_thread(pid_t pid, int *end) {
-  int ends[2];
-  Waiter *w = gr_malloc(sizeof *w);
-  if (w == NULL) return ENOMEM;
-  int err = pipe2(ends, O_CLOEXEC) == 0 ? 0 : errno;
-  if (err == 0) {
-    *w = (Waiter){pid, ends[1]};
-    if ((err = start_waiter(w)) == 0) {
-      *end = ends[0];
-      return 0;
-    }
-    close(ends[0]);
-    close(ends[1]);
-  }
-  gr_free(w);
-  return err;
-}
-
-static int open_end(pid_t pid, int *end) {
-  *end = (int)syscall(SYS_pidfd_open, pid, 0);
-  if (*end >= 0) return 0;
-  return errno == ENOSYS || errno == EPERM || errno == EINVAL ? end_by_thread(pid, end) : errno;
-}
-
-bool gr_child_ended(pid_t pid, bool keep, GrExit *out) {
-  siginfo_t info = {0};
+/* As waitid; a status that is not there yet leaves si_pid at 0. */
+static int look(const GrChild *c, siginfo_t *info, int flags) {
   int r;
-  do r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | (keep ? WNOWAIT : 0));
-  while (r != 0 && errno == EINTR);
+  do {
+    *info = (siginfo_t){0};
+    r = c->end >= 0 ? waitid((idtype_t)P_PIDFD, (id_t)c->end, info, flags | WNOHANG)
+                    : waitid(P_PID, (id_t)c->pid, info, flags | WNOHANG);
+  } while (r != 0 && errno == EINTR);
+  return r;
+}
+
+bool gr_child_ended(const GrChild *c, bool keep, GrExit *out) {
+  siginfo_t info;
+  int r = look(c, &info, WEXITED | (keep ? WNOWAIT : 0));
   if (r == 0 && info.si_pid == 0) return false;
   if (r != 0) *out = (GrExit){.code = -1};
   else if (info.si_code == CLD_EXITED) *out = (GrExit){.code = info.si_status};
@@ -165,15 +121,41 @@ bool gr_child_ended(pid_t pid, bool keep, GrExit *out) {
   return true;
 }
 
-bool gr_child_kill(pid_t pid, bool group, GrExit *out) {
+int gr_child_stopped(const GrChild *c) {
+  siginfo_t info;
+  return look(c, &info, WSTOPPED | WNOWAIT) == 0 && info.si_pid != 0 ? info.si_status : 0;
+}
+
+static bool reaped_by_others(const GrChild *c) {
+  siginfo_t info;
+  return look(c, &info, WEXITED | WNOWAIT) != 0;
+}
+
+int gr_child_signal(const GrChild *c, int sig) {
+  if (c->end >= 0) {
+    if (syscall(SYS_pidfd_send_signal, c->end, sig, NULL, c->group ? TO_GROUP : 0) == 0) return 0;
+    if (errno == ESRCH) return ESRCH; /* else the system may not know this call: kill() tells */
+  }
+  if (reaped_by_others(c)) return ESRCH;
+  return kill(c->group ? -c->pid : c->pid, sig) == 0 ? 0 : errno;
+}
+
+bool gr_child_kill(const GrChild *c, GrExit *out) {
   enum { TRIES = 1000 };
-  if (kill(group ? -pid : pid, SIGKILL) != 0)
-    return gr_child_ended(pid, false, out); /* another user's by now (a setuid program) */
+  if (gr_child_signal(c, SIGKILL) != 0)
+    return gr_child_ended(c, false, out); /* another user's by now (a setuid program) */
   for (int i = 0; i < TRIES; i++) {
-    if (gr_child_ended(pid, false, out)) return true;
+    if (gr_child_ended(c, false, out)) return true;
     nanosleep(&(struct timespec){.tv_nsec = i < 20 ? 50000 : 1000000}, NULL);
   }
   return false;
+}
+
+int64_t gr_child_pause(const GrChild *c, uint32_t looks) {
+  enum { FIRST_MS = 1, END_MS = 20, STOP_MS = 250 };
+  if (c->end >= 0 && !c->group) return GR_FOREVER;
+  int64_t ms = looks < 8 ? FIRST_MS << looks : STOP_MS, most = c->end < 0 ? END_MS : STOP_MS;
+  return (ms < most ? ms : most) * 1000000;
 }
 
 /* ---- starting ---- */
@@ -212,71 +194,32 @@ static int open_pipes(const GrCommand *cmd, int ours[3], int theirs[3]) {
   return err;
 }
 
-static int set_files(const GrCommand *cmd, const int theirs[3], posix_spawn_file_actions_t *files) {
-  int err = 0;
-  for (int i = 0; i < 3 && err == 0; i++) {
-    if (theirs[i] >= 0) err = posix_spawn_file_actions_adddup2(files, theirs[i], i);
-    else if (cmd->stdio[i] == GR_STDIO_NULL)
-      err =
-          posix_spawn_file_actions_addopen(files, i, "/dev/null", i == 0 ? O_RDONLY : O_WRONLY, 0);
-  }
-  if (err == 0 && cmd->cwd != NULL) err = posix_spawn_file_actions_addchdir_np(files, cmd->cwd);
-  return err;
-}
-
-static int exec_file(const GrCommand *cmd, const char *file, char *const *env, const int theirs[3],
-                     pid_t *pid) {
-  posix_spawn_file_actions_t files;
-  posix_spawnattr_t attr;
-  int err = posix_spawn_file_actions_init(&files);
-  if (err != 0) return err;
-  if ((err = posix_spawnattr_init(&attr)) == 0) {
-    posix_spawnattr_setflags(&attr, (short)(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-                                            (cmd->group ? POSIX_SPAWN_SETPGROUP : 0)));
-    posix_spawnattr_setsigmask(&attr, &mask_at_load);
-    posix_spawnattr_setsigdefault(&attr, &default_in_child);
-    if ((err = set_files(cmd, theirs, &files)) == 0)
-      err = posix_spawn(pid, file, &files, &attr, cmd->argv, env);
-    posix_spawnattr_destroy(&attr);
-  }
-  posix_spawn_file_actions_destroy(&files);
-  return err;
-}
-
-/* posix_spawn does not tell what it was that is missing. */
-static bool bad_cwd(const GrCommand *cmd, int *err) {
-  struct stat st;
-  if (cmd->cwd == NULL) return false;
-  if (stat(cmd->cwd, &st) != 0) *err = errno;
-  else if (!S_ISDIR(st.st_mode)) *err = ENOTDIR;
-  else if (access(cmd->cwd, X_OK) != 0) *err = errno;
-  else return false;
-  return true;
-}
-
-static int start(const GrCommand *cmd, const int theirs[3], pid_t *pid, int *end, bool *of_cwd) {
+static int start(const GrCommand *cmd, const int theirs[3], GrChild *child, bool *of_cwd) {
   char found[PATH_MAX];
-  char *const *env = cmd->env != NULL ? cmd->env : environ;
-  const char *file = strchr(cmd->argv[0], '/') != NULL ? cmd->argv[0] : found;
-  int err = file == found ? search(cmd, env, found) : 0;
-  if (err == 0) err = exec_file(cmd, file, env, theirs, pid);
-  if (err != 0) {
-    *of_cwd = bad_cwd(cmd, &err);
-    return err;
-  }
-  GrExit none;
-  if ((err = open_end(*pid, end)) != 0) gr_child_kill(*pid, cmd->group, &none);
+  GrExec s = {.argv = cmd->argv,
+              .env = cmd->env != NULL ? cmd->env : environ,
+              .cwd = cmd->cwd,
+              .group = cmd->group,
+              .defaults = gr_exec_defaults()};
+  s.file = strchr(cmd->argv[0], '/') != NULL ? cmd->argv[0] : found;
+  for (int i = 0; i < 3; i++)
+    s.fds[i] = theirs[i] >= 0                   ? theirs[i]
+               : cmd->stdio[i] == GR_STDIO_NULL ? GR_EXEC_NULL
+                                                : GR_EXEC_INHERIT;
+  int err = s.file == found ? search(cmd, s.env, found) : 0;
+  if (err == 0) err = gr_exec(&s, &child->pid, &child->end, of_cwd);
   return err;
 }
 
-int gr_child_start(const GrCommand *cmd, G *g, pid_t *pid, int *end, int ours[3], bool *of_cwd) {
+int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool *of_cwd) {
   int theirs[3] = {-1, -1, -1};
   ours[0] = ours[1] = ours[2] = -1;
+  *child = (GrChild){.end = -1, .group = cmd->group};
   *of_cwd = false;
   int err = open_pipes(cmd, ours, theirs);
   if (err == 0) {
     if (g != NULL) gr_block_begin(g);
-    err = start(cmd, theirs, pid, end, of_cwd);
+    err = start(cmd, theirs, child, of_cwd);
     if (g != NULL) gr_block_end(g);
   }
   close_all(theirs);

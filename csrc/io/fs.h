@@ -135,8 +135,8 @@ int gr_walk_open(const char *path, GrWalk **walk);
 int gr_walk_next(GrWalk *w, GrWalkItem *item);
 void gr_walk_free(GrWalk *w);
 
-/* The tree, or file, at path, never what a link in it leads to. The first failure ends it; `where`
- * says what it was about, and is to be freed. */
+/* The tree, or file, at path, never what a link in it leads to. What can be is removed; the
+ * first failure is returned, and `where` says what it was about, and is to be freed. */
 int gr_fs_remove_tree(G *g, const char *path, GrBytes *where);
 
 #endif

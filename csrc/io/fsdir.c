@@ -9,11 +9,17 @@
  * folders about leads the walk astray; one that cannot be opened (no right to, gone, no descriptor
  * left) is told of with the reason, and passed over.
  *
- * Removing a tree has one folder open at a time, however deep it is. From a folder that has become
- * empty it goes back through "..", and looks whether that is the folder it came from, by device and
- * inode: if somebody has moved the tree meanwhile, it stops rather than empty another. What is not
- * a folder is unlinked in its folder; a folder is opened with O_NOFOLLOW. So a link that is put in
- * a folder's place at the last moment is removed itself. It stops at the first failure. */
+ * Removing a tree has one folder open at a time, however deep it is. From a folder that is done it
+ * goes back through "..", and looks whether that is the folder it came from, by device and inode:
+ * if somebody has moved the tree meanwhile, it stops rather than empty another. What is not a
+ * folder is unlinked in its folder; a folder is opened with O_NOFOLLOW. So a link that is put in a
+ * folder's place at the last moment is removed itself.
+ *
+ * What cannot be removed stays, with the folders that it is in; all else goes, and the first
+ * failure is told, as rm -rf and Go do it. A folder is read until a pass over it has removed
+ * nothing more; the names of the folders in it are noted in that pass, and gone into one by one.
+ * So no name is met twice, however many stay: what is noted are the folders that are left to be
+ * done on each level above. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -188,41 +194,118 @@ int gr_walk_next(GrWalk *w, GrWalkItem *item) {
 
 /* ---- removing a tree ---- */
 
-typedef struct Above {
+typedef struct Folder {
   dev_t dev;
   ino_t ino;
-  size_t len; /* of its path */
-} Above;
+  size_t len;   /* of its path */
+  size_t names; /* where its folders' names begin in `names` */
+} Folder;
 
 typedef struct Removal {
-  GrBytes path; /* of the open folder, or of what is in the way */
-  GrBytes aboves;
+  GrBytes path; /* of the open folder, which is the last level */
+  GrBytes levels;
+  GrBytes names; /* each with a zero at its end */
   DIR *dir;
+  int err; /* the first failure */
+  GrBytes where;
 } Removal;
 
-static size_t depth(const Removal *r) { return r->aboves.len / sizeof(Above); }
+static Folder last_level(const Removal *r) {
+  Folder l;
+  memcpy(&l, r->levels.data + r->levels.len - sizeof l, sizeof l);
+  return l;
+}
 
-/* The open folder is noted, and the one of this name in it opened; *path is its own by now. */
-static int step_down(Removal *r, size_t len, const char *name) {
+/* Of what `path` names now. 0: go on. */
+static int note_failure(Removal *r, int err) {
+  if (err == 0 || r->err != 0) return 0;
+  r->err = err;
+  return gr_bytes_add(&r->where, r->path.data, r->path.len) ? 0 : -ENOMEM;
+}
+
+/* Of `name` in the open folder. */
+static int note_failure_of(Removal *r, const char *name, int err) {
+  if (err == 0 || r->err != 0) return 0;
+  size_t len = r->path.len;
+  if (!join(&r->path, len, name)) return -ENOMEM;
+  err = note_failure(r, err);
+  return cut(&r->path, len) ? err : -ENOMEM;
+}
+
+/* `dir` is the open folder from now on; `path` is its. Takes it when it returns 0. */
+static int enter_folder(Removal *r, DIR *dir) {
   struct stat st;
-  int err;
-  if (fstat(dirfd(r->dir), &st) != 0) return -errno;
-  Above above = {st.st_dev, st.st_ino, len};
-  if (!gr_bytes_room(&r->aboves, sizeof above)) return -ENOMEM;
-  DIR *dir = open_folder(dirfd(r->dir), name, O_NOFOLLOW, &err);
-  if (dir == NULL) return err;
-  gr_bytes_add(&r->aboves, (char *)&above, sizeof above);
-  closedir(r->dir);
+  if (fstat(dirfd(dir), &st) != 0) return -errno;
+  Folder l = {st.st_dev, st.st_ino, r->path.len, r->names.len};
+  if (!gr_bytes_add(&r->levels, (char *)&l, sizeof l)) return -ENOMEM;
+  if (r->dir != NULL) closedir(r->dir);
   r->dir = dir;
   return 0;
 }
 
-/* Back to the folder above, in which the one that was open, empty now, is removed. */
+/* One entry; what another has removed meanwhile is as well gone. A folder is only noted. In one
+ * that may not be written to, unlink does not say that it is a folder. 0: go on. */
+static int remove_entry(Removal *r, const struct dirent *e, bool *removed) {
+  if (unlinkat(dirfd(r->dir), e->d_name, 0) == 0) {
+    *removed = true;
+    return 0;
+  }
+  int err = -errno;
+  if (err == -ENOENT) return 0;
+  if (err != -EISDIR && type_of(r->dir, e) != GR_FT_DIRECTORY)
+    return note_failure_of(r, e->d_name, err);
+  return gr_bytes_add(&r->names, e->d_name, strlen(e->d_name) + 1) ? 0 : -ENOMEM;
+}
+
+/* Everything in the open folder but folders, whose names are noted. 0: go on. */
+static int clear_folder(Removal *r) {
+  size_t names = last_level(r).names;
+  int err = 0, read_err;
+  bool removed;
+  do {
+    removed = false;
+    r->names.len = names;
+    rewinddir(r->dir);
+    for (struct dirent *e; err == 0 && (e = next_entry(r->dir, &read_err)) != NULL;)
+      err = remove_entry(r, e, &removed);
+    if (err == 0) err = note_failure(r, read_err);
+  } while (err == 0 && removed);
+  return err;
+}
+
+/* A folder in the open one that cannot be opened, which may be empty; or what is no folder. */
+static int remove_unopened(Removal *r, const char *name, int why) {
+  bool folder = why != -ENOTDIR && why != -ELOOP;
+  if (unlinkat(dirfd(r->dir), name, folder ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT) return 0;
+  return note_failure_of(r, name, folder ? why : -errno);
+}
+
+/* The folder whose name was noted last is gone into, and cleared. 0: go on. */
+static int step_down(Removal *r) {
+  const Folder at = last_level(r);
+  size_t start = r->names.len - 1;
+  while (start > at.names && r->names.data[start - 1] != '\0') start--;
+  const char *name = r->names.data + start;
+  int err;
+  DIR *dir = open_folder(dirfd(r->dir), name, O_NOFOLLOW, &err);
+  if (dir == NULL) {
+    r->names.len = start;
+    return err == -ENOMEM ? err : remove_unopened(r, name, err);
+  }
+  if (!join(&r->path, at.len, name)) err = -ENOMEM;
+  r->names.len = start;
+  if (err == 0) err = enter_folder(r, dir);
+  if (err == 0) return clear_folder(r);
+  closedir(dir);
+  return err;
+}
+
+/* Back to the folder above, in which the one that was open is removed, if it is empty. 0: go on. */
 static int step_up(Removal *r) {
-  Above above;
   struct stat st;
   int err;
-  memcpy(&above, r->aboves.data + r->aboves.len - sizeof above, sizeof above);
+  r->levels.len -= sizeof(Folder);
+  const Folder above = last_level(r);
   DIR *dir = open_folder(dirfd(r->dir), "..", O_NOFOLLOW, &err);
   if (dir == NULL) return err;
   closedir(r->dir);
@@ -230,40 +313,26 @@ static int step_up(Removal *r) {
   if (fstat(dirfd(dir), &st) != 0) return -errno;
   if (st.st_dev != above.dev || st.st_ino != above.ino) return -ESTALE;
   const char *name = r->path.data + above.len;
-  if (unlinkat(dirfd(dir), *name == '/' ? name + 1 : name, AT_REMOVEDIR) != 0) return -errno;
-  r->aboves.len -= sizeof above;
-  r->path.data[above.len] = '\0';
-  r->path.len = above.len;
-  return 0;
+  if (unlinkat(dirfd(dir), *name == '/' ? name + 1 : name, AT_REMOVEDIR) != 0 && errno != ENOENT)
+    err = note_failure(r, -errno);
+  return cut(&r->path, above.len) ? err : -ENOMEM;
 }
 
-/* What is no folder is unlinked; a folder, of which unlink says so, is gone into. What somebody
- * else has removed meanwhile is as well gone. */
-static int remove_entry(Removal *r, const char *name) {
-  size_t len = r->path.len;
-  if (!join(&r->path, len, name)) return -ENOMEM;
-  int err = unlinkat(dirfd(r->dir), name, 0) == 0 ? 0 : -errno;
-  if (err == -EISDIR || err == -EPERM) {
-    int inside = step_down(r, len, name);
-    if (inside != -ENOENT) return inside == -ENOTDIR ? err : inside;
-    err = 0;
+/* Everything in the folder and below that can be. What is returned cannot be gone on after. */
+static int empty_folder(Removal *r, DIR *dir) {
+  int err = enter_folder(r, dir);
+  if (err != 0) {
+    closedir(dir);
+    return err;
   }
-  if (err != 0 && err != -ENOENT) return err;
-  return cut(&r->path, len) ? 0 : -ENOMEM;
-}
-
-/* Everything in the open folder and below. What was passed already is gone, so each folder is read
- * from its beginning. */
-static int empty_folder(Removal *r) {
-  for (;;) {
-    int err;
-    struct dirent *e = next_entry(r->dir, &err);
-    if (e == NULL && err == 0) {
-      if (depth(r) == 0) return 0;
-      err = step_up(r);
-    } else if (e != NULL) err = remove_entry(r, e->d_name);
-    if (err != 0) return err;
+  err = clear_folder(r);
+  while (err == 0) {
+    if (r->names.len > last_level(r).names) err = step_down(r);
+    else if (r->levels.len > sizeof(Folder)) err = step_up(r);
+    else break;
   }
+  closedir(r->dir);
+  return err;
 }
 
 /* The path without slashes at its end, which would lead through a link. */
@@ -276,16 +345,18 @@ static int take_path(Removal *r, const char *path) {
   return is_dots(slash != NULL ? slash + 1 : r->path.data) ? -EINVAL : 0;
 }
 
+/* The failure, of `where`. */
 static int remove_tree(Removal *r, const char *path) {
   int err = take_path(r, path);
   if (err != 0) return err;
   err = gr_fs_remove(r->path.data);
-  if (err != -ENOTEMPTY && err != -EEXIST) return err;
-  r->dir = open_folder(AT_FDCWD, r->path.data, O_NOFOLLOW, &err);
-  if (r->dir == NULL) return err;
-  err = empty_folder(r);
-  closedir(r->dir);
-  return err != 0 ? err : gr_fs_remove(r->path.data);
+  if (err == 0 || err == -ENOENT) return err;
+  int open_err;
+  DIR *dir = open_folder(AT_FDCWD, r->path.data, O_NOFOLLOW, &open_err);
+  if (dir == NULL) return err == -ENOTEMPTY || err == -EEXIST ? open_err : err;
+  err = empty_folder(r, dir);
+  if (r->err == 0 && err == 0) return gr_fs_remove(r->path.data);
+  return err == -ENOMEM || note_failure(r, err) != 0 ? -ENOMEM : r->err;
 }
 
 int gr_fs_remove_tree(G *g, const char *path, GrBytes *where) {
@@ -293,7 +364,10 @@ int gr_fs_remove_tree(G *g, const char *path, GrBytes *where) {
   gr_fs_block(g);
   int err = remove_tree(&r, path);
   gr_fs_unblock(g);
-  gr_bytes_free(&r.aboves);
-  *where = r.path;
+  gr_bytes_free(&r.levels);
+  gr_bytes_free(&r.names);
+  *where = r.where.len > 0 ? r.where : r.path;
+  if (r.where.len > 0) gr_bytes_free(&r.path);
+  else gr_bytes_free(&r.where);
   return err;
 }

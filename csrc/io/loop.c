@@ -8,8 +8,8 @@
  * ABA, since nobody pops.
  *
  * libuv's epoll is itself a descriptor in ours. It is readable when libuv has something to do; what
- * it wants to register it registers in uv_run, which therefore follows each request. Its timers,
- * which nothing of goro's uses, limit how long the poller sleeps. */
+ * it wants to register it registers in uv_run, which therefore follows each request. Its timers
+ * limit how long the poller sleeps. */
 #include "io/loop.h"
 
 #include <errno.h>

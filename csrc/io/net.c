@@ -2,18 +2,25 @@
 /* net.c - listeners, UDP, options.
  *
  * accept takes one connection a call, at once as long as the system's queue holds any; a peer that
- * is gone again before that is passed over. When the process has no descriptor left the caller is
- * told (EMFILE), and the connection stays in the queue: whoever calls accept in a loop would be
- * told for ever, at full speed. So each further try comes after a pause, 5 ms at first and up to 1
- * s, unless a new connection comes; the first success ends that. The pause is a wait of the
- * listener's turn, so it can be closed meanwhile, and a limit of time holds.
+ * is gone again before that is passed over. When the process has no descriptor left (EMFILE), or
+ * the system refuses for a reason that may last, the caller is told, and the connection stays in
+ * the queue: whoever calls accept in a loop would be told for ever, at full speed. So each further
+ * try comes after a pause, 5 ms at first and up to 1 s, unless a new connection comes; the first
+ * success ends that. The pause is a wait of the listener's turn, so it can be closed meanwhile, and
+ * a limit of time holds.
  *
- * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. */
+ * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. By then
+ * the program may be in another folder, or a new server may have taken the name over. So what was
+ * made is remembered: its absolute path, its device and inode; and only that is taken away. It is
+ * so before the descriptor is closed, which keeps the inode's number from being another file's. */
 #include "io/net.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BACKLOG = 4096, PAUSE_MIN_NS = 5000000, PAUSE_MAX_NS = 1000000000 };
@@ -24,6 +31,10 @@ struct GrListener {
   GrAddr addr;
   int64_t pause;      /* 0, or how long the next one lasts; of who has the turn */
   int64_t not_before; /* the next try; of who has the turn */
+  char *path;         /* what goes when it is closed, absolute; NULL: nothing */
+  dev_t dev;
+  ino_t ino;
+  atomic_bool path_left; /* somebody has seen to that */
 };
 
 /* ---- options of a number ---- */
@@ -52,6 +63,8 @@ static void say_yes(int fd, int level, int option) {
   int one = 1;
   setsockopt(fd, level, option, &one, sizeof one);
 }
+
+void gr_socket_broadcast(int fd) { say_yes(fd, SOL_SOCKET, SO_BROADCAST); }
 
 /* A bound socket, or -1 and errno. */
 static int bound_socket(const GrAddr *a, int type) {
@@ -82,15 +95,46 @@ static int listen_at(const GrAddr *a, GrListener *l) {
   return r;
 }
 
-int gr_listen(const GrAddr *list, uint32_t n, const GrShareType *type, GrListener **out) {
+static bool has_path(const GrAddr *a) {
+  return a->u.any.sa_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) &&
+         a->u.un.sun_path[0] != '\0';
+}
+
+/* In a folder that has no path any more a relative one is left where it is. */
+static int remember_path(GrListener *l) {
+  char text[GR_ADDR_TEXT], folder[PATH_MAX] = "";
+  struct stat st;
+  gr_addr_text(&l->addr, text);
+  if (lstat(text, &st) != 0 || (text[0] != '/' && getcwd(folder, sizeof folder) == NULL))
+    return GR_OK;
+  size_t size = strlen(folder) + strlen(text) + 2;
+  if ((l->path = gr_malloc(size)) == NULL) return GR_NOMEM;
+  snprintf(l->path, size, "%s%s%s", folder, folder[0] != '\0' ? "/" : "", text);
+  l->dev = st.st_dev;
+  l->ino = st.st_ino;
+  return GR_OK;
+}
+
+static void take_path_away(GrListener *l) {
+  struct stat st;
+  if (l->path == NULL || atomic_load_explicit(&gr_forked, memory_order_relaxed) ||
+      atomic_exchange(&l->path_left, true))
+    return;
+  if (lstat(l->path, &st) == 0 && st.st_dev == l->dev && st.st_ino == l->ino) unlink(l->path);
+}
+
+int gr_listen(const GrAddr *list, uint32_t n, bool unlinks, const GrShareType *type,
+              GrListener **out) {
   GrListener *l = gr_zalloc(sizeof *l);
   if (l == NULL) return GR_NOMEM;
   gr_share_init(&l->share, type);
   int first = GR_OK, r = GR_OK;
   for (uint32_t i = 0; i < n; i++) {
     if ((r = listen_at(&list[i], l)) == GR_OK) {
-      *out = l;
-      return GR_OK;
+      r = unlinks && has_path(&l->addr) ? remember_path(l) : GR_OK;
+      if (r == GR_OK) *out = l;
+      else gr_listener_destroy(&l->share);
+      return r;
     }
     if (first == GR_OK) first = r;
     if (gr_sys_errno(r) != EAFNOSUPPORT && gr_sys_errno(r) != EADDRNOTAVAIL) break;
@@ -103,6 +147,7 @@ void gr_listener_destroy(GrShare *s) {
   GrListener *l = gr_listener_of(s);
   gr_listener_close(l);
   gr_fd_free(l->fd);
+  gr_free(l->path);
   gr_free(l);
 }
 
@@ -110,24 +155,15 @@ GrShare *gr_listener_share(GrListener *l) { return &l->share; }
 GrListener *gr_listener_of(GrShare *s) { return gr_container_of(s, GrListener, share); }
 const GrAddr *gr_listener_addr(const GrListener *l) { return &l->addr; }
 
-static bool has_path(const GrAddr *a) {
-  return a->u.any.sa_family == AF_UNIX && a->len > offsetof(struct sockaddr_un, sun_path) &&
-         a->u.un.sun_path[0] != '\0';
-}
-
 int gr_listener_close(GrListener *l) {
-  int r = gr_fd_close(l->fd);
-  char path[GR_ADDR_TEXT];
-  if (r == GR_OK && has_path(&l->addr)) {
-    gr_addr_text(&l->addr, path);
-    unlink(path);
-  }
-  return r;
+  take_path_away(l);
+  return gr_fd_close(l->fd);
 }
 
 typedef enum Accepted { TAKEN, NONE, SHORT, BROKEN } Accepted;
 
-/* Errors of a connection that was there and is gone are its own, not the listener's. */
+/* Errors of a connection that was there and is gone are its own, not the listener's: the list is
+ * accept(2)'s. Whatever else the system says (no descriptors, a filter) is told, and may last. */
 static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   for (;;) {
     peer->len = sizeof peer->u;
@@ -135,16 +171,23 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
     if (*fd >= 0) return TAKEN;
     switch (errno) {
       case EAGAIN: return NONE;
-      case EMFILE:
-      case ENFILE:
-      case ENOBUFS:
-      case ENOMEM: return SHORT;
+      case EINTR:
+      case ECONNABORTED:
+      case ECONNRESET:
+      case EPROTO:
+      case ENOPROTOOPT:
+      case ENETDOWN:
+      case ENETUNREACH:
+      case EHOSTDOWN:
+      case EHOSTUNREACH:
+      case ENONET:
+      case ETIMEDOUT: break;
       case EINVAL:
       case EBADF:
       case ENOTSOCK:
       case EOPNOTSUPP:
       case EFAULT: return BROKEN;
-      default: break;
+      default: return SHORT;
     }
   }
 }
@@ -193,6 +236,7 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
   if (n == 0) fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   for (uint32_t i = 0; i < n && fd < 0; i++) fd = bound_socket(&list[i], SOCK_DGRAM);
   if (fd < 0) return GR_ERRNO(errno);
+  gr_socket_broadcast(fd);
   if ((r = gr_fd_new(fd, out)) != GR_OK) close(fd);
   return r;
 }

@@ -12,9 +12,12 @@
 
 typedef struct GrListener GrListener;
 
-/* Listens at the first of these addresses at which that is possible. `type`'s destroy must be
- * gr_listener_destroy. GR_NOMEM, GR_SYS. */
-int gr_listen(const GrAddr *list, uint32_t n, const GrShareType *type, GrListener **out);
+/* Listens at the first of these addresses at which that is possible. `unlinks`: a Unix socket's
+ * path goes when the listener is closed. `type`'s destroy must be gr_listener_destroy. GR_NOMEM,
+ * GR_SYS.
+ */
+int gr_listen(const GrAddr *list, uint32_t n, bool unlinks, const GrShareType *type,
+              GrListener **out);
 void gr_listener_destroy(GrShare *s);
 GrShare *gr_listener_share(GrListener *l);
 GrListener *gr_listener_of(GrShare *s);
@@ -27,7 +30,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
                        bool fresh);
 int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause);
 void gr_listener_quit(GrListener *l, G *g);
-/* Wakes all; takes a Unix socket's path away. GR_OK, GR_CLOSED. */
+/* Takes a Unix socket's path away, if it still is this listener's; wakes all. GR_OK, GR_CLOSED. */
 int gr_listener_close(GrListener *l);
 
 /* ---- UDP ---- */
@@ -50,6 +53,8 @@ int gr_socket_keepalive(GrFd *f, int seconds);
 /* Both on a number, as each new TCP connection gets them: no delay, probes after 15 s, as in Go.
  * What is accepted has its listener's. */
 void gr_socket_defaults(int fd);
+/* A datagram may go to a broadcast address, as each UDP socket gets it, as in Go. */
+void gr_socket_broadcast(int fd);
 int gr_socket_local(GrFd *f, GrAddr *a);
 int gr_socket_remote(GrFd *f, GrAddr *a);
 

@@ -7,6 +7,11 @@
  * does so at a channel that is closed then: any number of goroutines, with limits, like all who
  * wait for a channel.
  *
+ * A child that must be looked at now and then (child.h) is so by a timer of that loop. One in a
+ * group of its own that the terminal has stopped is killed; one that was stopped by anything else
+ * is left alone, for its owner may have done it and may undo it (kill "CONT"), while who runs a
+ * command to its end (run.c) cannot.
+ *
  * Signals are sent under the lock that the reaping takes: a number that the system may have given
  * to another process is never used.
  *
@@ -28,9 +33,11 @@ typedef struct Watch {
   GrShare share;      /* references: the handle's, the loop's */
   GrLoopReq req;
   uv_poll_t poll;
-  GrChan *done; /* closed when it has been reaped; NULL: it was adopted */
-  pid_t pid;
-  int end;
+  uv_timer_t timer; /* for a child that must be looked at (child.h) */
+  int handles;      /* of these two, those that are the loop's */
+  uint32_t looks;
+  GrChan *done; /* closed when its end may be told; NULL: it was adopted */
+  GrChild child;
   GrLock lock; /* what follows */
   bool reaped, doomed;
   GrExit exit;
@@ -57,22 +64,27 @@ static const GrShareType watch_type = {"goro.child", destroy_watch, false};
 /* `kills`: it must not live on. True: it has been reaped, now or before. */
 static bool reap(Watch *w, bool kills) {
   gr_lock(&w->lock);
+  int stopped = w->exit.stopped;
   if (!w->reaped)
     w->reaped =
-        kills ? gr_child_kill(w->pid, false, &w->exit) : gr_child_ended(w->pid, false, &w->exit);
-  bool reaped = w->reaped;
+        kills ? gr_child_kill(&w->child, &w->exit) : gr_child_ended(&w->child, false, &w->exit);
+  w->exit.stopped = stopped;
+  bool reaped = w->reaped, told = reaped || stopped != 0;
   gr_unlock(&w->lock);
-  if (reaped && w->done != NULL) gr_chan_close(w->done);
+  if (told && w->done != NULL) gr_chan_close(w->done);
   return reaped;
 }
 
 static void let_go(Watch *w) {
-  close(w->end);
+  if (w->child.end >= 0) close(w->child.end);
   gr_share_unref(&w->share);
 }
 
+static Watch *watch_of(void *data) { return gr_container_of((uv_close_cb *)data, Watch, closed); }
+
 static void on_closed(uv_handle_t *h) {
-  Watch *w = gr_container_of((uv_close_cb *)h->data, Watch, closed);
+  Watch *w = watch_of(h->data);
+  if (--w->handles > 0) return;
   gr_lock(&w->lock);
   bool doomed = w->doomed;
   gr_unlock(&w->lock);
@@ -80,25 +92,73 @@ static void on_closed(uv_handle_t *h) {
   let_go(w);
 }
 
+static void close_handles(Watch *w) {
+  uv_handle_t *poll = (uv_handle_t *)&w->poll, *timer = (uv_handle_t *)&w->timer;
+  if (poll->data != NULL && !uv_is_closing(poll)) uv_close(poll, on_closed);
+  if (timer->data != NULL && !uv_is_closing(timer)) uv_close(timer, on_closed);
+}
+
 static void on_end(uv_poll_t *poll, int status, int events) {
   (void)status, (void)events;
-  Watch *w = gr_container_of((uv_close_cb *)poll->data, Watch, closed);
-  if (reap(w, false)) uv_close((uv_handle_t *)poll, on_closed);
+  Watch *w = watch_of(poll->data);
+  if (reap(w, false)) close_handles(w);
+}
+
+/* The terminal has stopped it. What stops a child for other reasons is its owner's business. */
+static bool wants_terminal(Watch *w) {
+  int sig = w->child.group ? gr_child_stopped(&w->child) : 0;
+  if (sig != SIGTTIN && sig != SIGTTOU) return false;
+  gr_lock(&w->lock);
+  w->exit.stopped = sig;
+  gr_unlock(&w->lock);
+  return true;
+}
+
+static void plan_look(Watch *w);
+
+static void on_look(uv_timer_t *timer) {
+  Watch *w = watch_of(timer->data);
+  if (reap(w, false) || (wants_terminal(w) && reap(w, true))) close_handles(w);
+  else plan_look(w);
+}
+
+static void plan_look(Watch *w) {
+  int64_t pause = gr_child_pause(&w->child, w->looks++);
+  if (pause != GR_FOREVER) uv_timer_start(&w->timer, on_look, (uint64_t)pause / 1000000, 0);
+}
+
+/* The handles' data tells that they are the loop's. */
+static int begin_poll(Watch *w, uv_loop_t *loop) {
+  if (w->child.end < 0) return 0;
+  int error = uv_poll_init(loop, &w->poll, w->child.end);
+  if (error != 0) return error;
+  w->poll.data = &w->closed;
+  w->handles++;
+  uv_poll_start(&w->poll, UV_READABLE, on_end);
+  return 0;
+}
+
+static void begin_timer(Watch *w, uv_loop_t *loop) {
+  if (gr_child_pause(&w->child, 0) == GR_FOREVER) return;
+  uv_timer_init(loop, &w->timer);
+  w->timer.data = &w->closed;
+  w->handles++;
+  uv_update_time(loop);
+  plan_look(w);
 }
 
 static void begin(GrLoopReq *req, uv_loop_t *loop, int error) {
   Watch *w = gr_container_of(req, Watch, req);
-  if (loop != NULL && (error = uv_poll_init(loop, &w->poll, w->end)) == 0) {
-    w->poll.data = &w->closed;
-    uv_poll_start(&w->poll, UV_READABLE, on_end);
+  if (loop != NULL && (error = begin_poll(w, loop)) == 0) {
+    begin_timer(w, loop);
     return;
   }
   reap(w, error != UV_ECANCELED);
   let_go(w);
 }
 
-/* Takes pid and end. NULL without memory: then it takes neither. */
-static Watch *watch(pid_t pid, int end, GrChan *done) {
+/* NULL without memory. */
+static Watch *watch(const GrChild *child, GrChan *done) {
   Watch *w = gr_zalloc(sizeof *w);
   if (w == NULL) return NULL;
   w->closed = on_closed;
@@ -106,15 +166,14 @@ static Watch *watch(pid_t pid, int end, GrChan *done) {
   gr_lock_init(&w->lock, GR_RANK_LEAF);
   w->req.run = begin;
   w->done = done;
-  w->pid = pid;
-  w->end = end;
+  w->child = *child;
   return w;
 }
 
-void gr_process_adopt(pid_t pid, int end) {
-  Watch *w = watch(pid, end, NULL);
+void gr_process_adopt(const GrChild *child) {
+  Watch *w = watch(child, NULL);
   if (w != NULL) gr_loop_post(&w->req);
-  else close(end);
+  else if (child->end >= 0) close(child->end);
 }
 
 /* ---- the handle ---- */
@@ -129,7 +188,7 @@ void gr_process_destroy(GrShare *s) {
 
 GrShare *gr_process_share(GrProcess *p) { return &p->share; }
 GrProcess *gr_process_of(GrShare *s) { return gr_container_of(s, GrProcess, share); }
-pid_t gr_process_pid(const GrProcess *p) { return p->watch->pid; }
+pid_t gr_process_pid(const GrProcess *p) { return p->watch->child.pid; }
 GrStream *gr_process_stream(const GrProcess *p, int i) { return p->streams[i]; }
 
 /* Takes the descriptors that it makes streams of: those are -1 then. */
@@ -147,7 +206,7 @@ static int make_streams(GrProcess *p, int ours[3], const GrShareType *conn) {
 static GrProcess *make(const GrShareType *type) {
   GrProcess *p = gr_zalloc(sizeof *p);
   GrChan *done = p != NULL ? gr_chan_new(0, &done_type) : NULL;
-  Watch *w = done != NULL ? watch(0, -1, done) : NULL;
+  Watch *w = done != NULL ? watch(&(GrChild){.end = -1}, done) : NULL;
   if (w == NULL) {
     if (done != NULL) gr_share_unref(gr_chan_share(done));
     gr_free(p);
@@ -165,10 +224,10 @@ int gr_process_start(const GrCommand *cmd, G *g, const GrShareType *type, const 
   GrProcess *p = make(type);
   if (p == NULL) return GR_NOMEM;
   Watch *w = p->watch;
-  int r = gr_child_start(cmd, g, &w->pid, &w->end, ours, of_cwd);
+  int r = gr_child_start(cmd, g, &w->child, ours, of_cwd);
   if (r == GR_OK && (r = make_streams(p, ours, conn)) != GR_OK) {
-    gr_child_kill(w->pid, cmd->group, &w->exit);
-    close(w->end);
+    gr_child_kill(&w->child, &w->exit);
+    if (w->child.end >= 0) close(w->child.end);
     for (int i = 0; i < 3; i++)
       if (ours[i] >= 0) close(ours[i]);
   }
@@ -182,12 +241,13 @@ int gr_process_start(const GrCommand *cmd, G *g, const GrShareType *type, const 
   return GR_OK;
 }
 
+/* Or stopped, although this process may not kill it (sudo). */
 static bool ended(Watch *w, GrExit *out) {
   gr_lock(&w->lock);
-  bool reaped = w->reaped;
+  bool told = w->reaped || w->exit.stopped != 0;
   *out = w->exit;
   gr_unlock(&w->lock);
-  return reaped;
+  return told;
 }
 
 int gr_process_wait(GrProcess *p, G *g, GrExit *out, int64_t until, bool blocks) {
@@ -213,8 +273,8 @@ int gr_process_awake(GrProcess *p, G *g, GrCause *cause) {
 int gr_process_kill(GrProcess *p, int sig) {
   Watch *w = p->watch;
   gr_lock(&w->lock);
-  int r = w->reaped ? GR_ERRNO(ESRCH) : kill(w->pid, sig) == 0 ? GR_OK : GR_ERRNO(errno);
-  w->doomed = w->doomed || (sig == SIGKILL && r == GR_OK);
+  int err = w->reaped ? ESRCH : gr_child_signal(&w->child, sig);
+  w->doomed = w->doomed || (sig == SIGKILL && err == 0);
   gr_unlock(&w->lock);
-  return r;
+  return err == 0 ? GR_OK : GR_ERRNO(err);
 }

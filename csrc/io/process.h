@@ -28,10 +28,10 @@ GrStream *gr_process_stream(const GrProcess *p, int i);
 int gr_process_wait(GrProcess *p, G *g, GrExit *out, int64_t until, bool blocks);
 /* GR_OK: it has ended: gr_process_wait says how; GR_TIMEOUT, GR_ABORTED. */
 int gr_process_awake(GrProcess *p, G *g, GrCause *cause);
-/* GR_OK, GR_SYS: ESRCH when it has ended. */
+/* To the child, or its group. GR_OK, GR_SYS: ESRCH when it has ended. */
 int gr_process_kill(GrProcess *p, int sig);
 
-/* Takes a child that nobody has a handle of, and its `end`: reaps it when it has ended. */
-void gr_process_adopt(pid_t pid, int end);
+/* Takes a child that nobody has a handle of: reaps it when it has ended. */
+void gr_process_adopt(const GrChild *child);
 
 #endif

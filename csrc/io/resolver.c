@@ -1,29 +1,64 @@
 /* SPDX-License-Identifier: MIT */
-/* resolver.c - getaddrinfo, which knows no limit of time.
+/* resolver.c - getaddrinfo, which blocks its thread and cannot be interrupted.
  *
- * It is called in a blocking region (Go's entersyscall): the thread is blocked, its place goes on
- * to others. libuv would do the same on its pool of four threads, where four slow names hold up
- * everybody.
+ * With a name server that does not answer it takes 10 s and more. So helper threads call it, 16 at
+ * most, and whoever wants to know parks: three hundred look-ups hold sixteen threads, the others
+ * queue, and a limit of time ends the wait of who asks while the resolver goes on. libuv would do
+ * the same on its pool of four threads, where four slow names hold up everybody, files included.
  *
- * It cannot be interrupted, and with a name server that does not answer it takes 10 s and more. So
- * where there is a limit a thread of its own makes the call, and who asked waits for it so long;
- * then the answer is nobody's, and who comes last, asker or thread, frees the question. Such
- * threads end when the resolver gives up. Without a limit there is none: it would cost 20 us a name
- * and tell nothing sooner. */
+ * Who asks for a name that is in the queue already waits for that answer too: so of a thousand
+ * dials of one slow host a few are asked for, and one more. (Rejected: joining a question that a
+ * helper is at, as Go's singleflight does; the answer could be older than the question.) A question
+ * lives as long as anybody waits for it or a helper is at it; one that nobody waits for leaves the
+ * queue.
+ *
+ *     all: question -> question -> …           in the queue or at a helper
+ *             |
+ *           askers: look-up -> look-up         (g, seq) of each one that is parked
+ *
+ * A goroutine that is destroyed while it waits (the pool ends) leaves a sequence number that nobody
+ * can win; when the pool has ended nobody is woken any more, for a helper may answer much later.
+ *
+ * The resolver has no word for "no descriptor is free": it cannot read its files, asks nobody, and
+ * says that there is no such host. So after a refusal descriptors are looked for.
+ *
+ * The lock: GR_RANK_IO; under it waits are prepared and won. */
 #include "io/resolver.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 #include <uv.h>
 
+#include "io/poll.h"
+#include "sched/helpers.h"
+
 typedef struct Question {
-  atomic_int holders; /* asker and thread */
-  GrNote answered;
-  int family;
-  int code; /* this and found: of the thread until it is answered */
+  GrJob job;
+  GrList link;   /* in `all`, until it is answered */
+  GrList askers; /* look-ups */
+  int holders;   /* askers, and the helper or the queue */
+  bool begun;    /* a helper is at it */
+  bool answered; /* code and found are set, and stay */
+  int code;      /* 0 or libuv's */
   struct addrinfo *found;
+  int family;
   char host[];
 } Question;
+
+struct GrLookup {
+  GrList link;
+  Question *q;
+  G *g;         /* in this wait: */
+  uint64_t seq; /* 0: it does not wait */
+};
+
+static GrLock lock = GR_LOCK_INIT(GR_RANK_IO); /* all of the above */
+static GrList all = {&all, &all};
+static GrHelpers helpers = GR_HELPERS_INIT("goro-resolver", 16);
+
+/* ---- the system's resolver ---- */
 
 static int uv_of_eai(int eai) {
   switch (eai) {
@@ -39,58 +74,160 @@ static int uv_of_eai(int eai) {
     case EAI_OVERFLOW: return UV_EAI_OVERFLOW;
     case EAI_SERVICE: return UV_EAI_SERVICE;
     case EAI_SOCKTYPE: return UV_EAI_SOCKTYPE;
-    case EAI_SYSTEM: return -errno;
+    case EAI_SYSTEM: return errno != 0 ? -errno : UV_EAI_FAIL;
     default: return UV_EAI_FAIL;
   }
+}
+
+static bool is_shortage(int err) { return err == EMFILE || err == ENFILE; }
+
+/* 0, or why the resolver could not have so many descriptors as it opens at once. */
+static int shortage(void) {
+  enum { WANTS = 3 };
+  int fds[WANTS], n = 0, err = 0;
+  while (n < WANTS && (fds[n] = eventfd(0, EFD_CLOEXEC)) >= 0) n++;
+  if (n < WANTS) err = errno;
+  while (n > 0) close(fds[--n]);
+  return is_shortage(err) ? err : 0;
 }
 
 static int ask(const char *host, int family, struct addrinfo **found) {
   struct addrinfo hints = {
       .ai_family = family, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
-  return uv_of_eai(getaddrinfo(host, NULL, &hints, found));
+  errno = 0;
+  int code = uv_of_eai(getaddrinfo(host, NULL, &hints, found)), err = errno;
+  if (code == 0) return 0;
+  *found = NULL;
+  if (!is_shortage(err)) err = shortage();
+  return err != 0 ? -err : code;
 }
 
-static void put(Question *q) {
-  if (atomic_fetch_sub(&q->holders, 1) > 1) return;
+/* ---- questions ---- */
+
+/* To be freed without the lock, when it is not NULL. */
+static Question *unref_locked(Question *q) { return --q->holders == 0 ? q : NULL; }
+
+static void free_question(Question *q) {
+  if (q == NULL) return;
   if (q->found != NULL) freeaddrinfo(q->found);
   gr_free(q);
 }
 
-static void *answer(void *arg) {
-  Question *q = arg;
-  q->code = ask(q->host, q->family, &q->found);
-  gr_note_wake(&q->answered);
-  put(q);
+static void answer(GrJob *job) {
+  Question *q = gr_container_of(job, Question, job);
+  struct addrinfo *found = NULL;
+  gr_lock(&lock);
+  q->begun = true;
+  gr_unlock(&lock);
+  int code = ask(q->host, q->family, &found);
+  gr_lock(&lock);
+  q->code = code;
+  q->found = found;
+  q->answered = true;
+  gr_list_remove(&q->link);
+  for (GrList *at = q->askers.next; at != &q->askers; at = at->next) {
+    GrLookup *l = gr_container_of(at, GrLookup, link);
+    if (l->seq != 0 && gr_wait_win(l->g, l->seq, GR_CAUSE_SUDOG, NULL)) gr_ready(l->g);
+  }
+  q = unref_locked(q);
+  gr_unlock(&lock);
+  free_question(q);
+}
+
+static Question *find_queued_locked(const char *host, int family) {
+  for (GrList *at = all.next; at != &all; at = at->next) {
+    Question *q = gr_container_of(at, Question, link);
+    if (!q->begun && q->family == family && strcmp(q->host, host) == 0) return q;
+  }
   return NULL;
 }
 
-static int ask_until(const char *host, int family, int64_t until, struct addrinfo **found) {
+static Question *new_question(const char *host, int family) {
   size_t len = strlen(host) + 1;
   Question *q = gr_zalloc(sizeof *q + len);
-  if (q == NULL) return UV_ENOMEM;
+  if (q == NULL) return NULL;
   memcpy(q->host, host, len);
   q->family = family;
-  atomic_init(&q->holders, 2);
-  if (gr_thread_start(answer, q) != 0) {
-    gr_free(q);
-    return ask(host, family, found); /* late rather than never */
-  }
-  int code = UV_ETIMEDOUT;
-  if (gr_note_sleep(&q->answered, until)) {
-    code = q->code;
-    *found = q->found;
-    q->found = NULL;
-  }
-  put(q);
-  return code;
+  q->job.run = answer;
+  q->askers = (GrList){&q->askers, &q->askers};
+  return q;
 }
 
-int gr_resolve(const char *host, int family, G *g, int64_t until, struct addrinfo **found) {
-  *found = NULL;
-  if (until != GR_FOREVER && gr_now_ns() >= until) return UV_ETIMEDOUT;
-  bool region = !g->is_host && atomic_load(&g->status) == G_RUNNING;
-  if (region) gr_block_begin(g);
-  int code = until == GR_FOREVER ? ask(host, family, found) : ask_until(host, family, until, found);
-  if (region) gr_block_end(g);
-  return code;
+/* ---- look-ups ---- */
+
+GrLookup *gr_lookup_new(const char *host, int family) {
+  GrLookup *l = gr_zalloc(sizeof *l);
+  Question *fresh = new_question(host, family);
+  if (l == NULL || fresh == NULL) {
+    gr_free(l);
+    gr_free(fresh);
+    return NULL;
+  }
+  gr_lock(&lock);
+  Question *q = find_queued_locked(host, family);
+  if (q == NULL) {
+    q = fresh;
+    q->holders = 1;
+    gr_list_push_back(&all, &q->link);
+  }
+  q->holders++;
+  gr_list_push_back(&q->askers, &l->link);
+  l->q = q;
+  bool late = q == fresh && gr_helpers_do(&helpers, &q->job) != GR_OK;
+  gr_unlock(&lock);
+  if (q != fresh) gr_free(fresh);
+  if (late) answer(&q->job); /* there is no thread but this one */
+  return l;
+}
+
+void gr_lookup_free(GrLookup *l) {
+  if (l == NULL) return;
+  Question *q = l->q;
+  gr_lock(&lock);
+  gr_list_remove(&l->link);
+  bool last = gr_list_empty(&q->askers) && !q->answered;
+  if (last && gr_helpers_take_back(&helpers, &q->job)) {
+    gr_list_remove(&q->link);
+    q->holders--;
+  }
+  q = unref_locked(q);
+  gr_unlock(&lock);
+  free_question(q);
+  gr_free(l);
+}
+
+int gr_lookup_step(GrLookup *l, G *g, int64_t until, bool blocks, const struct addrinfo **found) {
+  Question *q = l->q;
+  gr_lock(&lock);
+  int r = q->answered ? GR_OK : gr_poll_begin(g, GR_WAIT_LOOKUP, until, blocks);
+  if (r == GR_OK && !q->answered) {
+    l->g = g;
+    l->seq = gr_wait_seq(g);
+    r = GR_PARK;
+  }
+  gr_unlock(&lock);
+  if (r != GR_OK) return r;
+  *found = q->found;
+  return q->code == UV_ENOMEM || q->code == UV_EAI_MEMORY ? GR_NOMEM
+         : q->code != 0                                   ? GR_SYS(q->code)
+                                                          : GR_OK;
+}
+
+int gr_lookup_awake(GrLookup *l, G *g, GrCause *cause) {
+  *cause = gr_wait_finish(g);
+  gr_poll_done();
+  gr_lock(&lock);
+  l->seq = 0;
+  gr_unlock(&lock);
+  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+}
+
+void gr_lookup_end(void) {
+  gr_lock(&lock);
+  for (GrList *at = all.next; at != &all; at = at->next) {
+    Question *q = gr_container_of(at, Question, link);
+    for (GrList *i = q->askers.next; i != &q->askers; i = i->next)
+      gr_container_of(i, GrLookup, link)->seq = 0;
+  }
+  gr_unlock(&lock);
 }

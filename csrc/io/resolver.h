@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* resolver.h - names of hosts to addresses, by the system's resolver, with a limit of time. */
+/* resolver.h - names of hosts to addresses, by the system's resolver.
+ *
+ * A look-up has the two halves of poll.h: the goroutine parks, a helper thread (sched/helpers.h)
+ * asks. */
 #ifndef GR_IO_RESOLVER_H
 #define GR_IO_RESOLVER_H
 
@@ -8,9 +11,20 @@
 #include "io/error.h"
 #include "sched/sched.h"
 
-/* The addresses of a host, of one family or (AF_UNSPEC) of both; *found is the caller's to
- * freeaddrinfo. 0, or a libuv code; UV_ETIMEDOUT: it has not answered until then. Blocks the
- * thread; g's place goes on to others. */
-int gr_resolve(const char *host, int family, G *g, int64_t until, struct addrinfo **found);
+/* A look-up under way. One goroutine's. */
+typedef struct GrLookup GrLookup;
+
+/* Of the addresses of a host, of one family or (AF_UNSPEC) of both. NULL without memory. */
+GrLookup *gr_lookup_new(const char *host, int family);
+/* Nobody waits for it any more. NULL does nothing. */
+void gr_lookup_free(GrLookup *l);
+/* GR_OK: *found, which is l's, holds at least one address; GR_PARK: park, then awake, then step
+ * again; GR_TIMEOUT; GR_SYS: the resolver says no, in libuv's codes. */
+int gr_lookup_step(GrLookup *l, G *g, int64_t until, bool blocks, const struct addrinfo **found);
+/* GR_OK, GR_TIMEOUT, GR_ABORTED. */
+int gr_lookup_awake(GrLookup *l, G *g, GrCause *cause);
+
+/* For poll.c: the pool ends; nobody is woken from now on who waits already. */
+void gr_lookup_end(void);
 
 #endif

@@ -7,9 +7,12 @@
  *
  * A run is over when the child has ended and its pipes have, too: others may have inherited them
  * (`sleep 100 &`), and what they write belongs to the output. The child stays a zombie until then,
- * for its number is the group's: as long as nobody reaps it, a signal to the group reaches nobody
- * else. When the time is over all of the group are killed; then only what is in the pipes is taken,
- * since who has left the group may hold them for ever.
+ * for its number is the group's, if it has one: as long as nobody reaps it, a signal to the group
+ * reaches nobody else. When the time is over the child, or all of its group, are killed; then only
+ * what is in the pipes is taken, since others may hold them for ever.
+ *
+ * A child that must be looked at now and then (child.h) is so between two waits, of which each has
+ * the next look as its limit. One that was stopped is killed as if its time were over.
  *
  * A child that does not read its input, or closes it, is no error: what is left is thrown away. */
 #include "io/run.h"
@@ -30,9 +33,11 @@ typedef struct Output {
 } Output;
 
 struct GrRunning {
-  GrFd *ready;   /* the epoll */
-  pid_t pid;     /* 0: reaped, or given to others */
-  int fds[ALL];  /* -1: closed */
+  GrFd *ready;     /* the epoll */
+  GrChild child;   /* its pid 0: reaped, or given to others; its end is fds[OF_CHILD] */
+  int fds[ALL];    /* -1: closed */
+  int64_t look_at; /* the next look at the child */
+  uint32_t looks;
   size_t given;  /* of the input */
   Output out[2]; /* stdout, stderr */
   bool ended, timed_out, unknown;
@@ -65,21 +70,27 @@ static int watch_all(GrRunning *r) {
   return got;
 }
 
-/* Nobody of its group lives on, if that can be helped. */
+/* It is not waited for any more. */
+static void forget_child(GrRunning *r) {
+  r->child.pid = 0;
+  r->look_at = GR_FOREVER;
+}
+
+/* The kernel holds it, or it is another user's. */
+static void give_away(GrRunning *r) {
+  r->unknown = true;
+  if (r->ready != NULL && r->child.end >= 0)
+    epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->child.end, NULL);
+  r->fds[OF_CHILD] = -1;
+  gr_process_adopt(&r->child);
+}
+
+/* It does not live on, nor does anybody of its group, if that can be helped. */
 static void end_child(GrRunning *r) {
-  if (r->pid == 0) return;
-  if (gr_child_kill(r->pid, true, &r->exit)) {
-    r->ended = true;
-  } else { /* the kernel holds it, or it is another user's */
-    r->unknown = true;
-    if (r->fds[OF_CHILD] >= 0) {
-      if (r->ready != NULL)
-        epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->fds[OF_CHILD], NULL);
-      gr_process_adopt(r->pid, r->fds[OF_CHILD]);
-      r->fds[OF_CHILD] = -1;
-    }
-  }
-  r->pid = 0;
+  if (r->child.pid == 0) return;
+  if (gr_child_kill(&r->child, &r->exit)) r->ended = true;
+  else give_away(r);
+  forget_child(r);
 }
 
 void gr_run_free(GrRunning *r) {
@@ -91,15 +102,22 @@ void gr_run_free(GrRunning *r) {
   gr_free(r);
 }
 
+static void plan_look(GrRunning *r) {
+  int64_t pause = gr_child_pause(&r->child, r->looks++);
+  r->look_at = pause == GR_FOREVER ? GR_FOREVER : gr_now_ns() + pause;
+}
+
 int gr_run_start(const GrCommand *cmd, G *g, GrRunning **out, bool *of_cwd) {
   *of_cwd = false;
   GrRunning *r = gr_zalloc(sizeof *r);
   if (r == NULL) return GR_NOMEM;
-  int got = gr_child_start(cmd, g, &r->pid, &r->fds[OF_CHILD], r->fds, of_cwd);
+  int got = gr_child_start(cmd, g, &r->child, r->fds, of_cwd);
   if (got != GR_OK) {
     gr_free(r);
     return got;
   }
+  r->fds[OF_CHILD] = r->child.end;
+  plan_look(r);
   if ((got = watch_all(r)) != GR_OK) gr_run_free(r);
   else *out = r;
   return got;
@@ -141,10 +159,12 @@ static int take(GrRunning *r, int i) {
   return GR_OK;
 }
 
+/* The child's descriptor stays open until the child is reaped: it may have to be killed. */
 static void look_at_child(GrRunning *r) {
-  if (r->fds[OF_CHILD] < 0 || r->pid == 0 || !gr_child_ended(r->pid, true, &r->exit)) return;
+  if (r->child.pid == 0 || r->ended || !gr_child_ended(&r->child, true, &r->exit)) return;
   r->ended = true;
-  close_one(r, OF_CHILD);
+  r->look_at = GR_FOREVER;
+  if (r->child.end >= 0) epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->child.end, NULL);
   close_one(r, OF_IN);
 }
 
@@ -153,9 +173,8 @@ static int go_on(GrRunning *r, uint32_t i, const char *in, size_t len) {
   return i == OF_CHILD ? GR_OK : i == OF_IN ? give(r, in, len) : take(r, (int)i);
 }
 
-/* The time is over: what its pipes hold is taken, and no more is waited for. */
-static int time_out(GrRunning *r) {
-  r->timed_out = true;
+/* The child is killed; what its pipes hold is taken, and no more is waited for. */
+static int cut_short(GrRunning *r) {
   end_child(r);
   for (int i = OF_OUT; i <= OF_ERR; i++) {
     size_t before;
@@ -167,6 +186,24 @@ static int time_out(GrRunning *r) {
   }
   close_one(r, OF_IN);
   return GR_OK;
+}
+
+static int time_out(GrRunning *r) {
+  r->timed_out = true;
+  return cut_short(r);
+}
+
+/* By the clock, when it is time to. */
+static int look(GrRunning *r) {
+  if (r->look_at == GR_FOREVER || gr_now_ns() < r->look_at) return GR_OK;
+  look_at_child(r);
+  if (r->ended) return GR_OK;
+  plan_look(r);
+  int sig = r->child.group ? gr_child_stopped(&r->child) : 0;
+  if (sig == 0) return GR_OK;
+  int got = cut_short(r);
+  r->exit.stopped = sig;
+  return got;
 }
 
 static bool over(const GrRunning *r) {
@@ -187,27 +224,31 @@ static int pump(GrRunning *r, const char *in, size_t len, int64_t until) {
   return GR_OK;
 }
 
-/* It has ended by itself: what is left of its group goes on, as everywhere. */
-static void reap(GrRunning *r) {
-  if (r->pid != 0) gr_child_ended(r->pid, false, &r->exit);
-  r->pid = 0;
+/* The run is over. What is left of the child's group goes on, as everywhere. */
+static int finish(GrRunning *r, int got) {
+  if (got != GR_OK) return got;
+  if (r->child.pid != 0) gr_child_ended(&r->child, false, &r->exit);
+  forget_child(r);
+  return GR_OK;
 }
+
+static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
                 bool fresh) {
-  int got = gr_fd_enter(r->ready, GR_READ, g, GR_WAIT_PROCESS_RUN, GR_FOREVER, blocks, fresh);
-  if (got != GR_OK) return got;
-  while ((got = pump(r, in, len, until)) == GR_PARK) {
-    got = gr_fd_await(r->ready, GR_READ, g, GR_WAIT_PROCESS_RUN, until, blocks, false);
-    if (got != GR_TIMEOUT && got != GR_OK) return got;
-    if (got == GR_TIMEOUT) { /* the turn is given up by now, and the epoll is not used any more */
-      got = time_out(r);
-      if (got == GR_OK) reap(r);
-      return got;
+  const GrReason why = GR_WAIT_PROCESS_RUN;
+  int got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, fresh);
+  while (got == GR_OK) {
+    if ((got = look(r)) == GR_OK) got = pump(r, in, len, until);
+    if (got != GR_PARK) {
+      gr_fd_leave(r->ready, GR_READ, g, false);
+      return finish(r, got);
     }
+    got = gr_fd_await(r->ready, GR_READ, g, why, earlier(until, r->look_at), blocks, false);
+    if (got != GR_TIMEOUT) continue;
+    if (gr_now_ns() >= until) return finish(r, time_out(r)); /* the turn is given up by now */
+    got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, false);
   }
-  gr_fd_leave(r->ready, GR_READ, g, false);
-  if (got == GR_OK) reap(r);
   return got;
 }
 

@@ -12,18 +12,18 @@
 
 typedef struct GrRunning GrRunning;
 
-/* Starts it; its own group. As gr_child_start. */
+/* As gr_child_start. */
 int gr_run_start(const GrCommand *cmd, G *g, GrRunning **out, bool *of_cwd);
 /* Kills what has not ended. NULL does nothing. */
 void gr_run_free(GrRunning *r);
 /* `in`: what the child reads, the same at each step. GR_OK: the child has ended, and its pipes; or
- * `until` came and all of its group were killed. GR_PARK; GR_NOMEM: the output found no memory;
- * GR_SYS, GR_NOTHREAD, GR_ABORTED. */
+ * `until` came, or it was stopped, and it (or its group) was killed. GR_PARK; GR_NOMEM: the output
+ * found no memory; GR_SYS, GR_NOTHREAD, GR_ABORTED. */
 int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
                 bool fresh);
 /* GR_OK, GR_ABORTED. */
 int gr_run_awake(GrRunning *r, G *g, GrCause *cause);
-/* The run is given up: all of its group are killed. */
+/* The run is given up: the child, or its group, is killed. */
 void gr_run_quit(GrRunning *r, G *g);
 
 typedef struct GrRunEnd {

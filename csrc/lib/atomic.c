@@ -7,7 +7,7 @@
 #include "lib/sync.h"
 
 static void open_atomic(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType atomic_type = {{"goro.atomic", gr_atomic_destroy, false}, open_atomic};
+static const GrObjectType atomic_type = {{GR_TYPE_ATOMIC, gr_atomic_destroy, false}, open_atomic};
 
 static GrAtomic *check(lua_State *L) {
   return gr_atomic_of(gr_object_check(L, 1, &atomic_type)->share);
@@ -47,7 +47,7 @@ static GrValue check_value(lua_State *L, int arg) {
 
 static int push_string(lua_State *L) {
   size_t len;
-  const char *s = gr_text_bytes(lua_touserdata(L, 1), &len);
+  const char *s = gr_text_bytes(gr_check_pointer(L, 1), &len);
   lua_pushlstring(L, s, len);
   return 1;
 }

@@ -16,14 +16,14 @@
 #include "vm/pack.h"
 
 static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_chan_type = {{"goro.chan", gr_chan_destroy, false}, open_chan};
+const GrObjectType gr_chan_type = {{GR_TYPE_CHAN, gr_chan_destroy, false}, open_chan};
 
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what) {
   int is_number;
   double s = lua_tonumberx(L, idx, &is_number);
   if (!is_number || lua_type(L, idx) != LUA_TNUMBER)
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "%snumber expected, got %s", what, luaL_typename(L, idx)));
+                  lua_pushfstring(L, "%snumber expected, got %s", what, gr_type_name(L, idx)));
   if (isnan(s)) luaL_argerror(L, arg, lua_pushfstring(L, "%snumber expected, got nan", what));
   return gr_deadline(s);
 }
@@ -49,7 +49,7 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m) {
 }
 
 int gr_lib_chan(lua_State *L) {
-  lua_Integer cap = luaL_optinteger(L, 1, 0);
+  lua_Integer cap = gr_opt_integer(L, 1, 0);
   luaL_argcheck(L, cap >= 0, 1, "capacity must not be negative");
   luaL_argcheck(L, cap <= GR_CHAN_CAP_MAX, 1, "capacity is too large");
   gr_check_inbox(L, gr_state(L));
@@ -58,7 +58,7 @@ int gr_lib_chan(lua_State *L) {
 }
 
 static int push_object(lua_State *L) {
-  gr_object_push(L, lua_touserdata(L, 1), (uint32_t)lua_tointeger(L, 2));
+  gr_object_push(L, gr_check_pointer(L, 1), (uint32_t)lua_tointeger(L, 2));
   return 1;
 }
 
@@ -94,10 +94,9 @@ static int64_t limit_of(lua_State *L) {
   return lua_gettop(L) < SLOT_LIMIT ? GR_FOREVER : (int64_t)lua_tointeger(L, SLOT_LIMIT);
 }
 
-/* The timeout is argument `arg`, the last one that is wanted: a limit goes to its slot, and nothing
- * stays of others. */
-static int64_t keep_limit(lua_State *L, int arg) {
-  int64_t until = gr_check_timeout(L, arg);
+/* The timeout is argument `arg`, the last one that is wanted: its limit goes to its slot, and
+ * nothing stays of others. */
+static int64_t keep_limit(lua_State *L, int arg, int64_t until) {
   lua_settop(L, until == GR_FOREVER ? arg - 1 : SLOT_LIMIT - 1);
   if (until != GR_FOREVER) lua_pushinteger(L, (lua_Integer)until);
   return until;
@@ -144,31 +143,44 @@ static int send_again(lua_State *L) {
   return send_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_SEND), limit_of(L));
 }
 
-/* send(v, inp:recv()) passes recv's `ok` on as the timeout: true is a message, false a closed
- * channel. */
-static void check_send_timeout(lua_State *L) {
-  if (lua_isboolean(L, 3)) {
-    if (!lua_toboolean(L, 3))
-      luaL_error(L, "bad argument #2 to 'send' (the value came from a closed channel)");
-    lua_pushnil(L);
-    lua_replace(L, 3);
-  }
-  if (lua_gettop(L) > 3)
-    luaL_error(L, "bad argument #3 to 'send' (no value expected, got %s)", luaL_typename(L, 4));
+/* A value at idx is misuse. `hint` is the end of the message. */
+static void check_nothing_at(lua_State *L, int idx, const char *hint) {
+  if (lua_gettop(L) >= idx)
+    luaL_argerror(L, idx,
+                  lua_pushfstring(L, "no value expected, got %s%s", gr_type_name(L, idx), hint));
 }
 
+/* send(s:gsub(…)) must not lose messages in silence, so send takes one value. But it may be what
+ * recv returned, for out:send(inp:recv()): `true` says that the value was a message, `false` that
+ * there was none. */
+static void check_one_value(lua_State *L) {
+  static const char hint[] = "; 'try_send' takes a time limit";
+  if (!lua_isboolean(L, 3)) check_nothing_at(L, 3, hint);
+  if (!lua_toboolean(L, 3)) luaL_argerror(L, 3, "the value came from a closed channel");
+  check_nothing_at(L, 4, hint);
+  lua_settop(L, 2);
+}
+
+/* send(v) -> true */
 static int chan_send(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
-  int64_t until = GR_FOREVER;
   int n = lua_gettop(L);
   if (n != 2) luaL_checkany(L, 2);
+  if (gr_unlikely(n > 2)) check_one_value(L);
   gr_enter(L, st);
-  if (n > 2) {
-    check_send_timeout(L);
-    until = keep_limit(L, 3);
-  }
-  return send_step(L, st, c, until);
+  return send_step(L, st, c, GR_FOREVER);
+}
+
+/* try_send(v [, timeout]) -> true; false, "timeout". Without a timeout it does not wait. */
+static int chan_try_send(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
+  luaL_checkany(L, 2);
+  check_nothing_at(L, 4, "");
+  int64_t until = lua_isnoneornil(L, 3) ? GR_POLL : gr_check_timeout(L, 3);
+  gr_enter(L, st);
+  return send_step(L, st, c, keep_limit(L, 3, until));
 }
 
 /* ---- receive ---- */
@@ -219,7 +231,8 @@ static int chan_recv(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
   gr_enter(L, st);
-  return recv_step(L, st, c, lua_gettop(L) > 1 ? keep_limit(L, 2) : GR_FOREVER);
+  if (lua_gettop(L) == 1) return recv_step(L, st, c, GR_FOREVER);
+  return recv_step(L, st, c, keep_limit(L, 2, gr_check_timeout(L, 2)));
 }
 
 /* ---- range: the iterator is called with (channel, last value) ---- */
@@ -276,7 +289,9 @@ static int chan_close(lua_State *L) {
 
 /* Leaving a block closes; that it is closed already is no error there. */
 static int chan_leave(lua_State *L) {
-  gr_chan_close(gr_chan_of(gr_object_check(L, 1, &gr_chan_type)->share));
+  GrObject *o = gr_object_check(L, 1, &gr_chan_type);
+  if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
+  gr_chan_close(gr_chan_of(o->share));
   return 0;
 }
 
@@ -304,9 +319,10 @@ static int chan_receiver(lua_State *L) {
 }
 
 static const luaL_Reg methods[] = {
-    {"send", chan_send},     {"recv", chan_recv},         {"close", chan_close},
-    {"range", chan_range},   {"len", chan_len},           {"cap", chan_cap},
-    {"sender", chan_sender}, {"receiver", chan_receiver}, {NULL, NULL},
+    {"send", chan_send},   {"try_send", chan_try_send}, {"recv", chan_recv},
+    {"close", chan_close}, {"range", chan_range},       {"len", chan_len},
+    {"cap", chan_cap},     {"sender", chan_sender},     {"receiver", chan_receiver},
+    {NULL, NULL},
 };
 
 /* A receiver's view cannot be closed, so it has no __close. */

@@ -8,6 +8,7 @@
  * What is wrong with a value's type is the programmer's, and raised. A zero inside a string is
  * data's (a file's name out of an archive): a failure that is returned. */
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 
 #include "io/signame.h"
@@ -61,15 +62,19 @@ static bool refuse(lua_State *L) {
   return false;
 }
 
-static const char *type_at(lua_State *L, int idx) { return luaL_typename(L, idx); }
+static const char *type_at(lua_State *L, int idx) { return gr_type_name(L, idx); }
 
 /* ---- the command ---- */
 
-static size_t count_words(lua_State *L) {
-  if (lua_type(L, COMMAND) == LUA_TSTRING) return 4;
-  if (lua_type(L, COMMAND) != LUA_TTABLE)
+static void check_type(lua_State *L) {
+  int type = lua_type(L, COMMAND);
+  if (type != LUA_TSTRING && type != LUA_TTABLE)
     luaL_argerror(L, COMMAND,
                   lua_pushfstring(L, "table or string expected, got %s", type_at(L, COMMAND)));
+}
+
+static size_t count_words(lua_State *L) {
+  if (lua_type(L, COMMAND) == LUA_TSTRING) return 4;
   size_t n = (size_t)lua_rawlen(L, COMMAND);
   luaL_argcheck(L, n > 0, COMMAND, "the command is empty");
   return n;
@@ -137,6 +142,19 @@ static GrStdio stdin_option(lua_State *L, bool runs) {
   if (given && lua_type(L, -1) != LUA_TSTRING) wrong_type(L, "stdin", "string");
   lua_pop(L, 1);
   return given ? GR_STDIO_PIPE : GR_STDIO_NULL;
+}
+
+/* A group of its own, or the program's? What is not said follows from whether the child may have to
+ * be killed with all its descendants. */
+static bool group_option(lua_State *L, bool runs) {
+  bool given = option(L, "group");
+  if (given && !lua_isboolean(L, -1)) wrong_type(L, "group", "boolean");
+  bool group = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  if (given || !runs) return group;
+  group = option(L, "timeout") && !(lua_tonumber(L, -1) == HUGE_VAL);
+  lua_pop(L, 1);
+  return group;
 }
 
 static bool cwd_option(lua_State *L, GrCommand *cmd, Arrays *a) {
@@ -209,10 +227,15 @@ static bool add_given(lua_State *L, Arrays *a, int env) {
 /* ---- all of it ---- */
 
 bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd) {
+  check_type(L); /* before the top is set, which makes nil of no value */
   lua_settop(L, OPTIONS);
   size_t words = count_words(L);
-  if (!lua_isnil(L, OPTIONS)) luaL_checktype(L, OPTIONS, LUA_TTABLE);
-  *cmd = (GrCommand){.group = runs};
+  static const char *const of_run[] = {"stdin",     "stdout", "stderr",  "cwd", "env",
+                                       "clear_env", "group",  "timeout", NULL};
+  static const char *const of_spawn[] = {"stdin", "stdout",    "stderr", "cwd",
+                                         "env",   "clear_env", "group",  NULL};
+  gr_check_options(L, OPTIONS, runs ? of_run : of_spawn);
+  *cmd = (GrCommand){.group = group_option(L, runs)};
   cmd->stdio[0] = stdin_option(L, runs);
   cmd->stdio[1] = stdio_option(L, "stdout", "capture");
   cmd->stdio[2] = stdio_option(L, "stderr", "capture");

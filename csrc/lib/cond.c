@@ -14,7 +14,7 @@
 #include "lib/sync.h"
 
 static void open_cond(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType cond_type = {{"goro.cond", gr_cond_destroy, false}, open_cond};
+static const GrObjectType cond_type = {{GR_TYPE_COND, gr_cond_destroy, false}, open_cond};
 
 static GrCond *check(lua_State *L) { return gr_cond_of(gr_object_check(L, 1, &cond_type)->share); }
 

@@ -12,10 +12,8 @@
 #include "vm/names.h"
 #include "vm/pack.h"
 
-GR_API int luaopen_goro_context(lua_State *L);
-
 static void open_context(lua_State *L, const GrObjectType *type, uint32_t view);
-const GrObjectType gr_context_type = {{"goro.context", gr_context_destroy, false}, open_context};
+const GrObjectType gr_context_type = {{GR_TYPE_CONTEXT, gr_context_destroy, false}, open_context};
 
 GrContext *gr_check_context(lua_State *L, int arg) {
   return gr_context_of(gr_object_check(L, arg, &gr_context_type)->share);
@@ -106,7 +104,7 @@ static void check_key(lua_State *L, int arg, Key *k) {
     default:
       luaL_argerror(
           L, arg,
-          lua_pushfstring(L, "string, number or boolean expected, got %s", luaL_typename(L, arg)));
+          lua_pushfstring(L, "string, number or boolean expected, got %s", gr_type_name(L, arg)));
   }
 }
 
@@ -220,14 +218,10 @@ void gr_context_names(void) {
 }
 
 int luaopen_goro_context(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
       {"background", l_background},     {"with_cancel", l_with_cancel},
       {"with_timeout", l_with_timeout}, {"with_deadline", l_with_deadline},
       {"with_value", l_with_value},     {NULL, NULL},
   };
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

@@ -41,18 +41,19 @@ static Work *check_work(lua_State *L, int arg) {
 
 static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Work, share)->gr); }
 
-static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   (void)g;
   Work *w = gr_container_of(s, Work, share);
   if (how == GR_END_ERROR) {
     atomic_store(&w->next, w->n);
-    gr_group_fail(&w->gr, m);
+    if (gr_group_fail(&w->gr, m))
+      gr_group_note(&w->gr, gr_panic_untold(failure, "(nobody waits any more for its goro.map)"));
   }
   gr_msg_drop(m);
   gr_group_end(&w->gr);
 }
 
-static const GrJoinOps join = {false, true, begin, end};
+static const GrJoinOps join = {.errors = true, .begin = begin, .end = end};
 
 /* `next` may pass n by the number of workers, once each. */
 static int64_t take(Work *w) {
@@ -90,8 +91,8 @@ static int worker(lua_State *L) { return work_on(L, check_work(L, 2)); }
 
 enum { SLOT_WORK = 3 };
 
-static void stop(lua_State *L) {
-  Work *w = check_work(L, SLOT_WORK);
+static void stop(lua_State *L, int idx) {
+  Work *w = check_work(L, idx);
   atomic_store(&w->next, w->n);
 }
 
@@ -131,7 +132,7 @@ static int run(lua_State *L, GrState *st, Work *w, int r) {
     if (r == GR_PARK) return gr_park(L, st, drained, 0);
     if (atomic_load(&w->next) >= w->n) return finish(L, w);
     start(L, st, w);
-    r = gr_group_drain(L, st, &w->gr, SLOT_WORK, stop);
+    r = gr_group_drain(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop);
   }
 }
 
@@ -139,7 +140,7 @@ static int drained(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   GrState *st = gr_state(L);
   Work *w = check_work(L, SLOT_WORK);
-  return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, stop));
+  return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop));
 }
 
 /* Many at once cost little when they wait for something, and nothing when they compute but memory.
@@ -154,7 +155,7 @@ static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
   Work *w = n < INT32_MAX ? gr_zalloc(sizeof *w + (size_t)n * sizeof w->slots[0]) : NULL;
   if (w == NULL) gr_raise_code(L, GR_NOMEM);
   gr_share_init(&w->share, &work_type.share);
-  gr_group_init(&w->gr, &w->share, 0, NULL);
+  gr_group_init(&w->gr, &w->share, GR_WAIT_MAP, 0, NULL);
   atomic_init(&w->next, 0);
   w->n = n;
   w->limit = limit;
@@ -168,6 +169,7 @@ int gr_lib_each(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 3);
+  gr_check_options(L, 3, GR_OPTIONS("limit"));
   int64_t limit = gr_check_limit(L, 3, default_limit());
   gr_check_inbox(L, st);
   lua_Integer n = luaL_len(L, 1);
@@ -175,7 +177,7 @@ int gr_lib_each(lua_State *L) {
   lua_replace(L, SLOT_WORK);
   for (; w->packed < w->n; w->packed++) {
     lua_geti(L, 1, w->packed + 1);
-    gr_pack(L, -1, 1, GR_NAME_ARGUMENT, 1, &w->slots[w->packed]);
+    gr_pack(L, -1, 1, GR_NAME_ITEM, (int)w->packed + 1, &w->slots[w->packed]);
     lua_settop(L, SLOT_WORK);
   }
   gr_pushcfunction(L, st, worker);

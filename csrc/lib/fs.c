@@ -13,8 +13,6 @@
 #include "lib/io.h"
 #include "vm/keep.h"
 
-GR_API int luaopen_goro_fs(lua_State *L);
-
 /* ---- results ---- */
 
 void gr_fs_push_message(lua_State *L, int err, const char *subject) {
@@ -73,7 +71,7 @@ static void release_bytes(GrKeep *k) { gr_bytes_free(&((KeptBytes *)k)->bytes); 
 static int keep_bytes(lua_State *L) {
   static const GrKeepType type = {release_bytes, NULL};
   KeptBytes *kept = gr_keep_new(L, sizeof *kept, &type);
-  GrBytes *b = lua_touserdata(L, 1);
+  GrBytes *b = gr_check_pointer(L, 1);
   kept->bytes = *b;
   *b = (GrBytes){0};
   lua_pushlstring(L, kept->bytes.data, kept->bytes.len);
@@ -95,13 +93,13 @@ void gr_fs_push_bytes(lua_State *L, GrBytes *b) {
 
 /* ---- arguments ---- */
 
-/* A field of the table of options at arg; pushes it. LUA_TNIL: not given. */
+/* A field of the table of options at arg, which has been checked; pushes it. LUA_TNIL: not given.
+ */
 static int option(lua_State *L, int arg, const char *name) {
   if (lua_isnoneornil(L, arg)) {
     lua_pushnil(L);
     return LUA_TNIL;
   }
-  luaL_checktype(L, arg, LUA_TTABLE);
   return lua_getfield(L, arg, name);
 }
 
@@ -123,18 +121,12 @@ static int64_t mode_option(lua_State *L, int arg) {
   }
   if (!lua_isinteger(L, -1))
     luaL_argerror(L, arg,
-                  lua_pushfstring(L, "mode: integer expected, got %s", luaL_typename(L, -1)));
+                  lua_pushfstring(L, "mode: integer expected, got %s", gr_type_name(L, -1)));
   lua_Integer mode = lua_tointeger(L, -1);
   if (check_mode(mode) != NULL)
     luaL_argerror(L, arg, lua_pushfstring(L, "mode: %s", check_mode(mode)));
   lua_pop(L, 1);
   return mode;
-}
-
-static double time_arg(lua_State *L, int arg, double otherwise) {
-  double t = luaL_optnumber(L, arg, otherwise);
-  luaL_argcheck(L, !isnan(t), arg, "number expected, got nan");
-  return t;
 }
 
 /* ---- whole files ---- */
@@ -169,6 +161,7 @@ static int write_file(lua_State *L, GrWrite *w) {
 static int l_write_file(lua_State *L) {
   luaL_checkstring(L, 1);
   luaL_checkstring(L, 2);
+  gr_check_options(L, 3, GR_OPTIONS("mode", "atomic"));
   return write_file(L, &(GrWrite){.mode = mode_option(L, 3), .atomic = flag(L, 3, "atomic")});
 }
 
@@ -238,6 +231,7 @@ static int l_exists(lua_State *L) {
 static int l_mkdir(lua_State *L) {
   const char *path = gr_fs_path(L, 1);
   if (path == NULL) return 3;
+  gr_check_options(L, 2, GR_OPTIONS("parents"));
   bool parents = flag(L, 2, "parents");
   gr_enter(L, gr_state(L));
   return gr_fs_result(L, parents ? gr_fs_mkdirs(path) : gr_fs_mkdir(path), path);
@@ -258,6 +252,7 @@ static int l_remove(lua_State *L) {
   GrState *st = gr_state(L);
   const char *path = gr_fs_path(L, 1);
   if (path == NULL) return 3;
+  gr_check_options(L, 2, GR_OPTIONS("recursive"));
   bool recursive = flag(L, 2, "recursive");
   gr_enter(L, st);
   return recursive ? remove_tree(L, st, path) : gr_fs_result(L, gr_fs_remove(path), path);
@@ -277,7 +272,7 @@ static int l_symlink(lua_State *L) { return by_two(L, gr_fs_symlink); }
 static int l_chmod(lua_State *L) {
   const char *path = gr_fs_path(L, 1);
   if (path == NULL) return 3;
-  lua_Integer mode = luaL_checkinteger(L, 2);
+  lua_Integer mode = gr_check_integer(L, 2);
   luaL_argcheck(L, check_mode(mode) == NULL, 2, check_mode(mode));
   gr_enter(L, gr_state(L));
   return gr_fs_result(L, gr_fs_chmod(path, (uint32_t)mode), path);
@@ -286,7 +281,7 @@ static int l_chmod(lua_State *L) {
 static int l_utime(lua_State *L) {
   const char *path = gr_fs_path(L, 1);
   if (path == NULL) return 3;
-  double atime = time_arg(L, 2, gr_wall_s()), mtime = time_arg(L, 3, atime);
+  double atime = gr_opt_number(L, 2, gr_wall_s()), mtime = gr_opt_number(L, 3, atime);
   gr_enter(L, gr_state(L));
   return gr_fs_result(L, gr_fs_utime(path, atime, mtime), path);
 }
@@ -347,13 +342,5 @@ int luaopen_goro_fs(lua_State *L) {
       {"mkdtemp", l_mkdtemp},
       {NULL, NULL},
   };
-  if (gr_state_find(L) == NULL) { /* the first that this program requires of goro */
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "goro");
-    lua_call(L, 1, 0);
-  }
-  GrState *st = gr_state_find(L);
-  lua_createtable(L, 0, sizeof functions / sizeof *functions - 1);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

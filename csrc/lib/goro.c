@@ -14,14 +14,14 @@
 #include "vm/need.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/setup.h"
+#include "vm/vet.h"
+#include "vm/warn.h"
 
 #include <malloc.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-
-GR_API int luaopen_goro(lua_State *L);
-GR_API int luaopen_goro_runtime(lua_State *L);
 
 /* go(f, ...) */
 static int l_go(lua_State *L) {
@@ -34,19 +34,44 @@ static int l_go(lua_State *L) {
 
 /* ---- run: the results come through a channel of one message ---- */
 
-static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m) {
+static const char run_note[] = "(nobody waits any more for its goro.run)";
+
+/* The channel is closed when the call that waited has been left by another error. */
+static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrChan *c = gr_chan_of(object);
   if (how == GR_END_EXIT) gr_chan_close(c);
   else if (how == GR_END_DROPPED || gr_chan_send(g, c, m, GR_POLL, true) != GR_OK) gr_msg_drop(m);
+  else return;
+  if (how == GR_END_ERROR) gr_untold_print(gr_panic_untold(failure, run_note));
 }
 
-static const GrJoinOps run_ops = {true, true, NULL, run_ended};
+static const GrJoinOps run_ops = {.results = true, .errors = true, .end = run_ended};
+
+/* (message): what came just before the channel was closed. */
+static int say_error(lua_State *L) {
+  gr_unpack(L, gr_check_pointer(L, 1));
+  if (!lua_toboolean(L, 2)) gr_panic_say(L, 3, "goro.run", run_note);
+  return 0;
+}
+
+/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. The channel
+ * is at idx. */
+static void run_left(lua_State *L, int idx) {
+  GrMsg m = GR_MSG_EMPTY;
+  GrChan *c = gr_check_chan(L, idx, GR_VIEW_BOTH);
+  gr_chan_close(c);
+  if (gr_chan_recv(gr_state_find(L)->g, c, &m, GR_POLL, true) != GR_OK) return;
+  gr_check_stack(L, 4);
+  lua_pushcfunction(L, say_error);
+  lua_pushlightuserdata(L, &m);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
 
 static int run_wait(lua_State *L);
 
 static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
   if (r == GR_ABORTED) {
-    gr_raise_cause(L, gr_state(L), cause);
+    gr_raise_cause_and(L, gr_state(L), cause, 1, run_left);
     return run_wait(L);
   }
   if (r == GR_CLOSED) return 0; /* goexit */
@@ -114,6 +139,22 @@ static int l_goexit(lua_State *L) {
   return gr_goexit(L, st);
 }
 
+/* setup(f): one more function for each goroutine that is started from now on; nil: none any more */
+static int l_setup(lua_State *L) {
+  int type = lua_type(L, 1);
+  luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
+  lua_settop(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  if (type == LUA_TNIL) {
+    gr_setup_clear();
+    return 0;
+  }
+  GrMsg m;
+  gr_pack_start(L, 1, 1, 1, &m);
+  if (!gr_setup_add(&m)) gr_raise_code(L, GR_NOMEM);
+  return 0;
+}
+
 /* ---- sleep ---- */
 
 static int sleep_step(lua_State *L);
@@ -156,7 +197,7 @@ static int l_num_goroutine(lua_State *L) {
 }
 
 static int l_maxprocs(lua_State *L) {
-  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lua_Integer n = gr_opt_integer(L, 1, 0);
   gr_check_inbox(L, gr_state(L));
   lua_pushinteger(L, gr_maxprocs_set(n));
   return 1;
@@ -208,30 +249,46 @@ static int l_stats(lua_State *L) {
 
 /* goro.time, goro.runtime, …: loaded when first used. */
 static int lazy_field(lua_State *L) {
-  static const char *const names[] = {"time",    "sync",   "context", "net", "fs",
-                                      "process", "signal", "runtime", NULL};
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
   const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
   if (name != NULL && strcmp(name, "vet") == 0) {
     lua_pushboolean(L, atomic_load(&gr_vet));
     return 1;
   }
-  for (int i = 0; name != NULL && names[i] != NULL; i++) {
-    if (strcmp(names[i], name) != 0) continue;
-    gr_state_need(L, GR_NEED_ALL);
-    lua_getglobal(L, "require");
-    lua_pushfstring(L, "goro.%s", name);
-    lua_call(L, 1, 1);
-    lua_pushvalue(L, 2);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, 1);
+  if (name == NULL || !gr_module_push_field(L, name)) {
+    lua_pushnil(L);
     return 1;
   }
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* The standard function `next`, which a goroutine's state need not have. */
+static int next_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  if (lua_next(L, 1) != 0) return 2;
   lua_pushnil(L);
   return 1;
 }
 
+/* Whoever lists the module sees the submodules too, used or not: a prompt completes them. */
+static int all_fields(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  gr_module_set_fields(L, 1);
+  lua_pushcfunction(L, next_field);
+  lua_insert(L, 1);
+  return 2;
+}
+
 /* goro.vet is the process's; whatever else a program puts there is a field like any other. */
 static int set_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 3);
   if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "vet") == 0)
     atomic_store(&gr_vet, lua_toboolean(L, 3));
   else lua_rawset(L, 1);
@@ -244,6 +301,7 @@ static const luaL_Reg functions[] = {
     {"traceback", l_traceback},
     {"gosched", l_gosched},
     {"goexit", l_goexit},
+    {"setup", l_setup},
     {"sleep", l_sleep},
     {"after", gr_lib_after},
     {"num_goroutine", l_num_goroutine},
@@ -259,13 +317,15 @@ static const luaL_Reg functions[] = {
 static void push_module(lua_State *L, GrState *st) {
   lua_newtable(L);
   gr_setfuncs(L, st, functions);
-  lua_pushliteral(L, "goro 0.1.0");
+  lua_pushliteral(L, "goro 0.2.0");
   lua_setfield(L, -2, "_VERSION");
-  lua_createtable(L, 0, 2);
+  lua_createtable(L, 0, 3);
   lua_pushcfunction(L, lazy_field);
   lua_setfield(L, -2, "__index");
   lua_pushcfunction(L, set_field);
   lua_setfield(L, -2, "__newindex");
+  lua_pushcfunction(L, all_fields);
+  lua_setfield(L, -2, "__pairs");
   lua_setmetatable(L, -2);
 }
 
@@ -282,6 +342,8 @@ static void adjust(lua_State *L, GrState *st, const char *module) {
 
 static void init_once(void) {
   gr_pack_init();
+  gr_module_names();
+  gr_warn_init();
   gr_vm_names();
   gr_file_names();
   gr_stdlib_names();
@@ -306,6 +368,7 @@ static void init_once(void) {
 int luaopen_goro(lua_State *L) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   luaL_checkversion(L);
+  gr_refuse_second_copy(L);
   pthread_once(&once, init_once);
   GrState *st = gr_state_find(L);
   if (st == NULL) {
@@ -333,10 +396,6 @@ static int l_dump(lua_State *L) {
 }
 
 int luaopen_goro_runtime(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg runtime[] = {{"stats", l_stats}, {"dump", l_dump}, {NULL, NULL}};
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, runtime);
-  return 1;
+  return gr_open_submodule(L, runtime);
 }

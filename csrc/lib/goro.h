@@ -27,8 +27,13 @@
 
 #include <stddef.h>
 
-#include <lauxlib.h>
+#ifdef __cplusplus
+extern "C" { /* of a Lua with C++ names, include its headers before this one */
+#endif
+
 #include <lua.h>
+
+#include <lauxlib.h>
 
 #define GORO_API_VERSION 1
 #define GORO_API_KEY "goro.api.1" /* registry: the table, as light userdata */
@@ -51,8 +56,10 @@ typedef struct goro_Type {
 } goro_Type;
 
 /* A message that is no Lua value yet. */
+typedef enum goro_Kind { GORO_NIL, GORO_BOOLEAN, GORO_INTEGER, GORO_NUMBER, GORO_STRING } goro_Kind;
+
 typedef struct goro_Value {
-  enum { GORO_NIL, GORO_BOOLEAN, GORO_INTEGER, GORO_NUMBER, GORO_STRING } kind;
+  goro_Kind kind;
   union {
     int boolean;
     lua_Integer integer;
@@ -106,5 +113,9 @@ static inline const goro_Api *goro_get(lua_State *L) {
   if (api == NULL) luaL_error(L, "this module needs goro: require \"goro\" first");
   return api;
 }
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

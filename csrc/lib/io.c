@@ -35,6 +35,18 @@ int gr_push_failure(lua_State *L, int r, const char *why, const char *subject, s
   return 3;
 }
 
+int gr_push_refusal(lua_State *L, int r, const GrResolve *resolve, const char *address,
+                    size_t len) {
+  return gr_push_failure(L, r, resolve != NULL ? gr_resolve_why(resolve) : NULL, address, len);
+}
+
+static void release_resolve(GrKeep *k) { gr_resolve_free(((GrResolveBox *)k)->resolve); }
+
+GrResolveBox *gr_push_resolve_box(lua_State *L) {
+  static const GrKeepType type = {release_resolve, NULL};
+  return gr_keep_new(L, sizeof(GrResolveBox), &type);
+}
+
 static int nothing(lua_State *L, int status, lua_KContext ctx) {
   (void)L, (void)status, (void)ctx;
   return 0;
@@ -57,14 +69,6 @@ static int after_abort(lua_State *L, GrState *st, const GrIoCall *call, GrCause 
   if (lua_pcall(L, 1, 0, 0) == LUA_OK) return GR_OK;
   call->quit(L, st);
   return lua_error(L);
-}
-
-/* Where no thread is left to wait with, this raises, and must hold no turn then. */
-static bool must_block(lua_State *L, GrState *st, const GrIoCall *call) {
-  if (gr_likely(gr_can_yield(L, st))) return false;
-  if (gr_wait_may_block(st->g)) return true;
-  call->quit(L, st);
-  return gr_must_block(L, st);
 }
 
 static int go_on(lua_State *L, const GrIoCall *call, bool fresh);
@@ -91,7 +95,7 @@ static int go_on(lua_State *L, const GrIoCall *call, bool fresh) {
   GrState *st = gr_state(L);
   int n = 0, r;
   do {
-    bool blocks = must_block(L, st, call);
+    bool blocks = gr_must_block(L, st);
     r = call->step(L, st, blocks, fresh, &n);
     if (r == GR_OK) return n;
     if (r != GR_PARK) break;

@@ -5,6 +5,7 @@
 
 #include "io/stream.h"
 #include "lib/lib.h"
+#include "vm/keep.h"
 
 /* A call that waits, in the pieces that gr_io_call puts together. All see the call's arguments on
  * the stack as they were when gr_io_call was called. */
@@ -27,6 +28,16 @@ int gr_push_failure(lua_State *L, int r, const char *why, const char *subject, s
 /* At `slot` from now on: an absolute limit, as an integer; and back. */
 void gr_set_limit(lua_State *L, int slot, int64_t until);
 int64_t gr_limit_at(lua_State *L, int slot);
+
+/* A userdata that holds a text's way to addresses, until it is resolved. */
+typedef struct GrResolveBox {
+  GrKeep keep; /* first */
+  GrResolve *resolve;
+} GrResolveBox;
+/* Pushes one; its resolve is NULL, for the caller to set. */
+GrResolveBox *gr_push_resolve_box(lua_State *L);
+/* gr_push_failure for calls that have an address, of which they may have been told why not. */
+int gr_push_refusal(lua_State *L, int r, const GrResolve *resolve, const char *address, size_t len);
 
 extern const GrObjectType gr_conn_type;
 GrStream *gr_check_conn(lua_State *L, int arg);

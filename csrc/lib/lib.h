@@ -7,6 +7,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#include "lib/types.h"
 #include "sync/context.h"
 #include "vm/object.h"
 #include "vm/panic.h"
@@ -22,6 +23,23 @@ int64_t gr_check_timeout(lua_State *L, int arg);
 /* The same for a number already known to be one, at a field of a table argument: `what` names it in
  * the error. */
 int64_t gr_check_seconds(lua_State *L, int idx, int arg, const char *what);
+
+/* check.c. As luaL_checkinteger and the others, but a string is no number, and NaN is none either.
+ */
+lua_Integer gr_check_integer(lua_State *L, int arg);
+lua_Integer gr_opt_integer(lua_State *L, int arg, lua_Integer otherwise);
+lua_Number gr_check_number(lua_State *L, int arg);
+lua_Number gr_opt_number(lua_State *L, int arg, lua_Number otherwise);
+
+/* Are there options at arg, a table whose keys are all among the known names (a list that NULL
+ * ends, not empty)? False for nil and none. Anything else, and any other key, is misuse, which
+ * names the known option that is nearest. */
+bool gr_check_options(lua_State *L, int arg, const char *const *known);
+#define GR_OPTIONS(...) ((const char *const[]){__VA_ARGS__, NULL})
+/* The misuse: the key at idx is none of the known options of argument `arg`, or of a part of it
+ * that `where` names ("case 2: "). */
+GR_NORETURN void gr_unknown_option(lua_State *L, int idx, int arg, const char *where,
+                                   const char *const *known);
 
 /* The channel at arg, which must be able to do `need` (GR_VIEW_SEND or GR_VIEW_RECV; GR_VIEW_BOTH:
  * anything), else misuse. */
@@ -50,14 +68,18 @@ struct GrGroup;
 /* The first error of a group is raised, with its value and traceback. Raises. */
 GR_NORETURN void gr_group_raise(lua_State *L, struct GrGroup *gr);
 /* The waiting of a block that may not be left before all members have ended: a panic that comes to
- * a host meanwhile is kept, above the first `base` values, and stop(L) called. A first half: GR_OK,
- * or GR_PARK. Raises what cannot be waited out. */
-int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base,
-                   void (*stop)(lua_State *L));
+ * a host meanwhile is kept, above the first `base` values, and stop(L, slot) called, for the object
+ * in that slot. A first half: GR_OK, or GR_PARK. Raises what cannot be waited out. */
+int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base, int slot,
+                   void (*stop)(lua_State *L, int idx));
 /* After GR_PARK, and parking: as gr_group_drain. */
-int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base,
-                     void (*stop)(lua_State *L));
-/* The option `limit` of the table at arg, or `fallback`. */
+int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base, int slot,
+                     void (*stop)(lua_State *L, int idx));
+/* gr_raise_cause; when it raises, left(L, idx) is called, where idx is the place of the value that
+ * is in `slot` now. */
+void gr_raise_cause_and(lua_State *L, GrState *st, GrCause cause, int slot,
+                        void (*left)(lua_State *L, int idx));
+/* The option `limit` of the options at arg, which have been checked, or `fallback`. */
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
 
 /* gr_check_inbox and gr_must_block for calls that take less time than these two. */
@@ -65,9 +87,7 @@ static inline void gr_enter(lua_State *L, GrState *st) {
   if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed)))
     gr_check_inbox(L, st);
 }
-static inline bool gr_blocks(lua_State *L, GrState *st) {
-  return !gr_can_yield(L, st) && gr_must_block(L, st);
-}
+static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st); }
 
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);
@@ -77,6 +97,32 @@ void gr_each_names(void);
 void gr_context_names(void);
 void gr_time_names(void);
 void gr_sync_names(void);
+
+/* module.c. Raises in a second copy of the library. */
+void gr_refuse_second_copy(lua_State *L);
+/* Pushes a submodule of these functions, and returns 1: what is left to a luaopen_* function. A
+ * state that has not required goro gets it. Raises. */
+int gr_open_submodule(lua_State *L, const luaL_Reg *functions);
+/* Tells names.c which modules are goro's own. Once a process, at start. */
+void gr_module_names(void);
+/* Pushes the submodule that is the field of that name, opened if it was not. False: there is none,
+ * and nothing was pushed. Raises. */
+bool gr_module_push_field(lua_State *L, const char *field);
+/* All submodules become fields of the module goro, at idx (absolute). Raises. */
+void gr_module_set_fields(lua_State *L, int idx);
+
+GR_API int luaopen_goro(lua_State *L);
+GR_API int luaopen_goro_context(lua_State *L);
+GR_API int luaopen_goro_fs(lua_State *L);
+GR_API int luaopen_goro_net(lua_State *L);
+GR_API int luaopen_goro_process(lua_State *L);
+GR_API int luaopen_goro_runtime(lua_State *L);
+GR_API int luaopen_goro_signal(lua_State *L);
+GR_API int luaopen_goro_sync(lua_State *L);
+GR_API int luaopen_goro_time(lua_State *L);
+#ifdef GORO_TESTING
+GR_API int luaopen_goro_testing(lua_State *L);
+#endif
 
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);

@@ -19,8 +19,8 @@
 
 static void open_mutex(lua_State *L, const GrObjectType *type, uint32_t view);
 static void open_rwmutex(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType mutex_type = {{"goro.mutex", gr_mutex_destroy, false}, open_mutex},
-                          rwmutex_type = {{"goro.rwmutex", gr_rwmutex_destroy, false},
+static const GrObjectType mutex_type = {{GR_TYPE_MUTEX, gr_mutex_destroy, false}, open_mutex},
+                          rwmutex_type = {{GR_TYPE_RWMUTEX, gr_rwmutex_destroy, false},
                                           open_rwmutex};
 
 /* ---- lockers ---- */
@@ -69,7 +69,7 @@ const GrLocker *gr_locker_of(const GrShare *s) {
 const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s) {
   GrObject *o = gr_object_test(L, arg);
   const GrLocker *k = o != NULL ? gr_locker_of(o->share) : NULL;
-  if (k == NULL) luaL_typeerror(L, arg, "goro.mutex or goro.rwmutex");
+  if (k == NULL) luaL_typeerror(L, arg, GR_TYPE_MUTEX " or " GR_TYPE_RWMUTEX);
   *s = o->share;
   return k;
 }

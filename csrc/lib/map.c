@@ -20,7 +20,7 @@
 #include "vm/pack.h"
 
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType map_type = {{"goro.sync.map", gr_map_destroy, false}, open_map};
+static const GrObjectType map_type = {{GR_TYPE_MAP, gr_map_destroy, false}, open_map};
 
 static GrMap *check_map(lua_State *L) { return gr_map_of(gr_object_check(L, 1, &map_type)->share); }
 
@@ -41,13 +41,11 @@ static void number_key(lua_State *L, GrKey *k) {
 static void object_key(lua_State *L, GrKey *k) {
   GrObject *o = gr_object_test(L, SLOT_KEY);
   if (o == NULL) {
-    const char *what = luaL_typename(L, SLOT_KEY);
-    if (luaL_getmetafield(L, SLOT_KEY, "__name") == LUA_TSTRING) what = lua_tostring(L, -1);
     luaL_argerror(
         L, SLOT_KEY,
         lua_pushfstring(
             L, "key must be a string, number, boolean, light userdata or object of goro, got %s",
-            what));
+            gr_type_name(L, SLOT_KEY)));
     return;
   }
   k->kind = GR_KEY_OBJECT;
@@ -141,7 +139,7 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
 static Claim *push_claim(lua_State *L) {
   gr_keep_take(L, GR_KEEP_CLAIM);
   Claim *claim = lua_touserdata(L, -1);
-  if (claim == NULL || claim->keep.next == NULL) {
+  if (claim == NULL || !gr_keep_is_held(&claim->keep)) {
     lua_pop(L, 1);
     static const GrKeepType type = {release, left};
     claim = gr_keep_new(L, sizeof *claim, &type);
@@ -352,20 +350,16 @@ static const GrKeepType snap_type = {release_snap, left_snap};
 /* (snapshot) -> key, value; nil at its end. The snapshot is a userdata that only pairs gives out.
  */
 static int next_pair(lua_State *L) {
-  Snap *s = lua_touserdata(L, 1);
-  if (s == NULL || lua_rawlen(L, 1) != sizeof *s || s->keep.type != &snap_type)
-    return luaL_argerror(L, 1, "iterator of a map expected");
+  Snap *s = gr_keep_check(L, 1, &snap_type, "iterator of a map");
   GrSnap *snap = &s->snap;
-  if (snap->next == snap->n) {
+  if (snap->next < snap->n) push_key(L, snap, &snap->items[snap->next]);
+  if (snap->next >= snap->n) { /* a finalizer may have closed it just now */
     lua_pushnil(L);
     return 1;
   }
-  GrSnapItem *item = &snap->items[snap->next];
-  push_key(L, snap, item);
-  GrMsg v = item->value;
-  snap->next++;
-  if (item->kind == GR_KEY_OBJECT) gr_share_unref(item->u.share);
-  push_value(L, &v);
+  GrSnapItem item = snap->items[snap->next++];
+  if (item.kind == GR_KEY_OBJECT) gr_share_unref(item.u.share);
+  push_value(L, &item.value);
   return 2;
 }
 
@@ -393,13 +387,30 @@ static const luaL_Reg methods[] = {
     {"pairs", map_pairs},   {NULL, NULL},
 };
 
+/* m[k] is no way to look: nil there would be an answer. Called for what is no method, with the
+ * table of methods. */
+static int no_index(lua_State *L) {
+  return luaL_error(L, "attempt to index a " GR_TYPE_MAP " (use map:get(k) and map:set(k, v))");
+}
+
+static int no_newindex(lua_State *L) {
+  check_map(L);
+  return no_index(L);
+}
+
 static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
   GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__len", map_len}, {"__pairs", map_pairs}, {NULL, NULL}};
   gr_setfuncs(L, st, meta);
+  lua_pushcfunction(L, no_newindex);
+  lua_setfield(L, -2, "__newindex");
   lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
   gr_setfuncs(L, st, methods);
+  lua_createtable(L, 0, 1);
+  lua_pushcfunction(L, no_index);
+  lua_setfield(L, -2, "__index");
+  lua_setmetatable(L, -2);
   lua_setfield(L, -2, "__index");
 }
 

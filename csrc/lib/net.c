@@ -4,8 +4,8 @@
  *
  * Addresses come from configuration and from users, so what is wrong with one is a failure that the
  * call returns; a network that does not exist, or a value that is no string, is the programmer's,
- * and raised. Names are looked up before anything is opened; nothing of Lua is called while they
- * are. */
+ * and raised. Names are looked up before anything is opened: a call is in one of two phases, and
+ * its box on the stack tells which. */
 #include "io/net.h"
 
 #include <string.h>
@@ -16,10 +16,8 @@
 #include "vm/keep.h"
 #include "vm/names.h"
 
-GR_API int luaopen_goro_net(lua_State *L);
-
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType listener_type = {{"goro.listener", gr_listener_destroy, false},
+static const GrObjectType listener_type = {{GR_TYPE_LISTENER, gr_listener_destroy, false},
                                            open_listener};
 
 /* ---- arguments ---- */
@@ -33,8 +31,7 @@ static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
 }
 
 static int64_t check_options(lua_State *L, int arg) {
-  if (lua_isnoneornil(L, arg)) return GR_FOREVER;
-  luaL_checktype(L, arg, LUA_TTABLE);
+  if (!gr_check_options(L, arg, GR_OPTIONS("timeout"))) return GR_FOREVER;
   int64_t until = lua_getfield(L, arg, "timeout") == LUA_TNIL
                       ? GR_FOREVER
                       : gr_check_seconds(L, -1, arg, "field 'timeout': ");
@@ -42,25 +39,30 @@ static int64_t check_options(lua_State *L, int arg) {
   return until;
 }
 
-/* ---- dial: network, address, limit, the dial ---- */
+/* ---- dial: network, address, limit, the box ---- */
 
 enum { DIAL_LIMIT = 3, DIAL_BOX };
 
 typedef struct DialBox {
-  GrKeep keep; /* first */
+  GrKeep keep;        /* first */
+  GrResolve *resolve; /* until there is a dial */
   GrDial *dial;
 } DialBox;
 
-static void release_dial(GrKeep *k) { gr_dial_free(((DialBox *)k)->dial); }
+static void release_dial(GrKeep *k) {
+  gr_resolve_free(((DialBox *)k)->resolve);
+  gr_dial_free(((DialBox *)k)->dial);
+}
 static const GrKeepType dial_keep = {release_dial, NULL};
 
-static GrDial *dial_at(lua_State *L) { return ((DialBox *)lua_touserdata(L, DIAL_BOX))->dial; }
+static DialBox *dial_box(lua_State *L) { return lua_touserdata(L, DIAL_BOX); }
 
 static int dial_failed(lua_State *L, int r) {
   size_t len;
   const char *address = lua_tolstring(L, 2, &len);
-  gr_keep_release(lua_touserdata(L, DIAL_BOX));
-  return gr_push_failure(L, r, NULL, address, len);
+  int n = gr_push_refusal(L, r, dial_box(L)->resolve, address, len);
+  gr_keep_release(&dial_box(L)->keep);
+  return n;
 }
 
 static GrStreamKind kind_of(const GrNetwork *net) {
@@ -69,12 +71,28 @@ static GrStreamKind kind_of(const GrNetwork *net) {
                                   : GR_STREAM_TCP;
 }
 
+static int resolve_for_dial(lua_State *L, GrState *st, bool blocks) {
+  DialBox *box = dial_box(L);
+  GrAddr *list;
+  uint32_t n;
+  int r = gr_resolve_step(box->resolve, st->g, gr_limit_at(L, DIAL_LIMIT), blocks, &list, &n);
+  if (r != GR_OK) return r;
+  box->dial = gr_dial_new(gr_network(lua_tostring(L, 1)), list, n);
+  if (box->dial == NULL) return GR_NOMEM;
+  gr_resolve_free(box->resolve);
+  box->resolve = NULL;
+  return GR_OK;
+}
+
 static int dial_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
   (void)fresh;
   GrFd *f;
   GrAddr peer;
   GrStream *s;
-  int r = gr_dial_step(dial_at(L), st->g, gr_limit_at(L, DIAL_LIMIT), blocks, &f, &peer);
+  int64_t until = gr_limit_at(L, DIAL_LIMIT);
+  int r = dial_box(L)->dial == NULL ? resolve_for_dial(L, st, blocks) : GR_OK;
+  if (r == GR_OK && until != GR_FOREVER && gr_now_ns() >= until) r = GR_TIMEOUT;
+  if (r == GR_OK) r = gr_dial_step(dial_box(L)->dial, st->g, until, blocks, &f, &peer);
   if (r != GR_OK) return r;
   const GrNetwork *net = gr_network(lua_tostring(L, 1));
   if (kind_of(net) == GR_STREAM_TCP) gr_socket_defaults(gr_fd_number(f));
@@ -89,11 +107,13 @@ static int dial_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n)
 }
 
 static int dial_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_dial_awake(dial_at(L), st->g, gr_limit_at(L, DIAL_LIMIT), cause);
+  DialBox *box = dial_box(L);
+  return box->dial == NULL ? gr_resolve_awake(box->resolve, st->g, cause)
+                           : gr_dial_awake(box->dial, st->g, gr_limit_at(L, DIAL_LIMIT), cause);
 }
-static void dial_quit(lua_State *L, GrState *st) { (void)L, (void)st; }
+static void no_turn(lua_State *L, GrState *st) { (void)L, (void)st; }
 
-static const GrIoCall dial_call = {dial_step, dial_awake, dial_quit, dial_failed};
+static const GrIoCall dial_call = {dial_step, dial_awake, no_turn, dial_failed};
 
 /* dial(network, address [, opts]) */
 static int net_dial(lua_State *L) {
@@ -101,17 +121,11 @@ static int net_dial(lua_State *L) {
   size_t len;
   const char *address = luaL_checklstring(L, 2, &len);
   int64_t until = check_options(L, 3);
-  GrState *st = gr_state(L);
-  gr_check_inbox(L, st);
+  gr_check_inbox(L, gr_state(L));
   gr_set_limit(L, DIAL_LIMIT, until);
   DialBox *box = gr_keep_new(L, sizeof *box, &dial_keep);
-  GrAddr *list;
-  uint32_t n;
-  GrRefusal no;
-  if (!gr_addr_resolve(net, address, len, GR_FOR_DIAL, &(GrAsker){st->g, until}, &list, &n, &no))
-    return gr_push_failure(L, no.r, no.why, address, len);
-  if ((box->dial = gr_dial_new(net, list, n)) == NULL) gr_raise_code(L, GR_NOMEM);
-  if (until != GR_FOREVER && gr_now_ns() >= until) return dial_failed(L, GR_TIMEOUT);
+  box->resolve = gr_resolve_new(net, address, len, GR_FOR_DIAL);
+  if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
   return gr_io_call(L, &dial_call);
 }
 
@@ -178,25 +192,65 @@ static int listener_leave(lua_State *L) {
   return 0;
 }
 
-/* listen(network, address [, opts]): no option has a meaning yet */
+/* ---- listen: network, address, does the path go, the box ---- */
+
+enum { LISTEN_UNLINKS = 3, LISTEN_BOX };
+
+static GrResolveBox *listen_box(lua_State *L) { return lua_touserdata(L, LISTEN_BOX); }
+
+static int listen_failed(lua_State *L, int r) {
+  size_t len;
+  const char *address = lua_tolstring(L, 2, &len);
+  int n = gr_push_refusal(L, r, listen_box(L)->resolve, address, len);
+  gr_keep_release(&listen_box(L)->keep);
+  return n;
+}
+
+static int listen_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  (void)fresh;
+  GrAddr *list;
+  uint32_t naddrs;
+  GrListener *l;
+  int r = gr_resolve_step(listen_box(L)->resolve, st->g, GR_FOREVER, blocks, &list, &naddrs);
+  if (r != GR_OK) return r;
+  r = gr_listen(list, naddrs, lua_toboolean(L, LISTEN_UNLINKS), &listener_type.share, &l);
+  gr_free(list);
+  if (r != GR_OK) return r;
+  gr_keep_release(&listen_box(L)->keep);
+  *n = gr_push_owned(L, gr_listener_share(l));
+  return GR_OK;
+}
+
+static int listen_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_resolve_awake(listen_box(L)->resolve, st->g, cause);
+}
+
+static const GrIoCall listen_call = {listen_step, listen_awake, no_turn, listen_failed};
+
+/* Pushes whether a Unix socket's path goes with its listener. */
+static void push_unlinks(lua_State *L, int opts) {
+  int type =
+      gr_check_options(L, opts, GR_OPTIONS("unlink")) ? lua_getfield(L, opts, "unlink") : LUA_TNIL;
+  if (type != LUA_TNIL && type != LUA_TBOOLEAN)
+    luaL_argerror(
+        L, opts,
+        lua_pushfstring(L, "field 'unlink': boolean expected, got %s", luaL_typename(L, -1)));
+  lua_pushboolean(L, type == LUA_TNIL || lua_toboolean(L, -1));
+}
+
+/* listen(network, address [, opts]) */
 static int net_listen(lua_State *L) {
   const GrNetwork *net = check_network(L, 1, true);
   size_t len;
   const char *address = luaL_checklstring(L, 2, &len);
-  if (!lua_isnoneornil(L, 3)) luaL_checktype(L, 3, LUA_TTABLE);
-  GrState *st = gr_state(L);
-  gr_check_inbox(L, st);
-  GrAddr *list;
-  uint32_t n;
-  GrRefusal no;
-  if (!gr_addr_resolve(net, address, len, GR_FOR_LISTEN, &(GrAsker){st->g, GR_FOREVER}, &list, &n,
-                       &no))
-    return gr_push_failure(L, no.r, no.why, address, len);
-  GrListener *l;
-  int r = gr_listen(list, n, &listener_type.share, &l);
-  gr_free(list);
-  if (r != GR_OK) return gr_push_failure(L, r, NULL, address, len);
-  return gr_push_owned(L, gr_listener_share(l));
+  push_unlinks(L, 3);
+  gr_check_inbox(L, gr_state(L));
+  if (lua_gettop(L) > LISTEN_UNLINKS) lua_replace(L, LISTEN_UNLINKS);
+  lua_settop(L, LISTEN_BOX - 1);
+  GrResolveBox *box = gr_push_resolve_box(L);
+  box->resolve = gr_resolve_new(net, address, len, GR_FOR_LISTEN);
+  if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
+  return gr_io_call(L, &listen_call);
 }
 
 static const luaL_Reg methods[] = {
@@ -212,8 +266,6 @@ static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view)
   lua_setfield(L, -2, "__index");
 }
 
-/* ---- lookup ---- */
-
 typedef struct Found {
   const GrAddr *list;
   uint32_t n;
@@ -221,7 +273,7 @@ typedef struct Found {
 
 /* Each once: the resolver tells an address for each kind of socket. */
 static int push_found(lua_State *L) {
-  const Found *found = lua_touserdata(L, 1);
+  const Found *found = gr_check_pointer(L, 1);
   lua_createtable(L, (int)found->n, 0);
   lua_newtable(L);
   lua_Integer count = 0;
@@ -242,24 +294,55 @@ static int push_found(lua_State *L) {
   return 1;
 }
 
+/* ---- lookup: host, limit, the box ---- */
+
+enum { LOOKUP_LIMIT = 2, LOOKUP_BOX };
+
+static GrResolveBox *lookup_box(lua_State *L) { return lua_touserdata(L, LOOKUP_BOX); }
+
+static int lookup_failed(lua_State *L, int r) {
+  size_t len;
+  const char *host = lua_tolstring(L, 1, &len);
+  int n = gr_push_refusal(L, r, lookup_box(L)->resolve, host, len);
+  gr_keep_release(&lookup_box(L)->keep);
+  return n;
+}
+
+static int lookup_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  (void)fresh;
+  GrAddr *list;
+  uint32_t naddrs;
+  int r = gr_resolve_step(lookup_box(L)->resolve, st->g, gr_limit_at(L, LOOKUP_LIMIT), blocks,
+                          &list, &naddrs);
+  if (r != GR_OK) return r;
+  gr_keep_release(&lookup_box(L)->keep);
+  Found found = {list, naddrs};
+  lua_pushcfunction(L, push_found);
+  lua_pushlightuserdata(L, &found);
+  int status = lua_pcall(L, 1, 1, 0);
+  gr_free(list);
+  if (status != LUA_OK) return lua_error(L);
+  *n = 1;
+  return GR_OK;
+}
+
+static int lookup_awake(lua_State *L, GrState *st, GrCause *cause) {
+  return gr_resolve_awake(lookup_box(L)->resolve, st->g, cause);
+}
+
+static const GrIoCall lookup_call = {lookup_step, lookup_awake, no_turn, lookup_failed};
+
 /* lookup(host [, opts]) -> addresses */
 static int net_lookup(lua_State *L) {
   size_t len;
   const char *host = luaL_checklstring(L, 1, &len);
   int64_t until = check_options(L, 2);
-  GrState *st = gr_state(L);
-  gr_check_inbox(L, st);
-  GrAddr *list;
-  uint32_t n;
-  GrRefusal no;
-  if (!gr_addr_lookup(host, len, &(GrAsker){st->g, until}, &list, &n, &no))
-    return gr_push_failure(L, no.r, no.why, host, len);
-  Found found = {list, n};
-  lua_pushcfunction(L, push_found);
-  lua_pushlightuserdata(L, &found);
-  int status = lua_pcall(L, 1, 1, 0);
-  gr_free(list);
-  return status == LUA_OK ? 1 : lua_error(L);
+  gr_check_inbox(L, gr_state(L));
+  gr_set_limit(L, LOOKUP_LIMIT, until);
+  GrResolveBox *box = gr_push_resolve_box(L);
+  box->resolve = gr_resolve_host_new(host, len);
+  if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
+  return gr_io_call(L, &lookup_call);
 }
 
 /* ---- the module ---- */
@@ -276,14 +359,4 @@ void gr_net_names(void) {
   gr_udp_names();
 }
 
-int luaopen_goro_net(lua_State *L) {
-  if (gr_state_find(L) == NULL) {
-    lua_getglobal(L, "require");
-    lua_pushliteral(L, "goro");
-    lua_call(L, 1, 0);
-  }
-  GrState *st = gr_state_find(L);
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
-}
+int luaopen_goro_net(lua_State *L) { return gr_open_submodule(L, functions); }

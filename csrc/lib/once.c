@@ -2,7 +2,11 @@
 /* once.c - goro.sync.once: a function that is called once, and whose results are everybody's.
  *
  * The function is packed when the once is made; who comes first unpacks it in his state and calls
- * it, and packs what came of it, results or error; everybody else unpacks that. Who does not find
+ * it, and packs what came of it, results or error; every other state unpacks that once, and has it
+ * from then on: a weak table, from the once to the list of values, is in the metatable. So later
+ * calls cost little, and give the same tables. The list goes with the state's last reference to the
+ * once. Two coroutines may unpack it at the same time, since that may run Lua code: the list that
+ * is there first counts. Who does not find
  * it done already makes a userdata first, a to-be-closed variable in slot 2, so that a function
  * that never returns (goexit, a coroutine that is collected) leaves a once that is done too, with
  * no result: callers are told so. */
@@ -15,7 +19,7 @@
 
 static int once_call(lua_State *L);
 static void open_once(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType once_type = {{"goro.once", gr_once_destroy, false}, open_once};
+static const GrObjectType once_type = {{GR_TYPE_ONCE, gr_once_destroy, false}, open_once};
 
 static GrOnce *check(lua_State *L) { return gr_once_of(gr_object_check(L, 1, &once_type)->share); }
 
@@ -48,18 +52,80 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
   gr_keep_release(k);
 }
 
+static const GrKeepType run_type = {release, left};
+
 /* ---- what came of it ---- */
+
+static const char lists_key;
+
+/* Pushes the table of lists; the once is at 1. */
+static void push_lists(lua_State *L) {
+  lua_getmetatable(L, 1);
+  if (lua_rawgetp(L, -1, &lists_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, -3, &lists_key);
+  }
+  lua_remove(L, -2);
+}
+
+/* Pushes this state's list, or nil. */
+static bool push_list(lua_State *L) {
+  push_lists(L);
+  lua_pushvalue(L, 1);
+  bool known = lua_rawget(L, -2) == LUA_TTABLE;
+  lua_remove(L, -2);
+  return known;
+}
+
+/* Pushes the list, which is that of the n values at `first` and above unless there was one. The
+ * number of values is its value at 0. */
+static void keep_list(lua_State *L, int first, int n) {
+  gr_check_stack(L, 6);
+  if (push_list(L)) return;
+  lua_pop(L, 1);
+  push_lists(L);
+  lua_createtable(L, n, 1);
+  lua_pushinteger(L, n);
+  lua_rawseti(L, -2, 0);
+  for (int i = 0; i < n; i++) {
+    lua_pushvalue(L, first + i);
+    lua_rawseti(L, -2, i + 1);
+  }
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, -4);
+  lua_remove(L, -2);
+}
+
+/* The values of the list on top. */
+static int push_values(lua_State *L, bool failed) {
+  int list = lua_gettop(L);
+  lua_rawgeti(L, list, 0);
+  int n = (int)lua_tointeger(L, -1);
+  lua_pop(L, 1);
+  gr_check_stack(L, n + 4);
+  for (int i = 1; i <= n; i++) lua_rawgeti(L, list, i);
+  return failed ? gr_raise_remote(L, list + 1) : n;
+}
 
 static int push_result(lua_State *L) {
   bool failed;
   const GrMsg *m = gr_once_result(check(L), &failed);
   GrMsg copy = *m;
   if (m->kind == 0) return luaL_error(L, "the function of this once did not return");
-  gr_check_stack(L, 4);
+  gr_check_stack(L, 6);
   if (!failed && gr_msg_is_plain(m) && gr_unpack_scalar(L, &copy)) return 1;
+  if (push_list(L)) return push_values(L, failed);
   if (!gr_msg_copy(m, &copy)) gr_raise_code(L, GR_NOMEM);
   int base = lua_gettop(L), n = gr_unpack(L, &copy);
-  return failed ? gr_raise_remote(L, base + 1) : n;
+  keep_list(L, base + 1, n);
+  return push_values(L, failed);
 }
 
 /* ---- the first ---- */
@@ -75,7 +141,9 @@ static int pack_results(lua_State *L, int status, lua_KContext ctx) {
 
 /* (run) -> results */
 static int body(lua_State *L) {
-  Run *run = lua_touserdata(L, 1);
+  Run *run = gr_keep_check(L, 1, &run_type, "run of a once");
+  luaL_argcheck(L, run->runs && run->task.kind != 0, 1, "the function has been called");
+  lua_settop(L, 1);
   GrMsg task = run->task;
   run->task = GR_MSG_EMPTY;
   gr_unpack(L, &task);
@@ -86,6 +154,7 @@ static int body(lua_State *L) {
 /* (error) -> error; the traceback is kept beside it. */
 static int handler(lua_State *L) {
   luaL_traceback(L, L, NULL, 1);
+  gr_panic_whole_traceback(L, 1);
   lua_setiuservalue(L, lua_upvalueindex(1), 1);
   return 1;
 }
@@ -108,7 +177,10 @@ static int ran(lua_State *L, int status, lua_KContext ctx) {
   Run *run = lua_touserdata(L, SLOT_RUN);
   if (status != LUA_OK && status != LUA_YIELD) return failed(L, run);
   tell(run, false);
-  return lua_gettop(L) - (SLOT_RESULTS - 1);
+  int n = lua_gettop(L) - (SLOT_RESULTS - 1);
+  keep_list(L, SLOT_RESULTS, n);
+  lua_pop(L, 1);
+  return n;
 }
 
 /* The task is in the run. */
@@ -149,8 +221,7 @@ static int enter_step(lua_State *L) {
 }
 
 static int prepare(lua_State *L, GrState *st, GrOnce *o) {
-  static const GrKeepType type = {release, left};
-  Run *run = gr_keep_new(L, sizeof *run, &type);
+  Run *run = gr_keep_new(L, sizeof *run, &run_type);
   run->share = gr_once_share(o);
   gr_share_ref(run->share);
   lua_toclose(L, SLOT_RUN);

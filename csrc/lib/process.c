@@ -2,8 +2,8 @@
 /* process.c - goro.process: run, spawn, and processes in Lua.
  *
  * A run belongs to its call: when that ends in any way before the child does (an error, a panic,
- * the program's end), the child and its group are killed. A process that was spawned belongs to
- * whoever has its handle, and goes on when nobody has. */
+ * the program's end), the child is killed, and its group if it has one of its own. A process that
+ * was spawned belongs to whoever has its handle, and goes on when nobody has. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -15,8 +15,6 @@
 #include "lib/process.h"
 #include "vm/keep.h"
 #include "vm/names.h"
-
-GR_API int luaopen_goro_process(lua_State *L);
 
 /* ---- run: command, options, what gr_check_command pushed, then: ---- */
 
@@ -32,11 +30,36 @@ static const GrKeepType run_keep = {release_run, NULL};
 
 static GrRunning *run_at(lua_State *L) { return ((RunBox *)lua_touserdata(L, RUN_BOX))->run; }
 
+/* The command at 1 in words: the program's name, or the shell's command. */
+static const char *command_name(lua_State *L) {
+  if (lua_istable(L, 1)) lua_rawgeti(L, 1, 1);
+  else lua_pushvalue(L, 1);
+  return lua_tostring(L, -1);
+}
+
+/* nil, message, code: the child was stopped, and so it was killed. */
+static int push_stopped(lua_State *L, int sig, const char *subject) {
+  bool terminal = sig == SIGTTIN || sig == SIGTTOU;
+  gr_push_signal(L, sig);
+  const char *why =
+      lua_pushfstring(L,
+                      terminal ? "stopped by %s, for its process group is not the terminal's; with "
+                                 "group = false it may use the terminal"
+                               : "stopped by %s; with group = false it is left stopped",
+                      lua_tostring(L, -1));
+  return gr_push_failure(L, GR_ERRNO(EIO), why, subject, strlen(subject));
+}
+
+/* The result, as a table; or a failure, as three values. */
 static int push_result(lua_State *L) {
   static const char *const names[] = {"stdout", "stderr"};
   lua_Integer captured = lua_tointeger(L, RUN_CAPTURED);
   GrRunEnd end;
   gr_run_end(run_at(L), &end);
+  if (end.exit.stopped != 0) {
+    gr_keep_release(lua_touserdata(L, RUN_BOX));
+    return push_stopped(L, end.exit.stopped, command_name(L));
+  }
   lua_createtable(L, 0, 4);
   if (end.exit.signal != 0) {
     gr_push_signal(L, end.exit.signal);
@@ -100,8 +123,7 @@ static int l_run(lua_State *L) {
 /* ---- processes ---- */
 
 static void open_process(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType process_type = {{"goro.process", gr_process_destroy, false},
-                                          open_process};
+static const GrObjectType process_type = {{GR_TYPE_CHILD, gr_process_destroy, false}, open_process};
 
 static GrProcess *check_process(lua_State *L) {
   return gr_process_of(gr_object_check(L, 1, &process_type)->share);
@@ -139,6 +161,12 @@ static int wait_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n)
   GrExit end;
   int r = gr_process_wait(check_process(L), st->g, &end, gr_limit_at(L, 2), blocks);
   if (r != GR_OK) return r;
+  if (end.stopped != 0) {
+    char subject[32];
+    snprintf(subject, sizeof subject, "process %ld", (long)gr_process_pid(check_process(L)));
+    *n = push_stopped(L, end.stopped, subject);
+    return GR_OK;
+  }
   if (end.signal == 0 && end.code < 0) return GR_ERRNO(ECHILD);
   if (end.signal == 0) lua_pushinteger(L, end.code);
   else lua_pushnil(L);
@@ -167,7 +195,7 @@ static int check_signal(lua_State *L, int arg) {
   char buf[GR_SIGNAL_NAME];
   if (lua_isnoneornil(L, arg)) return SIGTERM;
   if (lua_type(L, arg) == LUA_TNUMBER) {
-    lua_Integer n = luaL_checkinteger(L, arg);
+    lua_Integer n = gr_check_integer(L, arg);
     if (n < 1 || n >= GR_SIGNALS || gr_signal_name((int)n, buf) == NULL)
       luaL_argerror(L, arg, lua_pushfstring(L, "unknown signal %I", (LUAI_UACINT)n));
     return (int)n;
@@ -240,9 +268,5 @@ void gr_process_names(void) {
 
 int luaopen_goro_process(lua_State *L) {
   static const luaL_Reg functions[] = {{"run", l_run}, {"spawn", l_spawn}, {NULL, NULL}};
-  GrState *st = gr_state_find(L);
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

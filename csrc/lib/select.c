@@ -6,6 +6,9 @@
  * the case tables are not looked at again, except for the chosen one's handler. A select whose wait
  * was ended for a hook's sake is tried again with the same plan. */
 #include "lib/lib.h"
+
+#include <string.h>
+
 #include "vm/keep.h"
 #include "vm/names.h"
 #include "vm/pack.h"
@@ -54,28 +57,92 @@ static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t n
   if (o == NULL || o->share->type != &gr_chan_type.share)
     bad_case(
         L, i,
-        lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, luaL_typename(L, -1)));
+        lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, gr_type_name(L, -1)));
   if (o->view != GR_VIEW_BOTH && o->view != need)
     luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel"
                                        : "receive from send-only channel");
   return gr_chan_of(o->share);
 }
 
+static bool inherits(lua_State *L, int table) {
+  bool has_metatable = lua_getmetatable(L, table);
+  if (has_metatable) lua_pop(L, 1);
+  return has_metatable;
+}
+
+/* The keys of the whole: indices of cases, and the names of limits. Returns whether there may be
+ * such names. */
+static bool check_keys(lua_State *L, lua_Integer n) {
+  static const char *const known[] = {"timeout", "default", "on_timeout", NULL};
+  bool names = inherits(L, SLOT_CASES);
+  for (lua_pushnil(L); lua_next(L, SLOT_CASES) != 0; lua_pop(L, 1)) {
+    int is_integer;
+    lua_Integer index = lua_tointegerx(L, -2, &is_integer);
+    if (gr_likely(is_integer && index >= 1 && index <= n && lua_type(L, -2) == LUA_TNUMBER))
+      continue;
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    const char *const *k = known;
+    while (*k != NULL && (name == NULL || strcmp(*k, name) != 0)) k++;
+    if (*k == NULL) gr_unknown_option(L, -2, 1, "", known);
+    names = true;
+  }
+  return names;
+}
+
+/* The fields that a case has. */
+enum { HAS_RECV = 1, HAS_SEND = 2, HAS_VALUE = 4, HAS_HANDLER = 8, HAS_ALL = 15 };
+
+/* The key of the pair on top is none that case i can have. */
+static void bad_key(lua_State *L, uint32_t i) {
+  static const char *const known[] = {"recv", "send", "value", NULL};
+  int key = lua_gettop(L) - 1;
+  gr_unknown_option(L, key, 1, lua_pushfstring(L, "case %d: ", (int)i + 1), known);
+}
+
+/* Of case i, whose table is at the top. Lua has each short string once, so their addresses tell
+ * which is which. What is inherited is looked for in any case. */
+static uint32_t fields_of(lua_State *L, uint32_t i) {
+  int table = lua_gettop(L);
+  const char *recv = lua_tostring(L, SLOT_RECV), *send = lua_tostring(L, SLOT_SEND);
+  uint32_t has = inherits(L, table) ? HAS_ALL : 0;
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    if (lua_type(L, -2) == LUA_TSTRING) {
+      const char *name = lua_tostring(L, -2);
+      if (name == recv) has |= HAS_RECV;
+      else if (name == send) has |= HAS_SEND;
+      else if (strcmp(name, "value") == 0) has |= HAS_VALUE;
+      else bad_key(L, i);
+    } else {
+      if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != 1) bad_key(L, i);
+      has |= HAS_HANDLER;
+    }
+  }
+  return has;
+}
+
+/* Pushes the field, whose name is in that slot, if there can be one; is there? */
+static bool push_field(lua_State *L, int table, bool can_be, int slot) {
+  if (!can_be) return false;
+  lua_pushvalue(L, slot);
+  if (lua_gettable(L, table) != LUA_TNIL) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
 /* Case i, whose table is at the top. */
 static void read_case(lua_State *L, Plan *p, uint32_t i) {
   int table = lua_gettop(L);
+  uint32_t has = fields_of(L, i);
   GrCase *c = &p->cases[i];
   *c = (GrCase){0};
   p->filled = i + 1;
-  lua_pushvalue(L, SLOT_RECV);
-  bool recv = lua_gettable(L, table) != LUA_TNIL;
-  lua_pushvalue(L, SLOT_SEND);
-  bool send = lua_gettable(L, table) != LUA_TNIL;
+  bool recv = push_field(L, table, has & HAS_RECV, SLOT_RECV);
+  bool send = push_field(L, table, has & HAS_SEND, SLOT_SEND);
   if (recv && send) bad_case(L, i, "both 'recv' and 'send'");
   if (!recv && !send) bad_case(L, i, "neither 'recv' nor 'send'");
-  if (lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
-    bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", luaL_typename(L, -1)));
-  lua_settop(L, send ? table + 2 : table + 1);
+  if ((has & HAS_HANDLER) && lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
+    bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", gr_type_name(L, -1)));
+  lua_settop(L, table + 1);
   GrChan *chan =
       send ? case_chan(L, i, "send", GR_VIEW_SEND) : case_chan(L, i, "recv", GR_VIEW_RECV);
   c->is_send = send;
@@ -92,19 +159,18 @@ static void read_case(lua_State *L, Plan *p, uint32_t i) {
 
 /* default, timeout, on_timeout. */
 static void read_limits(lua_State *L, Plan *p) {
-  p->until = GR_FOREVER;
   bool has_default = lua_getfield(L, SLOT_CASES, "default") != LUA_TNIL && lua_toboolean(L, -1);
   if (has_default && !lua_isfunction(L, -1) && !lua_isboolean(L, -1))
     luaL_argerror(
         L, 1,
-        lua_pushfstring(L, "'default' must be true or a function, got %s", luaL_typename(L, -1)));
+        lua_pushfstring(L, "'default' must be true or a function, got %s", gr_type_name(L, -1)));
   if (lua_getfield(L, SLOT_CASES, "timeout") != LUA_TNIL) {
     if (has_default) luaL_argerror(L, 1, "both 'default' and 'timeout'");
     p->until = gr_check_seconds(L, -1, 1, "'timeout': ");
   }
   if (lua_getfield(L, SLOT_CASES, "on_timeout") != LUA_TNIL && !lua_isfunction(L, -1))
     luaL_argerror(
-        L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", luaL_typename(L, -1)));
+        L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", gr_type_name(L, -1)));
   p->polls = has_default;
   if (has_default) p->until = GR_POLL;
   lua_settop(L, SLOT_PLAN);
@@ -187,13 +253,14 @@ int gr_lib_select(lua_State *L) {
   lua_Unsigned n = lua_rawlen(L, 1);
   luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
   Plan *p = new_plan(L, (uint32_t)n);
-  read_limits(L, p);
+  p->until = GR_FOREVER;
+  if (check_keys(L, (lua_Integer)n)) read_limits(L, p);
   gr_check_stack(L, 12);
   lua_pushliteral(L, "recv");
   lua_pushliteral(L, "send");
   for (uint32_t i = 0; i < p->n; i++) {
     if (lua_rawgeti(L, SLOT_CASES, (lua_Integer)i + 1) != LUA_TTABLE)
-      bad_case(L, i, lua_pushfstring(L, "table expected, got %s", luaL_typename(L, -1)));
+      bad_case(L, i, lua_pushfstring(L, "table expected, got %s", gr_type_name(L, -1)));
     read_case(L, p, i);
     lua_settop(L, SLOT_SEND);
   }

@@ -4,7 +4,7 @@
 #include "sync/sema.h"
 
 static void open_semaphore(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType semaphore_type = {{"goro.semaphore", gr_sema_destroy, false},
+static const GrObjectType semaphore_type = {{GR_TYPE_SEMAPHORE, gr_sema_destroy, false},
                                             open_semaphore};
 
 static GrSema *check(lua_State *L) {
@@ -14,7 +14,7 @@ static GrSema *check(lua_State *L) {
 enum { SLOT_WEIGHT = 2, SLOT_LIMIT = 3 };
 
 static int64_t check_weight(lua_State *L, GrSema *s) {
-  lua_Integer k = luaL_optinteger(L, SLOT_WEIGHT, 1);
+  lua_Integer k = gr_opt_integer(L, SLOT_WEIGHT, 1);
   luaL_argcheck(L, k >= 0, SLOT_WEIGHT, "weight must not be negative");
   luaL_argcheck(L, k <= gr_sema_size(s), SLOT_WEIGHT, "more than the semaphore's size");
   return k;
@@ -75,7 +75,7 @@ static int semaphore_try_acquire(lua_State *L) {
 /* release([k]) */
 static int semaphore_release(lua_State *L) {
   GrSema *s = check(L);
-  lua_Integer k = luaL_optinteger(L, SLOT_WEIGHT, 1);
+  lua_Integer k = gr_opt_integer(L, SLOT_WEIGHT, 1);
   luaL_argcheck(L, k >= 0, SLOT_WEIGHT, "weight must not be negative");
   gr_enter_quietly(L);
   if (k > gr_sema_size(s) || !gr_sema_release(s, k))
@@ -101,7 +101,7 @@ void gr_semaphore_names(void) { gr_methods_names(methods); }
 
 /* semaphore(n) */
 int gr_lib_semaphore(lua_State *L) {
-  lua_Integer n = luaL_checkinteger(L, 1);
+  lua_Integer n = gr_check_integer(L, 1);
   luaL_argcheck(L, n >= 0, 1, "size must not be negative");
   luaL_argcheck(L, n <= GR_SEMA_MAX, 1, "size is too large");
   gr_enter(L, gr_state(L));

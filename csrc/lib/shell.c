@@ -2,9 +2,9 @@
 /* shell.c - os.execute and io.popen of goroutines: `/bin/sh -c` that the others need not wait for.
  *
  * Differences from the stock functions, none of which a script sees:
- *   - Children are made by posix_spawn, with the signal mask that the program had when goro was
- * loaded: our threads block nearly all signals, and a child inherits that. SIGPIPE is given back
- * its default action if it had it then.
+ *   - Children are made by exec.h, with the signal mask and the limit of descriptors that the
+ * program had when goro was loaded: our threads block nearly all signals, and a child inherits
+ * that. SIGPIPE is given back its default action if it had it then.
  *   - Waiting for a child, and reading from one, happens in a blocking region: the goroutine's
  * place runs others. The region is around the system call alone: no Lua runs in it, so no error can
  * jump over its end and no finalizer can call goro from it. For a pipe that is read this needs a
@@ -14,59 +14,43 @@
  *   - popen flushes stdout, stderr and the default output, not all files: fflush(NULL) would wait
  * for each FILE that another thread is reading from, and keep every fopen waiting meanwhile. For
  * the same reason io.popen is ours in hosts too.
- *   - SIGINT and SIGQUIT are not ignored meanwhile, as system() does: that is the whole process's
- * setting, not a goroutine's. */
+ *   - SIGINT and SIGQUIT are ignored meanwhile, as system() does, for a host only: that is the
+ * whole process's setting, not a goroutine's. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/lock.h"
+#include "io/exec.h"
 #include "lib/stdlib.h"
 
 extern char **environ;
 
 /* ---- children ---- */
 
-static sigset_t mask_at_load, default_at_load;
-
-__attribute__((constructor)) static void remember_signals(void) {
-  pthread_sigmask(SIG_BLOCK, NULL, &mask_at_load);
-  sigemptyset(&default_at_load);
-  struct sigaction pipe_action;
-  if (sigaction(SIGPIPE, NULL, &pipe_action) == 0 && pipe_action.sa_handler == SIG_DFL)
-    sigaddset(&default_at_load, SIGPIPE);
-}
-
-static int spawn_shell(pid_t *pid, const char *command, const posix_spawn_file_actions_t *files) {
+/* `also`: more signals that begin with their default action; or NULL. `theirs`, the end of a pipe,
+ * becomes the child's descriptor `as`; -1: none. 0 or errno. */
+static int spawn_shell(pid_t *pid, const char *command, const sigset_t *also, int theirs, int as) {
   char shell[] = "sh", dash_c[] = "-c";
   char *argv[] = {shell, dash_c, (char *)(uintptr_t)command, NULL};
-  posix_spawnattr_t attr;
-  int err = posix_spawnattr_init(&attr);
-  if (err != 0) return err;
-  posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-  posix_spawnattr_setsigmask(&attr, &mask_at_load);
-  posix_spawnattr_setsigdefault(&attr, &default_at_load);
-  err = posix_spawn(pid, "/bin/sh", files, &attr, argv, environ);
-  posix_spawnattr_destroy(&attr);
-  return err;
-}
-
-/* The same with the pipe's end `theirs` as the child's descriptor `as`. */
-static int spawn_piped(pid_t *pid, const char *command, int theirs, int as) {
-  posix_spawn_file_actions_t files;
-  int err = posix_spawn_file_actions_init(&files);
-  if (err != 0) return err;
-  err = posix_spawn_file_actions_adddup2(&files, theirs, as);
-  if (err == 0) err = spawn_shell(pid, command, &files);
-  posix_spawn_file_actions_destroy(&files);
-  return err;
+  sigset_t defaults;
+  bool of_cwd;
+  if (also != NULL) defaults = *also;
+  else sigemptyset(&defaults);
+  if (sigismember(gr_exec_defaults(), SIGPIPE) == 1) sigaddset(&defaults, SIGPIPE);
+  GrExec s = {.file = "/bin/sh",
+              .argv = argv,
+              .env = environ,
+              .fds = {GR_EXEC_INHERIT, GR_EXEC_INHERIT, GR_EXEC_INHERIT},
+              .defaults = &defaults};
+  if (theirs >= 0) s.fds[as] = theirs;
+  return gr_exec(&s, pid, NULL, &of_cwd);
 }
 
 /* ---- blocking regions ---- */
@@ -101,15 +85,71 @@ static int wait_child(GrState *st, pid_t pid) {
 
 /* ---- os.execute ---- */
 
+/* The command's wait status, or -1 and errno. */
+static int run_shell(GrState *st, const char *command, const sigset_t *also) {
+  pid_t pid;
+  errno = spawn_shell(&pid, command, also, -1, 0);
+  return errno != 0 ? -1 : wait_child(st, pid);
+}
+
+static int has_shell(lua_State *L) {
+  lua_pushboolean(L, access("/bin/sh", X_OK) == 0);
+  return 1;
+}
+
 int gr_shell_execute(lua_State *L) {
   const char *command = luaL_optstring(L, 1, NULL);
-  if (command == NULL) {
-    lua_pushboolean(L, access("/bin/sh", X_OK) == 0);
-    return 1;
+  return command == NULL ? has_shell(L) : luaL_execresult(L, run_shell(gr_state(L), command, NULL));
+}
+
+/* The actions of SIGINT and SIGQUIT while hosts run commands; the first and the last of several
+ * hosts change them. */
+static struct {
+  GrLock lock; /* what follows */
+  int users;
+  struct sigaction before[2];
+} keyboard = {.lock = GR_LOCK_INIT(GR_RANK_LEAF)};
+static const int keyboard_signals[2] = {SIGINT, SIGQUIT};
+
+/* *defaults: those of the two that were not ignored before. */
+static void keyboard_off(sigset_t *defaults) {
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  sigemptyset(&ignore.sa_mask);
+  sigemptyset(defaults);
+  gr_lock(&keyboard.lock);
+  for (int i = 0; i < 2; i++) {
+    if (keyboard.users == 0) sigaction(keyboard_signals[i], &ignore, &keyboard.before[i]);
+    if (keyboard.before[i].sa_handler != SIG_IGN) sigaddset(defaults, keyboard_signals[i]);
   }
-  pid_t pid;
-  errno = spawn_shell(&pid, command, NULL);
-  return luaL_execresult(L, errno != 0 ? -1 : wait_child(gr_state(L), pid));
+  keyboard.users++;
+  gr_unlock(&keyboard.lock);
+}
+
+static void keyboard_on(void) {
+  gr_lock(&keyboard.lock);
+  keyboard.users--;
+  for (int i = 0; i < 2 && keyboard.users == 0; i++)
+    sigaction(keyboard_signals[i], &keyboard.before[i], NULL);
+  gr_unlock(&keyboard.lock);
+}
+
+/* As system(): a handler of the program's for SIGCHLD must not take the child's status away. */
+static int run_as_system(GrState *st, const char *command) {
+  sigset_t defaults, child, before;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  keyboard_off(&defaults);
+  pthread_sigmask(SIG_BLOCK, &child, &before);
+  int status = run_shell(st, command, &defaults), err = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  keyboard_on();
+  errno = err;
+  return status;
+}
+
+int gr_shell_host_execute(lua_State *L) {
+  const char *command = luaL_optstring(L, 1, NULL);
+  return command == NULL ? has_shell(L) : luaL_execresult(L, run_as_system(gr_state(L), command));
 }
 
 /* ---- io.popen ---- */
@@ -169,7 +209,7 @@ static int open_pipe(Pipe *p, const char *command, const char *mode) {
       mode[0] == 'r' ? 1 : 0; /* the end and the descriptor that it becomes have the same number */
   p->fd = ends[1 - theirs];
   FILE *f = open_stream(p, mode);
-  int err = f == NULL ? errno : spawn_piped(&p->pid, command, ends[theirs], theirs);
+  int err = f == NULL ? errno : spawn_shell(&p->pid, command, NULL, ends[theirs], theirs);
   close(ends[theirs]);
   if (err == 0) p->stream.f = f;
   else if (f != NULL) fclose(f);

@@ -7,8 +7,6 @@
 #include "lib/io.h"
 #include "vm/pack.h"
 
-GR_API int luaopen_goro_signal(lua_State *L);
-
 enum { CAPACITY = 16 };
 
 /* Short strings lie in the message itself. */
@@ -31,20 +29,14 @@ static uint64_t check_signals(lua_State *L) {
   return set;
 }
 
-static void raise_unless_ok(lua_State *L, int r) {
-  char name[GR_ERROR_SIZE], text[GR_ERROR_SIZE];
-  if (r == GR_OK) return;
-  if (!gr_is_sys(r)) gr_raise_code(L, r);
-  luaL_error(L, "%s: %s", gr_sys_name(r, name), gr_sys_text(r, text));
-}
-
-/* notify(name, ...) -> channel of names */
+/* notify(name, ...) -> channel of names. It needs descriptors (of the poller, of what the handler
+ * writes to), so it may fail. */
 static int l_notify(lua_State *L) {
   uint64_t set = check_signals(L);
   gr_check_inbox(L, gr_state(L));
   GrChan *c = gr_push_chan(L, CAPACITY);
-  raise_unless_ok(L, gr_signal_notify(c, set));
-  return 1;
+  int r = gr_signal_notify(c, set);
+  return r == GR_OK ? 1 : gr_push_failure(L, r, NULL, NULL, 0);
 }
 
 /* stop(channel) */
@@ -56,8 +48,8 @@ static int l_stop(lua_State *L) {
 
 /* ignore(name, ...) */
 static int l_ignore(lua_State *L) {
-  raise_unless_ok(L, gr_signal_ignore(check_signals(L)));
-  return 0;
+  int r = gr_signal_ignore(check_signals(L));
+  return r == GR_OK ? 0 : gr_push_failure(L, r, NULL, NULL, 0);
 }
 
 void gr_signal_names(void) { gr_signal_init(make); }
@@ -65,9 +57,5 @@ void gr_signal_names(void) { gr_signal_init(make); }
 int luaopen_goro_signal(lua_State *L) {
   static const luaL_Reg functions[] = {
       {"notify", l_notify}, {"stop", l_stop}, {"ignore", l_ignore}, {NULL, NULL}};
-  GrState *st = gr_state_find(L);
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

@@ -1,15 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* stdio.c - print, io.write and file:write: what one call writes, no other thread's output
- * interrupts.
+ * interrupts. And these, io.flush and file:flush end a program whose output nobody reads any more.
  *
  * Stock Lua writes each argument by a call of its own, and errors in a later argument leave the
  * earlier ones written. Here all arguments are looked at first, so that nothing between flockfile
  * and funlockfile can raise; then all is written under the one lock that every FILE has, which C
- * code of others respects too. Formats and results are those of stock Lua. */
+ * code of others respects too. Formats and results are those of stock Lua.
+ *
+ * A write that meets EPIPE says so to io/sigpipe.h, for goro's threads block the signal. */
 #include <errno.h>
 #include <stdio.h>
 
+#include "io/sigpipe.h"
 #include "lib/stdlib.h"
+
+/* The caller holds no lock: the process may end. */
+static void tell_broken(FILE *f, bool ok, int err) {
+  if (!ok && err == EPIPE) gr_pipe_broke(fileno(f));
+  errno = err;
+}
 
 /* ---- print ---- */
 
@@ -24,9 +33,11 @@ int gr_stdio_print(lua_State *L) {
   }
   luaL_addchar(&line, '\n');
   flockfile(stdout);
-  fwrite(luaL_buffaddr(&line), 1, luaL_bufflen(&line), stdout);
-  fflush(stdout);
+  bool ok = fwrite(luaL_buffaddr(&line), 1, luaL_bufflen(&line), stdout) == luaL_bufflen(&line);
+  ok = fflush(stdout) == 0 && ok;
+  int err = errno;
   funlockfile(stdout);
+  tell_broken(stdout, ok, err);
   luaL_buffsub(&line, luaL_bufflen(&line));
   luaL_pushresult(&line); /* frees a big one at once */
   return 0;
@@ -54,22 +65,53 @@ static int write_values(lua_State *L, FILE *f, int first, int last) {
   errno = 0;
   flockfile(f);
   for (int arg = first; arg <= last; arg++) ok = write_value(L, arg, f) && ok;
+  int err = errno;
   funlockfile(f);
+  tell_broken(f, ok, err);
   return ok ? 1 : luaL_fileresult(L, 0, NULL);
+}
+
+/* Pushes it. */
+static FILE *default_output(lua_State *L) {
+  lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output"); /* where liolib.c keeps it, in all of 5.4 */
+  luaL_Stream *p = lua_touserdata(L, -1);
+  if (p->closef == NULL) luaL_error(L, "default output file is closed");
+  return p->f;
+}
+
+static FILE *check_file(lua_State *L) {
+  luaL_Stream *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  if (p->closef == NULL) luaL_error(L, "attempt to use a closed file");
+  return p->f;
 }
 
 int gr_stdio_io_write(lua_State *L) {
   int last = lua_gettop(L);
-  lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output"); /* where liolib.c keeps it, in all of 5.4 */
-  luaL_Stream *p = lua_touserdata(L, -1);
-  if (p->closef == NULL) return luaL_error(L, "default output file is closed");
-  return write_values(L, p->f, 1, last);
+  FILE *f = default_output(L);
+  return write_values(L, f, 1, last);
 }
 
 int gr_stdio_file_write(lua_State *L) {
-  luaL_Stream *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  if (p->closef == NULL) return luaL_error(L, "attempt to use a closed file");
+  FILE *f = check_file(L);
   int last = lua_gettop(L);
   lua_pushvalue(L, 1);
-  return write_values(L, p->f, 2, last);
+  return write_values(L, f, 2, last);
 }
+
+/* ---- flush: the stock function, in our frame ---- */
+
+lua_CFunction gr_stdio_stock_io_flush, gr_stdio_stock_file_flush;
+
+static int flush(lua_State *L, FILE *f, lua_CFunction stock) {
+  int n = stock(L);
+  if (n == 3 && lua_isnil(L, -3)) tell_broken(f, false, (int)lua_tointeger(L, -1));
+  return n;
+}
+
+int gr_stdio_io_flush(lua_State *L) {
+  FILE *f = default_output(L);
+  lua_pop(L, 1);
+  return flush(L, f, gr_stdio_stock_io_flush);
+}
+
+int gr_stdio_file_flush(lua_State *L) { return flush(L, check_file(L), gr_stdio_stock_file_flush); }

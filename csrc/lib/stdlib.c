@@ -18,6 +18,7 @@
 #include <lualib.h>
 
 #include "lib/lib.h"
+#include "vm/foreign.h"
 #include "vm/loader.h"
 #include "vm/names.h"
 #include "vm/protect.h"
@@ -100,6 +101,19 @@ MAKES_FINALIZERS(input)
 MAKES_FINALIZERS(output)
 MAKES_FINALIZERS(debug_setmetatable)
 
+/* ---- os.setlocale ---- */
+
+static lua_CFunction stock_setlocale;
+
+/* The locale is the process's: other threads format and read numbers by it at this moment, and the
+ * C library lets nobody change it beside them. */
+static int go_setlocale(lua_State *L) {
+  if (lua_isstring(L, 1))
+    return luaL_error(L, "a goroutine cannot set the locale, which is the whole process's (set it "
+                         "in the main script, before goroutines are started)");
+  return stock_setlocale(L);
+}
+
 /* ---- where they go ---- */
 
 typedef struct Replacement {
@@ -115,13 +129,16 @@ static Replacement replacements[] = {
     {"debug", "setmetatable", go_debug_setmetatable, NULL, NULL, &stock_debug_setmetatable},
     {"io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL, NULL},
     {NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL, NULL},
+    {"io", "flush", gr_stdio_io_flush, NULL, NULL, &gr_stdio_stock_io_flush},
+    {NULL, "flush", gr_stdio_file_flush, NULL, NULL, &gr_stdio_stock_file_flush},
     {"io", "popen", gr_shell_popen, gr_shell_popen, NULL, NULL},
     {"io", "open", go_open, NULL, NULL, &stock_open},
     {"io", "tmpfile", go_tmpfile, NULL, NULL, &stock_tmpfile},
     {"io", "lines", go_lines, NULL, NULL, &stock_lines},
     {"io", "input", go_input, NULL, NULL, &stock_input},
     {"io", "output", go_output, NULL, NULL, &stock_output},
-    {"os", "execute", gr_shell_execute, NULL, NULL, NULL},
+    {"os", "execute", gr_shell_execute, gr_shell_host_execute, NULL, NULL},
+    {"os", "setlocale", go_setlocale, NULL, NULL, &stock_setlocale},
     {"os", "exit", go_exit, host_exit, NULL, &stock_exit},
     {"package", "loadlib", gr_loader_loadlib, gr_loader_loadlib, NULL, &gr_loader_stock_loadlib},
 };
@@ -147,6 +164,7 @@ static void push_holder(lua_State *L, const Replacement *r) {
 static void put(lua_State *L, GrState *st, const Replacement *r, lua_CFunction f) {
   lua_pushstring(L, r->field);
   gr_pushcfunction(L, st, f);
+  if (st->is_host) gr_names_keep(L, f);
   lua_rawset(L, -3);
 }
 
@@ -214,6 +232,10 @@ static int find_stock(lua_State *L) {
     if (r->wrapped != NULL) *r->wrapped = r->stock;
     lua_pop(L, 1);
   }
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  gr_foreign_not(L);
+  lua_getfield(L, -1, "__index");
+  gr_foreign_not(L);
   gr_loader_stock(L);
   return 0;
 }
@@ -230,7 +252,7 @@ void gr_stdlib_names(void) {
   for each (r) {
     if (r->module == NULL) continue;
     gr_names_alias(r->go, r->module, r->field);
-    if (r->host != NULL && r->host != r->go) gr_names_alias(r->host, r->module, r->field);
+    if (r->host != NULL) gr_names_alias_in_hosts(r->host, r->module, r->field);
   }
   gr_loader_names();
 }

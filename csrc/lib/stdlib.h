@@ -21,8 +21,12 @@ extern atomic_bool gr_exit_by_user;
 int gr_stdio_print(lua_State *L);
 int gr_stdio_io_write(lua_State *L);
 int gr_stdio_file_write(lua_State *L);
+int gr_stdio_io_flush(lua_State *L);
+int gr_stdio_file_flush(lua_State *L);
+extern lua_CFunction gr_stdio_stock_io_flush, gr_stdio_stock_file_flush;
 /* shell.c */
 int gr_shell_execute(lua_State *L);
+int gr_shell_host_execute(lua_State *L);
 int gr_shell_popen(lua_State *L);
 
 #endif

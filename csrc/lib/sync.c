@@ -4,8 +4,6 @@
 
 #include "vm/names.h"
 
-GR_API int luaopen_goro_sync(lua_State *L);
-
 int64_t gr_keep_limit(lua_State *L, int arg) {
   int64_t until = gr_check_timeout(L, arg);
   lua_settop(L, arg - 1);
@@ -39,14 +37,10 @@ void gr_sync_names(void) {
 }
 
 int luaopen_goro_sync(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
       {"mutex", gr_lib_mutex},         {"rwmutex", gr_lib_rwmutex}, {"cond", gr_lib_cond},
       {"once", gr_lib_once},           {"atomic", gr_lib_atomic},   {"semaphore", gr_lib_semaphore},
       {"waitgroup", gr_lib_waitgroup}, {"map", gr_lib_map},         {NULL, NULL},
   };
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

@@ -13,12 +13,12 @@
 
 #include <string.h>
 
+#include "io/exec.h"
 #include "vm/class.h"
 #include "vm/codes.h"
+#include "vm/foreign.h"
 #include "vm/pack.h"
 #include "vm/wire.h"
-
-GR_API int luaopen_goro_testing(lua_State *L);
 
 /* fail_at(n [, many = 1]): from the n-th allocation of goro from now on (0: never) so many fail ->
  * how many there were since the last call. Two in a row is what Lua takes for no memory: it
@@ -57,10 +57,22 @@ static int l_weigh(lua_State *L) {
   return 4;
 }
 
+/* closed() -> how many goroutines' states Lua has closed; the others were dropped in one piece */
+static int l_closed(lua_State *L) {
+  lua_pushinteger(L, (lua_Integer)atomic_load(&gr_states_closed));
+  return 1;
+}
+
 /* image_bytes() -> of all images of code */
 static int l_image_bytes(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)gr_codes_image_bytes());
   return 1;
+}
+
+/* no_pidfds(without): from now on as on a system that has no descriptors of children */
+static int l_no_pidfds(lua_State *L) {
+  gr_exec_without_pidfds(lua_toboolean(L, 1));
+  return 0;
 }
 
 #ifdef GORO_HOSTILE
@@ -208,7 +220,8 @@ static int l_damage(lua_State *L) {
 
 int luaopen_goro_testing(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fail_at", l_fail_at}, {"live", l_live}, {"image_bytes", l_image_bytes}, {"weigh", l_weigh},
+      {"fail_at", l_fail_at}, {"live", l_live},     {"image_bytes", l_image_bytes},
+      {"weigh", l_weigh},     {"closed", l_closed}, {"no_pidfds", l_no_pidfds},
 #ifdef GORO_HOSTILE
       {"damage", l_damage},
 #endif

@@ -13,8 +13,6 @@
 #include "sync/alarm.h"
 #include "vm/names.h"
 
-GR_API int luaopen_goro_time(lua_State *L);
-
 typedef struct Clock {
   GrShare share;
   GrAlarm *alarm;
@@ -25,8 +23,8 @@ typedef struct Clock {
 static void destroy(GrShare *s);
 static void open_timer(lua_State *L, const GrObjectType *type, uint32_t view);
 static void open_ticker(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType timer_type = {{"goro.timer", destroy, false}, open_timer};
-static const GrObjectType ticker_type = {{"goro.ticker", destroy, false}, open_ticker};
+static const GrObjectType timer_type = {{GR_TYPE_TIMER, destroy, false}, open_timer};
+static const GrObjectType ticker_type = {{GR_TYPE_TICKER, destroy, false}, open_ticker};
 
 static void destroy(GrShare *s) {
   Clock *c = gr_container_of(s, Clock, share);
@@ -184,11 +182,10 @@ static int l_mono(lua_State *L) {
 
 /* ---- registration ---- */
 
-/* (object, key): the channel, or a method from the table that is upvalue 1. */
+/* (object, key): the channel, or a method from the table that is upvalue 1; the type is upvalue 2.
+ */
 static int clock_index(lua_State *L) {
-  GrObject *o = gr_object_test(L, 1);
-  if (o == NULL || (o->share->type != &timer_type.share && o->share->type != &ticker_type.share))
-    return luaL_typeerror(L, 1, "timer");
+  GrObject *o = gr_object_check(L, 1, lua_touserdata(L, lua_upvalueindex(2)));
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
   if (strcmp(key, "c") != 0) {
     lua_settop(L, 2);
@@ -214,23 +211,24 @@ static const luaL_Reg timer_methods[] = {
 static const luaL_Reg ticker_methods[] = {
     {"stop", ticker_stop}, {"reset", ticker_reset}, {NULL, NULL}};
 
-static void open_clock(lua_State *L, const luaL_Reg *methods) {
+static void open_clock(lua_State *L, const GrObjectType *type, const luaL_Reg *methods) {
   lua_pushcfunction(L, leave);
   lua_setfield(L, -2, "__close");
   lua_createtable(L, 0, 2);
   gr_setfuncs(L, gr_state_find(L), methods);
-  lua_pushcclosure(L, clock_index, 1);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)type);
+  lua_pushcclosure(L, clock_index, 2);
   lua_setfield(L, -2, "__index");
 }
 
 static void open_timer(lua_State *L, const GrObjectType *type, uint32_t view) {
-  (void)type, (void)view;
-  open_clock(L, timer_methods);
+  (void)view;
+  open_clock(L, type, timer_methods);
 }
 
 static void open_ticker(lua_State *L, const GrObjectType *type, uint32_t view) {
-  (void)type, (void)view;
-  open_clock(L, ticker_methods);
+  (void)view;
+  open_clock(L, type, ticker_methods);
 }
 
 void gr_time_names(void) {
@@ -239,7 +237,6 @@ void gr_time_names(void) {
 }
 
 int luaopen_goro_time(lua_State *L) {
-  GrState *st = gr_state_find(L);
   static const luaL_Reg functions[] = {
       {"now", l_now},
       {"mono", l_mono},
@@ -248,8 +245,5 @@ int luaopen_goro_time(lua_State *L) {
       {"after_func", l_after_func},
       {NULL, NULL},
   };
-  if (st == NULL) return luaL_error(L, "require \"goro\" first");
-  lua_newtable(L);
-  gr_setfuncs(L, st, functions);
-  return 1;
+  return gr_open_submodule(L, functions);
 }

@@ -9,7 +9,7 @@
 #include "lib/sync.h"
 
 static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view);
-static const GrObjectType waitgroup_type = {{"goro.waitgroup", gr_waitgroup_destroy, false},
+static const GrObjectType waitgroup_type = {{GR_TYPE_WAITGROUP, gr_waitgroup_destroy, false},
                                             open_waitgroup};
 
 static GrWaitgroup *check(lua_State *L) {
@@ -29,7 +29,7 @@ static int add(lua_State *L, GrWaitgroup *wg, int64_t n) {
 /* add(n) */
 static int waitgroup_add(lua_State *L) {
   GrWaitgroup *wg = check(L);
-  lua_Integer n = luaL_checkinteger(L, 2);
+  lua_Integer n = gr_check_integer(L, 2);
   gr_enter_quietly(L);
   return add(L, wg, n);
 }
@@ -45,13 +45,13 @@ static int waitgroup_done(lua_State *L) {
 static void begin(GrShare *s) { gr_waitgroup_enter(gr_waitgroup_of(s)); }
 
 /* Below zero somebody was done who had not been added, and has taken this one's place. */
-static void end(GrShare *s, G *g, GrEnd how, GrMsg *m) {
-  (void)g, (void)how;
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g, (void)how, (void)failure;
   gr_msg_drop(m);
   gr_waitgroup_add(gr_waitgroup_of(s), -1);
 }
 
-static const GrJoinOps member = {false, false, begin, end};
+static const GrJoinOps member = {.begin = begin, .end = end};
 
 /* go(f, ...) */
 static int waitgroup_go(lua_State *L) {
@@ -119,7 +119,7 @@ void gr_waitgroup_names(void) { gr_methods_names(methods); }
 
 /* waitgroup([n]) */
 int gr_lib_waitgroup(lua_State *L) {
-  lua_Integer n = luaL_optinteger(L, 1, 0);
+  lua_Integer n = gr_opt_integer(L, 1, 0);
   if (n < 0) return negative(L);
   luaL_argcheck(L, n <= GR_WAITGROUP_MAX, 1, "counter is too large");
   gr_enter(L, gr_state(L));

@@ -121,7 +121,9 @@ static void clear(Sched *s) {
   s->idle_ps = NULL;
   s->idle_ms = NULL;
   s->nidle = s->nlocked = 0;
-  s->sysmon_started = false;
+  atomic_store(&s->sysmon_started, false);
+  atomic_store(&s->sysmon_tried_at, 0);
+  atomic_store(&s->nkept, 0);
   atomic_store(&s->nm, 0);
   atomic_store(&s->nidle_ps, 0);
   atomic_store(&s->nspinning, 0);
@@ -242,8 +244,8 @@ static void empty_door(Sched *s) {
 
 /* Step 4. */
 static void drain(Sched *s) {
-  s->globq_head = s->globq_tail = NULL;
-  atomic_store(&s->globq_size, 0);
+  gr_queue_clear_locked(&s->globq);
+  gr_queue_clear_locked(&s->yielded);
   for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
     P *p = atomic_load(&s->ps[i]);
     atomic_store(&p->runnext, NULL);

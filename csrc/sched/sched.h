@@ -76,7 +76,9 @@ typedef enum GrReason {
   GR_WAIT_FILE, /* the turn of a goro.fs file */
   GR_WAIT_LOCK,
   GR_WAIT_RLOCK,
-  GR_WAIT_GROUP, /* a wait group, a group, goro.map */
+  GR_WAIT_WAITGROUP,
+  GR_WAIT_GROUP, /* its members, or a place in it */
+  GR_WAIT_MAP,   /* goro.map */
   GR_WAIT_COND,
   GR_WAIT_SEMA,
   GR_WAIT_ONCE,
@@ -85,6 +87,7 @@ typedef enum GrReason {
   GR_WAIT_WRITE,
   GR_WAIT_ACCEPT,
   GR_WAIT_DIAL,
+  GR_WAIT_LOOKUP,      /* a host's name to addresses */
   GR_WAIT_PROCESS,     /* the end of a child */
   GR_WAIT_PROCESS_RUN, /* the same, and its output */
   GR_WAIT_REASONS
@@ -156,14 +159,16 @@ struct G {
   bool runs_on; /* when it last readied another, it went on running for long: see gr_put_runnable */
   atomic_bool blocks; /* this wait keeps its thread (always so for hosts): only that thread may make
                          it RUNNING again */
-  uint8_t reason;     /* GrReason of the wait */
-  uint8_t cause;      /* GrCause of its end */
-  uint8_t host_spins; /* hosts: how often to spin before sleeping; grows when waits are short */
+  bool keeps; /* counted in Sched.nkept: it waits, or has waited, with its thread in this round */
+  uint8_t reason;        /* GrReason of the wait */
+  uint8_t cause;         /* GrCause of its end */
+  uint8_t host_spins;    /* hosts: how often to spin before sleeping; grows when waits are short */
   _Atomic uint64_t wait; /* seq << 1 | done */
   G *link;               /* in a run queue or the free list */
   GrSlabOfGs *slab;      /* where its memory is */
   M *m;                  /* its thread while it runs or blocks there */
   const GOps *ops;
+  uint32_t used;        /* CPU time (ns) of its slice, so far as it was interrupted in it */
   void *data;           /* ops' own */
   GrHost *_Atomic host; /* the host state that it descends from: where its panic goes, and whose end
                            is its own. A reference */
@@ -195,13 +200,12 @@ void gr_spawn(G *g);
 
 /* ---- waiting: see the steps above; g is the caller's own ---- */
 
-/* May this wait keep its thread? False at the limit of threads, when nobody could take the P over.
- * Hosts: always true. */
-bool gr_wait_may_block(G *g);
 /* Step 1. `blocks`: step 3 will be gr_wait_block. */
 void gr_wait_prepare(G *g, GrReason reason, bool blocks);
-/* Arms the limit (absolute ns; GR_FOREVER does nothing). GR_OK or GR_NOMEM. Takes TIMERS locks, so
- * it may be called under a channel's. */
+/* Arms the limit (absolute ns; GR_FOREVER: there is none). GR_OK; GR_NOMEM; GR_CROWDED: the wait
+ * would keep its thread, and at the limit of threads nobody would be left to run the others (never
+ * said to hosts, nor to a G that has waited with its thread in this round already). Takes SCHED
+ * and TIMERS locks, so it may be called under a channel's. */
 int gr_wait_limit(G *g, int64_t until);
 /* Takes step 1 back, when step 2 failed and nothing is linked. */
 void gr_wait_unprepare(G *g);
@@ -222,10 +226,10 @@ void gr_ready(G *g);
 
 /* Sleeps until `until`: GR_PARK (then gr_wait_finish), GR_OK when that is past, GR_NOMEM. */
 int gr_sleep(G *g, int64_t until, bool blocks);
-/* For a G that cannot yield: lets others run, on this thread; a thread whose P was taken waits for
- * one. */
+/* For a G that cannot yield: lets others run while its thread waits, if anything is due; a thread
+ * whose P was taken waits for one. */
 void gr_yield_blocking(G *g);
-/* Counts a pre-emption, for gr_sched_stats. */
+/* The calling G is pre-empted: its next yield is not of its own will. */
 void gr_preempted(void);
 
 /* ---- blocking regions: Go's entersyscallblock ----

@@ -34,7 +34,18 @@ void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
   atomic_store(&g->wait, (gr_wait_seq(g) + 1) << 1);
 }
 
+/* It stays counted until its round ends: a wait that goes on, or the lock that a condition's wait
+ * takes again, must not be refused half-way. */
+static bool keeps_thread(G *g) {
+  if (g->is_host || g->keeps || gr_m == NULL || gr_over() || !gr_pool_enter(gr_m)) return true;
+  g->keeps = gr_may_keep_thread(gr_m);
+  gr_pool_leave(gr_m);
+  return g->keeps;
+}
+
 int gr_wait_limit(G *g, int64_t until) {
+  if (gr_unlikely(atomic_load_explicit(&g->blocks, memory_order_relaxed)) && !keeps_thread(g))
+    return GR_CROWDED;
   if (until == GR_FOREVER) return GR_OK;
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
@@ -132,7 +143,7 @@ static bool must_abort(G *g, GrCause *cause) {
 
 /* Hosts whose waits have been short spin a little first: a futex round trip costs 40 us. */
 static bool host_spin(G *g) {
-  enum { SPIN_NS = 30000 };
+  enum { SPIN_NS = GR_STEADY ? 0 : 30000 };
   int64_t end = gr_now_ns() + SPIN_NS;
   do {
     for (int i = 0; i < 32; i++) {
@@ -154,6 +165,8 @@ static bool host_block(G *g, int64_t until) {
   }
   if (g->host != NULL && gr_pool_enter(NULL)) {
     gr_check_dead(&gr_sched);
+    if (gr_unlikely(!atomic_load_explicit(&gr_sched.sysmon_started, memory_order_relaxed)))
+      gr_sysmon_stand_in(&gr_sched);
     gr_pool_leave(NULL);
   }
   int64_t before = gr_now_ns();
@@ -168,7 +181,7 @@ static bool thread_block(G *g) {
   gr_release_p(m);
   gr_note_clear(&m->note);
   if (!move_status(g, G_PARKING, G_WAITING)) {
-    gr_acquire_p(m, g);
+    gr_acquire_p(m, g, GR_LINE_WOKEN);
     return true;
   }
   Sched *s = &gr_sched;
@@ -258,7 +271,9 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_FILE] = "file in use",
       [GR_WAIT_LOCK] = "mutex lock",
       [GR_WAIT_RLOCK] = "rwmutex read lock",
+      [GR_WAIT_WAITGROUP] = "waitgroup wait",
       [GR_WAIT_GROUP] = "group wait",
+      [GR_WAIT_MAP] = "goro.map",
       [GR_WAIT_COND] = "cond wait",
       [GR_WAIT_SEMA] = "semaphore acquire",
       [GR_WAIT_ONCE] = "once",
@@ -267,6 +282,7 @@ const char *gr_wait_name(GrReason reason) {
       [GR_WAIT_WRITE] = "I/O write",
       [GR_WAIT_ACCEPT] = "accept",
       [GR_WAIT_DIAL] = "dial",
+      [GR_WAIT_LOOKUP] = "host look-up",
       [GR_WAIT_PROCESS] = "process wait",
       [GR_WAIT_PROCESS_RUN] = "process run",
   };

@@ -8,14 +8,15 @@
  * released when its state is closed, whatever has become of the wait. */
 #include "sync/group.h"
 
-void gr_group_init(GrGroup *gr, GrShare *owner, int64_t limit, GrContext *ctx) {
-  *gr = (GrGroup){.owner = owner, .limit = limit, .ctx = ctx};
+void gr_group_init(GrGroup *gr, GrShare *owner, GrReason waits_as, int64_t limit, GrContext *ctx) {
+  *gr = (GrGroup){.owner = owner, .waits_as = waits_as, .limit = limit, .ctx = ctx};
   gr_lock_init(&gr->lock, GR_RANK_SYNC);
   gr_list_init(&gr->goers);
   gr_list_init(&gr->waiters);
 }
 
 void gr_group_fini(GrGroup *gr) {
+  if (!atomic_load(&gr_forked)) gr_untold_print(gr->untold);
   gr_msg_drop(&gr->error);
   if (gr->ctx != NULL) gr_share_unref(gr_context_share(gr->ctx));
 }
@@ -53,6 +54,14 @@ bool gr_group_fail(GrGroup *gr, GrMsg *error) {
   return first;
 }
 
+void gr_group_note(GrGroup *gr, GrUntold *untold) {
+  gr_lock(&gr->lock);
+  bool told = gr->told;
+  if (!told) gr->untold = untold;
+  gr_unlock(&gr->lock);
+  if (told) gr_untold_drop(untold);
+}
+
 void gr_group_end(GrGroup *gr) {
   GrList won;
   gr_list_init(&won);
@@ -72,8 +81,11 @@ const GrMsg *gr_group_error(GrGroup *gr) {
 bool gr_group_tell(GrGroup *gr) {
   gr_lock(&gr->lock);
   bool first = !gr->told;
+  GrUntold *untold = gr->untold;
   gr->told = true;
+  gr->untold = NULL;
   gr_unlock(&gr->lock);
+  gr_untold_drop(untold);
   return first;
 }
 
@@ -131,7 +143,7 @@ int gr_group_wait(G *g, GrGroup *gr, bool blocks) {
   gr_lock(&gr->lock);
   int r = GR_OK;
   if (gr->running > 0)
-    r = gr_queue_wait(g, GR_WAIT_GROUP, GR_FOREVER, blocks, &gr->lock, &gr->waiters, false);
+    r = gr_queue_wait(g, gr->waits_as, GR_FOREVER, blocks, &gr->lock, &gr->waiters, false);
   gr_unlock(&gr->lock);
   return r;
 }

@@ -9,23 +9,27 @@
 #define GR_GROUP_H
 
 #include "base/msg.h"
+#include "base/untold.h"
 #include "sync/context.h"
 #include "sync/queue.h"
 
 typedef struct GrGroup {
   GrShare *owner; /* what it is part of */
+  GrReason waits_as;
   GrLock lock;
   int64_t limit;   /* 0: none */
   int64_t running; /* members, and places that have been taken for them */
   GrList goers;    /* who wants a place: places in notes of their sudogs */
   GrList waiters;  /* who waits for all to end */
   bool failed, told;
-  GrMsg error;    /* of the first that failed, as joins are told; set once, then read only */
-  GrContext *ctx; /* a reference, or NULL */
+  GrMsg error;      /* of the first that failed, as joins are told; set once, then read only */
+  GrUntold *untold; /* its text, until somebody is told; or NULL */
+  GrContext *ctx;   /* a reference, or NULL */
 } GrGroup;
 
-/* Takes the reference ctx, or NULL. */
-void gr_group_init(GrGroup *gr, GrShare *owner, int64_t limit, GrContext *ctx);
+/* Takes the reference ctx, or NULL. `waits_as` is what dumps say of who waits for all to end. */
+void gr_group_init(GrGroup *gr, GrShare *owner, GrReason waits_as, int64_t limit, GrContext *ctx);
+/* An error that nobody has been told of goes to stderr. */
 void gr_group_fini(GrGroup *gr);
 
 /* One more member, which needs no place. */
@@ -33,6 +37,8 @@ void gr_group_begin(GrGroup *gr);
 /* A member has failed, by *error, which is taken. True when it is the first: then the caller
  * cancels what is to be cancelled. */
 bool gr_group_fail(GrGroup *gr, GrMsg *error);
+/* After it, by that caller: its text. Takes it; NULL does nothing. */
+void gr_group_note(GrGroup *gr, GrUntold *untold);
 /* A member has ended, however; the last thing about it. */
 void gr_group_end(GrGroup *gr);
 

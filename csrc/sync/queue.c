@@ -31,7 +31,9 @@ bool gr_queue_abandon(G *g) {
   switch (g->reason) {
     case GR_WAIT_LOCK:
     case GR_WAIT_RLOCK:
+    case GR_WAIT_WAITGROUP:
     case GR_WAIT_GROUP:
+    case GR_WAIT_MAP:
     case GR_WAIT_COND:
     case GR_WAIT_SEMA:
     case GR_WAIT_ONCE: break;

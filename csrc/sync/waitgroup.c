@@ -84,7 +84,7 @@ int gr_waitgroup_wait(G *g, GrWaitgroup *wg, int64_t until, bool blocks) {
   if (atomic_load_explicit(&wg->word, memory_order_acquire) < ONE) return r;
   gr_lock(&wg->lock);
   if (!zero_locked(wg)) {
-    r = gr_queue_wait(g, GR_WAIT_GROUP, until, blocks, &wg->lock, &wg->queue, false);
+    r = gr_queue_wait(g, GR_WAIT_WAITGROUP, until, blocks, &wg->lock, &wg->queue, false);
     if (r != GR_PARK) note_queue_locked(wg);
   }
   gr_unlock(&wg->lock);

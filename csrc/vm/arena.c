@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/big.h"
+#include "vm/foreign.h"
 
 enum { VAIN_MOST = 10, PAUSE = 1024 };
 enum { SMALL = 256, MOST = 8192, ALIGN = 8, CHUNK_MIN = 1024, CHUNK_MAX = 65536, FIRST = 4096 };
@@ -190,7 +191,10 @@ static void *resize(GrArena *a, void *ptr, size_t osize, size_t nsize) {
 
 void *gr_arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize) {
   GrArena *a = ud;
-  if (ptr == NULL) return nsize > 0 ? get(a, nsize) : NULL;
+  if (ptr == NULL) {
+    if (gr_unlikely(osize == LUA_TUSERDATA) && a->owner != NULL) gr_foreign_userdata(a->owner);
+    return nsize > 0 ? get(a, nsize) : NULL;
+  }
   if (nsize == 0) {
     put(a, ptr, osize);
     return NULL;

@@ -30,19 +30,22 @@ enum { GR_ARENA_CLASSES = 52, GR_ARENA_LARGE = 1 << 20 };
 typedef struct GrSlab GrSlab;
 typedef struct GrBig GrBig;
 
+struct GrState;
+
 typedef struct GrArena {
   char *bump, *end; /* what is left of the newest chunk */
   void *free[GR_ARENA_CLASSES];
   GrSlab *slabs;
   GrBig *bigs;
-  size_t more;    /* bytes that it holds besides the first chunk */
-  uint32_t first; /* bytes of the first chunk */
-  uint32_t next;  /* bytes that the next chunk will have */
-  bool sealed;    /* a template: no memory but its first chunk */
-  bool circulate; /* the next big block is one of big.h's: what it is for comes and goes */
-  bool failed;    /* the system had none when memory was asked of it last */
-  uint8_t vain;   /* times in a row that gr_arena_trim has found little */
-  uint32_t pause; /* calls of gr_arena_trim that do nothing, after that */
+  size_t more;           /* bytes that it holds besides the first chunk */
+  uint32_t first;        /* bytes of the first chunk */
+  uint32_t next;         /* bytes that the next chunk will have */
+  bool sealed;           /* a template: no memory but its first chunk */
+  bool circulate;        /* the next big block is one of big.h's: what it is for comes and goes */
+  bool failed;           /* the system had none when memory was asked of it last */
+  uint8_t vain;          /* times in a row that gr_arena_trim has found little */
+  uint32_t pause;        /* calls of gr_arena_trim that do nothing, after that */
+  struct GrState *owner; /* is told of each full userdata (foreign.h), or NULL */
 } GrArena;
 
 /* A new arena of `first` bytes in all; NULL without memory. */
@@ -58,7 +61,7 @@ void gr_arena_clear(GrArena *a);
  * a state of a large one lets others run. */
 void gr_arena_trim(GrArena *a, size_t used);
 static inline bool gr_arena_is_large(const GrArena *a) { return a->more >= GR_ARENA_LARGE; }
-/* lua_Alloc; ud is the arena, and osize of a new block does not matter. */
+/* lua_Alloc; ud is the arena. */
 void *gr_arena_alloc(void *ud, void *ptr, size_t osize, size_t nsize);
 
 #endif

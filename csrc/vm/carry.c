@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* carry.c - what comes along with functions without being asked for: the globals that they name.
  *
- * None of it is essential, so each piece is tried behind a savepoint: it is written with all that
- * hangs on it, and when something in it cannot be sent, items, bytes and identities go back to
- * where they were. What could be sent is then written once more as a list of references, at the
- * place where the receiver looks for it; the trial's own few bytes stay behind as filler. */
+ * Their values are written with all that hangs on them, one after the other, since each may hold
+ * functions that name more. When no name is left they are written once more, as a list of names and
+ * references, at the place where the receiver looks for it; the few bytes of the first time stay
+ * behind as filler. What cannot be sent in them gets a placeholder (placeholder.h). */
 #include <string.h>
 
 #include "vm/names.h"
@@ -12,39 +12,12 @@
 #include "vm/panic.h"
 #include "vm/record.h"
 
-/* ---- what may be missing ---- */
-
-/* Tries to write what `write` puts; false, and nothing has changed, when something in it cannot be
- * sent. A record is tried as a whole, and fails with it. */
-static bool attempt(lua_State *L, Packer *k, void (*write)(lua_State *L, Packer *k, int idx),
-                    int idx) {
-  size_t nbytes = k->p.nbytes;
-  uint32_t nitems = k->p.nitems, next = k->next;
-  uint64_t need = k->p.need;
-  k->trying = true;
-  write(L, k, idx);
-  k->trying = k->recording != 0;
-  if (k->trying || !k->failed) return !k->failed;
-  k->failed = false;
-  gr_packer_roll_back(L, k, nitems, nbytes, next);
-  k->p.need = need;
-  return false;
-}
-
-/* (name, value) at idx - 1, idx: looked into completely, so that it can be taken back. The pair
- * itself is written afterwards, where it belongs. */
-static void probe(lua_State *L, Packer *k, int idx) {
-  gr_pack_value(L, k, idx, &(Origin){.kind = O_GLOBAL});
-  gr_pack_items(L, k);
-}
-
 static int look_up(lua_State *L) {
   lua_gettable(L, 1);
   return 1;
 }
 
-/* Pushes env[key] as the function would see it; nil when that raises, as with strict.lua. */
-static void push_looked_up(lua_State *L, int env, int key) {
+void gr_carry_look_up(lua_State *L, int env, int key) {
   lua_pushvalue(L, key);
   if (lua_rawget(L, env) != LUA_TNIL || !lua_getmetatable(L, env)) return;
   lua_pop(L, 2);
@@ -105,8 +78,8 @@ void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, s
   lua_settop(L, top);
 }
 
-/* Values that were probed go to `kept` (name, value, name, value…; kept[name] = true); probing one
- * may find more names. The first that can be sent of each name is the one. */
+/* Values that were written go to `kept` (name, value, name, value…; kept[name] = true); writing one
+ * may find more names. The first value of each name is the one. */
 static void collect_globals(lua_State *L, Packer *k, int kept) {
   for (lua_Integer i = 1, n = 0; !k->failed && i < (lua_Integer)lua_rawlen(L, k->globals); i += 2) {
     int top = lua_gettop(L);
@@ -115,11 +88,14 @@ static void collect_globals(lua_State *L, Packer *k, int kept) {
     lua_rawgeti(L, k->globals, i + 1);
     lua_pushvalue(L, top + 1);
     bool carried = lua_rawget(L, kept) != LUA_TNIL;
-    push_looked_up(L, top + 2, top + 1);
+    gr_carry_look_up(L, top + 2, top + 1);
     int value = lua_gettop(L);
-    bool wanted = !carried && !lua_isnil(L, value) && lua_topointer(L, value) != k->globals_table &&
-                  !gr_names_is_standard(L, value, lua_tostring(L, top + 1));
-    if (wanted && attempt(L, k, probe, value)) {
+    if (!carried && !lua_isnil(L, value) && lua_topointer(L, value) != k->globals_table &&
+        !gr_names_is_standard(L, value, lua_tostring(L, top + 1))) {
+      k->carrying = i;
+      gr_pack_value(L, k, value, &(Origin){.kind = O_GLOBAL});
+      gr_pack_items(L, k);
+      k->carrying = 0;
       lua_pushvalue(L, value);
       lua_rawseti(L, kept, n + 2);
       lua_pushvalue(L, top + 1);

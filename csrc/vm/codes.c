@@ -87,25 +87,21 @@ static void note_name(Notes *n, const char *name, size_t len) {
 
 static void found(void *arg, const GrCodeUse *use) {
   Notes *n = arg;
-  if (use->kind == GR_CODE_GLOBAL) note_name(n, use->name, use->len);
+  if (use->kind == GR_CODE_GLOBAL) note_name(n, use->name.s, use->name.len);
   if (n->e == NULL) return;
   GrCode *code = &n->e->code;
   if (use->kind == GR_CODE_ENV) code->need = GR_NEED_ALL;
-  if (use->kind == GR_CODE_METHOD) code->need |= gr_need_method(use->name, use->len);
-  if (use->kind == GR_CODE_ASSIGNED && code->lines[use->upvalue - 1] == 0)
-    code->lines[use->upvalue - 1] = use->line > 0 ? use->line : -1;
+  if (use->kind == GR_CODE_METHOD) code->need |= gr_need_method(use->name.s, use->name.len);
 }
 
-/* An entry is one block: itself, the lines of assignments, the names, the dump. */
-static Entry *read(const char *dump, size_t len, int env, int nups, uint64_t hash) {
+/* An entry is one block: itself, the names, the dump. */
+static Entry *read(const char *dump, size_t len, int env, uint64_t hash) {
   Notes n = {NULL, 0, NULL};
-  size_t lines = (size_t)nups * sizeof(int);
   bool known = gr_code_read(dump, len, env - 1, found, &n);
-  size_t size = sizeof(Entry) + lines + n.size + len;
+  size_t size = sizeof(Entry) + n.size + len;
   Entry *e = gr_zalloc(size);
   if (e == NULL) return NULL;
-  e->code.lines = (int *)(void *)(e + 1);
-  n = (Notes){e, n.size, (char *)(e->code.lines + nups)};
+  n = (Notes){e, n.size, (char *)(e + 1)};
   e->code.names = n.end;
   e->code.bytes = n.end + n.size;
   e->code.len = len;
@@ -170,12 +166,12 @@ static void enter_locked(Entry *e) {
 }
 
 /* A reference, the caller's. */
-static Entry *get(const char *dump, size_t len, int env, int nups, uint64_t hash) {
+static Entry *get(const char *dump, size_t len, int env, uint64_t hash) {
   gr_lock(&lock);
   Entry *e = look_up_locked(dump, len, env, hash);
   gr_unlock(&lock);
   if (e != NULL) return e;
-  Entry *mine = read(dump, len, env, nups, hash);
+  Entry *mine = read(dump, len, env, hash);
   if (mine == NULL) return NULL;
   gr_lock(&lock);
   e = look_up_locked(dump, len, env, hash);
@@ -228,13 +224,13 @@ static uint64_t hash_of(const char *s, size_t len) {
   return h ^ h >> 29;
 }
 
-const GrCode *gr_codes_find(const char *dump, size_t len, int env, int nups) {
+const GrCode *gr_codes_find(const char *dump, size_t len, int env) {
   Near *n = my_near();
   if (n == NULL) return NULL;
   uint64_t hash = hash_of(dump, len);
   Entry **at = &n->entries[hash % NEAR];
   if (*at != NULL && is_it(*at, dump, len, env, hash)) return &(*at)->code;
-  Entry *e = get(dump, len, env, nups, hash);
+  Entry *e = get(dump, len, env, hash);
   if (e == NULL) return NULL;
   unref(*at);
   *at = e;
@@ -260,7 +256,7 @@ typedef struct Plan {
 } Plan;
 
 static int fill(lua_State *L) {
-  Plan *plan = lua_touserdata(L, 1);
+  Plan *plan = gr_check_pointer(L, 1);
   plan->owner.have = plan->image.before;
   gr_need_open(L, &plan->owner, plan->image.need);
   lua_settop(L, 0);

@@ -3,8 +3,8 @@
  *
  * A function has no identity that outlives a state, and Lua makes a new closure each time an
  * expression is evaluated; what stays the same is its dump. So a dump's hash finds what was learnt
- * when the same code was sent before: which standard globals it needs, which names it takes, to
- * which variables it assigns. The code of goroutines that are started again and again gets an image
+ * when the same code was sent before: which standard globals it needs, which names it takes. The
+ * code of goroutines that are started again and again gets an image
  * too (image.h), in which it is loaded already. */
 #ifndef GR_CODES_H
 #define GR_CODES_H
@@ -17,15 +17,13 @@ typedef struct GrCode {
   bool known;        /* its form is known; else it may name anything */
   uint32_t nnames;   /* names that it takes from its _ENV, or sets there */
   const char *names; /* one after the other: u32 length, text, '\0' */
-  int *lines; /* of each upvalue: where it, or a function in it, assigns to it first; 0: nowhere;
-                 -1: it has no lines */
   const char *bytes; /* the dump */
   size_t len;
 } GrCode;
 
-/* What is known of this dump of a function with `nups` upvalues, of which number `env` (from 1; 0:
- * none) is _ENV. Stays until this thread asks again; NULL without memory. */
-const GrCode *gr_codes_find(const char *dump, size_t len, int env, int nups);
+/* What is known of this dump of a function whose upvalue number `env` (from 1; 0: none) is _ENV.
+ * Stays until this thread asks again; NULL without memory. */
+const GrCode *gr_codes_find(const char *dump, size_t len, int env);
 /* Keeps it longer. */
 void gr_codes_ref(const GrCode *code);
 void gr_codes_unref(const GrCode *code);

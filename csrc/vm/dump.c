@@ -5,128 +5,57 @@
  * asked as if it were to be pre-empted: a GrReport is laid into its G, and the hook that answers
  * fills it in, on its own thread. Who sits in C code for all of the 50 ms cannot answer, and the
  * dump says so. The report has two references, the asker's and that of who finds it in the G, so
- * neither need wait for the other.
- *
- * Reading a stack takes lua_getstack and lua_getinfo only, with options that neither allocate nor
- * raise: other states' values must not come onto ours, which is why luaL_traceback will not do. */
+ * neither need wait for the other. */
 #include "vm/dump.h"
 
-#include <stdarg.h>
-#include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 #include "vm/arena.h"
+#include "vm/trace.h"
 
-enum { WAIT_MS = 50, FIRST_LEVELS = 10, LAST_LEVELS = 11, RUNNING_MAX = 1024 };
+enum { WAIT_MS = 50, RUNNING_MAX = 1024 };
 
-/* ---- text ---- */
-
-typedef struct Text {
-  char *at;
-  size_t len, cap;
-} Text;
-
-/* Without memory the text ends early. */
-static bool reserve(Text *t, size_t more) {
-  if (t->cap - t->len > more) return true;
-  size_t cap = t->cap * 2 + more + 256;
-  char *at = gr_realloc(t->at, cap);
-  if (at == NULL) return false;
-  t->at = at;
-  t->cap = cap;
-  return true;
-}
-
-GR_PRINTF(2, 3) static void add(Text *t, const char *fmt, ...) {
-  va_list args;
-  va_start(args, fmt);
-  if (reserve(t, 512)) {
-    int n = vsnprintf(t->at + t->len, t->cap - t->len, fmt, args);
-    size_t room = t->cap - t->len - 1;
-    t->len += (size_t)n < room ? (size_t)n : room;
-  }
-  va_end(args);
-}
-
-/* ---- a stack ---- */
-
-static int last_level(lua_State *L) {
-  lua_Debug ar;
-  int low = 0, high = 1;
-  while (lua_getstack(L, high, &ar)) {
-    low = high;
-    high *= 2;
-  }
-  while (low < high) {
-    int middle = low + (high - low) / 2;
-    if (lua_getstack(L, middle, &ar)) low = middle + 1;
-    else high = middle;
-  }
-  return high - 1;
-}
-
-static void add_level(Text *t, lua_State *L, int level) {
-  lua_Debug ar;
-  if (!lua_getstack(L, level, &ar) || !lua_getinfo(L, "Slnt", &ar)) return;
-  if (ar.currentline > 0) add(t, "\t%s:%d: in ", ar.short_src, ar.currentline);
-  else add(t, "\t%s: in ", ar.short_src);
-  if (*ar.namewhat != '\0') add(t, "%s '%s'", ar.namewhat, ar.name);
-  else if (*ar.what == 'm') add(t, "main chunk");
-  else if (*ar.what == 'C') add(t, "?");
-  else add(t, "function <%s:%d>", ar.short_src, ar.linedefined);
-  add(t, "%s", ar.istailcall ? "\n\t(...tail calls...)\n" : "\n");
-}
-
-static void add_stack(Text *t, lua_State *L) {
-  int last = last_level(L);
-  for (int level = 0; level <= last; level++) {
-    if (level == FIRST_LEVELS && last - level >= LAST_LEVELS) {
-      level = last - LAST_LEVELS + 1;
-      add(t, "\t...\t(skipping %d levels)\n", level - FIRST_LEVELS);
-    }
-    add_level(t, L, level);
-  }
-}
+/* ---- a state ---- */
 
 /* The state is the caller's to look at; `top` is the thread in it that ran last. */
-static void add_state(Text *t, GrState *st, lua_State *top) {
+static void add_state(GrTrace *t, GrState *st, lua_State *top) {
   if (top == NULL) top = st->L;
   if (top == NULL) {
-    add(t, "\t(has not begun)\n");
+    gr_trace_add(t, "\t(has not begun)\n");
   } else {
-    add_stack(t, top);
+    gr_trace_stack(t, top, GR_TRACE_BY_CALL);
     if (top != st->L && !st->is_host) {
-      add(t, "\t(in a coroutine of)\n");
-      add_stack(t, st->L);
+      gr_trace_add(t, "\t(in a coroutine of)\n");
+      gr_trace_stack(t, st->L, GR_TRACE_BY_CALL);
     }
   }
-  if (st->arena != NULL) add(t, "\tholds %zu KB\n", (gr_arena_bytes(st->arena) + 1023) / 1024);
+  if (st->arena != NULL)
+    gr_trace_add(t, "\tholds %zu KB\n", (gr_arena_bytes(st->arena) + 1023) / 1024);
   if (!st->is_host) {
     char created[GR_CREATED_SIZE];
     gr_state_created(st, created, sizeof created);
-    add(t, "\tcreated by %s\n", created);
+    gr_trace_add(t, "\tcreated by %s\n", created);
   }
-  add(t, "\n");
+  gr_trace_add(t, "\n");
 }
 
 /* ---- one goroutine ---- */
 
-static void add_head(Text *t, const G *g, GStatus status, int64_t now) {
+static void add_head(GrTrace *t, const G *g, GStatus status, int64_t now) {
   const char *what = status == G_WAITING    ? gr_wait_name((GrReason)g->reason)
                      : status == G_RUNNABLE ? "runnable"
                      : status == G_BLOCKED  ? "system call"
                                             : "running";
-  add(t, "%s, %s", g->is_host ? "main goroutine" : "goroutine", what);
+  gr_trace_add(t, "%s, %s", g->is_host ? "main goroutine" : "goroutine", what);
   if (status == G_WAITING || status == G_BLOCKED) {
     double seconds = (double)(now - g->since) * 1e-9;
-    add(t, ", %.1f s", seconds < 0 ? 0 : seconds);
+    gr_trace_add(t, ", %.1f s", seconds < 0 ? 0 : seconds);
   }
-  add(t, ":\n");
+  gr_trace_add(t, ":\n");
 }
 
 struct GrReport {
-  Text text;
+  GrTrace text;
   atomic_int refs;
   atomic_bool done;
 };
@@ -154,7 +83,7 @@ typedef struct Running {
 } Running;
 
 typedef struct Dump {
-  Text text;
+  GrTrace text;
   G *self;
   lua_State *L; /* self's */
   int64_t now;
@@ -202,13 +131,13 @@ static bool settle(Dump *d, Running *w, bool give_up) {
   bool done = atomic_load(&r->done), held = !done && gr_sched_hold(w->g, &status);
   if (done) {
     add_head(&d->text, w->g, G_RUNNING, d->now);
-    add(&d->text, "%.*s", (int)r->text.len, r->text.at != NULL ? r->text.at : "");
+    gr_trace_add(&d->text, "%.*s", (int)r->text.len, r->text.at != NULL ? r->text.at : "");
   } else if (held) {
     add_held(d, w->g, status);
     gr_sched_unhold(w->g, status);
   } else if (give_up) {
     add_head(&d->text, w->g, G_RUNNING, d->now);
-    add(&d->text, "\t(in C code, or in a finalizer)\n\n");
+    gr_trace_add(&d->text, "\t(in C code, or in a finalizer)\n\n");
   } else {
     gr_sched_ask(w->g);
     return false;

@@ -23,7 +23,8 @@
  * with a line hook we yield in line events, after the program has had its turn; every loop has
  * them. (Then the instruction counts twice for a count hook beside it.)
  *   - Lua counts the instructions of a hook function too, towards the next count. What it had
- * counted so is lost at a pre-emption, which starts the count anew: a few instructions each 10 ms.
+ * counted so is lost at a pre-emption, which starts the count anew: a few instructions each 10 ms,
+ * in programs that count to less than COUNT_MAX. In others we yield between two calls of theirs.
  *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in
  * the wrong thread.
  *   - A program that counts instructions itself would start anew with each pre-emption. So its
@@ -121,7 +122,6 @@ static void let_others_run(lua_State *L, GrState *st) {
     gr_exit_raise(L, st);
   } else {
     gr_hook_disarm(st);
-    if (!gr_wait_may_block(st->g)) return;
     gr_preempted();
     gr_yield_blocking(st->g);
   }
@@ -227,11 +227,12 @@ static void push_entry(lua_State *L) {
 
 /* The entry is on top: are `count` instructions over? Else the next call comes after the rest, or
  * after COUNT_MAX. */
-static bool count_is_over(lua_State *L) {
+static bool count_is_over(lua_State *L, lua_Integer *count) {
   lua_rawgeti(L, -1, 2);
   lua_rawgeti(L, -2, 3);
   lua_Integer total = lua_tointeger(L, -2), left = lua_tointeger(L, -1);
   lua_pop(L, 2);
+  *count = total;
   if (total <= COUNT_MAX) return true;
   left -= lua_gethookcount(L);
   bool over = left <= 0;
@@ -252,8 +253,11 @@ static void on_program_hook(lua_State *L, lua_Debug *ar) {
   GrState *st = gr_state_own(L);
   bool may_yield = yields_at(st, ar->event, lua_gethookmask(L)) &&
                    lua_gethook(L) == on_program_hook && (lua_gethookmask(L) & LUA_MASKCOUNT);
+  lua_Integer count = 0;
   push_entry(L);
-  if (lua_istable(L, -1) && (ar->event != LUA_HOOKCOUNT || count_is_over(L))) {
+  if (lua_istable(L, -1) && (ar->event != LUA_HOOKCOUNT || count_is_over(L, &count))) {
+    /* The next event comes without a call of the program's, whose instructions Lua counts. */
+    if (count > COUNT_MAX) may_yield = false;
     lua_rawgeti(L, -1, 1);
     lua_pushstring(L, names[ar->event]);
     if (ar->currentline >= 0) lua_pushinteger(L, ar->currentline);

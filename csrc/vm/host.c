@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/untold.h"
 #include "vm/dump.h"
 #include "vm/inherit.h"
 #include "vm/state.h"
@@ -20,9 +21,7 @@ atomic_bool gr_exit_by_user;
 
 enum { BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
 
-/* Is this process the stand-alone interpreter? Then it ends when the host does, and nobody needs
- * our memory back. */
-static bool standalone(void) {
+bool gr_standalone(void) {
   static _Atomic int8_t known; /* 1: yes, -1: no */
   int8_t answer = atomic_load(&known);
   if (answer == 0) {
@@ -38,9 +37,11 @@ static bool standalone(void) {
 
 static int close_host(lua_State *L) {
   GrState *st = lua_touserdata(L, 1);
+  if (st == NULL || lua_rawlen(L, 1) != sizeof *st || st->self != st)
+    return luaL_typeerror(L, 1, "host state of goro"); /* called by hand */
   GrHost *h = st->host;
   if (h == NULL || atomic_load(&gr_forked)) return 0;
-  bool alone = standalone();
+  bool alone = gr_standalone();
   gr_exit_await();
   /* what ends only now may still panic, so look after the pool has stopped: close keeps unread
    * posts until then */
@@ -52,11 +53,15 @@ static int close_host(lua_State *L) {
       unmet = gr_host_close(h, GR_EXIT_GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone, &last);
   gr_exit_await(); /* a goroutine was quicker with its os.exit */
   if (alone && last) gr_exit_let_go();
+  gr_untold_print_all(h);
   if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);
   return 0;
 }
 
-static void halt_at_exit(void) { gr_exit_prepare(GR_EXIT_GRACE_NS); }
+static void halt_at_exit(void) {
+  gr_exit_prepare(GR_EXIT_GRACE_NS);
+  if (!atomic_load(&gr_forked)) gr_untold_print_all(NULL);
+}
 
 static void on_hold(lua_State *L, lua_Debug *ar) {
   (void)L, (void)ar;
@@ -84,7 +89,7 @@ GrState *gr_state_host(lua_State *L) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
   st->L = lua_tothread(L, -1);
   lua_pop(L, 1);
-  if (standalone()) gr_dump_on_quit(st);
+  if (gr_standalone()) gr_dump_on_quit(st);
   st->host = gr_host_open(st);
   if (st->host == NULL) luaL_error(L, "not enough memory");
   st->g = gr_host_g(st->host);

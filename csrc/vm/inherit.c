@@ -311,7 +311,9 @@ void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins) {
     GrMsg copy;
     if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_code(L, GR_NOMEM);
     if (begins) gr_msg_set_start(&copy);
+    bool foreign = st->foreign;
     gr_unpack(L, &copy);
+    st->foreign = foreign; /* what is merely in package.preload does not count (foreign.h) */
     set_parts(L, top + 1, before);
     lua_settop(L, top);
   }

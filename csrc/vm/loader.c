@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* loader.c - the searchers of package.searchers: a cache of compiled Lua modules, and one state at
- * a time that opens a C module first.
+/* loader.c - the searchers of package.searchers: goro's own modules, which are not looked for; a
+ * cache of compiled Lua modules; and one state at a time that opens a C module first.
  *
  * Ours are closures over the package table, as the stock ones are, so the stock functions of
  * loadlib.c can be called in our frames, where they find their upvalue: search, messages and what
@@ -9,19 +9,19 @@
  * Lua modules. A thousand goroutines that require the same file would read and compile it a
  * thousand times. So the dump of what was compiled (nothing stripped: positions, names of variables
  * and the source's name are in it) is kept under the file's path, which is also in that source
- * name, together with the file's stamp: device, inode, size, modification time. Whoever finds the
- * same stamp undumps, which is several times cheaper; every state has its own function, and runs
- * it. When is a stamp to be trusted?
+ * name, together with the file's stamp: device, inode, size, the time of its last modification, and
+ * that of its last change of any kind, which nobody can set back (who sets the first one back
+ * changes the second). Whoever finds the same stamp undumps, which is several times cheaper; every
+ * state has its own function, and runs it. When is a stamp to be trusted?
  *   - Stamps before and after reading must be the same, or the file has changed meanwhile.
  *   - A file may be changed again within the same tick of the clock from which its system takes
  * modification times, and then a stamp of the same size would tell nothing (git calls it racily
- * clean). So a file is only entered when its time was already past by more than a tick, and from
+ * clean). So a file is only entered when its times were already past by more than a tick, and from
  * then on each change shows: GRAIN_NS for a time with a fraction of a second; whole seconds may be
  * those of a file system that has no others (FAT counts two at a time). A time in the future is
  * some other machine's clock's, and not trusted.
- *   - Who sets a file's time back after changing it, and keeps its size and its inode, is not
- * noticed. That is the price, as with make. Only regular files are kept, no errors, and nothing
- * larger than ENTRY_BYTES. What was used least recently goes when all together exceed CACHE_BYTES.
+ * Only regular files are kept, no errors, and nothing larger than ENTRY_BYTES. What was used least
+ * recently goes when all together exceed CACHE_BYTES.
  * Entries are counted references: one that is being undumped outlives its removal. The lock is held
  * for a few pointers, and for no call of Lua. Several that miss at once compile at once, at most as
  * many as there are threads at work, since nothing pre-empts a compiler; to let the others wait
@@ -36,12 +36,8 @@
  *   - One turn for all modules: with one for each library, two goroutines that load A, which
  * requires B, and B, which requires A, would wait for each other. First loads are rare. Who has the
  * turn gets it again, so a luaopen_* may require whatever it likes.
- *   - The turn belongs to a goroutine, not to a thread, and lies in a to-be-closed variable: an
- * error, goexit and the pool's end give it back.
- *   - Who has it may wait for a goroutine that wants it (a luaopen_* may run Lua code, and that
- * goro.run). So when its owner has been waiting in goro for WAITS_NS, or for EVER_NS whatever it
- * does (its thread may be stuck for good, left behind by an earlier pool), the others go on without
- * it, as in stock Lua.
+ *   - The turn (turn.h) lies in a to-be-closed variable: an error, goexit and the pool's end give
+ * it back. When it cannot be had, the others go on without it, as in stock Lua.
  *   - A goroutine that waits for it keeps its thread, since `require` is C code that cannot yield,
  * but gives its place away. Later loads find the function in a list and get it bare, as stock Lua
  * gives it. In hosts these functions are replaced too, or a host's first load would run into a
@@ -49,7 +45,7 @@
  * cannot be sent; and tracebacks from inside luaopen_* have one more line "[C]: in ?". States that
  * do not use goro cannot be seen.
  *
- * Locks: both are leaves. */
+ * Locks: the cache's is a leaf. */
 #include "vm/loader.h"
 
 #include <string.h>
@@ -60,8 +56,9 @@
 
 #include "vm/names.h"
 #include "vm/protect.h"
+#include "vm/turn.h"
 
-enum { LUA_FILES = 2, C_FILES = 3, C_ROOTS = 4 }; /* places in package.searchers */
+enum { PRELOADED = 1, LUA_FILES, C_FILES, C_ROOTS }; /* places in package.searchers */
 
 static lua_CFunction stock_searchpath, stock_searchers[GR_SEARCHERS + 1];
 lua_CFunction gr_loader_stock_loadlib;
@@ -72,32 +69,39 @@ typedef struct Stamp {
   dev_t dev;
   ino_t ino;
   off_t size;
-  struct timespec changed;
+  struct timespec modified, changed;
 } Stamp;
 
 /* False: it is no regular file. */
 static bool stamp_of(const char *path, Stamp *s) {
   struct stat st;
   if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) return false;
-  *s = (Stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim};
+  *s = (Stamp){st.st_dev, st.st_ino, st.st_size, st.st_mtim, st.st_ctim};
   return true;
+}
+
+static bool same_time(const struct timespec *a, const struct timespec *b) {
+  return a->tv_sec == b->tv_sec && a->tv_nsec == b->tv_nsec;
 }
 
 static bool same_stamp(const Stamp *a, const Stamp *b) {
   return a->dev == b->dev && a->ino == b->ino && a->size == b->size &&
-         a->changed.tv_sec == b->changed.tv_sec && a->changed.tv_nsec == b->changed.tv_nsec;
+         same_time(&a->modified, &b->modified) && same_time(&a->changed, &b->changed);
+}
+
+static bool is_past(const struct timespec *t, const struct timespec *now) {
+  enum { GRAIN_NS = 20000000, COARSE_GRAIN_S = 2 };
+  int64_t age_s = (int64_t)now->tv_sec - t->tv_sec;
+  if (age_s > COARSE_GRAIN_S) return true;
+  return age_s >= 0 && t->tv_nsec != 0 && age_s * 1000000000 + now->tv_nsec - t->tv_nsec > GRAIN_NS;
 }
 
 /* Would each change from now on give the file another time? By the clock from which Linux takes
  * these times. */
 static bool has_settled(const Stamp *s) {
-  enum { GRAIN_NS = 20000000, COARSE_GRAIN_S = 2 };
   struct timespec now;
   clock_gettime(CLOCK_REALTIME_COARSE, &now);
-  int64_t age_s = (int64_t)now.tv_sec - s->changed.tv_sec;
-  if (age_s > COARSE_GRAIN_S) return true;
-  return age_s >= 0 && s->changed.tv_nsec != 0 &&
-         age_s * 1000000000 + now.tv_nsec - s->changed.tv_nsec > GRAIN_NS;
+  return is_past(&s->modified, &now) && is_past(&s->changed, &now);
 }
 
 /* ---- the cache ---- */
@@ -271,6 +275,20 @@ static int search_lua_file(lua_State *L) {
   return 2;
 }
 
+/* ---- goro's own modules ---- */
+
+/* package.searchers[1]. After what a program has put into package.preload, and before anything is
+ * looked for on disk, which needs a descriptor, package.cpath and often the folder that was current
+ * when the program began; and which could find another copy of the library. */
+static int search_preloaded(lua_State *L) {
+  int n = stock_searchers[PRELOADED](L);
+  lua_CFunction open = n == 2 ? NULL : gr_names_own_open(lua_tostring(L, 1));
+  if (open == NULL) return n;
+  lua_pushcfunction(L, open);
+  lua_pushliteral(L, ":goro:");
+  return 2;
+}
+
 /* ---- luaopen_* that have succeeded ---- */
 
 typedef struct Opened {
@@ -295,79 +313,7 @@ static void note_opened(lua_CFunction open) {
   while (!atomic_compare_exchange_weak(&all_opened, &o->next, o)) {}
 }
 
-/* ---- the turn ---- */
-
-typedef struct Waiter {
-  GrList link;
-  GrNote note;
-} Waiter;
-
-static struct {
-  GrLock lock;
-  const GrState *owner; /* NULL: nobody. Not looked into */
-  G *g;                 /* the owner's: its memory stays one */
-  int depth;
-  GrList waiters;
-} turn = {.lock = GR_LOCK_INIT(GR_RANK_LEAF), .waiters = {&turn.waiters, &turn.waiters}};
-
-static bool take_locked(const GrState *st) {
-  if (turn.owner != NULL && turn.owner != st) return false;
-  turn.owner = st;
-  turn.g = st->g;
-  turn.depth++;
-  return true;
-}
-
-/* All who wait are woken: most of them want what has just been opened, and need no turn any more.
- */
-static void give_turn_back(void) {
-  if (atomic_load(&gr_forked)) return;
-  gr_lock(&turn.lock);
-  if (--turn.depth == 0) {
-    turn.owner = NULL;
-    for (GrList *l = turn.waiters.next; l != &turn.waiters; l = l->next)
-      gr_note_wake(&gr_container_of(l, Waiter, link)->note);
-  }
-  gr_unlock(&turn.lock);
-}
-
-/* GR_OK: it has the turn. GR_TIMEOUT: it goes on without. GR_ABORTED: the pool ends. */
-static int await_turn(const GrState *st, Waiter *w) {
-  enum { LOOK_NS = 10000000, WAITS_NS = 1000000000 };
-  static const int64_t EVER_NS = INT64_C(60000000000);
-  int64_t now = gr_now_ns(), until = now + EVER_NS, busy = now;
-  for (;;) {
-    gr_note_sleep(&w->note, now + LOOK_NS);
-    gr_note_clear(&w->note);
-    now = gr_now_ns();
-    gr_lock(&turn.lock);
-    int r = GR_PARK;
-    if (take_locked(st)) r = GR_OK;
-    else if (!st->is_host && (gr_sched_stopping() || gr_g_must_end(st->g))) r = GR_ABORTED;
-    else if ((atomic_load(&turn.g->status) & ~(uint32_t)G_SCAN) != G_WAITING) busy = now;
-    if (r == GR_PARK && (now - busy > WAITS_NS || now > until)) r = GR_TIMEOUT;
-    if (r != GR_PARK) gr_list_remove(&w->link);
-    gr_unlock(&turn.lock);
-    if (r != GR_PARK) return r;
-  }
-}
-
-static int take_turn(const GrState *st) {
-  if (atomic_load(&gr_forked)) return GR_TIMEOUT;
-  Waiter w;
-  gr_note_clear(&w.note);
-  gr_lock(&turn.lock);
-  bool taken = take_locked(st);
-  if (!taken) gr_list_push_back(&turn.waiters, &w.link);
-  gr_unlock(&turn.lock);
-  if (taken) return GR_OK;
-  bool region = !st->is_host &&
-                atomic_load(&st->g->status) == G_RUNNING; /* else the pool's end runs a finalizer */
-  if (region) gr_block_begin(st->g);
-  int r = await_turn(st, &w);
-  if (region) gr_block_end(st->g);
-  return r;
-}
+static GrTurn turn = GR_TURN_INIT(turn);
 
 /* ---- C modules ---- */
 
@@ -377,7 +323,8 @@ typedef struct Guard {
 
 static int leave(lua_State *L) {
   Guard *guard = lua_touserdata(L, 1);
-  if (guard->inside) give_turn_back();
+  if (guard == NULL || lua_rawlen(L, 1) != sizeof *guard) return luaL_typeerror(L, 1, "guard");
+  if (guard->inside) gr_turn_give(&turn);
   guard->inside = false;
   return 0;
 }
@@ -411,11 +358,11 @@ static int open_first(lua_State *L) {
   lua_pushcfunction(L, open);
   lua_insert(L, 2);
   lua_toclose(L, 1);
-  int r = take_turn(gr_state_find(L));
+  int r = gr_turn_take(&turn, gr_state_find(L));
   if (r == GR_ABORTED) return luaL_error(L, "goro is shutting down");
   guard->inside = r == GR_OK;
   if (is_opened(open)) { /* by the one that it waited for */
-    if (guard->inside) give_turn_back();
+    if (guard->inside) gr_turn_give(&turn);
     guard->inside = false;
   }
   lua_callk(L, n, LUA_MULTRET, 0, opened);
@@ -448,8 +395,10 @@ int gr_loader_loadlib(lua_State *L) {
 
 /* ---- registration ---- */
 
-static const lua_CFunction ours[GR_SEARCHERS + 1] = {
-    [LUA_FILES] = search_lua_file, [C_FILES] = search_c_file, [C_ROOTS] = search_c_root};
+static const lua_CFunction ours[GR_SEARCHERS + 1] = {[PRELOADED] = search_preloaded,
+                                                     [LUA_FILES] = search_lua_file,
+                                                     [C_FILES] = search_c_file,
+                                                     [C_ROOTS] = search_c_root};
 
 /* Pushes package[field]; nil when the program has changed that much. */
 static void push_package_field(lua_State *L, const char *field) {
@@ -469,19 +418,20 @@ void gr_loader_stock(lua_State *L) {
   push_package_field(L, "searchpath");
   stock_searchpath = lua_tocfunction(L, -1);
   push_package_field(L, "searchers");
-  for (int i = LUA_FILES; i <= C_ROOTS; i++, lua_pop(L, 1)) {
+  for (int i = PRELOADED; i <= C_ROOTS; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, -1, i);
     stock_searchers[i] = lua_tocfunction(L, -1);
   }
   lua_pop(L, 2);
 }
 
-/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or one
- * before the place `first`. */
-static bool push_ours(lua_State *L, int first) {
+/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or a
+ * host keeps it. */
+static bool push_ours(lua_State *L, bool host) {
   lua_CFunction f = lua_tocfunction(L, -1);
-  for (int i = first; f != NULL && i <= C_ROOTS; i++) {
-    if (f != stock_searchers[i] || lua_getupvalue(L, -1, 1) == NULL) continue;
+  for (int i = PRELOADED; f != NULL && i <= C_ROOTS; i++) {
+    if ((host && i == LUA_FILES) || f != stock_searchers[i] || lua_getupvalue(L, -1, 1) == NULL)
+      continue;
     lua_pushcclosure(L, ours[i], 1);
     return true;
   }
@@ -489,20 +439,20 @@ static bool push_ours(lua_State *L, int first) {
 }
 
 /* Wherever they stand now. */
-static void replace_searchers(lua_State *L, int first) {
+static void replace_searchers(lua_State *L, bool host) {
   push_package_field(L, "searchers");
   lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
   for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
     lua_rawgeti(L, -1, i);
-    if (push_ours(L, first)) lua_rawseti(L, -3, i);
+    if (push_ours(L, host)) lua_rawseti(L, -3, i);
   }
   lua_pop(L, 1);
 }
 
-void gr_loader_open(lua_State *L) { replace_searchers(L, LUA_FILES); }
+void gr_loader_open(lua_State *L) { replace_searchers(L, false); }
 
-void gr_loader_open_host(lua_State *L) { replace_searchers(L, C_FILES); }
+void gr_loader_open_host(lua_State *L) { replace_searchers(L, true); }
 
 void gr_loader_names(void) {
-  for (int i = LUA_FILES; i <= C_ROOTS; i++) gr_names_searcher(ours[i], i);
+  for (int i = PRELOADED; i <= C_ROOTS; i++) gr_names_searcher(ours[i], i);
 }

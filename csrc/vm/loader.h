@@ -11,10 +11,10 @@
 void gr_loader_stock(lua_State *L);
 /* Tells names.c what ours stand for. Once, after gr_loader_stock. */
 void gr_loader_names(void);
-/* Into a new goroutine's state, which has the stock functions: package.searchers[2], [3], [4].
- * Raises. */
+/* Into a new goroutine's state, which has the stock functions: package.searchers[1] to [4]. Raises.
+ */
 void gr_loader_open(lua_State *L);
-/* Into a host's: the two that find C modules, where the stock ones still are. Raises. */
+/* Into a host's: all but the one that finds Lua modules, where the stock ones still are. Raises. */
 void gr_loader_open_host(lua_State *L);
 
 /* package.loadlib, over the stock one. */

@@ -6,26 +6,40 @@
  * replace. What other modules own is found through an index in each state, from value to {module,
  * field}, made by walking package.loaded. It is made anew when modules have come or gone, and a hit
  * counts only if the module still has that value there: so a field that was added later is copied
- * like any function, as it must be, since the receiver's module would not have it. */
+ * like any function, as it must be, since the receiver's module would not have it.
+ *
+ * A stock function arrives as what the receiver's state had under that name when it was new. That
+ * is in general still there; where the program has put another one, the standard one is made from
+ * its address. A module counts only if the receiver's require could find it: the sender's searchers
+ * are asked, since a table may have been put into package.loaded by hand. */
 #include "vm/names.h"
 #include "vm/panic.h"
+#include "vm/state.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <lauxlib.h>
 #include <lualib.h>
 
-enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24 };
+enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24, OWN_MODULES = 24 };
+
+/* Whose function it is: a bit for each. Lua's own, or what goro puts in its place. */
+enum { OF_LUA = 1, OF_GOROUTINES = 2, OF_HOSTS = 4, HAS_UPVALUES = 8 };
 
 typedef struct Stock {
   lua_CFunction f;
   char module[FIELD_MAX], field[FIELD_MAX];
+  uint8_t whose;
 } Stock;
 
 static Stock stock[SLOTS]; /* open addressing; written at start only */
 static int nstock;
 static lua_CFunction natives[NATIVES];
 static int nnatives;
+static luaL_Reg own_modules[OWN_MODULES + 1];
+static int nown_modules;
 static lua_CFunction searchers[GR_SEARCHERS], our_searchers[GR_SEARCHERS];
 
 static const char index_key, sum_key, held_key; /* registry */
@@ -35,16 +49,33 @@ static size_t slot_of(lua_CFunction f) {
   return (size_t)((word * 0x9e3779b97f4a7c15ULL) >> 40) % SLOTS;
 }
 
-void gr_names_alias(lua_CFunction ours, const char *module, const char *field) {
-  size_t at = slot_of(ours);
-  while (stock[at].f != NULL && stock[at].f != ours) at = (at + 1) % SLOTS;
-  if (stock[at].f != NULL)
-    return; /* the same function under two names (unpack and the like): the first will do */
+/* The same function under two names (unpack and the like) is known by the first. */
+static void enter(lua_CFunction f, const char *module, const char *field, uint8_t whose) {
+  size_t at = slot_of(f);
+  while (stock[at].f != NULL && stock[at].f != f) at = (at + 1) % SLOTS;
+  if (stock[at].f != NULL) {
+    stock[at].whose |= whose;
+    return;
+  }
   if (++nstock > SLOTS / 2 || strlen(module) >= FIELD_MAX || strlen(field) >= FIELD_MAX)
     gr_throw("the table of stock functions is too small");
-  stock[at].f = ours;
+  stock[at].f = f;
+  stock[at].whose = whose;
   strcpy(stock[at].module, module);
   strcpy(stock[at].field, field);
+}
+
+void gr_names_alias(lua_CFunction ours, const char *module, const char *field) {
+  enter(ours, module, field, OF_GOROUTINES);
+}
+
+void gr_names_alias_in_hosts(lua_CFunction ours, const char *module, const char *field) {
+  enter(ours, module, field, OF_HOSTS);
+}
+
+void gr_names_keep(lua_State *L, lua_CFunction ours) {
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, (void *)(uintptr_t)ours);
 }
 
 bool gr_names_stock(lua_CFunction f, const char **module, const char **field) {
@@ -74,6 +105,37 @@ lua_CFunction gr_names_native_at(int index) { return natives[index]; }
 bool gr_names_is_native(uint32_t index) { return index < (uint32_t)nnatives; }
 #endif
 
+void gr_names_own_module(const char *name, lua_CFunction open) {
+  if (nown_modules == OWN_MODULES) gr_throw("the table of own modules is too small");
+  own_modules[nown_modules++] = (luaL_Reg){name, open};
+}
+
+lua_CFunction gr_names_own_open(const char *name) {
+  if (strncmp(name, "goro", 4) != 0) return NULL; /* which tells most others apart */
+  const luaL_Reg *m = own_modules;
+  while (m->name != NULL && strcmp(m->name, name) != 0) m++;
+  return m->func;
+}
+
+bool gr_names_push_own(lua_State *L, const char *name) {
+  lua_CFunction open = gr_names_own_open(name);
+  if (open == NULL) return false;
+  gr_check_stack(L, 5);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, name) == LUA_TNIL) {
+    lua_pop(L, 1);
+    lua_pushcfunction(L, open);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, -1);
+    lua_setfield(L, -3, name);
+    GrState *st = gr_state_find(L);
+    if (st != NULL) st->indexed = false;
+  }
+  lua_remove(L, -2);
+  return true;
+}
+
 bool gr_names_is_stdlib(const char *module) {
   static const char *const libs[] = {"_G",     "package", "coroutine", "table", "io", "os",
                                      "string", "math",    "utf8",      "debug", NULL};
@@ -96,8 +158,12 @@ static int read_stock(lua_State *L) {
   for (lua_pushnil(L); lua_next(L, 1) != 0; lua_pop(L, 1)) {
     const char *module = lua_tostring(L, 2);
     for (lua_pushnil(L); lua_next(L, 3) != 0; lua_pop(L, 1))
-      if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING)
-        gr_names_alias(lua_tocfunction(L, 5), module, lua_tostring(L, 4));
+      if (lua_iscfunction(L, 5) && lua_type(L, 4) == LUA_TSTRING) {
+        bool closure = lua_getupvalue(L, 5, 1) != NULL;
+        lua_settop(L, 5);
+        enter(lua_tocfunction(L, 5), module, lua_tostring(L, 4),
+              closure ? OF_LUA | HAS_UPVALUES : OF_LUA);
+      }
   }
   lua_getfield(L, 1, "package");
   for (int i = 0; i < 2; i++, lua_pop(L, 1)) {
@@ -262,43 +328,138 @@ void gr_names_push_index(lua_State *L, bool fresh) {
   lua_remove(L, loaded);
 }
 
-/* Could the receiver's require find the module? Looked up once for each name. */
-static bool findable(lua_State *L, const char *module) {
-  if (gr_names_is_stdlib(module) || strcmp(module, "goro") == 0 || strncmp(module, "goro.", 5) == 0)
-    return true;
-  int top = lua_gettop(L);
-  luaL_getsubtable(L, LUA_REGISTRYINDEX, "goro.findable");
-  if (lua_getfield(L, top + 1, module) == LUA_TNIL) {
-    bool found = false;
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    found = lua_getfield(L, -1, module) != LUA_TNIL;
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-    int has_package = lua_getfield(L, -1, "package") == LUA_TTABLE;
-    for (int i = 0; i < 2 && !found && has_package; i++) {
-      lua_getfield(L, -1, "searchpath");
-      lua_pushstring(L, module);
-      lua_getfield(L, -3, i == 0 ? "path" : "cpath");
-      if (lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1)) found = true;
+/* ---- what a receiver's require could find ---- */
+
+/* registry: a table of what was asked for: true, or the time in ns until which it counts as not
+ * found, as long as package.path, cpath and the number of searchers are what they were then. */
+static const char findable_key;
+enum { ASKED_PATH = 1, ASKED_CPATH, ASKED_SEARCHERS };
+
+static int call_searcher(lua_State *L) {
+  lua_call(L, 1, 1);
+  return 1;
+}
+
+/* Does the searcher on top, which is popped, find the module? One that raises does not. */
+static bool searcher_finds(lua_State *L, const char *module) {
+  lua_pushcfunction(L, call_searcher);
+  lua_insert(L, -2);
+  lua_pushstring(L, module);
+  bool found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isfunction(L, -1);
+  lua_pop(L, 1);
+  return found;
+}
+
+/* As the stock searcher for Lua modules, which would compile the file. */
+static bool has_lua_file(lua_State *L, int package, const char *module) {
+  lua_getfield(L, package, "searchpath");
+  lua_pushstring(L, module);
+  lua_getfield(L, package, "path");
+  bool found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
+  lua_pop(L, 1);
+  return found;
+}
+
+/* The stock searchers for C modules look for the luaopen_* function too: that there is a library
+ * which could have it says nothing. */
+static bool some_searcher_finds(lua_State *L, int package, const char *module) {
+  enum { LUA_FILES = 2 };
+  lua_getfield(L, package, "searchers");
+  int searchers_at = lua_gettop(L);
+  lua_Integer n = lua_istable(L, searchers_at) ? (lua_Integer)lua_rawlen(L, searchers_at) : 0;
+  bool found = false;
+  for (lua_Integer i = 1; i <= n && !found; i++) {
+    lua_rawgeti(L, searchers_at, i);
+    if (gr_names_stock_searcher(lua_tocfunction(L, -1)) != LUA_FILES) {
+      found = searcher_finds(L, module);
+    } else {
       lua_pop(L, 1);
+      found = has_lua_file(L, package, module);
     }
-    const char *dot = strchr(module, '.');
-    if (!found && has_package && dot != NULL) { /* the all-in-one loader: a.b.c in a's library */
-      lua_getfield(L, -1, "searchpath");
-      lua_pushlstring(L, module, (size_t)(dot - module));
-      lua_getfield(L, -3, "cpath");
-      found = lua_pcall(L, 2, 1, 0) == LUA_OK && lua_isstring(L, -1);
-      lua_pop(L, 1);
-    }
-    if (!found && has_package && lua_getfield(L, -1, "searchers") == LUA_TTABLE)
-      found = lua_rawlen(L, -1) > 4; /* added ones: they may */
-    lua_pushboolean(L, found);
-    lua_setfield(L, top + 1, module);
-    lua_settop(L, top + 1);
-    lua_pushboolean(L, found);
   }
-  bool result = lua_toboolean(L, -1);
+  lua_pop(L, 1);
+  return found;
+}
+
+/* Without one nothing is found, and that says nothing. */
+static bool has_free_descriptor(void) {
+  int fd = open("/", O_PATH | O_CLOEXEC);
+  if (fd >= 0) close(fd);
+  return fd >= 0;
+}
+
+/* Pushes what a "not found" depends on. */
+static void push_circumstances(lua_State *L, int package) {
+  lua_getfield(L, package, "path");
+  lua_getfield(L, package, "cpath");
+  lua_getfield(L, package, "searchers");
+  lua_pushinteger(L, lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : -1);
+  lua_replace(L, -2);
+}
+
+/* The answer for the module is on top: is it "not found", and still to be believed? */
+static bool still_not_found(lua_State *L, int asked, int package) {
+  int top = lua_gettop(L);
+  if (!lua_isinteger(L, top) || lua_tointeger(L, top) < (lua_Integer)gr_now_ns()) return false;
+  push_circumstances(L, package);
+  bool same = true;
+  for (int i = ASKED_PATH; i <= ASKED_SEARCHERS && same; i++) {
+    lua_rawgeti(L, asked, i);
+    same = lua_rawequal(L, -1, top + i);
+    lua_pop(L, 1);
+  }
   lua_settop(L, top);
-  return result;
+  return same;
+}
+
+static void remember(lua_State *L, int asked, int package, const char *module, bool found) {
+  enum { BELIEVED_NS = 1000000000 };
+  if (found) {
+    lua_pushboolean(L, 1);
+  } else {
+    push_circumstances(L, package);
+    for (int i = ASKED_SEARCHERS; i >= ASKED_PATH; i--) lua_rawseti(L, asked, i);
+    lua_pushinteger(L, (lua_Integer)(gr_now_ns() + BELIEVED_NS));
+  }
+  lua_setfield(L, asked, module);
+}
+
+static bool ask(lua_State *L, int asked, int package, const char *module) {
+  remember(L, asked, package, module, false); /* for a searcher that sends something of it */
+  bool found = some_searcher_finds(L, package, module);
+  if (!found && !has_free_descriptor()) {
+    lua_pushnil(L);
+    lua_setfield(L, asked, module);
+    return false;
+  }
+  remember(L, asked, package, module, found);
+  return found;
+}
+
+/* Could the receiver's require find the module? The searchers are asked, as `require` would, once
+ * for each module that is found. What is not found is asked for again after a second, or when
+ * package.path or so is another: there may be a file now. */
+static bool findable(lua_State *L, const char *module) {
+  if (gr_names_is_stdlib(module) || gr_names_own_open(module) != NULL) return true;
+  int top = lua_gettop(L), asked = top + 1, package = top + 2;
+  gr_check_stack(L, 12);
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &findable_key) != LUA_TTABLE) {
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &findable_key);
+  }
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, package, LUA_LOADLIBNAME);
+  lua_replace(L, package);
+  bool found = false;
+  if (lua_istable(L, package)) {
+    lua_getfield(L, asked, module);
+    found = lua_isboolean(L, -1) ||
+            (!still_not_found(L, asked, package) && ask(L, asked, package, module));
+  }
+  lua_settop(L, top);
+  return found;
 }
 
 /* {module, field} is at the top: is the value at idx still there? */
@@ -329,8 +490,61 @@ bool gr_names_find(lua_State *L, int idx, int index) {
   return false;
 }
 
-void gr_names_push(lua_State *L, const char *module, const char *field) {
-  gr_check_stack(L, 6);
+/* ---- the standard library's functions ---- */
+
+/* The function that a state has as module.field before a program puts another one there; NULL: it
+ * has upvalues, or there is none. Rarely called, so the whole table is looked through. */
+static lua_CFunction standard(const char *module, const char *field, bool host, bool *ours) {
+  lua_CFunction of_lua = NULL;
+  for (const Stock *s = stock; s < stock + SLOTS; s++) {
+    if (s->f == NULL || strcmp(s->module, module) != 0 || strcmp(s->field, field) != 0) continue;
+    *ours = (s->whose & (host ? OF_HOSTS : OF_GOROUTINES)) != 0;
+    if (*ours) return s->f;
+    if ((s->whose & (OF_LUA | HAS_UPVALUES)) == OF_LUA) of_lua = s->f;
+  }
+  return of_lua;
+}
+
+/* Is the value on top some state's module.field? */
+static bool is_named(lua_State *L, const char *module, const char *field) {
+  const char *its_module, *its_field;
+  return lua_iscfunction(L, -1) &&
+         gr_names_stock(lua_tocfunction(L, -1), &its_module, &its_field) &&
+         strcmp(its_module, module) == 0 && strcmp(its_field, field) == 0;
+}
+
+/* Pushes the standard function of this state. False: the program has put something else there, and
+ * the function cannot be made again; nothing was pushed. */
+static bool push_standard(lua_State *L, const char *module, const char *field) {
+  int top = lua_gettop(L);
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  if (lua_getfield(L, -1, module) == LUA_TTABLE) {
+    lua_pushstring(L, field);
+    lua_rawget(L, -2);
+    if (is_named(L, module, field)) {
+      lua_replace(L, top + 1);
+      lua_settop(L, top + 1);
+      return true;
+    }
+  }
+  lua_settop(L, top);
+  bool ours = false;
+  GrState *st = gr_state_find(L);
+  lua_CFunction f = standard(module, field, st == NULL || st->is_host, &ours);
+  if (f == NULL) return false;
+  if (ours && st != NULL) {
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, (void *)(uintptr_t)f) == LUA_TFUNCTION) return true;
+    lua_pop(L, 1);
+    gr_pushcfunction(L, st, f);
+  } else {
+    lua_pushcfunction(L, f);
+  }
+  return true;
+}
+
+/* ---- what came by name ---- */
+
+static void push_required(lua_State *L, const char *module) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   if (lua_getfield(L, -1, module) == LUA_TNIL) {
     lua_pop(L, 1);
@@ -341,6 +555,12 @@ void gr_names_push(lua_State *L, const char *module, const char *field) {
     lua_call(L, 1, 1);
   }
   lua_remove(L, -2);
+}
+
+void gr_names_push(lua_State *L, const char *module, const char *field) {
+  gr_check_stack(L, 6);
+  if (field != NULL && gr_names_is_stdlib(module) && push_standard(L, module, field)) return;
+  if (!gr_names_push_own(L, module)) push_required(L, module);
   if (field == NULL) return;
   if (lua_istable(L, -1)) {
     lua_pushstring(L, field);

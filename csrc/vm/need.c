@@ -97,8 +97,8 @@ GrNeed gr_need_method(const char *name, size_t len) {
 GrNeed gr_need_module(const char *module, const char *field) {
   if (strcmp(module, "_G") == 0 && field != NULL) return gr_need_global(field, strlen(field));
   int i = find(module, strlen(module));
-  if (i < 0 || globals[i].leads_anywhere || (globals[i].kind != LIB && globals[i].kind != GORO))
-    return GR_NEED_ALL;
+  if (gr_names_own_open(module) != NULL) return named("goro");
+  if (i < 0 || globals[i].leads_anywhere || globals[i].kind != LIB) return GR_NEED_ALL;
   return bit(i);
 }
 

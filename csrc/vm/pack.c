@@ -6,11 +6,11 @@
  * For error messages each item remembers from where it was first reached, which is a path back to
  * the root.
  *
- * What cannot be sent raises, with its path, unless it was only tried (carry.c). The packer is kept
- * for the next message (packer.c). */
+ * What cannot be sent raises, with its path; in a global that comes along (carry.c) a placeholder
+ * stands for it, and a record (record.c) is given up. The packer is kept for the next message
+ * (packer.c). */
 #include "vm/pack.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "base/big.h"
@@ -21,8 +21,10 @@
 #include "vm/object.h"
 #include "vm/packer.h"
 #include "vm/panic.h"
+#include "vm/placeholder.h"
 #include "vm/record.h"
 #include "vm/state.h"
+#include "vm/vet.h"
 
 enum {
   STRING_INLINE = 64
@@ -98,10 +100,42 @@ static bool put_simple(lua_State *L, Packer *k, int idx, int type) {
   }
 }
 
+/* Item `number`, an object, is the placeholder of the value at idx; the origin is the item's, or
+ * has its key still. */
+static void put_placeholder(lua_State *L, Packer *k, uint32_t number, int idx, const Origin *origin,
+                            const char *what) {
+  gr_packer_push_text(L, k, origin, number, what);
+  GrShare *share = gr_placeholder_of(L, idx);
+  if (share == NULL) gr_packer_no_memory(L, k);
+  gr_share_ref(share);
+  k->p.items[number].u.share = share;
+  lua_pop(L, 1);
+}
+
+/* The value at idx, of the kind `what`, cannot be sent. */
+static void refuse(lua_State *L, Packer *k, int idx, const Origin *origin, const char *what) {
+  uint32_t number = k->p.nitems;
+  if (k->recording != 0) {
+    k->failed = true;
+    return;
+  }
+  if (k->carrying == 0) gr_packer_cannot_send(L, k, origin, what);
+  gr_packer_put_ref(L, k, number);
+  gr_packer_item(L, k, I_OBJECT, lua_topointer(L, idx), idx, origin);
+  put_placeholder(L, k, number, idx, origin, what);
+}
+
+/* Has the value at idx got a placeholder in this message? */
+static bool is_refused(lua_State *L, Packer *k, int idx) {
+  if (k->carrying == 0) return false;
+  const Slot *slot = gr_packer_find(k, lua_topointer(L, idx));
+  return slot != NULL && k->p.items[slot->item].kind == I_OBJECT && gr_object_test(L, idx) == NULL;
+}
+
 /* Metamethod __goro of the value at idx: its function and arguments become a message of their own.
  */
 static int call_goro(lua_State *L) {
-  GrMsg *made = lua_touserdata(L, 1);
+  GrMsg *made = gr_check_pointer(L, 1);
   lua_remove(L, 1); /* __goro, v */
   lua_call(L, 1, LUA_MULTRET);
   int n = lua_gettop(L);
@@ -109,34 +143,6 @@ static int call_goro(lua_State *L) {
     return luaL_error(L, "'__goro' must return a function and its arguments");
   gr_pack(L, 1, n, GR_NAME_MESSAGE, 0, made);
   return 0;
-}
-
-/* The metamethod is on top; popped. */
-static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
-                      const Origin *origin) {
-  GrMsg made = GR_MSG_EMPTY;
-  uint32_t number = k->p.nitems;
-  if (k->recording != 0) {
-    k->failed = true; /* it might change what is being recorded */
-    return;
-  }
-  gr_packer_put_ref(L, k, number);
-  gr_packer_item(L, k, I_MADE, identity, idx, origin)->u.made = NULL;
-  lua_pushcfunction(L, call_goro);
-  lua_insert(L, -2);
-  lua_pushlightuserdata(L, &made);
-  lua_insert(L, -2);
-  lua_pushvalue(L, idx);
-  int status = lua_pcall(L, 3, 0, 0);
-  if (status == LUA_OK) {
-    k->p.items[number].u.made = made.u.p; /* a function at least: always a GrPack */
-  } else if (k->trying && status != LUA_ERRMEM) {
-    lua_pop(L, 1);
-    k->failed = true;
-  } else {
-    gr_packer_give_up(L, k);
-    lua_error(L);
-  }
 }
 
 static bool push_metafield(lua_State *L, int idx, const char *name) {
@@ -147,6 +153,79 @@ static bool push_metafield(lua_State *L, int idx, const char *name) {
   if (!lua_isnil(L, -1)) return true;
   lua_pop(L, 1);
   return false;
+}
+
+/* Pushes __name of the value at idx, or its type. */
+static void push_kind(lua_State *L, int idx) {
+  if (push_metafield(L, idx, "__name")) {
+    if (lua_type(L, -1) == LUA_TSTRING) return;
+    lua_pop(L, 1);
+  }
+  lua_pushstring(L, luaL_typename(L, idx));
+}
+
+/* A value whose __goro is being called: on the C stack, in a list of the state. */
+typedef struct Making {
+  const struct Making *outer;
+  const void *value;
+  int depth;
+} Making;
+
+enum { MAKING_MOST = 2 };
+
+/* What __goro gives is a message of its own, with the globals that its functions name. A value in
+ * these that has a __goro has one more, and so on: were there no end to it, ten values in a table
+ * that their functions name would be 10! messages. */
+static bool is_too_deep(const Packer *k, const Making *outer) {
+  return k->carrying != 0 && outer != NULL && outer->depth >= MAKING_MOST;
+}
+
+static bool is_being_made(const Making *outer, const void *value) {
+  while (outer != NULL && outer->value != value) outer = outer->outer;
+  return outer != NULL;
+}
+
+/* The metamethod is on top; popped. */
+static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
+                      const Origin *origin) {
+  GrMsg made = GR_MSG_EMPTY;
+  GrState *st = gr_state_find(L);
+  uint32_t number = k->p.nitems;
+  if (k->recording != 0) {
+    k->failed = true; /* it might change what is being recorded */
+    return;
+  }
+  bool again = is_being_made(st->making, identity);
+  if (again || is_too_deep(k, st->making)) {
+    push_kind(L, idx);
+    if (again) lua_pushliteral(L, " whose __goro leads to itself"), lua_concat(L, 2);
+    refuse(L, k, idx, origin, lua_tostring(L, -1));
+    lua_pop(L, 2);
+    return;
+  }
+  gr_packer_put_ref(L, k, number);
+  gr_packer_item(L, k, I_MADE, identity, idx, origin)->u.made = NULL;
+  lua_pushcfunction(L, call_goro);
+  lua_insert(L, -2);
+  lua_pushlightuserdata(L, &made);
+  lua_insert(L, -2);
+  lua_pushvalue(L, idx);
+  Making making = {st->making, identity, st->making != NULL ? st->making->depth + 1 : 1};
+  st->making = &making;
+  int status = lua_pcall(L, 3, 0, 0);
+  st->making = making.outer;
+  if (status == LUA_OK) {
+    k->p.items[number].u.made = made.u.p; /* a function at least: always a GrPack */
+  } else if (k->carrying != 0 && status != LUA_ERRMEM) {
+    lua_pop(L, 1);
+    k->p.items[number].kind = I_OBJECT;
+    push_kind(L, idx);
+    put_placeholder(L, k, number, idx, origin, lua_tostring(L, -1));
+    lua_pop(L, 1);
+  } else {
+    gr_packer_give_up(L, k);
+    lua_error(L);
+  }
 }
 
 static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin) {
@@ -175,10 +254,8 @@ static void pack_userdata(lua_State *L, Packer *k, int idx, const Origin *origin
     pack_made(L, k, idx, identity, origin);
     return;
   }
-  const char *what = "userdata";
-  if (push_metafield(L, idx, "__name") && lua_type(L, -1) == LUA_TSTRING)
-    what = lua_tostring(L, -1);
-  gr_packer_cannot_send(L, k, origin, what);
+  push_kind(L, idx);
+  refuse(L, k, idx, origin, lua_tostring(L, -1));
 }
 
 /* Pushes module and field of a value that a loaded module owns. In a state without the package
@@ -204,7 +281,7 @@ static void pack_cfunction(lua_State *L, Packer *k, int idx, const Origin *origi
   } else if (owned(L, k, idx)) {
     put_name(L, k, identity, origin);
   } else if (lua_getupvalue(L, idx, 1) != NULL) {
-    gr_packer_cannot_send(L, k, origin, "C function with upvalues");
+    refuse(L, k, idx, origin, "C function with upvalues");
   } else {
     gr_packer_put_tagged(L, k, T_CFUNCTION, &f, sizeof f);
     k->p.need = GR_NEED_ALL;
@@ -224,7 +301,7 @@ static void pack_table(lua_State *L, Packer *k, int idx, const void *identity,
   } else if (push_metafield(L, idx, "__goro")) {
     pack_made(L, k, idx, identity, origin);
   } else if (push_metafield(L, idx, "__gc")) {
-    gr_packer_cannot_send(L, k, origin, "table with a __gc metamethod and no __goro");
+    refuse(L, k, idx, origin, "table with a __gc metamethod and no __goro");
   } else {
     gr_packer_put_ref(L, k, k->p.nitems);
     gr_packer_item(L, k, I_TABLE, identity, idx, origin);
@@ -248,10 +325,6 @@ void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin) {
     pack_long_string(L, k, idx, origin);
     return;
   }
-  if (type == LUA_TTHREAD) {
-    gr_packer_cannot_send(L, k, origin, "thread");
-    return;
-  }
   const void *identity = lua_topointer(L, idx);
   Slot *known = gr_packer_find(k, identity);
   if (known != NULL) {
@@ -261,6 +334,7 @@ void gr_pack_value(lua_State *L, Packer *k, int idx, const Origin *origin) {
   gr_check_stack(L, 30);
   if (type == LUA_TTABLE) pack_table(L, k, idx, identity, origin);
   else if (type == LUA_TUSERDATA) pack_userdata(L, k, idx, origin);
+  else if (type == LUA_TTHREAD) refuse(L, k, idx, origin, "thread");
   else if (lua_iscfunction(L, idx)) pack_cfunction(L, k, idx, origin);
   else pack_function(L, k, idx, identity, origin);
   lua_settop(L, top);
@@ -283,22 +357,34 @@ void gr_pack_metatable(lua_State *L, Packer *k, uint32_t parent) {
   lua_pop(L, 1);
 }
 
-/* The key and the value at key + 1. Returns whether the key is a metamethod's name. */
-static bool write_pair(lua_State *L, Packer *k, uint32_t number, int key) {
-  bool metamethod = false;
+/* The key and the value at key + 1, unless the key cannot come along: false. *class: the key is a
+ * metamethod's name. */
+static bool write_pair(lua_State *L, Packer *k, uint32_t number, int key, bool *class) {
   int type = lua_type(L, key);
-  size_t len = 0;
+  size_t len = 0, before = k->p.nbytes;
   const char *s = type == LUA_TSTRING ? lua_tolstring(L, key, &len) : NULL;
   if (s != NULL && len <= STRING_INLINE) {
-    metamethod = s[0] == '_' && gr_class_is_metamethod(s);
+    *class |= s[0] == '_' && gr_class_is_metamethod(s);
     put_string(L, k, s, len);
   } else if (!put_simple(L, k, key, type)) {
     gr_pack_value(L, k, key, &(Origin){.kind = O_KEY_OF, .parent = number});
+    if (is_refused(L, k, key)) {
+      k->p.nbytes = before;
+      return false;
+    }
   }
   type = lua_type(L, key + 1);
   if (!put_simple(L, k, key + 1, type))
     gr_pack_value(L, k, key + 1, &(Origin){.kind = O_KEYED, .parent = number, .key = key});
-  return metamethod;
+  return true;
+}
+
+/* Item `number`, the table at idx, of which nothing has been written: its metatable cannot come
+ * along, and a table without its metatable is another. */
+static void refuse_table(lua_State *L, Packer *k, uint32_t number, int idx) {
+  Origin origin = k->origins[number]; /* the array may move */
+  k->p.items[number] = (Item){.kind = I_OBJECT};
+  put_placeholder(L, k, number, idx, &origin, "table whose metatable cannot be sent");
 }
 
 /* lua_next gives the array part first and in order, so what begins as 1, 2, 3, … is written as
@@ -308,8 +394,19 @@ static void write_table(lua_State *L, Packer *k, uint32_t number) {
   int table = lua_gettop(L), key = table + 1;
   bool class = false, in_order = true;
   uint32_t narr = 0, nrec = 0, nils = 0;
-  if (lua_getmetatable(L, table)) gr_pack_metatable(L, k, number);
-  else gr_packer_put_tag(L, k, T_NIL);
+  if (lua_getmetatable(L, table)) {
+    size_t before = k->p.nbytes;
+    lua_pushvalue(L, -1);
+    gr_pack_metatable(L, k, number);
+    if (is_refused(L, k, -1)) {
+      k->p.nbytes = before;
+      refuse_table(L, k, number, table);
+      return;
+    }
+    lua_pop(L, 1);
+  } else {
+    gr_packer_put_tag(L, k, T_NIL);
+  }
   for (lua_pushnil(L); !k->failed && lua_next(L, table) != 0; lua_settop(L, key)) {
     if (in_order) {
       lua_Integer i = lua_isinteger(L, key) ? lua_tointeger(L, key) : 0,
@@ -318,8 +415,7 @@ static void write_table(lua_State *L, Packer *k, uint32_t number) {
       for (; in_order && gap > 0; gap--, narr++, nils++) gr_packer_put_tag(L, k, T_NIL);
     }
     if (!in_order) {
-      class |= write_pair(L, k, number, key);
-      nrec++;
+      nrec += write_pair(L, k, number, key, &class);
       continue;
     }
     narr++;
@@ -374,7 +470,6 @@ static void write_cell(lua_State *L, Packer *k, uint32_t function, int at, int i
  * known it may name anything. */
 static void note_names(lua_State *L, Packer *k, const GrCode *code) {
   int environment = lua_gettop(L);
-  gr_codes_ref(k->code = code); /* a finalizer may run meanwhile, and send */
   const char *at = code->names;
   for (uint32_t i = 0, len; i < code->nnames; i++, at += sizeof len + len + 1) {
     memcpy(&len, at, sizeof len);
@@ -385,36 +480,6 @@ static void note_names(lua_State *L, Packer *k, const GrCode *code) {
     for (lua_pushnil(L); lua_next(L, environment) != 0; lua_settop(L, environment + 1))
       if (lua_type(L, -2) == LUA_TSTRING)
         gr_carry_note(L, k, environment, lua_tostring(L, -2), lua_rawlen(L, -2));
-  gr_codes_unref(code);
-  k->code = NULL;
-}
-
-atomic_bool gr_vet;
-
-/* Warns once for each code of a goroutine that assigns to what it has captured. */
-static void vet(lua_State *L, const GrCode *code, int function, int env) {
-  lua_Debug ar;
-  if (!gr_codes_vet(code)) return;
-  lua_pushvalue(L, function);
-  lua_getinfo(L, ">Su", &ar);
-  for (int i = 1; i <= ar.nups; i++) {
-    const char *name = code->lines[i - 1] != 0 && i != env ? lua_getupvalue(L, function, i) : NULL;
-    if (name == NULL) continue;
-    lua_pop(L, 1);
-    if (code->lines[i - 1] > 0)
-      fprintf(stderr, "%s:%d: assigns to captured variable '%s', which is a copy\n", ar.short_src,
-              code->lines[i - 1], name);
-    else
-      fprintf(stderr, "%s: assigns to captured variable '%s', which is a copy\n", ar.short_src,
-              name);
-  }
-}
-
-static int count_upvalues(lua_State *L, int function) {
-  lua_Debug ar;
-  lua_pushvalue(L, function);
-  lua_getinfo(L, ">u", &ar);
-  return ar.nups;
 }
 
 /* The function is on top. */
@@ -425,15 +490,20 @@ static void write_function(lua_State *L, Packer *k, uint32_t number) {
   size_t len = k->p.nbytes - begin;
   k->p.items[number].len = len;
   int env = find_env(L, k, function);
-  const GrCode *code = gr_codes_find(k->p.bytes + begin, len, env, count_upvalues(L, function));
+  const GrCode *code = gr_codes_find(k->p.bytes + begin, len, env);
   if (code == NULL) gr_packer_no_memory(L, k);
   k->p.need |= code->need;
-  if (number == 0 && k->p.start) {
-    k->p.image = gr_codes_start(code);
-    if (gr_unlikely(atomic_load_explicit(&gr_vet, memory_order_relaxed)))
-      vet(L, code, function, env);
+  if (number == 0 && k->p.start) k->p.image = gr_codes_start(code);
+  bool vet = atomic_load_explicit(&gr_vet, memory_order_relaxed) && k->p.start &&
+             k->origins[number].kind == O_ROOT;
+  bool names = env > 0 && (code->nnames > 0 || !code->known);
+  if (vet || names) {
+    gr_codes_ref(k->code = code); /* a finalizer may run meanwhile, and send */
+    if (vet) gr_vet_function(L, k, code, function, env);
+    if (names) note_names(L, k, code);
+    gr_codes_unref(code);
+    k->code = NULL;
   }
-  if (env > 0 && (code->nnames > 0 || !code->known)) note_names(L, k, code);
   lua_settop(L, function);
   for (; lua_getupvalue(L, function, n + 1) != NULL; n++) {
     if (n + 1 == env) lua_pushglobaltable(L); /* the cell's value, whatever _ENV was here */
@@ -510,57 +580,6 @@ static void pack(lua_State *L, int idx, int n, GrPackNames names, int first_numb
   charge(L, p->nbytes);
 }
 
-bool gr_msg_string(const char *s, size_t len, GrMsg *out) {
-  *out = GR_MSG_EMPTY;
-  if (len <= GR_SHORT_MAX) {
-    out->kind = M_SHORT;
-    out->len = (uint8_t)len;
-    memcpy((char *)out + offsetof(GrMsg, bytes), s, len);
-    return true;
-  }
-  char *copy = gr_big_get(len);
-  if (copy == NULL) return false;
-  memcpy(copy, s, len);
-  out->kind = M_LONG;
-  out->u.p = copy;
-  out->w[0] = len;
-  return true;
-}
-
-static char *write_string(char *at, const char *s) {
-  uint32_t n = (uint32_t)strlen(s);
-  *at = T_STRING;
-  memcpy(at + 1, &n, sizeof n);
-  memcpy(at + 1 + sizeof n, s, n);
-  return at + 1 + sizeof n + n;
-}
-
-bool gr_msg_record(const char *const (*fields)[2], size_t n, GrMsg *out) {
-  enum { ROOT = 1 + sizeof(uint32_t) };
-  size_t len = ROOT + 2; /* no metatable, the end */
-  for (size_t i = 0; i < n; i++) len += 2 * ROOT + strlen(fields[i][0]) + strlen(fields[i][1]);
-  char *bytes = gr_malloc(len), *at = bytes;
-  if (bytes == NULL) return false;
-  memset(at, 0, ROOT); /* a reference to item 0 */
-  *at = T_REF;
-  at += ROOT;
-  *at++ = T_NIL;
-  for (size_t i = 0; i < n; i++) at = write_string(write_string(at, fields[i][0]), fields[i][1]);
-  *at = T_END;
-  Item table = {.kind = I_TABLE, .nrec = (uint32_t)n, .at = ROOT};
-  GrPack p = {.nroots = 1, .nitems = 1, .items = &table, .nbytes = len, .bytes = bytes};
-  *out = (GrMsg){.kind = M_PACK, .u.p = gr_pack_copy(&p)};
-  gr_free(bytes);
-  if (out->u.p != NULL) return true;
-  *out = GR_MSG_EMPTY;
-  return false;
-}
-
-GrMsg gr_msg_nil(void) { return (GrMsg){.kind = M_NIL}; }
-GrMsg gr_msg_boolean(bool b) { return (GrMsg){.kind = b ? M_TRUE : M_FALSE}; }
-GrMsg gr_msg_integer(int64_t i) { return (GrMsg){.kind = M_INTEGER, .u.i = i}; }
-GrMsg gr_msg_float(double n) { return (GrMsg){.kind = M_FLOAT, .u.n = n}; }
-
 bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
   *out = GR_MSG_EMPTY;
   if (lua_isinteger(L, idx)) {
@@ -602,46 +621,6 @@ void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out) {
   pack(L, idx, n, GR_NAME_ARGUMENT, first_number, true, out);
 }
 
-void gr_msg_set_start(GrMsg *m) {
-  if (m->kind == M_PACK) ((GrPack *)m->u.p)->start = true;
-}
-
-bool gr_msg_is_plain(const GrMsg *m) { return m->kind != M_LONG && m->kind != M_PACK; }
-
-bool gr_msg_copy(const GrMsg *m, GrMsg *out) {
-  *out = *m;
-  if (m->kind == M_LONG) return gr_msg_string(m->u.p, m->w[0], out);
-  if (m->kind == M_PACK) out->u.p = gr_pack_copy(m->u.p);
-  if (m->kind != M_PACK || out->u.p != NULL) return true;
-  *out = GR_MSG_EMPTY;
-  return false;
-}
-
-/* Bytes of the root value at `at`. */
-static size_t root_size(const char *at) {
-  uint32_t n;
-  switch (*at) {
-    case T_INTEGER: return 1 + sizeof(lua_Integer);
-    case T_FLOAT: return 1 + sizeof(lua_Number);
-    case T_LIGHT: return 1 + sizeof(void *);
-    case T_CFUNCTION: return 1 + sizeof(lua_CFunction);
-    case T_REF: return 1 + sizeof n;
-    case T_STRING: memcpy(&n, at + 1, sizeof n); return 1 + sizeof n + n;
-    default: return 1;
-  }
-}
-
-/* The second root moves over the first, a tag; what items refer to stays where it is. */
-bool gr_msg_error_value(const GrMsg *m, GrMsg *out) {
-  static const char nomem[] = "not enough memory";
-  if (m->kind != M_PACK) return gr_msg_string(nomem, sizeof nomem - 1, out);
-  if (!gr_msg_copy(m, out)) return false;
-  GrPack *p = out->u.p;
-  memmove(p->bytes, p->bytes + 1, root_size(p->bytes + 1));
-  p->nroots = 1;
-  return true;
-}
-
 static void drop(GrMsg *m) {
   if (m->kind == M_PACK && m->u.p != NULL) gr_pack_free(m->u.p);
   else if (m->kind == M_LONG) gr_big_put(m->u.p, m->w[0]);
@@ -656,10 +635,4 @@ void gr_pack_init(void) {
 void gr_pack_open(lua_State *L) {
   gr_check_stack(L, LUA_MINSTACK);
   gr_keep_open(L);
-}
-
-void gr_msg_wall(GrMsg *out) {
-  *out = GR_MSG_EMPTY;
-  out->kind = M_FLOAT;
-  out->u.n = gr_wall_s();
 }

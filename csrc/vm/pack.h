@@ -18,13 +18,10 @@ typedef uint64_t GrNeed;
 typedef enum GrPackNames {
   GR_NAME_MESSAGE,  /* "message" */
   GR_NAME_ARGUMENT, /* "argument #i": i as in the call, given by first_number */
+  GR_NAME_ITEM,     /* "argument #1[i]" */
   GR_NAME_RESULT,   /* "result #i" */
   GR_NAME_ERROR,    /* "error value" */
 } GrPackNames;
-
-/* Shall starting a goroutine warn, on stderr, that its function assigns to captured variables,
- * which are copies? */
-extern atomic_bool gr_vet;
 
 /* Once a process, before anything else here. Any thread, any number of times. */
 void gr_pack_init(void);
@@ -36,7 +33,8 @@ void gr_pack_open(lua_State *L);
 /* Packs the n values at idx, idx+1, … as one message (sharing between them is kept). Raises a Lua
  * error that names the path of what cannot be sent, `cannot send argument #2[3].co (thread)`, with
  * position level 1 (luaL_error style: the position of the caller of the running C function),
- * leaving *out empty and nothing changed. "not enough memory" likewise. May run Lua (__goro
+ * leaving *out empty and nothing changed; in globals that come along with functions a placeholder
+ * stands for it (placeholder.h). "not enough memory" likewise. May run Lua (__goro
  * metamethods), which may block. */
 void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, GrMsg *out);
 

@@ -198,8 +198,9 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   k->names = names;
   k->first_number = first_number;
   k->used = k->next = 0;
-  k->trying = k->failed = k->links = false;
+  k->failed = k->links = false;
   k->recording = 0;
+  k->carrying = 0;
   take_arrays(k);
   if (++k->round == 0) { /* after 2^32 messages */
     if (k->slots != NULL) memset(k->slots, 0, k->nslots * sizeof *k->slots);
@@ -207,10 +208,10 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   }
   lua_getiuservalue(L, -1, 1);
   k->values = lua_gettop(L);
-  lua_pushnil(L);
-  lua_pushnil(L);
+  lua_settop(L, k->values + 3);
   k->globals = k->values + 1;
   k->index = k->values + 2;
+  k->keys = k->values + 3;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   k->globals_table = lua_topointer(L, -1);
   lua_pop(L, 1);
@@ -312,13 +313,12 @@ Slot *gr_packer_find(Packer *k, const void *identity) {
   return NULL;
 }
 
-/* Slots of items from `limit` on are left out. */
-static void rehash(lua_State *L, Packer *k, uint32_t nslots, uint32_t limit) {
+static void rehash(lua_State *L, Packer *k, uint32_t nslots) {
   Slot *slots = gr_zalloc(nslots * sizeof *slots);
   if (slots == NULL) gr_packer_no_memory(L, k);
   k->used = 0;
   for (uint32_t i = 0; i < k->nslots; i++) {
-    if (k->slots[i].round != k->round || k->slots[i].item >= limit) continue;
+    if (k->slots[i].round != k->round) continue;
     slot_insert(slots, nslots, k->slots[i]);
     k->used++;
   }
@@ -344,8 +344,7 @@ Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identit
     k->origins = origins;
     k->origins_cap = cap;
   }
-  if ((k->used + 1) * 4 > k->nslots * 3)
-    rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS, UINT32_MAX);
+  if ((k->used + 1) * 4 > k->nslots * 3) rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS);
   lua_pushvalue(L, idx);
   lua_rawseti(L, k->values, (lua_Integer)n + 1);
   slot_insert(k->slots, k->nslots, (Slot){identity, n, k->round});
@@ -357,18 +356,6 @@ Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identit
   return &k->p.items[n];
 }
 
-void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes, uint32_t next) {
-  gr_pack_free_items(&k->p, nitems);
-  for (uint32_t i = nitems; i < k->p.nitems; i++) {
-    lua_pushnil(L);
-    lua_rawseti(L, k->values, (lua_Integer)i + 1);
-  }
-  k->p.nitems = nitems;
-  k->p.nbytes = nbytes;
-  k->next = next;
-  if (k->nslots > 0) rehash(L, k, k->nslots, nitems);
-}
-
 void gr_packer_need_index(lua_State *L, Packer *k) {
   if (!lua_isnil(L, k->index)) return;
   GrState *st = k->no_modules ? gr_state_find(L) : NULL;
@@ -377,7 +364,12 @@ void gr_packer_need_index(lua_State *L, Packer *k) {
   lua_replace(L, k->index);
 }
 
-/* ---- errors with a path ---- */
+/* ---- texts with a path ---- */
+
+enum {
+  STEPS_MOST = 24, /* of the way in a placeholder's text: there may be as many texts as values */
+  KEY_MOST = 60,
+};
 
 static bool is_identifier(const char *s) {
   if (*s == '\0' || (*s >= '0' && *s <= '9')) return false;
@@ -389,20 +381,25 @@ static bool is_identifier(const char *s) {
 }
 
 /* The key on top becomes text. */
-static void key_to_text(lua_State *L) {
+static void key_to_text(lua_State *L, bool shorten) {
   int key = lua_gettop(L);
   const char *s = lua_type(L, key) == LUA_TSTRING ? lua_tostring(L, key) : "";
+  if (shorten && lua_type(L, key) == LUA_TSTRING && lua_rawlen(L, key) > KEY_MOST) {
+    lua_pushlstring(L, s, KEY_MOST);
+    lua_pushfstring(L, "%s…", lua_tostring(L, -1));
+    s = lua_tostring(L, -1);
+  }
   switch (lua_type(L, key)) {
     case LUA_TSTRING: lua_pushfstring(L, is_identifier(s) ? ".%s" : "[\"%s\"]", s); break;
     case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, key) ? "[true]" : "[false]"); break;
     case LUA_TNUMBER:
       lua_pushvalue(L, key); /* lua_tostring changes it */
       lua_pushfstring(L, "[%s]", lua_tostring(L, -1));
-      lua_remove(L, -2);
       break;
     default: lua_pushfstring(L, "[%s]", luaL_typename(L, key));
   }
-  lua_remove(L, key);
+  lua_replace(L, key);
+  lua_settop(L, key);
 }
 
 /* Pushes a key of the table at -2 whose value is on top; nil when a finalizer has removed it
@@ -415,6 +412,26 @@ static void push_key_of_value(lua_State *L) {
       return;
     }
   lua_pushnil(L);
+}
+
+/* Pushes (value -> key) of the table at -2, which is item `parent`: made once, since thousands of
+ * its values may hold something that cannot be sent. */
+static void push_keys(lua_State *L, Packer *k, uint32_t parent) {
+  int table = lua_gettop(L) - 1;
+  if (lua_isnil(L, k->keys)) {
+    lua_newtable(L);
+    lua_replace(L, k->keys);
+  }
+  if (lua_rawgeti(L, k->keys, (lua_Integer)parent + 1) == LUA_TTABLE) return;
+  lua_settop(L, table + 1);
+  lua_newtable(L);
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_settop(L, table + 3)) {
+    if (!lua_istable(L, -1) && !lua_isfunction(L, -1)) continue;
+    lua_pushvalue(L, table + 3);
+    lua_rawset(L, table + 2);
+  }
+  lua_pushvalue(L, -1);
+  lua_rawseti(L, k->keys, (lua_Integer)parent + 1);
 }
 
 /* One step of the way, to the value of item `item`, or to the one that is being written. */
@@ -430,15 +447,25 @@ static void push_step(lua_State *L, Packer *k, const Origin *o, uint32_t item) {
     } else {
       lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
       lua_rawgeti(L, k->values, (lua_Integer)item + 1);
-      push_key_of_value(L);
+      if (k->carrying != 0) {
+        push_keys(L, k, o->parent);
+        lua_pushvalue(L, top + 2);
+        lua_rawget(L, top + 3);
+      } else {
+        push_key_of_value(L);
+      }
       lua_replace(L, top + 1);
       lua_settop(L, top + 1);
     }
-    key_to_text(L);
+    key_to_text(L, k->carrying != 0);
   }
 }
 
-/* "argument #2", "upvalue 'db'", … */
+static bool is_root(const Origin *o) {
+  return o->kind == O_ROOT || o->kind == O_UPVALUE || o->kind == O_GLOBAL;
+}
+
+/* "argument #2", "upvalue 'db'", "global 'conf'", … */
 static void push_root(lua_State *L, Packer *k, const Origin *o) {
   if (o->kind == O_UPVALUE) {
     lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
@@ -447,8 +474,15 @@ static void push_root(lua_State *L, Packer *k, const Origin *o) {
     lua_pop(L, 1);
     return;
   }
+  if (k->carrying != 0) {
+    lua_rawgeti(L, k->globals, k->carrying);
+    lua_pushfstring(L, is_root(o) ? "global '%s'" : "global '%s'…", lua_tostring(L, -1));
+    lua_remove(L, -2);
+    return;
+  }
   switch (k->names) {
     case GR_NAME_ARGUMENT: lua_pushfstring(L, "argument #%d", (int)o->parent); break;
+    case GR_NAME_ITEM: lua_pushfstring(L, "argument #1[%d]", (int)o->parent); break;
     case GR_NAME_RESULT: lua_pushfstring(L, "result #%d", (int)o->parent); break;
     case GR_NAME_ERROR: lua_pushliteral(L, "error value"); break;
     default: lua_pushliteral(L, "message");
@@ -467,27 +501,26 @@ static void push_function_place(lua_State *L, Packer *k, const Origin *o) {
   lua_pushfstring(L, " of function at %s:%d", ar.short_src, ar.linedefined);
 }
 
-static bool is_root(const Origin *o) { return o->kind == O_ROOT || o->kind == O_UPVALUE; }
-
-/* Pushes the way from the root to the value, and returns where it begins. It may be long, so it is
- * noted backwards first. */
-static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin) {
+/* Pushes the way from the root to the value (item `item`, unless the origin has a key), and returns
+ * where it begins. It may be long, so it is noted backwards first; of one to a placeholder only the
+ * end. */
+static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin, uint32_t item) {
   const Origin *o;
-  size_t n = 0;
-  for (o = origin; !is_root(o); o = &k->origins[o->parent]) n++;
+  size_t n = 0, most = k->carrying != 0 ? STEPS_MOST : SIZE_MAX;
+  for (o = origin; !is_root(o) && n < most; o = &k->origins[o->parent]) n++;
   if (n == 0) {
     lua_pushliteral(L, "");
     return o;
   }
-  uint32_t *items = lua_newuserdatauv(L, n * sizeof *items, 0);
-  n = 0;
-  for (o = origin; !is_root(o); o = &k->origins[o->parent])
-    items[n++] = o->parent; /* where the step begins */
+  uint32_t *items = lua_newuserdatauv(L, (n + 1) * sizeof *items, 0);
+  items[0] = item;
+  const Origin *at = origin;
+  for (size_t i = 1; i <= n; i++, at = &k->origins[at->parent])
+    items[i] = at->parent; /* where the step begins */
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (; n > 0; n--) {
-    if (n == 1) push_step(L, k, origin, 0);
-    else push_step(L, k, &k->origins[items[n - 2]], items[n - 2]);
+    push_step(L, k, n == 1 ? origin : &k->origins[items[n - 1]], items[n - 1]);
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);
@@ -495,20 +528,33 @@ static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin) {
   return o;
 }
 
-void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what) {
-  if (k->trying) {
-    k->failed = true;
-    return;
-  }
+/* Pushes "upvalue 'db'.conn (userdata) of function at job.lua:12". */
+static void push_description(lua_State *L, Packer *k, const Origin *origin, uint32_t item,
+                             const char *what) {
   gr_check_stack(L, 20);
-  luaL_where(L, 1);
   int top = lua_gettop(L);
-  const Origin *root = push_way(L, k, origin);
+  const Origin *root = push_way(L, k, origin, item);
   push_root(L, k, root);
   push_function_place(L, k, root);
-  const char *where = lua_tostring(L, top), *way = lua_tostring(L, top + 1),
-             *name = lua_tostring(L, top + 2), *function = lua_tostring(L, top + 3);
-  lua_pushfstring(L, "%scannot send %s%s (%s)%s", where, name, way, what, function);
+  const char *way = lua_tostring(L, top + 1), *name = lua_tostring(L, top + 2),
+             *function = lua_tostring(L, top + 3);
+  lua_pushfstring(L, "%s%s (%s)%s", name, way, what, function);
+  lua_replace(L, top + 1);
+  lua_settop(L, top + 1);
+}
+
+void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what) {
+  luaL_where(L, 1);
+  push_description(L, k, origin, 0, what);
+  lua_pushfstring(L, "%scannot send %s", lua_tostring(L, -2), lua_tostring(L, -1));
   gr_packer_give_up(L, k);
   lua_error(L);
+  gr_throw("lua_error returned");
+}
+
+void gr_packer_push_text(lua_State *L, Packer *k, const Origin *origin, uint32_t item,
+                         const char *what) {
+  push_description(L, k, origin, item, what);
+  lua_pushliteral(L, " could not come along: open it inside the goroutine");
+  lua_concat(L, 2);
 }

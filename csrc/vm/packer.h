@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* packer.h - the work in progress of one pack: bytes, items, identities, and the way back to the
- * root for errors. For pack.c, carry.c and packer.c alone. */
+ * root for errors. For pack.c, carry.c, packer.c, record.c and vet.c alone. */
 #ifndef GR_PACKER_H
 #define GR_PACKER_H
 
@@ -16,11 +16,11 @@
 
 typedef enum OriginKind { O_ROOT, O_KEYED, O_KEY_OF, O_UPVALUE, O_META, O_GLOBAL } OriginKind;
 
-/* How an item was reached: from item `parent`. By which key is looked up when an error has to tell.
+/* How an item was reached: from item `parent`. By which key is looked up when a text has to tell.
  */
 typedef struct Origin {
   uint8_t kind;
-  uint32_t parent; /* of a root: its number */
+  uint32_t parent; /* of a root: its number; of a global: nothing */
   uint32_t upvalue;
   int key; /* stack index of the key, as long as the value there is being written; else 0 */
 } Origin;
@@ -34,10 +34,9 @@ typedef struct Slot {
 typedef struct Packer {
   GrKeep keep; /* first */
   bool busy;   /* or left by an error */
-  bool trying; /* what cannot be sent is left out */
-  bool failed;
-  bool links; /* there may be items of that kind */
-  GrPack p;   /* its items and bytes have room for more */
+  bool failed; /* a record is given up */
+  bool links;  /* there may be items of that kind */
+  GrPack p;    /* its items and bytes have room for more */
   Origin *origins;
   uint32_t items_cap, origins_cap;
   size_t bytes_cap;
@@ -55,12 +54,16 @@ typedef struct Packer {
                       (record.c); else 0 */
   int globals; /* stack index: names of globals with the environments they are looked up in: name,
                   environment, …; nil while there are none */
+  lua_Integer carrying; /* where in that list is the name of the global that is being written: what
+                           cannot be sent in it gets a placeholder; else 0 */
+  int keys; /* stack index: item number + 1 of a table -> (value -> key), for the texts of
+               placeholders; nil while there are none */
 } Packer;
 
 /* packer.c */
 /* Once a process. */
 void gr_packer_init(void);
-/* Pushes a packer and its three tables. One is kept in each state for reuse. */
+/* Pushes a packer and its four tables. One is kept in each state for reuse. */
 Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number);
 /* The message; the packer is free for others. Raises without memory. */
 GrPack *gr_packer_finish(lua_State *L, Packer *k);
@@ -97,12 +100,15 @@ Slot *gr_packer_find(Packer *k, const void *identity);
  * one. */
 Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx,
                      const Origin *origin);
-/* Items from nitems and bytes from nbytes on go: a savepoint is taken back. */
-void gr_packer_roll_back(lua_State *L, Packer *k, uint32_t nitems, size_t nbytes, uint32_t next);
 /* What modules own: k->index is filled. */
 void gr_packer_need_index(lua_State *L, Packer *k);
-/* Raises, or marks the attempt as failed. `what`: the kind of value. */
-void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what);
+/* Raises. `what`: the kind of value. */
+GR_NORETURN void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin,
+                                       const char *what);
+/* Pushes the text of a placeholder for a value of that kind, which is item `item` or, when the
+ * origin has a key, becomes one. A global is being carried. */
+void gr_packer_push_text(lua_State *L, Packer *k, const Origin *origin, uint32_t item,
+                         const char *what);
 
 /* pack.c */
 /* Writes the value at idx (absolute); a new item goes on the list. Leaves the stack as it was,
@@ -120,5 +126,8 @@ void gr_pack_unlink(lua_State *L, Packer *k, uint32_t number);
 /* Notes that a function takes `name` from the environment at an absolute index. */
 void gr_carry_note(lua_State *L, Packer *k, int environment, const char *name, size_t len);
 void gr_carry_globals(lua_State *L, Packer *k);
+/* Pushes env[key] (absolute indices; the key is a string) as a function sees it whose environment
+ * that is; nil when that raises, as with strict.lua. */
+void gr_carry_look_up(lua_State *L, int env, int key);
 
 #endif

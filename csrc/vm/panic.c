@@ -15,6 +15,8 @@
 #include "vm/arena.h"
 #include "vm/pack.h"
 #include "vm/protect.h"
+#include "vm/trace.h"
+#include "vm/uncaught.h"
 
 const char gr_traceback_key;
 
@@ -29,38 +31,82 @@ static void drop_panic(GrPost *post) {
   gr_free(p);
 }
 
-static int traceback_text(lua_State *L) {
-  luaL_traceback(L, L, NULL, 1);
-  return 1;
-}
+/* A long chain of goroutines that wait for one another would pass on the sum of all their
+ * tracebacks: what is longer than this is passed on as it is. */
+enum { ENOUGH_TRACEBACK = 16 << 10 };
+static const char head[] = "stack traceback:\n",
+                  again[] = "\nraised again where it was waited for:\n";
 
-char *gr_panic_traceback(lua_State *L) {
-  if (!lua_checkstack(L, 40)) return NULL;
-  lua_pushcfunction(L, traceback_text);
-  char *copy = NULL;
-  if (lua_pcall(L, 0, 1, 0) == LUA_OK) {
-    size_t len;
-    const char *text = lua_tolstring(L, -1, &len);
-    copy = gr_malloc(len + 1);
-    if (copy != NULL) memcpy(copy, text, len + 1);
-  }
+/* When goro raised the error at idx in this state, it was thrown in another goroutine: pushes the
+ * traceback from there, which stays as long as it is on the stack. Allocates nothing. */
+static const char *push_remote(lua_State *L, int idx, size_t *len) {
+  const GrState *st = gr_state_find(L);
+  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING)
+    return lua_tolstring(L, -1, len);
   lua_pop(L, 1);
-  return copy;
+  return NULL;
 }
 
-/* (error, traceback or nil, created) -> the text a user reads, as lua.c makes it. */
-static int describe(lua_State *L) {
-  if (lua_type(L, 1) != LUA_TSTRING && lua_type(L, 1) != LUA_TNUMBER &&
-      !luaL_getmetafield(L, 1, "__tostring"))
-    lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
-  else luaL_tolstring(L, 1, NULL);
+/* The traceback on top is that of the error at idx as this state sees it: the one from where it was
+ * thrown comes first. */
+void gr_panic_whole_traceback(lua_State *L, int idx) {
+  size_t len;
+  const char *there = push_remote(L, idx, &len);
+  if (there == NULL) return;
+  lua_insert(L, -2);
+  const char *here = lua_tostring(L, -1);
+  bool headed = strncmp(here, head, sizeof head - 1) == 0;
+  if (len < ENOUGH_TRACEBACK)
+    lua_pushfstring(L, "%s%s%s", there, again, headed ? here + sizeof head - 1 : here);
+  else lua_pushvalue(L, -2);
+  lua_replace(L, -3);
+  lua_pop(L, 1);
+}
+
+/* The error value is on top. */
+char *gr_panic_traceback(lua_State *L) {
+  GrTrace t = {0};
+  size_t len = 0;
+  const char *there = lua_checkstack(L, 2) ? push_remote(L, -1, &len) : NULL;
+  if (there == NULL) gr_trace_add(&t, "%s", head);
+  else gr_trace_add(&t, "%s%s", there, len < ENOUGH_TRACEBACK ? again : "");
+  if (there != NULL) lua_pop(L, 1);
+  if (len >= ENOUGH_TRACEBACK) return t.at;
+  gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
+  if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
+  return t.at;
+}
+
+static int to_text(lua_State *L) {
+  luaL_tolstring(L, 1, NULL);
   return 1;
 }
 
-/* (error, why it cannot be sent) -> both as one text. */
+/* (error) -> the text a user reads, as lua.c makes it. A __tostring that raises is as none. */
+static int describe(lua_State *L) {
+  lua_settop(L, 1);
+  int type = lua_type(L, 1);
+  if (type == LUA_TSTRING || type == LUA_TNUMBER || luaL_getmetafield(L, 1, "__tostring")) {
+    lua_pushcfunction(L, to_text);
+    lua_pushvalue(L, 1);
+    if (lua_pcall(L, 1, 1, 0) == LUA_OK) return 1;
+  }
+  lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, 1));
+  return 1;
+}
+
+/* (error, why it cannot be sent) -> both as one text. C calls the arguments of a call in any order:
+ * so each text is made by a statement of its own. */
 static int describe_both(lua_State *L) {
-  describe(L);
-  lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), luaL_tolstring(L, 2, NULL));
+  lua_settop(L, 2);
+  lua_pushcfunction(L, describe);
+  lua_pushvalue(L, 1);
+  lua_call(L, 1, 1);
+  lua_pushliteral(L, " (");
+  luaL_tolstring(L, 2, NULL);
+  lua_pushliteral(L, ")");
+  lua_concat(L, 4);
   return 1;
 }
 
@@ -72,7 +118,7 @@ typedef struct Packing {
 
 /* (error, Packing): (false, error, traceback) for a join, (error, traceback) for a panic. */
 static int pack_error(lua_State *L) {
-  Packing *p = lua_touserdata(L, 2);
+  Packing *p = gr_check_pointer(L, 2);
   lua_settop(L, 1);
   if (p->joined) {
     lua_pushboolean(L, 0);
@@ -108,43 +154,107 @@ void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out) {
   if (lua_checkstack(L, 10)) pack_top(L, &(Packing){traceback, true, out});
 }
 
-static void print_panic(const char *text, size_t len, const char *traceback, const char *created) {
-  flockfile(stderr);
-  fputs("goro: panic: ", stderr);
-  fwrite(text, 1, len, stderr);
-  if (traceback != NULL) fprintf(stderr, "\n%s", traceback);
-  fprintf(stderr, "\ncreated by %s\n", created);
-  fflush(stderr);
-  funlockfile(stderr);
+typedef struct Story {
+  const char *traceback, *created; /* or NULL */
+  const char *note;                /* the last line, or NULL */
+  const char *head;                /* what the text begins with; NULL: as a panic's does */
+} Story;
+
+static void print_panic(FILE *f, const char *text, size_t len, const Story *s) {
+  flockfile(f);
+  fputs(s->head != NULL ? s->head : "goro: panic: ", f);
+  fwrite(text, 1, len, f);
+  if (s->traceback != NULL) fprintf(f, "\n%s", s->traceback);
+  if (s->created != NULL) fprintf(f, "\ncreated by %s", s->created);
+  if (s->note != NULL) fprintf(f, "\n%s", s->note);
+  fputc('\n', f);
+  fflush(f);
+  funlockfile(f);
 }
 
-static void print_top(GrState *st, const char *traceback) {
+/* The error on top of L, which may be NULL: no memory for a state. */
+static void print_top(FILE *f, lua_State *L, const Story *s) {
   static const char nomem[] = "not enough memory";
-  lua_State *L = st->L;
   size_t len;
   const char *text = NULL;
-  char created[GR_CREATED_SIZE];
-  gr_state_created(st, created, sizeof created);
   if (L == NULL) {
-    print_panic(nomem, sizeof nomem - 1, NULL, created);
+    print_panic(f, nomem, sizeof nomem - 1, s);
     return;
   }
   lua_pushcfunction(L, describe);
   lua_pushvalue(L, -2);
   lua_pcall(L, 1, 1, 0);
   text = lua_tolstring(L, -1, &len);
-  if (text != NULL) print_panic(text, len, traceback, created);
-  else print_panic("(no text)", 9, traceback, created);
+  if (text != NULL) print_panic(f, text, len, s);
+  else print_panic(f, "(no text)", 9, s);
+  lua_pop(L, 1);
+}
+
+struct GrFailure {
+  GrState *st;
+  const char *traceback;
+};
+
+static void print_failure(FILE *f, const GrFailure *failure, const char *note) {
+  char created[GR_CREATED_SIZE];
+  gr_state_created(failure->st, created, sizeof created);
+  print_top(f, failure->st->L, &(Story){failure->traceback, created, note, NULL});
+}
+
+/* A text that is written to a file in memory. */
+typedef struct Memory {
+  FILE *f; /* NULL: no memory */
+  char *text;
+  size_t len;
+} Memory;
+
+static void memory_open(Memory *m) {
+  m->text = NULL;
+  m->f = open_memstream(&m->text, &m->len);
+}
+
+static GrUntold *memory_close(Memory *m, const GrHost *host) {
+  fclose(m->f);
+  GrUntold *u = m->text != NULL ? gr_untold_new(host, m->text, m->len) : NULL;
+  free(m->text);
+  return u;
+}
+
+GrUntold *gr_panic_untold(const GrFailure *failure, const char *note) {
+  if (gr_sched_stopping()) return NULL;
+  Memory m;
+  memory_open(&m);
+  print_failure(m.f != NULL ? m.f : stderr, failure, note);
+  return m.f != NULL ? memory_close(&m, failure->st->g->host) : NULL;
+}
+
+GrUntold *gr_panic_thrown(lua_State *L, int idx, const GrHost *host) {
+  Memory m;
+  const char *traceback = lua_tostring(L, idx + 1);
+  if (traceback == NULL) return NULL;
+  memory_open(&m);
+  if (m.f == NULL) return NULL;
+  lua_pushvalue(L, idx);
+  print_top(m.f, L, &(Story){traceback, NULL, NULL, "goro: thrown in a goroutine: "});
+  lua_pop(L, 1);
+  return memory_close(&m, host);
+}
+
+void gr_panic_say(lua_State *L, int idx, const char *created, const char *note) {
+  if (!lua_checkstack(L, 4)) return;
+  const char *traceback = lua_isstring(L, idx + 1) ? lua_tostring(L, idx + 1) : NULL;
+  lua_pushvalue(L, idx);
+  print_top(stderr, L, &(Story){traceback, created, note, NULL});
   lua_pop(L, 1);
 }
 
 /* Prints the error on top, and posts it (packed: *m, which is taken) to the host. */
-static void bring_down(GrState *st, const char *traceback, GrMsg *m) {
+static void bring_down(GrState *st, const GrFailure *failure, GrMsg *m) {
   if (gr_sched_stopping()) { /* that is most likely what ended it, and nobody is left to be told */
     gr_msg_drop(m);
     return;
   }
-  print_top(st, traceback);
+  print_failure(stderr, failure, NULL);
   Panic *p = gr_malloc(sizeof *p);
   if (p == NULL) {
     gr_msg_drop(m);
@@ -161,8 +271,9 @@ void gr_panic(GrState *st, const char *traceback) {
   bool taken = st->join.object != NULL && st->join.ops->errors;
   Packing packing = {traceback, taken, &m};
   if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
-  if (!taken) bring_down(st, traceback, &m);
-  gr_join_end(st, GR_END_ERROR, &m);
+  GrFailure failure = {st, traceback};
+  if (!taken) bring_down(st, &failure, &m);
+  gr_join_end(st, GR_END_ERROR, &m, &failure);
 }
 
 static void keep_traceback(lua_State *L, int idx) {
@@ -171,8 +282,11 @@ static void keep_traceback(lua_State *L, int idx) {
 }
 
 int gr_raise_remote(lua_State *L, int idx) {
+  GrState *st = gr_state_find(L);
   keep_traceback(L, idx + 2);
   lua_pushvalue(L, idx + 1);
+  if (st != NULL) st->raised = lua_topointer(L, -1);
+  if (st != NULL && st->is_host) gr_uncaught_note(L, st, idx + 1);
   return lua_error(L);
 }
 
@@ -199,6 +313,10 @@ void gr_raise_code(lua_State *L, int code) {
   if (code == GR_NOTHREAD)
     luaL_error(L,
                "cannot start a thread: the system's limit of threads is reached (see `ulimit -u`)");
+  if (code == GR_CROWDED)
+    luaL_error(L,
+               "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
+               "GOROMAXTHREADS, or wait outside of sort comparators, gsub callbacks and the like)");
   lua_pushliteral(L, "not enough memory");
   lua_error(L);
   gr_throw("lua_error returned");
@@ -271,17 +389,29 @@ static int raise_deadlock(lua_State *L) {
   return lua_error(L);
 }
 
-/* A hook fires only in Lua code, so some has to run. */
-static void let_hook_fire(lua_State *L) {
-  if (luaL_loadstring(L, "return") != LUA_OK) lua_error(L);
-  lua_call(L, 0, 0);
+/* Lua calls a hook in Lua code only, and some that ran for this would be in the traceback of what
+ * the hook raises. So the hook is called here, as one of the function that waits. */
+static void call_hook(lua_State *L) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L);
+  lua_Debug ar;
+  if (hook == NULL || !lua_getstack(L, 0, &ar)) return;
+  gr_check_stack(L, LUA_MINSTACK);
+  ar.event = (mask & LUA_MASKCOUNT) != 0  ? LUA_HOOKCOUNT
+             : (mask & LUA_MASKLINE) != 0 ? LUA_HOOKLINE
+             : (mask & LUA_MASKRET) != 0  ? LUA_HOOKRET
+                                          : LUA_HOOKCALL;
+  ar.currentline = -1;
+  int top = lua_gettop(L);
+  hook(L, &ar);
+  lua_settop(L, top);
 }
 
 void gr_raise_cause(lua_State *L, GrState *st, GrCause cause) {
   switch (cause) {
     case GR_CAUSE_INBOX: gr_check_inbox(L, st); return;
     case GR_CAUSE_DEADLOCK: raise_deadlock(L); return;
-    case GR_CAUSE_SIGNAL: let_hook_fire(L); return;
+    case GR_CAUSE_SIGNAL: call_hook(L); return;
     default: gr_raise_code(L, GR_ABORTED);
   }
 }

@@ -274,12 +274,11 @@ static bool take_source(lua_State *L, Packer *k, Source *source) {
 
 /* (Making *, class…) -> list. What it has made is the caller's also when it raises. */
 static int make(lua_State *L) {
-  Making *m = lua_touserdata(L, 1);
+  Making *m = gr_check_pointer(L, 1);
   int last = lua_gettop(L);
   lua_newtable(L);
   Packer *k = gr_packer_new(L, GR_NAME_MESSAGE, 0);
   k->recording = last + 1;
-  k->trying = true;
   k->p.nroots = (uint32_t)last - 1;
   for (int i = 2; i <= last; i++) {
     lua_pushvalue(L, i);

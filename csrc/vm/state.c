@@ -10,7 +10,8 @@
  * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never
  * reached. A goroutine's end, in order: traceback where it was thrown, pending __close
  * (lua_resetthread), its results or error packed, delivered, lua_close. What happens in a finalizer
- * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. */
+ * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. Where the join has a
+ * function for errors, the goroutine goes on with that one after its __close, and ends later. */
 #include "vm/state.h"
 
 #include <pthread.h>
@@ -20,6 +21,7 @@
 #include <lualib.h>
 
 #include "base/chunk.h"
+#include "vm/foreign.h"
 #include "vm/hook.h"
 #include "vm/image.h"
 #include "vm/inherit.h"
@@ -29,6 +31,8 @@
 #include "vm/pack.h"
 #include "vm/panic.h"
 #include "vm/protect.h"
+#include "vm/setup.h"
+#include "vm/turn.h"
 #include "vm/warn.h"
 
 void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
@@ -64,17 +68,14 @@ void gr_state_remember(lua_State *L, int idx) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
+void *gr_check_pointer(lua_State *L, int arg) {
+  void *p = lua_islightuserdata(L, arg) ? lua_touserdata(L, arg) : NULL;
+  if (gr_unlikely(p == NULL)) luaL_typeerror(L, arg, "pointer of goro's own");
+  return p;
+}
+
 /* ---- parking ---- */
 
-bool gr_must_block(lua_State *L, GrState *st) {
-  if (st->is_host) return true;
-  if (gr_can_yield(L, st)) return false;
-  if (!gr_wait_may_block(st->g))
-    luaL_error(L, "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
-                  "GOROMAXTHREADS, or wait outside of "
-                  "sort comparators, gsub callbacks and the like)");
-  return true;
-}
 
 /* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way
  * answers no question. */
@@ -114,7 +115,7 @@ static int unprotected(lua_State *L) {
  * templates of images, and for each state when there are none. */
 static int open_state(lua_State *L) {
   GrState *st = gr_state_own(L);
-  GrNeed have = *(GrNeed *)lua_touserdata(L, 1);
+  GrNeed have = *(GrNeed *)gr_check_pointer(L, 1);
   lua_atpanic(L, unprotected);
   gr_warn_open(L);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -131,6 +132,7 @@ static int open_state(lua_State *L) {
 }
 
 static void make_image(void) {
+  gr_foreign_init();
   static GrState nobody;
   gr_image_init(open_state, &nobody);
 }
@@ -156,18 +158,21 @@ void gr_state_need(lua_State *L, GrNeed need) {
   gr_inherit_install(L, st, before, false);
 }
 
+/* All libraries are open: what it inherited takes its place. */
+static void settle(lua_State *L, GrState *st) {
+  if (st->settled) return;
+  st->settled = true;
+  gr_inherit_install(L, st, 0, true);
+}
+
 /* (start message, perhaps the function, which the state's image had) */
 static int unpack_start(lua_State *L) {
   GrState *st = gr_state_own(L);
-  const GrMsg *start = lua_touserdata(L, 1);
+  const GrMsg *start = gr_check_pointer(L, 1);
   int function = lua_gettop(L) - 1;
   lua_remove(L, 1);
-  if (st->have == GR_NEED_ALL) {
-    st->settled = true;
-    gr_inherit_install(L, st, 0, true);
-  } else {
-    gr_state_need(L, gr_msg_need(start));
-  }
+  if (st->have == GR_NEED_ALL) settle(L, st);
+  else gr_state_need(L, gr_msg_need(start));
   return gr_unpack_start(L, start, function);
 }
 
@@ -178,17 +183,26 @@ static int open_plain(lua_State *L) {
   return lua_pcall(L, 1, 0, 0);
 }
 
-/* A state for the message, in which it is unpacked. */
-static int begin_with(GrState *st, GrMsg *start) {
+/* LUA_OK, or the error value is on top; LUA_ERRMEM: perhaps there is no state. */
+static int make_state(GrState *st, const GrImage *image, GrNeed need) {
   bool ready;
-  lua_State *L =
-      gr_image_state(gr_msg_image(start), gr_msg_need(start), &st->arena, &st->have, &ready);
+  lua_State *L = gr_image_state(image, need, &st->arena, &st->have, &ready);
   if (L == NULL) return LUA_ERRMEM;
   st->L = L;
+  st->arena->owner = st;
   *(GrState **)lua_getextraspace(L) = st;
   st->running = L;
   int status = ready ? LUA_OK : open_plain(L);
+  if (gr_unlikely(st->warns)) gr_warn_on(L);
+  return status;
+}
+
+/* A state for the message, in which it is unpacked. */
+static int begin_with(GrState *st, GrMsg *start, bool *opened) {
+  int status = make_state(st, gr_msg_image(start), gr_msg_need(start));
   if (status != LUA_OK) return status;
+  *opened = true;
+  lua_State *L = st->L;
   lua_pushcfunction(L, unpack_start);
   lua_insert(L, 1);
   lua_pushlightuserdata(L, start);
@@ -196,12 +210,47 @@ static int begin_with(GrState *st, GrMsg *start) {
   return lua_pcall(L, lua_gettop(L) - 1, LUA_MULTRET, 0);
 }
 
+/* (message of a function of goro.setup) */
+static int unpack_setup(lua_State *L) {
+  const GrMsg *m = gr_check_pointer(L, 1);
+  GrMsg copy;
+  lua_settop(L, 0);
+  settle(L, gr_state_own(L));
+  if (!gr_msg_copy(m, &copy)) gr_raise_code(L, GR_NOMEM);
+  gr_msg_set_start(&copy);
+  return gr_unpack(L, &copy);
+}
+
+/* What is to run next, instead of what is on the state's stack: a function of goro.setup, or when
+ * all of these have run, the goroutine's own with its arguments. */
+static int next_to_run(GrState *st) {
+  lua_State *L = st->L;
+  const GrMsg *setup = gr_setting_next(st->setting);
+  lua_settop(L, 0);
+  lua_pushcfunction(L, setup != NULL ? unpack_setup : unpack_start);
+  lua_pushlightuserdata(L,
+                        (void *)(uintptr_t)(setup != NULL ? setup : gr_setting_start(st->setting)));
+  int status = lua_pcall(L, 1, LUA_MULTRET, 0);
+  if (setup == NULL) gr_setting_done(st->setting);
+  return status;
+}
+
+/* Functions of goro.setup may lead anywhere, so the state has all. */
+static int begin_with_setup(GrState *st, GrMsg *start, bool *opened) {
+  gr_setting_keep(st->setting, start);
+  int status = make_state(st, NULL, GR_NEED_ALL);
+  *opened = status == LUA_OK;
+  return *opened ? next_to_run(st) : status;
+}
+
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
- * LUA_ERRMEM and st->L == NULL. */
-static int begin(GrState *st) {
+ * LUA_ERRMEM and st->L == NULL; one in which nothing can run: not *opened. */
+static int begin(GrState *st, bool *opened) {
   GrMsg start = st->start;
+  *opened = false;
   memset(&st->start, 0, sizeof st->start);
-  int status = begin_with(st, &start);
+  if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start, opened);
+  int status = begin_with(st, &start, opened);
   gr_msg_drop(&start);
   return status;
 }
@@ -221,7 +270,7 @@ void gr_state_note_gc(lua_State *L, int idx) {
 /* Is there nothing in it whose finalizer has to run? C libraries may have made something. */
 static bool may_drop(GrState *st) {
   lua_State *L = st->L;
-  if (st->finalizers || !lua_checkstack(L, 2)) return false;
+  if (st->finalizers || st->foreign || !lua_checkstack(L, 2)) return false;
   if (st->have != GR_NEED_ALL) return true;
   lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS");
   bool none = lua_rawlen(L, -1) == 0;
@@ -229,21 +278,45 @@ static bool may_drop(GrState *st) {
   return none;
 }
 
+/* Finalizers of what a function of goro.setup has set up run in one state at a time: a tool for
+ * coverage reads a file then, adds to it and writes it. */
+static GrTurn closing = GR_TURN_INIT(closing);
+
 static void close_state(GrState *st) {
-  if (may_drop(st)) gr_keep_close(st->L);
-  else lua_close(st->L);
+  if (may_drop(st)) {
+    gr_keep_close(st->L);
+  } else {
+    atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
+    bool in_turn = gr_unlikely(st->setting != NULL) && gr_turn_take(&closing, st) == GR_OK;
+    lua_close(st->L);
+    if (in_turn) gr_turn_give(&closing);
+  }
   gr_arena_free(st->arena);
 }
 
-void gr_join_end(GrState *st, GrEnd how, GrMsg *m) {
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrJoin join = st->join;
   if (join.object == NULL) {
     gr_msg_drop(m);
     return;
   }
+  if (gr_unlikely(st->setting != NULL) && (how == GR_END_RETURN || how == GR_END_EXIT)) {
+    gr_setting_keep_end(st->setting, (int)how, m);
+    return;
+  }
   st->join.object = NULL;
-  join.ops->end(join.object, st->g, how, m);
+  join.ops->end(join.object, st->g, how, m, failure);
   gr_share_unref(join.object);
+}
+
+/* Its state has been closed: now they are told who wait for it. */
+static void end_setting(GrState *st) {
+  int how;
+  GrMsg m;
+  GrSetting *s = st->setting;
+  st->setting = NULL;
+  if (gr_setting_take_end(s, &how, &m)) gr_join_end(st, (GrEnd)how, &m, NULL);
+  gr_setting_free(s);
 }
 
 /* Pre-emption looks for the state through its G, and at nothing of it from here on. */
@@ -256,7 +329,8 @@ static void free_state(GrState *st) {
     if (st->armed != NULL) gr_hook_disarm(st);
     close_state(st);
   }
-  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0});
+  if (gr_unlikely(st->setting != NULL)) end_setting(st);
+  gr_join_end(st, GR_END_DROPPED, &(GrMsg){0}, NULL);
   gr_inherit_unref(st->inherited);
   if (st->L != NULL) gr_free(st->frames);
   gr_free(st->warning);
@@ -264,7 +338,7 @@ static void free_state(GrState *st) {
 }
 
 static int pack_results(lua_State *L) {
-  GrMsg *out = lua_touserdata(L, 1);
+  GrMsg *out = gr_check_pointer(L, 1);
   lua_pushboolean(L, 1);
   lua_replace(L, 1);
   gr_pack(L, 1, lua_gettop(L), GR_NAME_RESULT, 0, out);
@@ -278,7 +352,7 @@ static int deliver_results(GrState *st, int n) {
   lua_State *L = st->L;
   if (st->join.object == NULL) return LUA_OK;
   if (!st->join.ops->results) {
-    gr_join_end(st, GR_END_RETURN, &m);
+    gr_join_end(st, GR_END_RETURN, &m, NULL);
     return LUA_OK;
   }
   if (!lua_checkstack(L, 4)) return LUA_ERRMEM;
@@ -286,13 +360,59 @@ static int deliver_results(GrState *st, int n) {
   lua_pushlightuserdata(L, &m);
   lua_rotate(L, -n - 2, 2);
   int status = lua_pcall(L, n + 1, 0, 0);
-  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m);
+  if (status == LUA_OK) gr_join_end(st, GR_END_RETURN, &m, NULL);
   return status;
 }
 
+static GrRun enter(GrState *st, int n);
+
+static int push_text(lua_State *L) {
+  const char *text = lua_islightuserdata(L, 1) ? lua_touserdata(L, 1) : NULL;
+  lua_pushstring(L, text != NULL ? text : "stack traceback:");
+  return 1;
+}
+
+/* Leaves the join's function for errors and its arguments on the stack, instead of the error on
+ * top. False: the join has none, or there is no memory for it. */
+static bool hand_over(GrState *st, const char *traceback) {
+  const GrJoin *join = &st->join;
+  lua_State *L = st->L;
+  if (join->object == NULL || join->ops->handle == NULL) return false;
+  if (L == NULL || gr_sched_stopping() || !lua_checkstack(L, 10)) return false;
+  lua_pushcfunction(L, join->ops->handle);
+  lua_insert(L, -2);
+  lua_pushcfunction(L, push_text);
+  lua_pushlightuserdata(L, (void *)(uintptr_t)traceback);
+  if (lua_pcall(L, 1, 1, 0) != LUA_OK) {
+    lua_pop(L, 1);
+    lua_pushnil(L);
+  }
+  lua_pushlightuserdata(L, join->object);
+  st->join.ops = join->ops->after;
+  st->exiting = false;
+  return true;
+}
+
+/* By the error on top of its reset state, which may be NULL. Takes the traceback. */
+static GrRun fail(GrState *st, char *traceback) {
+  gr_setting_done(st->setting);
+  bool goes_on = hand_over(st, traceback);
+  if (!goes_on) gr_panic(st, traceback);
+  gr_free(traceback);
+  if (goes_on) return enter(st, 3);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
+/* There was no memory for its state, in which nothing can run. */
+static GrRun end_unborn(GrState *st) {
+  gr_panic(st, NULL);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 static GrRun end_ok(GrState *st, int nresults) {
-  int status = deliver_results(st, nresults);
-  if (status != LUA_OK) gr_panic(st, NULL);
+  if (deliver_results(st, nresults) != LUA_OK) return fail(st, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -306,33 +426,25 @@ static GrRun end_exit(GrState *st) {
   disarm(st);
   int status = lua_resetthread(
       st->L); /* LUA_OK, the sentinel, or the error of a __close that ran because of it */
-  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) gr_panic(st, NULL);
-  else gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
+  if (status != LUA_OK && !gr_is_exit_sentinel(st->L, -1)) return fail(st, NULL);
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0}, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
 
-static GrRun end_error(GrState *st) {
+/* Where Lua is built as C++ it catches what others throw, with a status of its own and no error
+ * value. */
+static GrRun end_error(GrState *st, int status) {
   char *traceback = gr_panic_traceback(st->L);
   disarm(st);
   lua_resetthread(st->L);
-  gr_panic(st, traceback);
-  gr_free(traceback);
-  free_state(st);
-  return GR_RUN_DONE;
-}
-
-/* Its function or arguments could not be rebuilt; the error value is on top, if there is a state.
- */
-static GrRun end_unborn(GrState *st) {
-  gr_panic(st, NULL);
-  free_state(st);
-  return GR_RUN_DONE;
+  if (status < 0) lua_pushliteral(st->L, "a C++ exception that nobody caught");
+  return fail(st, traceback);
 }
 
 /* Its host has closed before it began. */
 static GrRun end_unstarted(GrState *st) {
-  gr_join_end(st, GR_END_EXIT, &(GrMsg){0});
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0}, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -343,21 +455,25 @@ static void give_back(GrState *st) {
     gr_arena_trim(st->arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);
 }
 
-static GrRun run(G *g) {
-  GrState *st = g->data;
-  int n = 0;
-  if (st->L == NULL && gr_g_must_end(g)) return end_unstarted(st);
-  if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return end_unborn(st);
-    n = lua_gettop(st->L) - 1;
-  }
+static int resume(GrState *st, int n, int *nresults) {
   st->outward = GR_OUT_NONE;
   st->running = st->L;
   st->co_top = st->L;
   st->chain_ok = true;
-  int nresults, status = lua_resume(st->L, NULL, n, &nresults);
+  int status = lua_resume(st->L, NULL, n, nresults);
   st->co_top = NULL;
   st->chain_ok = false;
+  return status;
+}
+
+/* Runs it until it ends or yields: from its beginning, with a function and n arguments on top, or
+ * from where it yielded. */
+static GrRun enter(GrState *st, int n) {
+  int nresults, status = resume(st, n, &nresults);
+  while (gr_unlikely(gr_setting_runs(st->setting)) && status == LUA_OK) {
+    if (next_to_run(st) != LUA_OK) return fail(st, NULL);
+    status = resume(st, lua_gettop(st->L) - 1, &nresults);
+  }
   if (status == LUA_YIELD) {
     switch (st->outward) {
       case GR_OUT_PARK:
@@ -369,13 +485,24 @@ static GrRun run(G *g) {
       default: /* a C module called lua_yield at the top */
         lua_resetthread(st->L);
         lua_pushliteral(st->L, "attempt to yield from outside a coroutine");
-        gr_panic(st, NULL);
-        free_state(st);
-        return GR_RUN_DONE;
+        return fail(st, NULL);
     }
   }
   if (status == LUA_OK) return end_ok(st, nresults);
-  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st);
+  return st->exiting && gr_is_exit_sentinel(st->L, -1) ? end_exit(st) : end_error(st, status);
+}
+
+/* A function or arguments that cannot be rebuilt are an error like others. */
+static GrRun run(G *g) {
+  GrState *st = g->data;
+  int n = 0;
+  if (st->L == NULL && gr_g_must_end(g)) return end_unstarted(st);
+  if (st->L == NULL) {
+    bool opened;
+    if (begin(st, &opened) != LUA_OK) return opened ? fail(st, NULL) : end_unborn(st);
+    n = lua_gettop(st->L) - 1;
+  }
+  return enter(st, n);
 }
 
 /* The pool ends while it is parked, or before it ran. */
@@ -430,6 +557,7 @@ static GrState *new_child(lua_State *L, GrState *st, const char *verb, GrMsg *st
   memset(child, 0, sizeof *child);
   child->start = *start;
   child->inherited = gr_inherit_ref(st->inherited);
+  child->warns = gr_warn_is_on(st);
   say_created(L, child, verb);
   return child;
 }
@@ -447,7 +575,10 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *joi
   gr_inherit_prepare(L, st);
   gr_pack_start(L, 1, n, 1, &start);
   GrState *child = new_child(L, st, verb, &start);
-  int r = give_g(child, host_of(st));
+  int r = GR_NOMEM;
+  /* one that a function of goro.setup starts would start another, and so on */
+  if (gr_setting_runs(st->setting) || gr_setting_new(&child->setting))
+    r = give_g(child, host_of(st));
   if (r != GR_OK) {
     gr_go_discard(child);
     gr_raise_code(L, r);
@@ -475,7 +606,8 @@ GrState *gr_go_prepare(const GrState *model, int *err) {
   *child = *model;
   child->host = NULL;
   gr_inherit_ref(child->inherited);
-  if (gr_msg_copy(&model->start, &child->start) && (*err = give_g(child, model->host)) == GR_OK)
+  if (gr_msg_copy(&model->start, &child->start) && gr_setting_new(&child->setting) &&
+      (*err = give_g(child, model->host)) == GR_OK)
     return child;
   gr_go_discard(child);
   return NULL;
@@ -495,5 +627,6 @@ void gr_go_discard(GrState *st) {
   if (st->host != NULL) gr_host_unref(st->host);
   gr_msg_drop(&st->start);
   gr_inherit_unref(st->inherited);
+  gr_setting_free(st->setting);
   gr_chunk_put(st, sizeof *st);
 }

@@ -31,6 +31,7 @@ typedef enum GrOutward {
 
 struct GrArena;
 struct GrInherited;
+struct GrSetting;
 typedef struct GrWarning GrWarning;
 
 /* How a goroutine ended. */
@@ -41,18 +42,27 @@ typedef enum GrEnd {
   GR_END_DROPPED, /* the pool ended first; nobody waits any more */
 } GrEnd;
 
+/* An error that has ended a goroutine, while its state is still there: panic.h. */
+typedef struct GrFailure GrFailure;
+
 /* Who is told when a goroutine ends, and what of it. Its Lua code has ended by then, but for
  * finalizers; it still counts as a goroutine. */
-typedef struct GrJoinOps {
+typedef struct GrJoinOps GrJoinOps;
+struct GrJoinOps {
   bool results; /* a return tells (true, results…); else nothing is packed */
   bool errors;  /* an error tells (false, value, traceback), or nothing for want of memory; else it
                    is a panic, raised before `end` */
   /* NULL, or: before it runs, when nothing can fail any more. May neither wait nor raise. */
   void (*begin)(GrShare *object);
   /* Once for each that has begun, on the thread of g, which ends. Takes *m, which may be empty. May
-   * ready others; may neither wait nor raise. */
-  void (*end)(GrShare *object, G *g, GrEnd how, GrMsg *m);
-} GrJoinOps;
+   * ready others; may neither wait nor raise. `failure` is of an error, else NULL. */
+  void (*end)(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure);
+  /* NULL, or: the goroutine does not end by an error, but goes on with this function, called with
+   * the error, its traceback or nil, and `object` as a light userdata. Its end is told to `after`.
+   */
+  lua_CFunction handle;
+  const GrJoinOps *after;
+};
 
 typedef struct GrJoin {
   GrShare *object; /* NULL: nobody is told */
@@ -91,21 +101,26 @@ struct GrState {
   volatile bool after_call; /* the last hook event was a call */
   bool ending;              /* the pool ends, and it cannot yield: every instruction raises */
   bool settled;             /* what it inherited has been put in place */
+  bool warns;               /* its warnings are on (warn.c); a host's are not noted here */
   bool indexed;             /* nothing was opened since the index of modules was made (names.h) */
   bool finalizers; /* something in it has a __gc that must run: it is closed by Lua, not just
                       dropped */
-  uint64_t rand;   /* for select */
+  bool foreign;    /* it got a C function that is neither Lua's nor goro's; the same (foreign.h) */
+  const void *raised; /* what gr_raise_remote raised last, to be known again; not looked into */
+  uint64_t rand;      /* for select */
   GrHost *host; /* a host state's own, NULL once it has closed (a goroutine's: g->host); a model's
                    reference */
   GrJoin join;  /* who is told of its end, until that has happened. A reference */
   struct GrArena *arena; /* of a goroutine's state: its memory */
   GrNeed have; /* the standard globals that it has (need.h); a host's are its program's business */
   struct GrInherited
-      *inherited;         /* what it was given, or has packed for others; a reference, or NULL */
-  uint64_t inherited_sum; /* of what that was packed from (inherit.c) */
-  GrWarning *warning;     /* the beginning of one that comes in pieces, or NULL (warn.c) */
-  const char *verb;       /* where it was created: "goro.go", */
-  int line;               /* 0: unknown */
+      *inherited;            /* what it was given, or has packed for others; a reference, or NULL */
+  uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
+  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: there are none */
+  GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
+  const struct Making *making; /* values whose __goro is being called, innermost first (pack.c) */
+  const char *verb;            /* where it was created: "goro.go", */
+  int line;                    /* 0: unknown */
   char source[LUA_IDSIZE];
 };
 
@@ -129,9 +144,11 @@ GrState *gr_state_find(lua_State *L);
 static inline bool gr_can_yield(lua_State *L, const GrState *st) {
   return L == st->co_top && st->chain_ok && lua_isyieldable(L);
 }
-/* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no
- * thread is left for others. */
-bool gr_must_block(lua_State *L, GrState *st);
+/* Will a wait here have to keep its thread? Decide it before linking. (Whether it may, when few
+ * threads are left, the core says only if it comes to a wait: GR_CROWDED.) */
+static inline bool gr_must_block(lua_State *L, const GrState *st) {
+  return st->is_host || !gr_can_yield(L, st);
+}
 
 /* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as
  * `return gr_park(L, st, k, ctx)`; between the core call and this no other Lua call. */
@@ -139,6 +156,9 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
 /* Raises in a child of fork. */
 void gr_check_forked(lua_State *L);
+/* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
+ * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
+void *gr_check_pointer(lua_State *L, int arg);
 /* Does this call come from a finalizer, where nothing that is raised reaches anybody? */
 bool gr_state_finalizes(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by
@@ -154,7 +174,7 @@ void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
  * then nothing has happened. */
 void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *join);
 /* The goroutine ends: its join is told, once. Takes *m. */
-void gr_join_end(GrState *st, GrEnd how, GrMsg *m);
+void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure);
 
 /* For goroutines that start later, on any thread and perhaps several times. A model of one, of the
  * n values at idx, idx + 1, …; it never runs. Raises. */
@@ -178,6 +198,9 @@ extern const char gr_traceback_key;
 /* Host side of `require "goro"`: finds or makes the GrState of a program's own state. May raise. */
 GrState *gr_state_host(lua_State *L);
 
+/* Is this process the stand-alone interpreter? Then it ends when the host state does, and nobody
+ * needs our memory back. */
+bool gr_standalone(void);
 /* Registry: the userdata (or light userdata) at idx points to the pointer to this state's GrState.
  */
 void gr_state_remember(lua_State *L, int idx);

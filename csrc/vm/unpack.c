@@ -28,6 +28,7 @@
 #include "vm/object.h"
 #include "vm/pack.h"
 #include "vm/panic.h"
+#include "vm/placeholder.h"
 #include "vm/record.h"
 #include "vm/state.h"
 #include "vm/verify.h"
@@ -193,7 +194,10 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       gr_names_push(L, bytes, *field != '\0' ? field : NULL);
       return false;
     }
-    case I_OBJECT: gr_object_push(L, item->u.share, item->view); return false;
+    case I_OBJECT:
+      if (gr_placeholder_is(item->u.share)) gr_placeholder_push(L, item->u.share);
+      else gr_object_push(L, item->u.share, item->view);
+      return false;
     case I_NATIVE:
       gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view));
       return false;
@@ -242,6 +246,7 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at) {
     }
     case T_CFUNCTION: {
       READ(lua_CFunction, f);
+      gr_state_find(L)->foreign = true;
       lua_pushcfunction(L, f);
       return at + sizeof f;
     }
@@ -380,7 +385,7 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
 /* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings
  * that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
-  const GrMsg *m = lua_touserdata(L, 1);
+  const GrMsg *m = gr_check_pointer(L, 1);
   GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
   if (st != NULL && st->arena != NULL) st->arena->circulate = true;
   lua_pushlstring(L, m->u.p, m->w[0]);
@@ -402,7 +407,7 @@ static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMs
 
 /* (GrMsg *): what the message needs, before anything of it is made. */
 static int open_needed(lua_State *L) {
-  gr_state_need(L, gr_msg_need(lua_touserdata(L, 1)));
+  gr_state_need(L, gr_msg_need(gr_check_pointer(L, 1)));
   return 0;
 }
 

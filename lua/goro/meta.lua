@@ -8,27 +8,36 @@
 ---
 ---Every goro call may also raise, in a host state: a panic of one of its goroutines that nobody has met yet (the goroutine's own error
 ---value), and, when it waits and nobody can ever run again, `all goroutines are asleep - deadlock!` and a list of them.
+---
+---With `goro.vet` starting a goroutine warns on stderr of what its function does to copies, once for each variable of a function, as far
+---as the code shows it: `job.lua:14: assigns to captured variable 'n', which is a copy`, `… changes captured table 'results', which is a
+---copy`, `… assigns to global 'counter', which is a copy`, `… changes global table 'cfg', which is a copy`; of tables and globals only
+---those that are plain data.
 ---@class goro
----@field _VERSION string  `"goro 0.1.0"`
+---@field _VERSION string  `"goro 0.2.0"`
 ---@field runtime goro.runtime
 ---@field fs goro.fs
 ---@field process goro.process
 ---@field signal goro.signal
 ---@field net goro.net
 ---@field sync goro.sync
----@field vet boolean  starting a goroutine warns on stderr, once for each function, that it assigns to captured variables, which are copies; at first true when `GORO_VET` is set
+---@field time goro.time
+---@field context goro.context.module
+---@field vet boolean  see below; at first true when `GORO_VET` is set
 local goro = {}
 
 ---What can be copied from state to state: all but coroutines, full userdata without `__goro`, C functions with upvalues, and tables
----that hold such, or have a `__gc` and no `__goro`.
+---that hold such, or have a `__gc` and no `__goro`. In the globals that a function names, which come along with it, a placeholder stands
+---for such a value: a userdata that raises `global 'conf'.out (FILE*) could not come along: open it inside the goroutine` when it is used
+---in any way but `==`, truth and passing on.
 ---@alias goro.sendable nil|boolean|number|string|table|function|lightuserdata|userdata
 
 ---Starts `f(...)` in a goroutine: a Lua state of its own, run in parallel by a pool of threads. `f`, its upvalues and the arguments are
 ---copied before `go` returns. An uncaught error in it is a panic: it is printed and raised in the main goroutine that it descends from.
 ---Does not block.
 ---
----Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and modification
----time; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
+---Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all of them while its file keeps its inode, size and
+---times of modification and change; a C module is opened for the first time by one goroutine at a time, and others that want to open one for the first time wait.
 ---
 ---Errors: `cannot send <path> (<type>)` when something cannot be copied (`f` is argument #1), `not enough memory`; nothing has been
 ---started then.
@@ -44,7 +53,8 @@ function goro.go(f, ...) end
 ---@return any ...
 function goro.run(f, ...) end
 
----The traceback, taken where it was thrown, of the last error that `run` raised in this state; nil before the first. Does not block.
+---The traceback, taken where it was thrown, of the last error that `run`, `wait` or `map` raised in this state; nil before the first. When such an error ends
+---a script under `lua`, it is printed after lua's report. Does not block.
 ---@return string?
 function goro.traceback() end
 
@@ -56,6 +66,14 @@ function goro.gosched() end
 ---
 ---Errors: misuse in a host state (the main script).
 function goro.goexit() end
+
+---`f` (copied) runs in each goroutine that is started from now on, before its function and its modules, in that goroutine's state: for settings of modules, strict
+---globals, coverage. Several run in the order of the calls; nil clears them. It may wait; an error in it is the goroutine's. Goroutines that `f` itself starts run none
+---of them. Of the process: for all main scripts. Does not block.
+---
+---Errors: `cannot send …` when `f` cannot be copied; misuse when it is neither a function nor nil.
+---@param f? fun()
+function goro.setup(f) end
 
 ---How many goroutines exist, the host states included. Does not block.
 ---@return integer
@@ -116,14 +134,19 @@ function goro.select(cases) end
 local chan = {}
 
 ---Sends a copy of `v` (nil and false are messages like others). Blocks while the buffer is full, without a buffer until somebody receives.
----`true` in the timeout's place is ignored, so that `out:send(inp:recv())` works; `false` (from a closed channel) is misuse.
+---A second argument is misuse, but `true` is ignored, so that `out:send(inp:recv())` works; `false` says that `inp` was closed.
 ---
 ---Errors: `send on closed channel`, also when it is closed meanwhile; `cannot send message… (<type>)`. Nothing has been sent then.
 ---@param v goro.sendable
----@param timeout? number|true  seconds
+---@return true sent
+function chan:send(v) end
+
+---As `send`, but with a limit of time. Without one, and with 0, it does not block.
+---@param v goro.sendable
+---@param timeout? number  seconds; default: 0
 ---@return boolean sent
 ---@return "timeout"? reason
-function chan:send(v, timeout) end
+function chan:try_send(v, timeout) end
 
 ---`v, true`; `nil, false` when closed and drained; `nil, nil, "timeout"`. Blocks while there is no message.
 ---
@@ -163,7 +186,8 @@ function chan:receiver() end
 
 ---@class goro.sender
 ---@operator len: integer
----@field send fun(self: goro.sender, v: goro.sendable, timeout?: number|true): boolean, "timeout"?
+---@field send fun(self: goro.sender, v: goro.sendable): true
+---@field try_send fun(self: goro.sender, v: goro.sendable, timeout?: number): boolean, "timeout"?
 ---@field close fun(self: goro.sender)
 ---@field len fun(self: goro.sender): integer
 ---@field cap fun(self: goro.sender): integer
@@ -203,8 +227,13 @@ function runtime.dump() end
 ---A group of goroutines that belong together, after x/sync's errgroup. Leaving the block of `local g <close> = goro.group()` waits for all of them,
 ---whichever way it is left; by an error it cancels `g.ctx` first. Does not block.
 ---
----Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), or `ctx` is no context.
----@param opts? { limit?: integer, ctx?: goro.context }
+---With `on_error` each member's error goes there, called in the goroutine that failed with the error and its traceback; it is not raised by `wait` and
+---cancels nobody. An error in `on_error` is a panic. Without it, an error that nobody has been told of when the group is dropped, or when the script ends,
+---goes to stderr as a panic's text does.
+---
+---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), `ctx` is no context, or `on_error` no function; `cannot send …` when
+---`on_error` cannot be copied.
+---@param opts? { limit?: integer, ctx?: goro.context, on_error?: fun(err: any, traceback: string?) }
 ---@return goro.group
 function goro.group(opts) end
 
@@ -240,7 +269,7 @@ function group:wait() end
 function goro.map(list, f, opts) end
 
 ---A table that goroutines share: values are copied into it and out of it. Keys are strings, numbers (1 and 1.0 are the same), booleans, light userdata and goro's
----objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`. A map that holds itself is never collected.
+---objects by identity; others, nil and NaN are misuse. `#m` is `m:len()`, `pairs(m)` is `m:pairs()`; `m[k]` is misuse. A map that holds itself is never collected.
 ---@class goro.sync.map
 ---@operator len: integer
 local map = {}
@@ -327,7 +356,7 @@ function fs.append_file(path, data) end
 ---Opens a file. Modes as in `io.open`.
 ---@param path string
 ---@param mode? string  "r" otherwise
----@return goro.file? file, string? message, string? code
+---@return goro.fs.file? file, string? message, string? code
 function fs.open(path, mode) end
 
 ---What the path is, through links.
@@ -430,12 +459,12 @@ function fs.mkdtemp(template) end
 
 ---Makes and opens (for reading and writing) a file of a new name.
 ---@param template? string  ends in XXXXXX, which is replaced; otherwise one in $TMPDIR or /tmp
----@return goro.file? file, string path_or_message, string? code
+---@return goro.fs.file? file, string path_or_message, string? code
 function fs.mkstemp(template) end
 
 ---An open file. May be sent, and used by several goroutines: one operation at a time, in the order in which they came. Closed by `<close>`, and when nobody refers to it.
 ---After its end every call is `nil, "EBADF: …", "EBADF"`; who waited for it at that moment gets `ECANCELED`.
----@class goro.file
+---@class goro.fs.file
 local file = {}
 
 ---As `file:read` of `io`: "n", "l" (otherwise), "L", "a", or a number of bytes; several give several values, until one is nil.
@@ -443,9 +472,9 @@ local file = {}
 ---@return string|number|nil ..., string? message, string? code
 function file:read(...) end
 
----Writes all of its arguments, at once, and without a buffer in between: many short pieces are better given to one call.
+---Writes all of its arguments, at once, and without a buffer in between unless `setvbuf` gives it one: many short pieces are better given to one call.
 ---@param ... string|number
----@return goro.file? self, string? message, string? code
+---@return goro.fs.file? self, string? message, string? code
 function file:write(...) end
 
 ---`for line in file:lines() do`, with the formats of `read`. The file stays open. Errors: the message, when reading fails.
@@ -458,6 +487,17 @@ function file:lines(...) end
 ---@param offset? integer
 ---@return integer? position, string? message, string? code
 function file:seek(whence, offset) end
+
+---As in `io`: `"full"`: writes are gathered up to `size` bytes (8192 when absent), `"line"`: up to the end of a line, `"no"`: each goes to the system at once, as at first.
+---Gathered ones go out before whatever else is done with the file, at `flush`, at `close`, and at the end of the process.
+---@param mode "no"|"full"|"line"
+---@param size integer?
+---@return true?, string? message, string? code
+function file:setvbuf(mode, size) end
+
+---What was gathered goes to the system; `sync` has it put on disk.
+---@return true?, string? message, string? code
+function file:flush() end
 
 ---Has all that was written put on disk.
 ---@return true? ok, string? message, string? code
@@ -486,10 +526,11 @@ local process = {}
 ---@field clear_env? boolean  nothing is inherited
 ---@field stdout? "capture"|"inherit"|"null"  `capture` otherwise
 ---@field stderr? "capture"|"inherit"|"null"  `capture` otherwise
+---@field group? boolean  a process group of its own, which cannot use the terminal; all of it get the signals that are for the child. `false` otherwise; with a `timeout`, `true`
 
 ---@class goro.process.run_options: goro.process.options
 ---@field stdin? string  what it reads; otherwise nothing
----@field timeout? number  seconds; then its whole process group is killed
+---@field timeout? number  seconds; then it is killed with its process group; with `group = false` alone
 
 ---@class goro.process.result
 ---@field code? integer  nil when a signal ended it
@@ -499,7 +540,8 @@ local process = {}
 ---@field timed_out? true
 
 ---Runs a command to its end, which is that of all who have its pipes; the result says how it ended. When the call is given up before (an error, the end of the program)
----the command and its process group are killed. Blocks.
+---the command is killed, with its process group if it has one of its own. One that has a group of its own and is stopped, as the kernel does to it when it asks on the
+---terminal, is killed: a failure (`EIO`). Blocks.
 ---@param cmd (string|number)[]|string
 ---@param opts? goro.process.run_options
 ---@return goro.process.result? result, string? message, string? code
@@ -508,7 +550,7 @@ function process.run(cmd, opts) end
 ---@class goro.process.spawn_options: goro.process.options
 ---@field stdin? "pipe"|"inherit"|"null"  `pipe` otherwise
 
----Starts a command. It goes on when nobody has its handle any more, and is reaped in any case.
+---Starts a command. It goes on when nobody has its handle any more, and is reaped in any case. With `group = true` it is killed when it asks on the terminal.
 ---@param cmd (string|number)[]|string
 ---@param opts? goro.process.spawn_options
 ---@return goro.process.child? child, string? message, string? code
@@ -517,18 +559,18 @@ function process.spawn(cmd, opts) end
 ---A child. May be sent; several may wait. `<close>` closes its pipes, kills it and waits for its end.
 ---@class goro.process.child
 ---@field pid integer
----@field stdin? goro.conn
----@field stdout? goro.conn
----@field stderr? goro.conn
+---@field stdin? goro.net.conn
+---@field stdout? goro.net.conn
+---@field stderr? goro.net.conn
 local child = {}
 
 ---Waits for its end. Code, or nil and the name of the signal that ended it. Failures: `ETIMEDOUT`; `ECHILD`: the program ignores SIGCHLD, or somebody else took the
----status. Blocks.
+---status; `EIO`: it asked on the terminal, and was killed. Blocks.
 ---@param timeout? number
 ---@return integer? code, string? signal, string? err
 function child:wait(timeout) end
 
----Sends it a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
+---Sends it, or its process group if it has one of its own, a signal, by name or number, TERM otherwise. `ESRCH` when it has ended.
 ---@param sig? string|integer
 ---@return true? ok, string? message, string? code
 function child:kill(sig) end
@@ -538,9 +580,9 @@ function child:kill(sig) end
 local signal = {}
 
 ---A channel of names: each of these signals goes to every channel that wants it, and has no other effect from now on. It holds 16; what finds it full is lost to it.
----What the program had comes back when the last channel that wants the signal is stopped, closed, or collected.
+---What the program had comes back when the last channel that wants the signal is stopped, closed, or collected. Failures: `EMFILE`, `ENFILE`.
 ---@param ... string
----@return goro.chan
+---@return goro.chan? channel, string? message, string? code
 function signal.notify(...) end
 
 ---The channel gets no more signals; it stays open.
@@ -564,18 +606,23 @@ local net = {}
 ---@field timeout number?  seconds for all of it, the look-up of the name included
 
 ---A connection to `"host:port"` (`"[::1]:80"`; the port may be a service's name; no host: this machine) or, for `"unix"`, to a path or an abstract name (`"@name"`).
----All addresses of a name are tried, by turns of IPv6 and IPv4, the next one when the last has refused or not answered for 250 ms. `"udp"`: see `goro.conn:read`.
+---All addresses of a name are tried, by turns of IPv6 and IPv4, the next one when the last has refused or not answered for 250 ms. `"udp"`: see `goro.net.conn:read`.
 ---@param network goro.network
 ---@param address string
 ---@param opts goro.dial_options?
----@return goro.conn?, string? message, string? code
+---@return goro.net.conn?, string? message, string? code
 function net.dial(network, address, opts) end
 
----A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed.
+---@class goro.listen_options
+---@field unlink boolean?  false: a Unix socket's path stays when the listener is closed
+
+---A listener. Port 0 is any that is free (see `addr`); without a host it listens at all interfaces. A Unix socket's path is made here and goes when it is closed, unless
+---another file has that name by then.
 ---@param network "tcp"|"tcp4"|"tcp6"|"unix"
 ---@param address string
----@return goro.listener?, string? message, string? code
-function net.listen(network, address) end
+---@param opts goro.listen_options?
+---@return goro.net.listener?, string? message, string? code
+function net.listen(network, address, opts) end
 
 ---The addresses of a host, in the order in which they should be tried, each once.
 ---@param host string
@@ -585,16 +632,16 @@ function net.lookup(host, opts) end
 
 ---A UDP socket bound to `address`, or to any free port; see `net.dial` for one that talks to one peer only.
 ---@param address string?
----@return goro.udp?, string? message, string? code
+---@return goro.net.udp?, string? message, string? code
 function net.udp(address) end
 
----@class goro.listener
+---@class goro.net.listener
 local listener = {}
 
 ---The next connection. When the process has no descriptor left this fails (`EMFILE`), the connection stays in the system's queue, and the next `accept` tries again
 ---after a pause of 5 ms to 1 s.
 ---@param timeout number?
----@return goro.conn?, string? message, string? code
+---@return goro.net.conn?, string? message, string? code
 function listener:accept(timeout) end
 
 ---Where it listens: `"127.0.0.1:8080"`, `"[::1]:80"`, a path, `"@name"`.
@@ -605,7 +652,7 @@ function listener:addr() end
 ---@return true
 function listener:close() end
 
----@class goro.conn
+---@class goro.net.conn
 local conn = {}
 
 ---Without `fmt`: what is there, at least a byte. A count: so many bytes, fewer only at the end. `"l"`, `"L"`: a line without and with its newline, `"a"`: all to the end.
@@ -617,7 +664,7 @@ function conn:read(fmt, timeout) end
 
 ---Writes all strings and numbers, or fails. Waits while the peer does not read. Those of one call stay together; of a dialled UDP socket they are one datagram.
 ---@param ... string|number
----@return goro.conn?, string? message, string? code
+---@return goro.net.conn?, string? message, string? code
 function conn:write(...) end
 
 ---An iterator over `read(fmt)` (`"l"` when absent) to the end. It raises a failure.
@@ -625,12 +672,24 @@ function conn:write(...) end
 ---@return fun(): string?
 function conn:lines(fmt) end
 
----No more will be written: the peer reads its end. Reading goes on.
+---`"full"`: writes are gathered from now on, and go out when there are `size` bytes (8192 when absent), at `flush`, `shutdown`, `close`, and whenever a read of this connection
+---is about to wait. A failure then is told by the next `write`, `flush`, `setvbuf`, `shutdown` or `close`. `"no"`: each write goes out at once, as at first. Not for datagrams.
+---@param mode "no"|"full"
+---@param size integer?
+---@return true?, string? message, string? code
+function conn:setvbuf(mode, size) end
+
+---Sends what was gathered (`setvbuf`), waiting while the peer does not read. What a failure by `ETIMEDOUT` leaves stays for the next call.
+---@return true?, string? message, string? code
+function conn:flush() end
+
+---What was gathered goes out; no more will be written: the peer reads its end. Reading goes on.
 ---@return true?, string? message, string? code
 function conn:shutdown() end
 
----Wakes all who wait, with `ECANCELED`. Again: does nothing.
----@return true
+---What was gathered (`setvbuf`) goes out first, which waits as `flush` does and may fail, unless somebody else is at writing; then all who wait are woken, with `ECANCELED`.
+---Again: does nothing.
+---@return true?, string? message, string? code
 function conn:close() end
 
 ---How long each call that begins from now on may wait; nil: for ever.
@@ -657,12 +716,12 @@ function conn:local_addr() end
 ---@return string?, string? message, string? code
 function conn:remote_addr() end
 
----@class goro.udp
+---@class goro.net.udp
 local udp = {}
 
 ---@param data string
 ---@param address string
----@return goro.udp?, string? message, string? code
+---@return goro.net.udp?, string? message, string? code
 function udp:send(data, address) end
 
 ---One datagram and who sent it.
@@ -686,40 +745,44 @@ local sync = {}
 ---@return goro.sync.map
 function sync.map() end
 
----@return goro.mutex
+---@return goro.sync.mutex
 function sync.mutex() end
 
----@return goro.rwmutex
+---@return goro.sync.rwmutex
 function sync.rwmutex() end
 
----@param lock goro.mutex|goro.rwmutex  of a rwmutex what its writers lock
----@return goro.cond
+---@param lock goro.sync.mutex|goro.sync.rwmutex  of a rwmutex what its writers lock
+---@return goro.sync.cond
 function sync.cond(lock) end
 
 ---A function that is called once, by the first who calls the once, in his state; all callers get what it returned, or its error is raised in them (`goro.traceback` tells where
----it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied for each but the first.
+---it was thrown). Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its error, are copied once into each state,
+---where later calls give the same values, as long as the state holds the once.
 ---
 ---Errors: `cannot send …` here for the function, in the call for its results; `the function of this once did not return` when it ended by `goexit`.
----@generic R
----@param f fun(): R...
----@return fun(): R...
+---@param f fun(): ...
+---@return goro.sync.once
 function sync.once(f) end
 
+---An object that is called like a function. The same once in every state.
+---@class goro.sync.once
+---@overload fun(): ...
+
 ---@param n integer  how much there is to be acquired
----@return goro.semaphore
+---@return goro.sync.semaphore
 function sync.semaphore(n) end
 
 ---@param n? integer  0 otherwise
----@return goro.waitgroup
+---@return goro.sync.waitgroup
 function sync.waitgroup(n) end
 
 ---@param v? number|boolean|string  0 otherwise
----@return goro.atomic
+---@return goro.sync.atomic
 function sync.atomic(v) end
 
 ---Held by one at a time. It belongs to nobody: whoever locked it, anyone may unlock it. A newcomer may take it before those who wait, but who has waited for a
 ---millisecond is handed it, in order.
----@class goro.mutex
+---@class goro.sync.mutex
 local mutex = {}
 
 ---Blocks while somebody holds it.
@@ -746,7 +809,7 @@ function mutex:guard() end
 
 ---Held by one writer or any number of readers. A writer that waits keeps new readers out; readers that have waited while it was in come before the next writer.
 ---`lock`, `try_lock`, `unlock`, `with` and `guard` are the writer's.
----@class goro.rwmutex: goro.mutex
+---@class goro.sync.rwmutex: goro.sync.mutex
 local rwmutex = {}
 
 ---@param timeout? number
@@ -769,7 +832,7 @@ function rwmutex:rwith(f, ...) end
 function rwmutex:rguard() end
 
 ---A condition that holds or not of what a mutex guards.
----@class goro.cond
+---@class goro.sync.cond
 local cond = {}
 
 ---Unlocks the mutex, waits to be told, and locks it again, which is so whichever way it returns, also with a timeout or an error (but when all are asleep, or the program
@@ -787,7 +850,7 @@ function cond:signal() end
 function cond:broadcast() end
 
 ---Strictly first come, first served: a large request is not passed over for small ones that would fit.
----@class goro.semaphore
+---@class goro.sync.semaphore
 local semaphore = {}
 
 ---Errors: misuse to ask for more than the semaphore has in all.
@@ -804,7 +867,7 @@ function semaphore:try_acquire(k) end
 ---@param k? integer  1 otherwise
 function semaphore:release(k) end
 
----@class goro.waitgroup
+---@class goro.sync.waitgroup
 local waitgroup = {}
 
 ---Errors: `negative WaitGroup counter`; then nothing has happened.
@@ -825,7 +888,7 @@ function waitgroup:go(f, ...) end
 function waitgroup:wait(timeout) end
 
 ---A number, a boolean or a string, which may turn into one of another type. Each call is one step.
----@class goro.atomic
+---@class goro.sync.atomic
 local atomic = {}
 
 ---@return number|boolean|string value
@@ -850,5 +913,130 @@ function atomic:cas(old, new) end
 ---@param n number
 ---@return number new
 function atomic:add(n) end
+
+---@class goro.time
+local time = {}
+
+---Seconds since 1970, with fractions, by the clock of the wall, which may be set. Does not block.
+---@return number
+function time.now() end
+
+---Seconds since some moment, with fractions; never goes back. Does not block.
+---@return number
+function time.mono() end
+
+---A timer: its channel `c` receives `time.now()` once, `seconds` from now; never early. Infinity: never. Does not block.
+---
+---Errors: misuse when `seconds` is no number, or NaN.
+---@param seconds number
+---@return goro.time.timer
+function time.timer(seconds) end
+
+---A ticker: its channel `c` receives `time.now()` every `seconds`; a slow reader misses ticks. Does not block.
+---
+---Errors: misuse when `seconds` is not positive.
+---@param seconds number
+---@return goro.time.ticker
+function time.ticker(seconds) end
+
+---Starts `f(...)` as a goroutine, `seconds` from now; `f` and the arguments are copied now. The timer has no channel. Does not block.
+---
+---Errors: those of `go`; misuse when `seconds` is no number, or NaN.
+---@param seconds number
+---@param f fun(...: goro.sendable)
+---@param ... goro.sendable
+---@return goro.time.timer
+function time.after_func(seconds, f, ...) end
+
+---Of `timer` or `after_func`. Leaving the block of `local t <close>` stops it.
+---@class goro.time.timer
+---@field c? goro.receiver  receives the time once; none of `after_func`
+local timer = {}
+
+---Stops it: its value will not be received, or its function not be started. Returns whether it was still to come (a value that nobody has received yet is dropped).
+---@return boolean
+function timer:stop() end
+
+---Sets it to `seconds` from now, whether it was still to come or not. Returns as `stop` does.
+---@param seconds number
+---@return boolean
+function timer:reset(seconds) end
+
+---Leaving the block of `local t <close>` stops it.
+---@class goro.time.ticker
+---@field c goro.receiver
+local ticker = {}
+
+---No tick comes any more; the channel stays open.
+function ticker:stop() end
+
+---The next tick comes in `seconds`, and from then on one every `seconds`.
+---@param seconds number
+function ticker:reset(seconds) end
+
+---Contexts as in Go: a tree of reasons to stop, which functions hand on to what they call.
+---@class goro.context.module
+local contexts = {}
+
+---The root: never cancelled, without deadline and values.
+---@return goro.context
+function contexts.background() end
+
+---A child that can be cancelled, and is when its parent is.
+---@param parent goro.context
+---@return goro.context
+function contexts.with_cancel(parent) end
+
+---A child that is cancelled `seconds` from now at the latest.
+---@param parent goro.context
+---@param seconds number
+---@return goro.context
+function contexts.with_timeout(parent, seconds) end
+
+---A child that is cancelled at `when`, as `time.now()` counts, at the latest.
+---@param parent goro.context
+---@param when number
+---@return goro.context
+function contexts.with_deadline(parent, when) end
+
+---A child that has a copy of `value` under `key`.
+---
+---Errors: `cannot send …`; misuse when `key` is no string, number or boolean.
+---@param parent goro.context
+---@param key string|number|boolean
+---@param value goro.sendable
+---@return goro.context
+function contexts.with_value(parent, key, value) end
+
+---The same context in each state that it is sent to. Leaving the block of `local ctx <close>` cancels one that can be cancelled.
+---@class goro.context
+local context = {}
+
+---A channel that is closed at the cancellation.
+---@return goro.receiver
+function context:done() end
+
+---Cancels it and all its children; has reached them when it returns. Again does nothing.
+---
+---Errors: misuse for one that was not made by `with_cancel`, `with_timeout`, `with_deadline` and is no group's.
+---@param cause? goro.sendable  what `cause()` gives afterwards
+function context:cancel(cause) end
+
+---Why it was cancelled; nil: it was not.
+---@return "canceled"|"deadline exceeded"|nil
+function context:err() end
+
+---What `cancel` was given, else the same as `err()`.
+---@return any
+function context:cause() end
+
+---When it is cancelled at the latest, as `time.now()` counts; nil: at no time.
+---@return number?
+function context:deadline() end
+
+---The value under `key`, its own or the nearest parent's.
+---@param key string|number|boolean
+---@return any
+function context:value(key) end
 
 return goro

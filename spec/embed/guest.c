@@ -177,7 +177,8 @@ static const char busy[] =
     "goro.go(function() ch:recv() end)\n"
     "goro.go(function() goro.sleep(100) end)\n"
     "goro.go(function() pcall(table.sort, { 3, 2, 1 }, function() while true do end end) end)\n"
-    "goro.go(function() coroutine.wrap(function() for i = 1, math.huge do ch:send(i, 0) end end)() "
+    "goro.go(function() coroutine.wrap(function() for i = 1, math.huge do ch:try_send(i, 0) end "
+    "end)() "
     "end)\n"
     "assert(goro.run(function(x) return x end, kind) == kind)\n";
 

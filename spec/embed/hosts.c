@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* hosts.c - an interpreter whose host names mean what the script says: hosts SCRIPT. In place of
- * the C library's getaddrinfo, which goro finds here.
+/* hosts.c - an interpreter whose host names mean what the script says: hosts SCRIPT…, one state
+ * after the other. In place of the C library's getaddrinfo, which goro finds here.
  *
  * The script has: name(host, seconds, address…): from now on looking it up takes so long, and gives
  * these addresses in this order; asked(): how many look-ups have begun, and how many have ended.
- * Unknown names do not exist; numeric addresses are what they are (LuaSocket asks for them). */
+ * The name "*" stands for all that are unknown; without it they do not exist. Numeric addresses are
+ * what they are (LuaSocket asks for them). */
 #include <arpa/inet.h>
 #include <lauxlib.h>
 #include <lua.h>
@@ -73,7 +74,8 @@ static bool numeric(const char *host, const char *service, struct addrinfo **fou
 static int look_up(const char *host, int family, struct addrinfo **found) {
   struct Name *name = NULL;
   for (int i = 0; i < atomic_load(&count); i++)
-    if (strcmp(names[i].host, host) == 0) name = &names[i];
+    if (strcmp(names[i].host, host) == 0 || (name == NULL && strcmp(names[i].host, "*") == 0))
+      name = &names[i];
   if (name == NULL) return EAI_NONAME;
   struct timespec t = {.tv_sec = (time_t)name->seconds,
                        .tv_nsec = (long)((name->seconds - (time_t)name->seconds) * 1e9)};
@@ -110,15 +112,22 @@ __attribute__((visibility("default"))) void freeaddrinfo(struct addrinfo *list) 
   }
 }
 
-int main(int argc, char **argv) {
+static int run(const char *script) {
   lua_State *L = luaL_newstate();
   luaL_openlibs(L);
   lua_register(L, "name", l_name);
   lua_register(L, "asked", l_asked);
-  if (argc != 2 || luaL_dofile(L, argv[1]) != LUA_OK) {
-    fprintf(stderr, "%s\n", argc != 2 ? "usage: hosts SCRIPT" : luaL_tolstring(L, -1, NULL));
+  if (luaL_dofile(L, script) != LUA_OK) {
+    fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
     return 1;
   }
   lua_close(L);
   return 0;
+}
+
+int main(int argc, char **argv) {
+  int status = argc > 1 ? 0 : 2;
+  if (argc < 2) fprintf(stderr, "usage: hosts SCRIPT…\n");
+  for (int i = 1; i < argc && status == 0; i++) status = run(argv[i]);
+  return status;
 }

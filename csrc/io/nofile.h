@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* nofile.h - the limit of open descriptors: raised for this process, given back to its children. */
+#ifndef GR_IO_NOFILE_H
+#define GR_IO_NOFILE_H
+
+#include <sys/resource.h>
+
+#include "base/base.h"
+
+/* Raises RLIMIT_NOFILE to its hard limit, once a process. */
+void gr_nofile_raise(void);
+/* True: a child must get the limit *before, which this process had. False: the child inherits the
+ * right one, for nothing was raised, or the program has set a limit of its own since then. */
+bool gr_nofile_of_child(struct rlimit *before);
+
+#endif
