@@ -3,7 +3,7 @@
 
 local helper = require "spec.helper"
 
-local program, it_runs = helper.embedding(it, pending, "states")
+local program, it_runs = helper.embedding(helper.interrupting(it, pending), pending, "states")
 local env = helper.with_ctest { GOROMAXPROCS = 2 }
 
 -- What a goroutine of the state that closes does; `ch` is a channel that nobody else uses.

@@ -97,7 +97,7 @@ static void on_urg(int sig) {
 
 /* What the kernel knows of a thread: "running", or the number of its system call. When it does not
  * tell, the worst is assumed. */
-static GrSits look_at(int32_t tid) {
+GrSits gr_thread_sits(int32_t tid) {
   static const long calls[] = {SYS_read, SYS_write, SYS_readv, SYS_writev};
   char name[64], text[64];
   snprintf(name, sizeof name, "/proc/self/task/%d/syscall", (int)tid);
@@ -115,7 +115,7 @@ static GrSits look_at(int32_t tid) {
 }
 
 GrSits gr_exit_interrupt(int32_t tid) {
-  GrSits sits = look_at(tid);
+  GrSits sits = gr_thread_sits(tid);
   if (sits != GR_SITS_ELSEWHERE) syscall(SYS_tgkill, getpid(), tid, SIGURG);
   return sits;
 }

@@ -203,6 +203,7 @@ typedef struct Round {
   const GrHost *host;
   bool late;              /* what they do to end has had its time */
   int64_t ending, others; /* goroutines there are: that have begun to end, that have not */
+  int64_t stuck;          /* of both: that sit in foreign C, in the kernel */
 } Round;
 
 /* The sequence number is read first: a wait that is won is one of a goroutine of this host. */
@@ -225,7 +226,12 @@ static Round end_round(const GrHost *h, bool late) {
   gr_g_each(end_one, &r);
   for (M *m = atomic_load(&gr_sched.all_ms); m != NULL; m = m->all) {
     G *g = atomic_load(&m->cur);
-    if (g != NULL && g->host == h) gr_ask(m);
+    if (g == NULL || g->host != h || !atomic_load(&m->in_lua)) continue;
+    gr_ask(m);
+    uint32_t status = atomic_load(&g->status) & ~(uint32_t)G_SCAN;
+    if ((status == G_RUNNING || status == G_BLOCKED) &&
+        gr_thread_sits(atomic_load(&m->tid)) != GR_SITS_NOT)
+      r.stuck++;
   }
   return r;
 }
@@ -244,12 +250,12 @@ static void end_goroutines(GrHost *h, int64_t grace_ns, int64_t budget_ns) {
   drop_timers(h);
   for (;; pause = pause < PAUSE_MAX_NS ? pause * 2 : pause) {
     Round r = end_round(h, now >= until);
-    bool wait = (r.others > 0 && now < answers) || (r.ending > 0 && now < until + grace_ns);
-    if (!wait && r.others + r.ending > 0 && !gr_over())
+    int64_t all = r.others + r.ending;
+    bool wait = all > 0 && now < (all > r.stuck ? until + budget_ns : answers);
+    if (!wait && all > 0 && !gr_over())
       fprintf(stderr,
               "goro: %lld goroutine%s of a closed Lua state did not end, and %s left behind\n",
-              (long long)(r.others + r.ending), r.others + r.ending > 1 ? "s" : "",
-              r.others + r.ending > 1 ? "are" : "is");
+              (long long)all, all > 1 ? "s" : "", all > 1 ? "are" : "is");
     if (!wait || gr_over()) return;
     GrNote never = {0};
     gr_note_sleep(&never, now + pause);

@@ -264,12 +264,13 @@ void gr_ask(M *m);                 /* its thread lets others run soon, if it run
 /* exit.c */
 extern atomic_int gr_exit_owner;
 void gr_exit_forget(void); /* the process goes on after all: the pool lives again */
-/* What a thread sits in that is not held yet. Rising: what matters to who waits for it. */
+/* What a thread sits in. Rising: what matters to who waits for it at the end of the process. */
 typedef enum GrSits {
   GR_SITS_ELSEWHERE, /* in a system call that holds nobody up */
   GR_SITS_NOT,       /* it runs */
   GR_SITS_IN_CALL,   /* in a read or a write, perhaps with a FILE locked */
 } GrSits;
+GrSits gr_thread_sits(int32_t tid);
 GrSits gr_exit_interrupt(int32_t tid); /* unless it sits elsewhere */
 
 /* host.c */

@@ -100,7 +100,7 @@ typedef enum GrCause {
   GR_CAUSE_TIMEOUT,  /* its time limit */
   GR_CAUSE_INBOX,    /* a host: something was posted to it (a panic) */
   GR_CAUSE_DEADLOCK, /* a host: nobody can ever run again */
-  GR_CAUSE_SHUTDOWN, /* the pool ends */
+  GR_CAUSE_SHUTDOWN, /* the pool ends, or the goroutine's host closes */
   GR_CAUSE_SIGNAL,   /* a host took its own wait back, to let a hook run */
 } GrCause;
 
@@ -264,12 +264,13 @@ G *gr_host_g(GrHost *h);
 void gr_host_ref(GrHost *h);
 void gr_host_unref(GrHost *h);
 /* Its program has left goro. Takes the opener's reference; returns whether a post was never taken.
- * While others are open, the goroutines that descend from it are asked to end, as by goexit: those
- * that have not begun to after `grace_ns` are left behind, and told of on stderr; what they do
- * while they end is cut short after `budget_ns`. They end whenever they are back.
- * The last one to close ends the pool: Ms stop (those stuck in foreign code are left behind after
- * `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`,
- * the rest of them too, but their finalizers are cut short. *last: it was that one. */
+ * While others are open, the goroutines that descend from it are asked to end, as by goexit. What
+ * they do while they end is cut short after `budget_ns`. Those that sit in the kernel after
+ * `grace_ns`, or have not ended after twice the budget, are left behind, and told of on stderr;
+ * they end when they are back. The last one to close ends the pool: Ms stop (those stuck in foreign
+ * code are left behind after `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from
+ * then on, with `rest_too`, the rest of them too, but their finalizers are cut short. *last: it was
+ * that one. */
 bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too, bool *last);
 /* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the
  * caller's. */

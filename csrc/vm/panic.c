@@ -306,7 +306,8 @@ void gr_check_stack(lua_State *L, int n) {
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
   if (code == GR_ABORTED && st != NULL && st->is_host) gr_exit_await();
-  if (code == GR_ABORTED && st != NULL && !st->is_host && gr_g_must_end(st->g))
+  if (code == GR_ABORTED && st != NULL && !st->is_host && gr_g_must_end(st->g) &&
+      !gr_state_finalizes(L))
     gr_exit_with_host(L, st);
   if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
   if (code == GR_NOTHREAD)
