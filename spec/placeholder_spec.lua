@@ -232,6 +232,33 @@ describe("a global that cannot come along", function()
     ]]
   end)
 
+  it("is a value whose __goro leads to itself, and the end of a way through many that do", function()
+    anywhere [[
+      conns = {}
+      local Conn = { __name = "Conn" }
+      function Conn.__goro(c) return function(n) return { n = n, all = conns } end, c.n end
+      for i = 1, 12 do conns[i] = setmetatable({ n = i }, Conn) end
+      local n, same, of = goro.run(function() return conns[3].n, conns[4].all == conns, #conns end)
+      assert(n == 3 and same and of == 12)
+      -- Where nothing stands for it, it is an error.
+      local one = setmetatable({}, { __goro = function(v) return function(x) return x end, v end })
+      local e = text(goro.run, function() return one end)
+      assert(e:find("cannot send message (table whose __goro leads to itself)", 1, true), e)
+      single = one
+      says("global 'single' (table)", goro.run, function() return single.x end)
+      -- A chain of them is none.
+      local Link = {}
+      Link.__goro = function(l) return function(...) return { ... } end, l.n, l.next end
+      local chain
+      for i = 1, 20 do chain = setmetatable({ n = i, next = chain }, Link) end
+      local there = goro.run(function() return chain end)
+      for i = 20, 1, -1 do
+        assert(there[1] == i)
+        there = there[2]
+      end
+    ]]
+  end)
+
   it("is set in a new goroutine, in a message where absent", function()
     anywhere [[
       db = io.tmpfile()

@@ -69,7 +69,7 @@ static void forget_gathering(GrFile *f) {
 
 /* ---- making, closing ---- */
 
-static const GrShareType turn_type = {"goro.file's turn", gr_chan_destroy, false};
+static const GrShareType turn_type = {"goro.fs.file's turn", gr_chan_destroy, false};
 
 static GrMsg token(void) { return (GrMsg){0}; }
 

@@ -929,14 +929,14 @@ function time.mono() end
 ---
 ---Errors: misuse when `seconds` is no number, or NaN.
 ---@param seconds number
----@return goro.timer
+---@return goro.time.timer
 function time.timer(seconds) end
 
 ---A ticker: its channel `c` receives `time.now()` every `seconds`; a slow reader misses ticks. Does not block.
 ---
 ---Errors: misuse when `seconds` is not positive.
 ---@param seconds number
----@return goro.ticker
+---@return goro.time.ticker
 function time.ticker(seconds) end
 
 ---Starts `f(...)` as a goroutine, `seconds` from now; `f` and the arguments are copied now. The timer has no channel. Does not block.
@@ -945,11 +945,11 @@ function time.ticker(seconds) end
 ---@param seconds number
 ---@param f fun(...: goro.sendable)
 ---@param ... goro.sendable
----@return goro.timer
+---@return goro.time.timer
 function time.after_func(seconds, f, ...) end
 
 ---Of `timer` or `after_func`. Leaving the block of `local t <close>` stops it.
----@class goro.timer
+---@class goro.time.timer
 ---@field c? goro.receiver  receives the time once; none of `after_func`
 local timer = {}
 
@@ -963,7 +963,7 @@ function timer:stop() end
 function timer:reset(seconds) end
 
 ---Leaving the block of `local t <close>` stops it.
----@class goro.ticker
+---@class goro.time.ticker
 ---@field c goro.receiver
 local ticker = {}
 
