@@ -369,7 +369,7 @@ static int map_pairs(lua_State *L) {
   GrMap *m = check_map(L);
   gr_enter(L, st);
   gr_pushcfunction(L, st, next_pair);
-  Snap *s = gr_keep_new(L, sizeof *s, &snap_type);
+  Snap *s = gr_keep_new_lasting(L, sizeof *s, &snap_type);
   int r = gr_map_snap(m, &s->snap);
   if (r != GR_OK) {
     gr_keep_release(&s->keep);

@@ -13,13 +13,13 @@
 
 #include "vm/foreign.h"
 
-enum { FEW = 4 };
+enum { FEW = 3 };
 
 typedef struct Slot {
   GrKeep *k;      /* NULL: the slot is free */
   GrShare *share; /* what it holds, or NULL: more is to be asked of the GrKeep */
   union {
-    const void *key; /* in the table of objects */
+    const void *key; /* in the table of objects; NULL: it is not there */
     uint32_t next;   /* of a free one: another, from 1 */
   } u;
 } Slot;
@@ -109,20 +109,40 @@ static bool is_there(lua_State *L, const Slot *s, uint32_t i) {
   return there && s->k->keeper != NULL && s->k->slot == i;
 }
 
-/* Without room on Lua's stack nobody can be asked: then all is thought to be there. */
-static void release_all(lua_State *L, Keeper *keeper) {
+/* What hangs on the keeper is there too. */
+typedef struct Kept {
+  const void *packer, *unpacker, *claim;
+} Kept;
+
+static const void *kept_value(lua_State *L, int kind) {
+  lua_getiuservalue(L, -1, kind);
+  const void *value = lua_touserdata(L, -1);
+  lua_pop(L, 1);
+  return value;
+}
+
+/* The keeper is on top. */
+static Kept find_kept(lua_State *L) {
+  return (Kept){kept_value(L, GR_KEEP_PACKER), kept_value(L, GR_KEEP_UNPACKER),
+                kept_value(L, GR_KEEP_CLAIM)};
+}
+
+static bool is_kept(const Kept *kept, const GrKeep *k) {
+  return k == kept->packer || k == kept->unpacker || k == kept->claim;
+}
+
+/* The keeper is on top. */
+static void release_all(lua_State *L, Keeper *keeper, const Kept *kept) {
   if (keeper->closed) return;
   keeper->closed = true;
-  bool ask = lua_checkstack(L, 6);
-  int top = lua_gettop(L);
-  if (ask) gr_keep_push(L, GR_KEEP_OBJECTS);
+  lua_getiuservalue(L, -1, GR_KEEP_OBJECTS);
   for (uint32_t i = keeper->used; i-- > 0;) {
     Slot s = keeper->slots[i];
     if (s.k == NULL) continue;
-    if (!ask || is_there(L, &s, i)) gr_keep_release(s.k);
+    if (s.u.key != NULL ? is_there(L, &s, i) : is_kept(kept, s.k)) gr_keep_release(s.k);
     else gr_share_unref(s.share);
   }
-  if (ask) lua_settop(L, top);
+  lua_pop(L, 1);
   if (keeper->slots != keeper->few) gr_free(keeper->slots);
   keeper->slots = keeper->few;
 }
@@ -132,8 +152,13 @@ static void release_all(lua_State *L, Keeper *keeper) {
 static int finalize(lua_State *L) {
   GrKeep *k = gr_keep_check(L, 1, NULL, "goro object");
   k->mark = 0;
-  if (k->keeper != NULL && k == &k->keeper->keep) release_all(L, k->keeper);
-  else gr_keep_release(k);
+  if (k->keeper == NULL || k != &k->keeper->keep) {
+    gr_keep_release(k);
+    return 0;
+  }
+  lua_settop(L, 1);
+  Kept kept = find_kept(L);
+  release_all(L, k->keeper, &kept);
   return 0;
 }
 
@@ -189,27 +214,50 @@ void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *ke
   lua_pop(L, 1);
 }
 
-void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type) {
+static void *make(lua_State *L, size_t size, const GrKeepType *type, bool lasting) {
   GrKeep *k = gr_own_userdata(L, size, 1);
   memset(k, 0, size);
-  gr_keep_push_objects(L);
-  lua_pushvalue(L, -2);
-  lua_rawsetp(L, -2, k);
-  lua_pop(L, 1);
+  if (lasting) {
+    gr_keep_push_objects(L);
+    lua_pushvalue(L, -2);
+    lua_rawsetp(L, -2, k);
+    lua_pop(L, 1);
+  }
   push_keeper(L);
   lua_getmetatable(L, -1);
   lua_setmetatable(L, -3);
-  add(L, k, type, k, NULL);
+  add(L, k, type, lasting ? k : NULL, NULL);
   k->mark = mark_of(k);
   lua_pop(L, 1);
   return k;
 }
 
-void gr_keep_close(lua_State *L) {
+void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type) {
+  return make(L, size, type, false);
+}
+
+void *gr_keep_new_lasting(lua_State *L, size_t size, const GrKeepType *type) {
+  return make(L, size, type, true);
+}
+
+/* The keeper is on top. */
+static bool close(lua_State *L, Keeper *keeper) {
+  Kept kept = find_kept(L);
+  for (uint32_t i = 0; i < keeper->used; i++) {
+    const Slot *s = &keeper->slots[i];
+    if (s->k != NULL && s->u.key == NULL && !is_kept(&kept, s->k)) return false;
+  }
+  release_all(L, keeper, &kept);
+  return true;
+}
+
+bool gr_keep_close(lua_State *L) {
+  if (!lua_checkstack(L, 5)) return false;
   lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key);
   Keeper *keeper = lua_touserdata(L, -1);
+  bool done = keeper == NULL || keeper->used == 0 || close(L, keeper);
   lua_pop(L, 1);
-  if (keeper != NULL) release_all(L, keeper);
+  return done;
 }
 
 void gr_keep_push(lua_State *L, int kind) {

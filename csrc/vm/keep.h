@@ -10,7 +10,10 @@
  * Nor does Lua call each finalizer: when the C stack is used up, or there is no memory for the
  * call, it only warns, and the userdata is freed without. So the list is outside of what it lists
  * (a slot for each), and before the keeper touches what is left it asks the table of objects, which
- * is weak, whether Lua still has it. What has gone so is not let go of before the state ends. */
+ * is weak, whether Lua still has it. What has gone so is not let go of before the state ends, or
+ * never. An entry in that table costs more than all the rest, so what is brief, and let go of by
+ * those who use it, has none: where some of that is left, the state is closed, not dropped, and
+ * what Lua has not finalized then is not touched. */
 #ifndef GR_KEEP_H
 #define GR_KEEP_H
 
@@ -33,8 +36,8 @@ struct GrKeep {
 };
 
 /* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is
- * finalized. Does not raise. */
-void gr_keep_close(lua_State *L);
+ * finalized. False, and nothing is done: the state must be closed by Lua. Does not raise. */
+bool gr_keep_close(lua_State *L);
 /* The keeper of this state; before anything else of goro's has a finalizer. May raise. */
 void gr_keep_open(lua_State *L);
 /* `k` is in the list from now on. It lies in a userdata that the table of objects has under the
@@ -42,8 +45,11 @@ void gr_keep_open(lua_State *L);
  * down" when the keeper is gone. */
 void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *key, GrShare *share);
 /* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the
- * list; it has one user value, and is released when it is collected. Raises like gr_keep_add. */
+ * list; it has one user value, and is released when it is collected, or before by who uses it.
+ * Raises like gr_keep_add. */
 void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type);
+/* The same for what may well be there when the state ends. */
+void *gr_keep_new_lasting(lua_State *L, size_t size, const GrKeepType *type);
 /* One value of each of these kinds hangs on the keeper: a packer, an unpacker and a claim for
  * reuse, the table of objects (object.h), whose values are weak. An entry more in the registry
  * would cost each goroutine more. Pushes it, or nil. Does not raise. */

@@ -283,9 +283,7 @@ static bool may_drop(GrState *st) {
 static GrTurn closing = GR_TURN_INIT(closing);
 
 static void close_state(GrState *st) {
-  if (may_drop(st)) {
-    gr_keep_close(st->L);
-  } else {
+  if (!may_drop(st) || !gr_keep_close(st->L)) {
     atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
     bool in_turn = gr_unlikely(st->setting != NULL) && gr_turn_take(&closing, st) == GR_OK;
     lua_close(st->L);

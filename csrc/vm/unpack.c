@@ -42,8 +42,9 @@ typedef struct Owner { /* of a cell: the first function that got it */
 } Owner;
 
 typedef struct Unpacker {
-  GrKeep keep; /* first */
-  bool busy;   /* or left by an error */
+  GrKeep keep;   /* first */
+  bool busy;     /* or left by an error */
+  bool replaced; /* another is kept instead */
   GrPack *p;
   uint32_t *list;   /* items that are made and not yet filled */
   Owner *owners;    /* by item */
@@ -416,6 +417,7 @@ static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
   gr_keep_push(L, GR_KEEP_UNPACKER);
   Unpacker *u = lua_touserdata(L, -1);
   if (u == NULL || u->busy) {
+    if (u != NULL) u->replaced = true;
     lua_pop(L, 1);
     guarded(L, make_unpacker, NULL, 1, m);
     u = lua_touserdata(L, -1);
@@ -484,6 +486,7 @@ int gr_unpack(lua_State *L, GrMsg *m) {
   gr_pack_free(u->p);
   u->p = NULL;
   u->busy = false;
+  if (u->replaced) gr_keep_release(&u->keep);
   if (classes) lua_closeslot(L, top + 1);
   return leave(L, top, n);
 }
