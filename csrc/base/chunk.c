@@ -5,14 +5,28 @@
  * give back, several chunks at a time. So a goroutine that starts and ends costs a pop and a push.
  * One whose memory is not there yet takes its share of a BATCH that the kernel fills in at once.
  *
- * The cache itself is malloc's: thread-local memory of a library that is loaded late is scarce. */
+ * The cache itself is malloc's: thread-local memory of a library that is loaded late is scarce.
+ *
+ * A thread may sit in foreign code for hours, and hundreds may: so what a cache has, and its thread
+ * has not asked for in 0.1 s, sysmon takes back (take_unused). The thread must not pay for that at
+ * each chunk. It says `busy` before it touches its cache, by a plain store, and then looks whether
+ * that is `closed`; who wants to take closes it, makes all threads of the process pass a barrier
+ * (membarrier), and then looks whether it is busy. So one of the two sees the other: before the
+ * barrier its store is done, after it its load is still to come. Where the system has no
+ * membarrier, nothing is taken. */
 #include "base/chunk.h"
 
+#include <linux/membarrier.h>
 #include <malloc.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/big.h"
+#include "base/list.h"
+#include "base/lock.h"
 #include "base/region.h"
 
 enum { CACHE_BYTES = 1 << 20, BATCH_BYTES = 128 << 10, BATCH = 64, FEW = 4 };
@@ -22,7 +36,12 @@ typedef struct Free {
 } Free;
 
 typedef struct Cache {
-  size_t bytes;
+  GrList link; /* in `caches` */
+  atomic_bool busy, closed;
+  _Atomic uint32_t uses; /* how often it has been busy. Its thread's */
+  uint32_t seen;         /* that, when sysmon last looked. Sysmon's, as is: */
+  bool taken_from;
+  _Atomic size_t bytes;
   struct {
     Free *first;
     uint32_t n;
@@ -30,20 +49,44 @@ typedef struct Cache {
 } Cache;
 
 static GR_TLS Cache *cache;
+static GrLock caches_lock = GR_LOCK_INIT(GR_RANK_LEAF);
+static GrList caches = {&caches, &caches};
+
+/* Between the two the caller, whose cache it is, has it. */
+static inline void enter(Cache *k) {
+  for (;;) {
+    atomic_store_explicit(&k->busy, true, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (gr_likely(!atomic_load_explicit(&k->closed, memory_order_acquire))) return;
+    atomic_store_explicit(&k->busy, false, memory_order_release);
+    while (atomic_load_explicit(&k->closed, memory_order_acquire)) sched_yield();
+  }
+}
+
+static inline void leave(Cache *k) {
+  uint32_t uses = atomic_load_explicit(&k->uses, memory_order_relaxed);
+  atomic_store_explicit(&k->uses, uses + 1, memory_order_relaxed);
+  atomic_store_explicit(&k->busy, false, memory_order_release);
+}
+
+static inline void grow(Cache *k, size_t by) {
+  size_t bytes = atomic_load_explicit(&k->bytes, memory_order_relaxed);
+  atomic_store_explicit(&k->bytes, bytes + by, memory_order_relaxed);
+}
 
 static void push(Cache *k, uint32_t c, void *chunk, size_t size) {
   Free *f = chunk;
   f->next = k->lists[c].first;
   k->lists[c].first = f;
   k->lists[c].n++;
-  k->bytes += size;
+  grow(k, size);
 }
 
 static void *pop(Cache *k, uint32_t c, size_t size) {
   Free *f = k->lists[c].first;
   k->lists[c].first = f->next;
   k->lists[c].n--;
-  k->bytes -= size;
+  grow(k, 0 - size);
   return f;
 }
 
@@ -62,6 +105,10 @@ static Cache *my_cache(void) {
   pthread_once(&once, make_key);
   cache = calloc(1, sizeof *cache);
   pthread_setspecific(key, cache);
+  if (cache == NULL) return NULL;
+  gr_lock(&caches_lock);
+  gr_list_push_back(&caches, &cache->link);
+  gr_unlock(&caches_lock);
   return cache;
 }
 
@@ -71,8 +118,11 @@ static void *refill(uint32_t c, size_t size) {
   void *chunks[BATCH];
   uint32_t n = (uint32_t)(BATCH_BYTES / size);
   n = gr_region_take(c, k == NULL || n < 1 ? 1 : n > BATCH ? BATCH : n, chunks);
+  if (n <= 1) return n > 0 ? chunks[0] : NULL;
+  enter(k);
   for (uint32_t i = n; i > 1; i--) push(k, c, chunks[i - 1], size);
-  return n > 0 ? chunks[0] : NULL;
+  leave(k);
+  return chunks[0];
 }
 
 static void empty(Cache *k) {
@@ -81,7 +131,7 @@ static void empty(Cache *k) {
     k->lists[c].first = NULL;
     k->lists[c].n = 0;
   }
-  k->bytes = 0;
+  atomic_store_explicit(&k->bytes, 0, memory_order_relaxed);
 }
 
 /* The hotter half stays; with few chunks of this class, others fill the cache that are not in use
@@ -97,16 +147,20 @@ static void make_room(Cache *k, uint32_t c, size_t size) {
   gr_region_give(last->next);
   last->next = NULL;
   k->lists[c].n = n / 2;
-  k->bytes -= (n - n / 2) * size;
+  grow(k, 0 - (n - n / 2) * size);
 }
 
 void *gr_chunk_get(size_t size) {
   uint32_t c = GR_CHUNK_SYSTEM ? 0 : gr_region_class(size);
   size = gr_region_round(size);
-  void *chunk;
-  if (gr_likely(cache != NULL && cache->lists[c].first != NULL)) {
-    chunk = pop(cache, c, size);
-  } else {
+  void *chunk = NULL;
+  Cache *k = cache;
+  if (gr_likely(k != NULL)) {
+    enter(k);
+    if (k->lists[c].first != NULL) chunk = pop(k, c, size);
+    leave(k);
+  }
+  if (gr_unlikely(chunk == NULL)) {
     chunk = gr_mem_must_fail() ? NULL : c == 0 ? malloc(size) : refill(c, size);
     if (chunk == NULL) return NULL;
   }
@@ -128,12 +182,18 @@ void gr_chunk_put(void *chunk, size_t size) {
     gr_region_give(chunk);
     return;
   }
-  if (gr_unlikely(k->bytes + size > CACHE_BYTES)) make_room(k, c, size);
+  enter(k);
+  if (gr_unlikely(atomic_load_explicit(&k->bytes, memory_order_relaxed) + size > CACHE_BYTES))
+    make_room(k, c, size);
   push(k, c, chunk, size);
+  leave(k);
 }
 
 void gr_chunk_flush(void) {
   if (cache == NULL) return;
+  gr_lock(&caches_lock);
+  gr_list_remove(&cache->link);
+  gr_unlock(&caches_lock);
   empty(cache);
   free(cache);
   cache = NULL;
@@ -141,11 +201,79 @@ void gr_chunk_flush(void) {
 
 int64_t gr_chunk_bytes(void) { return gr_region_bytes() - gr_big_bytes(); }
 
+/* ---- caches of threads that do not use them ---- */
+
+static bool barrier(void) {
+  static int registered; /* 1: it is; -1: there is none */
+  if (registered == 0)
+    registered =
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 1 : -1;
+  return registered > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
+}
+
+/* All chunks of k, before *all. */
+static void take_all(Cache *k, Free **all) {
+  for (uint32_t c = 1; c < GR_REGION_CLASSES; c++) {
+    Free *last = k->lists[c].first;
+    if (last == NULL) continue;
+    while (last->next != NULL) last = last->next;
+    last->next = *all;
+    *all = k->lists[c].first;
+    k->lists[c].first = NULL;
+    k->lists[c].n = 0;
+  }
+  atomic_store_explicit(&k->bytes, 0, memory_order_relaxed);
+}
+
+/* Closes those that have not been used since the last time; true: there are any. *used: others
+ * have. */
+static bool close_unused_locked(bool *used) {
+  bool any = false;
+  for (GrList *l = caches.next; l != &caches; l = l->next) {
+    Cache *k = gr_container_of(l, Cache, link);
+    uint32_t uses = atomic_load_explicit(&k->uses, memory_order_relaxed);
+    bool full = atomic_load_explicit(&k->bytes, memory_order_relaxed) > 0;
+    k->taken_from = full && uses == k->seen;
+    if (full && !k->taken_from) *used = true;
+    if (k->taken_from) atomic_store(&k->closed, any = true);
+    k->seen = uses;
+  }
+  return any;
+}
+
+static Free *take_closed_locked(void) {
+  Free *all = NULL;
+  bool passed = barrier();
+  for (GrList *l = caches.next; l != &caches; l = l->next) {
+    Cache *k = gr_container_of(l, Cache, link);
+    if (!k->taken_from) continue;
+    if (passed && !atomic_load_explicit(&k->busy, memory_order_acquire)) take_all(k, &all);
+    atomic_store_explicit(&k->closed, false, memory_order_release);
+  }
+  return all;
+}
+
+/* When to look again, or GR_FOREVER. */
+static int64_t take_unused(int64_t now) {
+  enum { EVERY_NS = 100000000 };
+  static int64_t look_at;
+  if (now < look_at) return look_at;
+  Free *all = NULL;
+  bool used = false;
+  gr_lock(&caches_lock);
+  if (close_unused_locked(&used)) all = take_closed_locked();
+  gr_unlock(&caches_lock);
+  gr_region_give(all);
+  look_at = now + EVERY_NS;
+  return used ? look_at : GR_FOREVER;
+}
+
 /* malloc gives back by itself only what is at the end of its heap. */
 bool gr_chunk_settle(int64_t now, int64_t *again) {
-  int64_t big_again = gr_big_settle(now);
+  int64_t big_again = gr_big_settle(now), caches_again = take_unused(now);
   bool over = gr_region_settle(now, again);
   if (big_again < *again) *again = big_again;
+  if (caches_again < *again) *again = caches_again;
   if (!over) return false;
   malloc_trim(0);
   return true;

@@ -71,14 +71,6 @@ static int after_abort(lua_State *L, GrState *st, const GrIoCall *call, GrCause 
   return lua_error(L);
 }
 
-/* Where no thread is left to wait with, this raises, and must hold no turn then. */
-static bool must_block(lua_State *L, GrState *st, const GrIoCall *call) {
-  if (gr_likely(gr_can_yield(L, st))) return false;
-  if (gr_wait_may_block(st->g)) return true;
-  call->quit(L, st);
-  return gr_must_block(L, st);
-}
-
 static int go_on(lua_State *L, const GrIoCall *call, bool fresh);
 
 /* After a wait; *fresh is set for the next step. GR_OK: step again. */
@@ -103,7 +95,7 @@ static int go_on(lua_State *L, const GrIoCall *call, bool fresh) {
   GrState *st = gr_state(L);
   int n = 0, r;
   do {
-    bool blocks = must_block(L, st, call);
+    bool blocks = gr_must_block(L, st);
     r = call->step(L, st, blocks, fresh, &n);
     if (r == GR_OK) return n;
     if (r != GR_PARK) break;

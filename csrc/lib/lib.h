@@ -87,9 +87,7 @@ static inline void gr_enter(lua_State *L, GrState *st) {
   if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed)))
     gr_check_inbox(L, st);
 }
-static inline bool gr_blocks(lua_State *L, GrState *st) {
-  return !gr_can_yield(L, st) && gr_must_block(L, st);
-}
+static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st); }
 
 /* Registers the names of goro's functions with vm, once a process. */
 void gr_chan_names(void);

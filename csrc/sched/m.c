@@ -11,8 +11,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 
-enum { STACK_BYTES = 1 << 20 };
+enum { STACK_LEAST = 1 << 20, STACK_MOST = 8 << 20, STACK_SHARE = 256 };
 
 GR_TLS M *gr_m;
 
@@ -146,6 +147,23 @@ P *gr_idle_p_get(Sched *s) {
 
 /* ---- threads ---- */
 
+static rlim_t limit_of(int resource, rlim_t otherwise) {
+  struct rlimit l;
+  return getrlimit(resource, &l) == 0 && l.rlim_cur != RLIM_INFINITY ? l.rlim_cur : otherwise;
+}
+
+/* What works on the program's main stack works here: C modules that recurse deeply (LPeg's
+ * patterns) have as much. It is address space only, until it is used; where that is limited, a
+ * thread must not take much of it. */
+static size_t stack_bytes(void) {
+  rlim_t bytes = limit_of(RLIMIT_STACK, STACK_MOST);
+  rlim_t share = limit_of(RLIMIT_AS, (rlim_t)STACK_MOST * STACK_SHARE) / STACK_SHARE;
+  if (bytes > share) bytes = share;
+  if (bytes > STACK_MOST) bytes = STACK_MOST;
+  if (bytes < STACK_LEAST) bytes = STACK_LEAST;
+  return (size_t)bytes & ~(size_t)(STACK_LEAST / 16 - 1); /* whole pages of any size */
+}
+
 /* Our threads block every signal from their first instruction, except those that report the
  * thread's own fault and the one that pre-empts: the program's handlers (lua.c's for SIGINT) run on
  * the program's threads. */
@@ -159,9 +177,14 @@ int gr_thread_start(void *(*start)(void *), void *arg) {
   int err = pthread_attr_init(&attr);
   if (err != 0) return err;
   pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-  pthread_attr_setstacksize(&attr, STACK_BYTES);
+  size_t stack = stack_bytes();
+  pthread_attr_setstacksize(&attr, stack);
   pthread_sigmask(SIG_SETMASK, &all, &old);
   err = pthread_create(&thread, &attr, start, arg);
+  if (err != 0 && stack > STACK_LEAST) {
+    pthread_attr_setstacksize(&attr, STACK_LEAST);
+    err = pthread_create(&thread, &attr, start, arg);
+  }
   pthread_sigmask(SIG_SETMASK, &old, NULL);
   pthread_attr_destroy(&attr);
   return err;
@@ -200,7 +223,8 @@ static void say_short_of_threads(Sched *s, int err) {
           strerror(err), (int)atomic_load(&s->nm));
 }
 
-/* A new thread with this P. On failure the P remains the caller's. */
+/* A new thread with this P, or without one (it looks for work and goes idle). On failure the P
+ * remains the caller's. */
 static int new_m(Sched *s, P *p, bool spinning) {
   int r;
   M *m = get_m(s, &r);
@@ -210,12 +234,7 @@ static int new_m(Sched *s, P *p, bool spinning) {
   m->leaving = false;
   int err = gr_thread_start(gr_m_main, m);
   atomic_store(&s->threads_short, err != 0);
-  if (err == 0) {
-    gr_lock(&s->lock);
-    gr_sysmon_start_locked(s);
-    gr_unlock(&s->lock);
-    return GR_OK;
-  }
+  if (err == 0) return GR_OK;
   gr_lock(&s->lock);
   m->link = s->dead_ms;
   s->dead_ms = m;
@@ -226,37 +245,92 @@ static int new_m(Sched *s, P *p, bool spinning) {
   return GR_NOTHREAD;
 }
 
+/* An idle M, which has p from here on and is to be woken; or NULL. */
+static M *idle_m_get_locked(Sched *s, P *p, bool spinning) {
+  M *m = s->idle_ms;
+  if (m == NULL) return NULL;
+  s->idle_ms = m->link;
+  s->nidle--;
+  m->spinning = spinning;
+  m->nextp = p;
+  return m;
+}
+
+/* The M of g, a bound G that was queued, has p from here on and is to be woken. */
+static M *bound_m_get_locked(Sched *s, P *p, G *g) {
+  M *m = g->m;
+  s->nlocked--;
+  m->nextp = p;
+  return m;
+}
+
+/* No thread can be had for p, although somebody wanted one. First: a thread that waits with its G
+ * for a P needs no other to pick it. Second: an M may have gone idle since, and one may be asleep
+ * in the poller: it has looked for work before p came back, and looks again. Else all threads are
+ * in use, and those of them that come back find what is queued; and sysmon asks again: proc.c. */
+static void owe(Sched *s, P *p) {
+  gr_lock(&s->lock);
+  gr_runq_drain_locked(s, p);
+  G *bound = gr_bound_get_locked(s);
+  M *m = bound != NULL ? bound_m_get_locked(s, p, bound) : idle_m_get_locked(s, p, false);
+  if (m == NULL) gr_idle_p_put_locked(s, p);
+  gr_unlock(&s->lock);
+  if (m != NULL) gr_note_wake(&m->note);
+  else if (atomic_load(&s->polling)) gr_poller->wake();
+}
+
 /* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been
  * counted for it. */
 static int start_m(Sched *s, P *p, bool spinning) {
   gr_lock(&s->lock);
-  M *m = s->idle_ms;
-  if (m != NULL) {
-    s->idle_ms = m->link;
-    s->nidle--;
-    m->spinning = spinning;
-    m->nextp = p;
-  }
+  M *m = idle_m_get_locked(s, p, spinning);
   gr_unlock(&s->lock);
   int r = GR_OK;
   if (m != NULL) {
     gr_note_wake(&m->note);
   } else if ((r = new_m(s, p, spinning)) != GR_OK) {
-    gr_lock(&s->lock);
-    gr_idle_p_put_locked(s, p);
-    gr_unlock(&s->lock);
     if (spinning) atomic_fetch_sub(&s->nspinning, 1);
+    owe(s, p);
   }
+  if (gr_unlikely(!atomic_load_explicit(&s->sysmon_started, memory_order_relaxed)))
+    gr_sysmon_start(s);
   return r;
 }
 
+bool gr_nobody_takes_p(Sched *s) {
+  gr_lock(&s->lock);
+  bool none =
+      s->nidle == 0 && (atomic_load(&s->threads_short) || atomic_load(&s->nm) >= s->max_threads);
+  gr_unlock(&s->lock);
+  return none;
+}
+
+/* At least one M must not wait with its G: it will come back to look for work. So there must be
+ * another before this one waits, and if there is none, one is made. */
+bool gr_may_keep_thread(M *m) {
+  Sched *s = &gr_sched;
+  if (m->under > 0) return false; /* it may be one of those below that would have to wake it */
+  int32_t kept = atomic_fetch_add(&s->nkept, 1) + 1;
+  if (kept >= atomic_load(&s->nm)) new_m(s, NULL, false);
+  if (kept < atomic_load(&s->nm)) return true;
+  atomic_fetch_sub(&s->nkept, 1);
+  return false;
+}
+
+/* Who finds that another has taken the idle P looks again: others have left to it, while it was
+ * counted as spinning, what they queued. */
 void gr_wakep(Sched *s) {
-  if (atomic_load(&s->nidle_ps) == 0 || atomic_load(&s->nspinning) != 0) return;
-  int32_t none = 0;
-  if (!atomic_compare_exchange_strong(&s->nspinning, &none, 1)) return;
-  P *p = gr_idle_p_get(s);
-  if (p != NULL) start_m(s, p, true);
-  else atomic_fetch_sub(&s->nspinning, 1);
+  do {
+    if (atomic_load(&s->nidle_ps) == 0 || atomic_load(&s->nspinning) != 0) return;
+    int32_t none = 0;
+    if (!atomic_compare_exchange_strong(&s->nspinning, &none, 1)) return;
+    P *p = gr_idle_p_get(s);
+    if (p != NULL) {
+      start_m(s, p, true);
+      return;
+    }
+    atomic_fetch_sub(&s->nspinning, 1);
+  } while (gr_work_anywhere(s) && !atomic_load(&s->stopping));
 }
 
 int gr_pool_need_thread(Sched *s) {
@@ -268,7 +342,7 @@ int gr_pool_need_thread(Sched *s) {
 }
 
 /* m leaves the list of idle Ms, if it is in it. */
-static void idle_m_remove_locked(Sched *s, M *m) {
+void gr_idle_m_remove_locked(Sched *s, M *m) {
   for (M **at = &s->idle_ms; *at != NULL; at = &(*at)->link) {
     if (*at != m) continue;
     *at = m->link;
@@ -283,7 +357,7 @@ bool gr_m_await_p(M *m, int64_t until) {
   gr_lock(&s->lock);
   P *p = m->nextp;
   m->nextp = NULL;
-  if (p == NULL) idle_m_remove_locked(s, m); /* or somebody would give it one when it has left */
+  if (p == NULL) gr_idle_m_remove_locked(s, m); /* or somebody would give it one when it has left */
   gr_unlock(&s->lock);
   if (p != NULL) gr_m_take_p(m, p);
   return p != NULL;
@@ -291,9 +365,8 @@ bool gr_m_await_p(M *m, int64_t until) {
 
 /* ---- losing and getting a P ---- */
 
-/* Is there anything that needs an M now? */
 bool gr_work_anywhere(Sched *s) {
-  if (atomic_load(&s->globq_size) > 0) return true;
+  if (atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0) return true;
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) {
     P *p = atomic_load(&s->ps[i]);
@@ -304,7 +377,7 @@ bool gr_work_anywhere(Sched *s) {
 
 void gr_hand_on(Sched *s, P *p) {
   if (!atomic_load(&s->stopping)) {
-    if (!gr_runq_empty(p) || atomic_load(&s->globq_size) > 0) {
+    if (!gr_runq_empty(p) || atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0) {
       start_m(s, p, false);
       return;
     }
@@ -318,10 +391,9 @@ void gr_hand_on(Sched *s, P *p) {
   gr_lock(&s->lock);
   gr_idle_p_put_locked(s, p);
   gr_unlock(&s->lock);
-  if (gr_work_anywhere(s)) gr_wakep(s);
-  int64_t first = gr_timers_first(&p->timers);
+  if (gr_due(s, gr_coarse_ns()) != 0) gr_wakep(s);
+  int64_t first = gr_first_timer(s);
   if (first != INT64_MAX) gr_timer_added(s, first);
-  else if (gr_poller->waited_for() && !atomic_load(&s->polling)) gr_wakep(s);
 }
 
 /* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look
@@ -344,7 +416,7 @@ void gr_release_p(M *m) {
   gr_hand_on(&gr_sched, p);
 }
 
-void gr_acquire_p(M *m, G *g) {
+void gr_acquire_p(M *m, G *g, GrLine line) {
   Sched *s = &gr_sched;
   P *p = gr_idle_p_get(s);
   if (p == NULL && !atomic_load(&s->stopping)) {
@@ -355,7 +427,7 @@ void gr_acquire_p(M *m, G *g) {
     bool queued = !atomic_load(&s->stopping);
     if (queued) {
       atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
-      gr_globq_put_locked(s, g);
+      gr_line_up_locked(s, g, line);
       s->nlocked++;
     }
     gr_unlock(&s->lock);
@@ -381,8 +453,7 @@ void gr_hand_p_over(M *m, G *g) {
     return;
   }
   m->p = NULL;
-  s->nlocked--;
-  other->nextp = p;
+  bound_m_get_locked(s, p, g);
   gr_unlock(&s->lock);
   gr_note_wake(&other->note);
 }

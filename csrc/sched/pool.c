@@ -121,7 +121,9 @@ static void clear(Sched *s) {
   s->idle_ps = NULL;
   s->idle_ms = NULL;
   s->nidle = s->nlocked = 0;
-  s->sysmon_started = false;
+  atomic_store(&s->sysmon_started, false);
+  atomic_store(&s->sysmon_tried_at, 0);
+  atomic_store(&s->nkept, 0);
   atomic_store(&s->nm, 0);
   atomic_store(&s->nidle_ps, 0);
   atomic_store(&s->nspinning, 0);
@@ -140,6 +142,7 @@ int gr_pool_start(void) {
   }
   int64_t threads = env_number("GOROMAXTHREADS", 10000),
           procs = env_number("GOROMAXPROCS", gr_num_cpu());
+  gr_exit_forget();
   gr_lock(&s->lock);
   clear(s);
   s->max_threads = threads < INT32_MAX ? (int32_t)threads : INT32_MAX;
@@ -186,7 +189,8 @@ static void await_leave(Sched *s, bool abroad_too) {
 
 /* Step 1. Who is in C code is reached only when it is back; but the signal also ends many a system
  * call that would last (sleep, poll). */
-static void halt(Sched *s, int64_t grace_ns) {
+void gr_pool_halt(int64_t grace_ns) {
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   atomic_store(&s->stopping, true);
   atomic_fetch_or(&s->door, GR_DOOR_CLOSED);
@@ -240,8 +244,8 @@ static void empty_door(Sched *s) {
 
 /* Step 4. */
 static void drain(Sched *s) {
-  s->globq_head = s->globq_tail = NULL;
-  atomic_store(&s->globq_size, 0);
+  gr_queue_clear_locked(&s->globq);
+  gr_queue_clear_locked(&s->yielded);
   for (int32_t i = 0; i < atomic_load(&s->nps); i++) {
     P *p = atomic_load(&s->ps[i]);
     atomic_store(&p->runnext, NULL);
@@ -250,19 +254,6 @@ static void drain(Sched *s) {
 }
 
 bool gr_sched_stopping(void) { return gr_over() || atomic_load(&gr_forked); }
-
-static atomic_bool exiting;
-static GR_TLS bool exits_here;
-
-void gr_sched_await_exit(void) {
-  while (atomic_load(&exiting) && !exits_here) pause();
-}
-
-void gr_sched_halt(int64_t grace_ns) {
-  exits_here = true;
-  atomic_store(&exiting, true);
-  if (!atomic_load(&gr_forked)) halt(&gr_sched, grace_ns);
-}
 
 /* ---- destroying what is left ----
  *
@@ -368,7 +359,7 @@ static void sweep_all(int64_t budget_ns, bool rest_too) {
 
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
   Sched *s = &gr_sched;
-  halt(s, grace_ns);
+  gr_pool_halt(grace_ns);
   take_all(s);
   empty_door(s);
   drain(s);

@@ -19,6 +19,51 @@
  * the M that picks it hands its own P to the G's M, as Go's startlockedm does. So a wake-up costs a
  * thread switch there, but the number of Ms that run Lua stays at maxprocs.
  *
+ * Who sees to what, whoever holds the places. One function, gr_due, says what there is to be seen
+ * to: queued Gs, due timers, events that nobody has looked for, and timers or events that nobody
+ * sleeps for. Whoever could leave it undone asks that one: an M that goes idle, one that hands its
+ * P on, one whose G cannot yield, sysmon before it sleeps. For each source of wake-ups, with all Ps
+ * in use by goroutines that never yield of their own will:
+ *   - Queued Gs. Sysmon looks every half millisecond while any is queued, and asks a G that has had
+ *     its slice. That one yields; or, where it cannot, hands its P on (gr_yield_blocking); or does
+ *     not answer, being in C, and its P is taken.
+ *   - Timers (sleeps, limits, tickers, deadlines of contexts, of hosts too). A due one shortens
+ *     slices to 2 ms, and who is asked fires it. What is overdue by 10 ms, say because no thread
+ *     can be had for a P that was taken, sysmon fires itself.
+ *   - Events (sockets; signals, ends of children, files that are watched: through libuv's epoll).
+ *     An M polls before it runs a G that has only yielded; and sysmon, when nobody has for 10 ms.
+ *   - Hosts, and threads that are none of ours, are woken by their note, by whoever ends their
+ * wait; their time limits are timers of the pool. They need no P.
+ *   - What is posted to a host (a panic) wakes its note.
+ *   - The end of all (the deadlock report): who goes idle last says so; when it is a timer's stop
+ *     that leaves nobody, a host that waits looks twenty times a second.
+ * Sysmon sleeps only while every P is idle and gr_due says nothing; a P that is taken into use
+ * wakes it. Modelled, with threads that fail to start, in spec/model/look.pml.
+ *
+ * When no thread can be had (GOROMAXTHREADS, or the system's limit), the one who wanted it owes it
+ * (m.c, owe): first to a bound G, whose thread only waits for a P; then to an M that has gone idle,
+ * or fallen asleep in the poller, since. If all threads are in use, sysmon asks again every 10 ms
+ * while anything is due. A wait that would keep the last thread, when no other can be made, is
+ * refused (GR_CROWDED), when it comes to it and not before: nkept, which counts the Gs that waited
+ * with their thread in this round, stays below nm, so that at least one comes back to look for
+ * work. (Who waits counts itself, then reads nm; a thread that ends takes itself from nm, then
+ * reads nkept.) If
+ * that one loops where it cannot yield, others run on top of it: run_on_top. If sysmon itself can
+ * have no thread, that is told, each start of a thread tries again, and hosts that wait look in its
+ * place.
+ *
+ * Fairness. Runnable Gs are of two classes: those that were woken, or are new, and those that have
+ * yielded or used up a slice of CPU time (in the pool's list `yielded`, never in a ring). The first
+ * come first, so that a goroutine that waits for a time or an event does not stand behind a hundred
+ * loops. They cannot keep the second from running: on each P, after 10 ms of the first class one of
+ * the second has its turn, and after that turn the first class has 10 ms again. Within a class it
+ * is first come, first served, with three exceptions. runnext may go before its ring, but not more
+ * than 64 times in a row. Each 61st round looks into the global queue before the ring. And a G that
+ * was interrupted for a timer goes to the front of its class, until it has used up what is left of
+ * its slice: then it goes to the end, so nobody stays in front for longer than a slice. That slices
+ * are CPU time and not time of the day keeps one whose thread the system did not run from being
+ * taken for a loop.
+ *
  * Rejected: one queue for all (the lock is the bottleneck from four cores on); waking for each
  * readied G (ping-pong would pay a futex a message). */
 #include "sched/pool.h"
@@ -29,7 +74,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000 };
+enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000, TURN_NS = 10000000, UNDER_MAX = 3 };
 #define IDLE_NS INT64_C(5000000000) /* a thread without work ends after that */
 
 /* ---- queueing ---- */
@@ -73,7 +118,7 @@ void gr_put_runnable(Sched *s, G *g) {
 
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   *err = GR_ABORTED;
-  if (gr_over() || !gr_pool_enter(gr_m)) return NULL;
+  if (gr_over() || gr_host_ends(host) || !gr_pool_enter(gr_m)) return NULL;
   *err = gr_pool_need_thread(&gr_sched);
   gr_pool_leave(gr_m);
   if (*err != GR_OK) return NULL;
@@ -82,7 +127,7 @@ G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   if (g == NULL) return NULL;
   g->ops = ops;
   g->data = data;
-  g->host = host;
+  atomic_store_explicit(&g->host, host, memory_order_relaxed);
   gr_host_ref(host);
   return g;
 }
@@ -99,7 +144,7 @@ void gr_spawn(G *g) {
   gr_put_runnable(&gr_sched, g);
 }
 
-/* ---- idling ---- */
+/* ---- what is due ---- */
 
 int64_t gr_first_timer(Sched *s) {
   int64_t first = gr_timers_first(&s->timers);
@@ -110,6 +155,26 @@ int64_t gr_first_timer(Sched *s) {
   }
   return first;
 }
+
+unsigned gr_due(Sched *s, int64_t now) {
+  unsigned due = gr_work_anywhere(s) ? GR_DUE_WORK : 0;
+  int64_t first = gr_first_timer(s);
+  if (first <= now) due |= GR_DUE_TIMER;
+  bool waited_for = gr_poller->waited_for();
+  if (waited_for &&
+      now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > GR_POLL_EVERY_NS)
+    due |= GR_DUE_EVENTS;
+  if ((waited_for || first != INT64_MAX) && !atomic_load(&s->polling)) due |= GR_DUE_WATCH;
+  return due;
+}
+
+void gr_fire_due(Sched *s) {
+  gr_timers_run(&s->timers);
+  int32_t n = atomic_load(&s->nps);
+  for (int32_t i = 0; i < n; i++) gr_timers_run(&atomic_load(&s->ps[i])->timers);
+}
+
+/* ---- idling ---- */
 
 /* Nobody runs, nobody will: the host that has waited longest is told. Who sleeps for a timer that
  * has been stopped meanwhile counts as idle: awake, it finds nothing either. */
@@ -142,12 +207,16 @@ static void stop_m(M *m) {
   m->link = s->idle_ms;
   s->idle_ms = m;
   s->nidle++;
-  gr_check_dead_locked(s);
+  bool wanted = atomic_load(&s->nidle_ps) > 0 &&
+                (gr_due(s, gr_coarse_ns()) & (GR_DUE_WORK | GR_DUE_WATCH)) != 0;
+  if (wanted) gr_idle_m_remove_locked(s, m);
+  else gr_check_dead_locked(s);
   gr_unlock(&s->lock);
+  if (wanted) return;
   if (gr_m_await_p(m, gr_now_ns() + IDLE_NS)) return;
   gr_lock(&s->lock);
-  m->leaving = atomic_load(&s->nm) > 1;
-  if (m->leaving) atomic_fetch_sub(&s->nm, 1);
+  m->leaving = atomic_fetch_sub(&s->nm, 1) - 1 > atomic_load(&s->nkept); /* as may_keep_thread */
+  if (!m->leaving) atomic_fetch_add(&s->nm, 1);
   gr_unlock(&s->lock);
 }
 
@@ -189,8 +258,9 @@ static bool sleep_in_poll(M *m) {
   atomic_store(&s->poll_until, until);
   atomic_store(&s->asleep_in_poll, 1);
   if (!timers && !waited_for) gr_check_dead(s);
+  bool owed = atomic_load(&s->nidle_ps) > 0 && gr_work_anywhere(s);
   bool happened =
-      gr_first_timer(s) >= until && !atomic_load(&s->stopping) && gr_poller->wait(until);
+      gr_first_timer(s) >= until && !owed && !atomic_load(&s->stopping) && gr_poller->wait(until);
   atomic_store(&s->asleep_in_poll, 0);
   atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
   if (happened) { /* it goes on with what it found itself, and so needs a P first: without one all
@@ -212,11 +282,35 @@ static void stop_spinning(M *m) {
 
 static G *globq_get(M *m, int32_t max) {
   Sched *s = &gr_sched;
-  if (atomic_load_explicit(&s->globq_size, memory_order_relaxed) == 0) return NULL;
+  if (atomic_load_explicit(&s->globq.n, memory_order_relaxed) == 0) return NULL;
   gr_lock(&s->lock);
   G *g = gr_globq_get_locked(s, m->p, max);
   gr_unlock(&s->lock);
   return g;
+}
+
+/* One that yielded has its turn. */
+static G *yielded_get(M *m) {
+  Sched *s = &gr_sched;
+  if (atomic_load_explicit(&s->yielded.n, memory_order_relaxed) == 0) return NULL;
+  gr_lock(&s->lock);
+  G *g = gr_yielded_get_locked(s);
+  gr_unlock(&s->lock);
+  if (g != NULL) m->p->turn_at = 0;
+  return g;
+}
+
+/* Have those that yielded waited here for long enough? */
+static bool is_their_turn(Sched *s, P *p) {
+  if (gr_likely(atomic_load_explicit(&s->yielded.n, memory_order_relaxed) == 0)) return false;
+  int64_t now = gr_coarse_ns();
+  if (p->turn_at == 0) p->turn_at = now + TURN_NS;
+  return now >= p->turn_at;
+}
+
+/* Did somebody look for events just now? */
+static bool polled_now(Sched *s) {
+  return gr_coarse_ns() <= atomic_load_explicit(&s->polled_at, memory_order_relaxed);
 }
 
 /* One pass over all Ps from a random one on, with their timers. */
@@ -255,6 +349,7 @@ static G *spin(M *m) {
     bool last = gr_now_ns() >= end || atomic_load(&s->stopping);
     G *g = steal(m, last);
     if (g == NULL) g = globq_get(m, INT32_MAX);
+    if (g == NULL) g = yielded_get(m);
     if (g != NULL || last) return g;
     for (int i = 0; i < 40; i++) gr_relax();
   }
@@ -265,7 +360,7 @@ static G *spin(M *m) {
 static bool give_up_p(M *m) {
   Sched *s = &gr_sched;
   gr_lock(&s->lock);
-  if (atomic_load(&s->globq_size) > 0 || atomic_load(&s->stopping)) {
+  if (atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0 || atomic_load(&s->stopping)) {
     gr_unlock(&s->lock);
     return true;
   }
@@ -302,17 +397,26 @@ static void run_common_timers(Sched *s) {
     gr_timers_run(&atomic_load(&s->ps[i])->timers);
 }
 
-static G *look_once(M *m) {
+static G *look_here(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
   run_common_timers(&gr_sched);
   uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
   atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
-  if (tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
+  if (is_their_turn(&gr_sched, p)) g = yielded_get(m);
+  if (g == NULL && tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
   if (g == NULL) g = gr_runq_get(p);
   if (g == NULL) g = globq_get(m, INT32_MAX);
-  if (g == NULL && gr_poller->waited_for() && gr_poll_now(&gr_sched)) g = gr_runq_get(p);
+  bool others = atomic_load_explicit(&gr_sched.yielded.n, memory_order_relaxed) > 0;
+  if (g == NULL && gr_poller->waited_for() && !(others && polled_now(&gr_sched)) &&
+      gr_poll_now(&gr_sched))
+    g = gr_runq_get(p);
+  return g == NULL && others ? yielded_get(m) : g;
+}
+
+static G *look_once(M *m) {
+  G *g = look_here(m);
   return g != NULL ? g : spin(m);
 }
 
@@ -340,10 +444,7 @@ static G *find_runnable(M *m) {
     if (g != NULL) {
       was_idle = was_idle || m->spinning;
       if (m->spinning) stop_spinning(m);
-      if (was_idle &&
-          (gr_work_anywhere(s) || (!atomic_load(&s->polling) &&
-                                   (gr_first_timer(s) != INT64_MAX || gr_poller->waited_for()))))
-        gr_wakep(s);
+      if (was_idle && (gr_due(s, gr_coarse_ns()) & (GR_DUE_WORK | GR_DUE_WATCH)) != 0) gr_wakep(s);
       return g;
     }
     was_idle = true; /* it counted as spinning until then, and others left to it what they added
@@ -362,12 +463,16 @@ static void g_ended(M *m, G *g) {
   gr_g_free(m, g);
 }
 
-/* To the end of the global queue. */
-static void put_global(Sched *s, G *g) {
+/* Into a global queue. */
+static void put_global(Sched *s, G *g, GrLine line) {
   gr_lock(&s->lock);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
-  gr_globq_put_locked(s, g);
+  gr_line_up_locked(s, g, line);
   gr_unlock(&s->lock);
+}
+
+static GrLine line_of(M *m, G *g) {
+  return gr_slice_left(m, g) ? GR_LINE_INTERRUPT : GR_LINE_YIELDED;
 }
 
 /* False: it was readied before it had parked, and m still has its P: run it on. */
@@ -375,7 +480,7 @@ static bool parked(M *m, G *g) {
   uint32_t parking = G_PARKING;
   if (atomic_compare_exchange_strong(&g->status, &parking, G_WAITING)) return true;
   if (m->p != NULL) return false;
-  put_global(&gr_sched, g);
+  put_global(&gr_sched, g, GR_LINE_WOKEN);
   return true;
 }
 
@@ -405,13 +510,22 @@ static void execute(M *m, G *g) {
     atomic_store_explicit(&m->cur, g, memory_order_relaxed);
     gr_m_go_abroad(m);
     GrRun r = g->ops->run(g);
+    if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
     if (!gr_m_come_home(m)) {
       end_over(m, g, r);
       return;
     }
     judge(m);
+    if (gr_unlikely(g->keeps)) {
+      g->keeps = false;
+      atomic_fetch_sub(&gr_sched.nkept, 1);
+    }
+    if (r == GR_RUN_YIELD) {
+      put_global(&gr_sched, g, line_of(m, g));
+      return;
+    }
+    g->used = 0;
     if (r == GR_RUN_DONE) g_ended(m, g);
-    else if (r == GR_RUN_YIELD) put_global(&gr_sched, g);
     else if (!parked(m, g)) {
       gr_g_runs(g);
       continue;
@@ -451,7 +565,7 @@ void *gr_m_main(void *arg) {
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,
                pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
-  gr_m_take_p(m, m->nextp);
+  if (m->nextp != NULL) gr_m_take_p(m, m->nextp);
   m->nextp = NULL;
   for (G *g; (g = find_runnable(m)) != NULL;) execute(m, g);
   m_leave(m);
@@ -460,15 +574,37 @@ void *gr_m_main(void *arg) {
 
 /* ---- what goroutines call ---- */
 
-bool gr_wait_may_block(G *g) {
-  if (g->is_host || gr_m == NULL || gr_over()) return true;
+/* Whoever comes by does what is due, also one that cannot give its place away. */
+static void see_to_what_is_due(M *m) {
   Sched *s = &gr_sched;
-  gr_lock(&s->lock);
-  int32_t nm = atomic_load(&s->nm);
-  bool ok = (nm < s->max_threads && !atomic_load(&s->threads_short)) || s->nidle > 0 ||
-            s->nlocked + 1 < nm;
-  gr_unlock(&s->lock);
-  return ok;
+  if (m->p == NULL) return;
+  gr_fire_due(s);
+  if (gr_poller->waited_for() && !polled_now(s)) gr_poll_now(s);
+}
+
+/* g cannot yield, and no other thread can be had: so others run on top of it, on this stack, a
+ * round each. None of them may then wait with this thread (gr_may_keep_thread), but one may loop
+ * where it cannot yield, and g waits until that has ended; such a one does the same in its turn, up
+ * to UNDER_MAX, for stacks may be small. The caller has entered the pool, and still has when it
+ * comes back; unless the pool's life ended meanwhile (false). */
+static bool run_on_top(M *m, G *g) {
+  int64_t until = gr_now_ns() + TURN_NS;
+  judge(m);
+  atomic_store(&m->at, M_HOME);
+  atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
+  g->since = gr_coarse_ns();
+  atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
+  m->under++;
+  for (G *next; m->p != NULL && !gr_over() && gr_now_ns() < until && (next = look_here(m)) != NULL;)
+    execute(m, next);
+  m->under--;
+  gr_g_runs(g);
+  bool over = atomic_load(&m->at) == M_OVER;
+  if (m->p == NULL && !over) gr_acquire_p(m, g, GR_LINE_WOKEN);
+  atomic_store_explicit(&m->cur, g, memory_order_relaxed);
+  m->depth = over ? 0 : 1;
+  atomic_store_explicit(&m->in_lua, true, memory_order_release);
+  return !over;
 }
 
 void gr_yield_blocking(G *g) {
@@ -477,17 +613,27 @@ void gr_yield_blocking(G *g) {
     sched_yield();
     return;
   }
-  bool alone = m->p != NULL && !gr_work_anywhere(&gr_sched);
-  if (!alone) {
+  Sched *s = &gr_sched;
+  GrLine line = line_of(m, g);
+  see_to_what_is_due(m);
+  bool alone =
+      m->p != NULL && m->p->id < (uint32_t)atomic_load(&s->maxprocs) && !gr_work_anywhere(s);
+  if (alone) {
+    gr_pool_leave(m);
+    sched_yield();
+  } else if (m->p != NULL && m->under < UNDER_MAX && gr_nobody_takes_p(s)) {
+    if (run_on_top(m, g)) gr_pool_leave(m);
+  } else {
     gr_release_p(m);
-    gr_acquire_p(m, g);
+    gr_acquire_p(m, g, line);
+    gr_pool_leave(m);
   }
-  gr_pool_leave(m);
-  if (alone) sched_yield();
 }
 
 void gr_preempted(void) {
-  if (gr_m != NULL) bump_own(gr_m->preemptions);
+  if (gr_m == NULL) return;
+  gr_m->preempted = true;
+  bump_own(gr_m->preemptions);
 }
 
 void gr_block_begin(G *g) {
@@ -503,7 +649,7 @@ void gr_block_end(G *g) {
   if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
   if (!gr_pool_enter(gr_m)) return;
-  gr_acquire_p(gr_m, g);
+  gr_acquire_p(gr_m, g, GR_LINE_WOKEN);
   gr_pool_leave(gr_m);
 }
 

@@ -1,47 +1,98 @@
 /* SPDX-License-Identifier: MIT */
-/* runq.c - run queues: a ring for each P, a list for all.
+/* runq.c - run queues: a ring for each P, two lists for all.
  *
  * The ring has one producer, its P's M, and many thieves; `head` moves by CAS, `tail` by the
  * owner's release store, as in Go's runqput, runqget and runqgrab (proc.go). Entries are atomics
  * because a thief reads them before its CAS tells it whether they were still there. A full ring
  * gives half of itself to the global queue, a linked list through the Gs under the pool's lock, so
- * a G can always be queued and no memory is asked for. */
+ * a G can always be queued and no memory is asked for.
+ *
+ * The second list, `yielded`, is of Gs that have had their turn: they yielded, or used up a slice.
+ * None of them is ever in a ring, so that what is in a ring, woken or new, never waits behind them
+ * for longer than proc.c says. */
 #include "sched/pool.h"
 
 enum { STREAK_MAX = 64 };
 
 /* When the pool ends nothing is queued any more, and nothing taken: a G that is RUNNABLE is its own
  * thread's or the sweep's then, and its link too. */
-static void globq_append_locked(Sched *s, G *first, G *last, int32_t n) {
+static void append_locked(Sched *s, GrQueue *q, G *first, G *last, int32_t n) {
   if (atomic_load(&s->stopping)) return;
   last->link = NULL;
-  if (s->globq_tail != NULL) s->globq_tail->link = first;
-  else s->globq_head = first;
-  s->globq_tail = last;
-  atomic_fetch_add(&s->globq_size, n);
+  if (q->last != NULL) q->last->link = first;
+  else q->first = first;
+  q->last = last;
+  atomic_fetch_add(&q->n, n);
 }
 
-void gr_globq_put_locked(Sched *s, G *g) { globq_append_locked(s, g, g, 1); }
+static void prepend_locked(Sched *s, GrQueue *q, G *g) {
+  if (atomic_load(&s->stopping)) return;
+  g->link = q->first;
+  if (q->last == NULL) q->last = g;
+  q->first = g;
+  atomic_fetch_add(&q->n, 1);
+}
+
+void gr_globq_put_locked(Sched *s, G *g) { append_locked(s, &s->globq, g, g, 1); }
+
+void gr_line_up_locked(Sched *s, G *g, GrLine line) {
+  if (line == GR_LINE_INTERRUPT) prepend_locked(s, &s->yielded, g);
+  else append_locked(s, line == GR_LINE_WOKEN ? &s->globq : &s->yielded, g, g, 1);
+}
+
+/* The first n are gone. */
+static void shorten_locked(GrQueue *q, G *rest, int32_t n) {
+  q->first = rest;
+  if (rest == NULL) q->last = NULL;
+  atomic_fetch_sub(&q->n, n);
+}
+
+void gr_queue_clear_locked(GrQueue *q) {
+  q->first = q->last = NULL;
+  atomic_store(&q->n, 0);
+}
+
+G *gr_yielded_get_locked(Sched *s) {
+  G *g = s->yielded.first;
+  if (g == NULL || atomic_load(&s->stopping)) return NULL;
+  shorten_locked(&s->yielded, g->link, 1);
+  return g;
+}
+
+static G *bound_of_locked(GrQueue *q) {
+  for (G **at = &q->first, *before = NULL, *g; (g = *at) != NULL; before = g, at = &g->link) {
+    if (!atomic_load(&g->blocks)) continue;
+    *at = g->link;
+    if (q->last == g) q->last = before;
+    atomic_fetch_sub(&q->n, 1);
+    return g;
+  }
+  return NULL;
+}
+
+G *gr_bound_get_locked(Sched *s) {
+  if (s->nlocked == 0 || atomic_load(&s->stopping)) return NULL;
+  G *g = bound_of_locked(&s->globq);
+  return g != NULL ? g : bound_of_locked(&s->yielded);
+}
 
 /* One G to run; up to max more go into p's ring (a fair share, at most half of the ring). */
 G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
-  int32_t size = atomic_load_explicit(&s->globq_size, memory_order_relaxed);
+  int32_t size = atomic_load_explicit(&s->globq.n, memory_order_relaxed);
   if (size == 0 || atomic_load(&s->stopping)) return NULL;
   int32_t n = size / atomic_load_explicit(&s->maxprocs, memory_order_relaxed) + 1;
   if (n > max) n = max;
   if (n > size) n = size;
   if (n > GR_RUNQ / 2) n = GR_RUNQ / 2;
-  atomic_fetch_sub(&s->globq_size, n);
-  G *first = s->globq_head;
-  s->globq_head = first->link;
+  G *first = s->globq.first, *rest = first->link;
   for (int32_t i = 1; i < n; i++) {
-    G *g = s->globq_head;
-    s->globq_head = g->link;
+    G *g = rest;
+    rest = g->link; /* in the ring it may be a thief's at once */
     uint32_t tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
     atomic_store_explicit(&p->runq[tail % GR_RUNQ], g, memory_order_relaxed);
     atomic_store_explicit(&p->tail, tail + 1, memory_order_release);
   }
-  if (s->globq_head == NULL) s->globq_tail = NULL;
+  shorten_locked(&s->globq, rest, n);
   return first;
 }
 
@@ -58,7 +109,7 @@ static bool put_half(Sched *s, P *p, G *g, uint32_t head) {
   batch[n] = g;
   gr_lock(&s->lock);
   for (uint32_t i = 0; i < n && !atomic_load(&s->stopping); i++) batch[i]->link = batch[i + 1];
-  globq_append_locked(s, batch[0], g, (int32_t)n + 1);
+  append_locked(s, &s->globq, batch[0], g, (int32_t)n + 1);
   gr_unlock(&s->lock);
   return true;
 }

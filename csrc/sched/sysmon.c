@@ -63,9 +63,10 @@ enum {
   STILL_CALM_NS = 10000000, /* the same when nobody waits */
   ANSWER_NS = 1000000,      /* CPU time in which Lua code would have answered */
   MOVED_NS = 20000,         /* less than that is a thread that was woken and sleeps again */
-  POLL_NS = 10000000,       /* who waits for an event of the system is not forgotten for longer */
+  OVERDUE_NS = 10000000,    /* a timer that nobody has come by to fire is fired from here */
   LOST_NS = 10000000,       /* how often threads without a P are asked */
   RETRY_NS = 10000000,      /* how often a thread is asked of a system that refused one */
+  WATCH_NS = 50000,         /* when it looks for timers itself, it is not more precise than that */
 };
 
 /* ---- signals ---- */
@@ -136,6 +137,15 @@ void gr_sched_on_quit(void (*here)(void), void (*report)(void)) {
   quit_report = report;
 }
 
+/* Sysmon has told how long g had run. For a goroutine that runs without a P it says for a whole
+ * slice. */
+bool gr_slice_left(M *m, G *g) {
+  if (m->preempted) g->used += (uint32_t)atomic_load_explicit(&m->round_cpu, memory_order_relaxed);
+  if (!m->preempted || g->used >= SLICE_NS) g->used = 0;
+  m->preempted = false;
+  return g->used > 0;
+}
+
 /* A thread that has just ended may be meant: then the number is nobody's, or that of another thread
  * of this process, which ignores the signal. */
 void gr_ask(M *m) {
@@ -189,11 +199,21 @@ static bool retake(Sched *s, P *p, M *m, uint64_t word) {
 
 typedef struct Look {
   int64_t now;
-  int64_t slice;   /* how long a round may last; INT64_MAX: for ever, since nobody waits */
+  int64_t slice;   /* how much CPU time a round may use; INT64_MAX: nobody waits for its place */
   int64_t next_ns; /* when to look again */
   int64_t tried;   /* when a thread was last woken, or asked for */
+  bool pressing;   /* what was woken from here is still queued, as far as is known */
   uint64_t rand;
 } Look;
+
+/* A slice is CPU time: a goroutine whose thread the system has kept waiting has not had it. Who is
+ * in the way of a timer is asked after so much time of the day, but not before it has done
+ * anything: it may itself have been woken by a timer. */
+static bool has_had_its_turn(const GrWatch *w, const Look *look, int64_t cpu) {
+  if (cpu - w->began >= look->slice) return true;
+  return look->slice == TIMER_SLICE_NS && look->now - w->since >= TIMER_SLICE_NS &&
+         cpu - w->began >= TIMER_SLICE_NS / 8;
+}
 
 static void look_at(Sched *s, P *p, Look *look) {
   GrWatch *w = &p->watch;
@@ -203,7 +223,8 @@ static void look_at(Sched *s, P *p, Look *look) {
   M *m = atomic_load_explicit(&p->m, memory_order_relaxed);
   int64_t cpu = cpu_ns(m), now = look->now;
   if (round != w->round || m != w->m) {
-    *w = (GrWatch){.m = m, .round = round, .since = now, .word = word, .cpu = cpu, .still = now};
+    *w = (GrWatch){
+        .m = m, .round = round, .since = now, .began = cpu, .word = word, .cpu = cpu, .still = now};
   } else if (word != w->word || cpu - w->cpu > MOVED_NS) {
     w->word = word;
     w->cpu = cpu;
@@ -216,7 +237,7 @@ static void look_at(Sched *s, P *p, Look *look) {
     }
   }
   if (HOSTILE && gr_rand_below(&look->rand, 50) == 0 && retake(s, p, m, word)) return;
-  if (now - w->since < look->slice) return;
+  if (!has_had_its_turn(w, look, cpu)) return;
   if (w->asked_cpu != 0 && w->asked_word == word && cpu - w->asked_cpu >= ANSWER_NS &&
       retake(s, p, m, word))
     return;
@@ -224,6 +245,7 @@ static void look_at(Sched *s, P *p, Look *look) {
     w->asked_cpu = cpu > 0 ? cpu : 1;
     w->asked_word = word;
   }
+  atomic_store_explicit(&m->round_cpu, cpu - w->began, memory_order_relaxed);
   gr_ask(m);
 }
 
@@ -237,6 +259,7 @@ static void look_after_lost(Sched *s) {
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) {
     if (!is_lost(m)) continue;
     int64_t cpu = cpu_ns(m);
+    atomic_store_explicit(&m->round_cpu, SLICE_NS, memory_order_relaxed);
     if (cpu - m->lost_cpu > MOVED_NS && (HOSTILE || runs(m))) gr_ask(m);
     m->lost_cpu = cpu;
   }
@@ -252,30 +275,47 @@ static bool too_many(Sched *s) {
   return false;
 }
 
+/* What nobody else has come by to do for so long is done here. */
+static void see_to_what_is_overdue(Sched *s, unsigned due, int64_t now) {
+  if ((due & GR_DUE_EVENTS) != 0) gr_poll_for_others(s);
+  if ((due & GR_DUE_TIMER) != 0 && gr_first_timer(s) <= now - OVERDUE_NS) gr_fire_due(s);
+}
+
+static int64_t next_look(Sched *s, const Look *l, unsigned due) {
+  if ((due & (GR_DUE_WORK | GR_DUE_TIMER)) != 0) return TICK_NS;
+  int64_t ns = l->next_ns < TICK_MAX_NS / 2 ? l->next_ns * 2 : TICK_MAX_NS;
+  if ((due & GR_DUE_WATCH) == 0) return ns;
+  int64_t first = gr_first_timer(s); /* nobody sleeps for it but us */
+  return first - l->now < WATCH_NS ? WATCH_NS : first - l->now < ns ? first - l->now : ns;
+}
+
 static void look(Sched *s, Look *l) {
   l->now = gr_now_ns();
-  bool work = HOSTILE || gr_work_anywhere(s) || too_many(s), timer = gr_first_timer(s) <= l->now;
-  l->slice = timer ? TIMER_SLICE_NS : work ? SLICE_NS : INT64_MAX;
-  l->next_ns = work || timer                  ? TICK_NS
-               : l->next_ns < TICK_MAX_NS / 2 ? l->next_ns * 2
-                                              : TICK_MAX_NS;
+  unsigned due = gr_due(s, l->now);
+  if (HOSTILE || too_many(s)) due |= GR_DUE_WORK;
+  if (atomic_load(&s->globq.n) == 0) l->pressing = false;
+  l->slice = (due & GR_DUE_TIMER) != 0 || l->pressing ? TIMER_SLICE_NS
+             : (due & GR_DUE_WORK) != 0               ? SLICE_NS
+                                                      : INT64_MAX;
+  l->next_ns = next_look(s, l, due);
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = 0; i < n; i++) look_at(s, atomic_load(&s->ps[i]), l);
-  /* Work that its readier would have seen to soon, but has not; or a thread that could not be had.
-   */
-  if (l->now - atomic_load_explicit(&s->polled_at, memory_order_relaxed) > POLL_NS &&
-      gr_poller->waited_for())
-    gr_poll_for_others(s);
-  if ((work || (timer && !atomic_load(&s->polling))) &&
+  bool queued = atomic_load(&s->globq.n) > 0;
+  see_to_what_is_overdue(s, due, l->now);
+  if (!queued && atomic_load(&s->globq.n) > 0) l->pressing = true;
+  /* What others would have seen to soon, but have not; or a thread that could not be had. */
+  if ((due & (GR_DUE_WORK | GR_DUE_WATCH)) != 0 &&
       (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
     l->tried = l->now;
     gr_wakep(s);
   }
 }
 
-/* Nothing to look at: every P is idle, and no thread is abroad. */
+/* Nothing to look at: every P is idle, nothing is due that no thread could be had for, and no
+ * thread is abroad. */
 static bool all_quiet_locked(Sched *s) {
   if (atomic_load(&s->nidle_ps) < atomic_load(&s->maxprocs) || too_many(s)) return false;
+  if (gr_due(s, gr_now_ns()) != 0) return false;
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all)
     if (is_lost(m) && atomic_load(&m->at) != M_OVER) return false;
   return true;
@@ -324,10 +364,37 @@ static void *sysmon_main(void *arg) {
   return NULL;
 }
 
-void gr_sysmon_start_locked(Sched *s) {
-  if (s->sysmon_started || GR_STEADY) return;
-  if (!gr_pool_enter(NULL)) return; /* for the new thread */
+static int start_locked(Sched *s) {
+  enum { ASK_AGAIN_NS = 10000000 };
+  int64_t now = gr_now_ns();
+  if (atomic_load(&s->sysmon_started) || atomic_load(&s->stopping) || atomic_load(&s->nm) == 0)
+    return 0;
+  if (now - atomic_load(&s->sysmon_tried_at) < ASK_AGAIN_NS) return 0;
+  atomic_store(&s->sysmon_tried_at, now);
+  if (!gr_pool_enter(NULL)) return 0; /* for the new thread */
   install_handlers();
-  s->sysmon_started = gr_thread_start(sysmon_main, s) == 0;
-  if (!s->sysmon_started) gr_pool_leave(NULL);
+  int err = GR_STEADY ? 0 : gr_thread_start(sysmon_main, s);
+  if (err != 0 || GR_STEADY) gr_pool_leave(NULL);
+  atomic_store(&s->sysmon_started, err == 0);
+  return err;
+}
+
+void gr_sysmon_start(Sched *s) {
+  static atomic_flag said = ATOMIC_FLAG_INIT;
+  gr_lock(&s->lock);
+  int err = start_locked(s);
+  gr_unlock(&s->lock);
+  if (err != 0 && !atomic_flag_test_and_set(&said))
+    fprintf(stderr,
+            "goro: no thread for pre-emption (%s): until there is one, a goroutine that loops "
+            "keeps the others waiting; raise `ulimit -u`\n",
+            strerror(err));
+}
+
+void gr_sysmon_stand_in(Sched *s) {
+  gr_sysmon_start(s);
+  if (atomic_load(&s->sysmon_started) || atomic_load(&s->stopping)) return;
+  int64_t now = gr_now_ns();
+  see_to_what_is_overdue(s, gr_due(s, now), now);
+  if (gr_due(s, now) != 0) gr_wakep(s);
 }

@@ -34,11 +34,23 @@ void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
   atomic_store(&g->wait, (gr_wait_seq(g) + 1) << 1);
 }
 
+/* It stays counted until its round ends: a wait that goes on, or the lock that a condition's wait
+ * takes again, must not be refused half-way. */
+static bool keeps_thread(G *g) {
+  if (g->is_host || g->keeps || gr_m == NULL || gr_over() || !gr_pool_enter(gr_m)) return true;
+  g->keeps = gr_may_keep_thread(gr_m);
+  gr_pool_leave(gr_m);
+  return g->keeps;
+}
+
 int gr_wait_limit(G *g, int64_t until) {
+  if (gr_unlikely(atomic_load_explicit(&g->blocks, memory_order_relaxed)) && !keeps_thread(g))
+    return GR_CROWDED;
   if (until == GR_FOREVER) return GR_OK;
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
   g->limit.again = NULL;
+  g->limit.host = NULL;
   g->limit.arg = g;
   g->limit.seq = gr_wait_seq(g);
   return gr_timer_start(&g->limit, until);
@@ -153,6 +165,8 @@ static bool host_block(G *g, int64_t until) {
   }
   if (g->host != NULL && gr_pool_enter(NULL)) {
     gr_check_dead(&gr_sched);
+    if (gr_unlikely(!atomic_load_explicit(&gr_sched.sysmon_started, memory_order_relaxed)))
+      gr_sysmon_stand_in(&gr_sched);
     gr_pool_leave(NULL);
   }
   int64_t before = gr_now_ns();
@@ -167,7 +181,7 @@ static bool thread_block(G *g) {
   gr_release_p(m);
   gr_note_clear(&m->note);
   if (!move_status(g, G_PARKING, G_WAITING)) {
-    gr_acquire_p(m, g);
+    gr_acquire_p(m, g, GR_LINE_WOKEN);
     return true;
   }
   Sched *s = &gr_sched;

@@ -2,12 +2,16 @@
 /* keep.c - the list of what one state holds outside of Lua; see keep.h.
  *
  * A program can take a metamethod out of a metatable and call it with any value. So each of them
- * looks first whether the value is a userdata of this file: one with the keeper's metatable. */
+ * looks first whether the value is a userdata of this file: one with the keeper's metatable. That
+ * takes as long as all else in a call of mutex:with; so what has not been finalized has a mark, its
+ * own address mixed with that of a variable here, which only this file writes. */
 #include "vm/keep.h"
 
 #include <string.h>
 
 #include <lauxlib.h>
+
+#include "vm/foreign.h"
 
 enum { FEW = 3 };
 
@@ -31,14 +35,23 @@ typedef struct GrKeeper {
 static const char keeper_key; /* registry: the only entry, since each makes that table larger in
                                  every goroutine */
 
+static uintptr_t mark_of(const GrKeep *k) { return (uintptr_t)k ^ (uintptr_t)&keeper_key; }
+
+static bool has_metatable(lua_State *L, int idx) {
+  int top = lua_gettop(L);
+  bool has = lua_getmetatable(L, idx) &&
+             lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TUSERDATA &&
+             lua_getmetatable(L, -1) && lua_rawequal(L, -1, -3);
+  lua_settop(L, top);
+  return has;
+}
+
+/* Of a light userdata the length is 0. */
 void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type) {
   GrKeep *k = lua_touserdata(L, idx);
-  int top = lua_gettop(L);
-  bool ours = k != NULL && lua_getmetatable(L, idx) &&
-              lua_rawgetp(L, LUA_REGISTRYINDEX, &keeper_key) == LUA_TUSERDATA &&
-              lua_getmetatable(L, -1) && lua_rawequal(L, -1, -3);
-  lua_settop(L, top);
-  return ours && (type == NULL || k->type == type) ? k : NULL;
+  if (k == NULL || lua_rawlen(L, idx) < sizeof *k) return NULL;
+  if (gr_unlikely(k->mark != mark_of(k)) && !has_metatable(L, idx)) return NULL;
+  return type == NULL || k->type == type ? k : NULL;
 }
 
 void *gr_keep_check(lua_State *L, int arg, const GrKeepType *type, const char *what) {
@@ -138,6 +151,7 @@ static void release_all(lua_State *L, Keeper *keeper, const Kept *kept) {
 
 static int finalize(lua_State *L) {
   GrKeep *k = gr_keep_check(L, 1, NULL, "goro object");
+  k->mark = 0;
   if (k->keeper == NULL || k != &k->keeper->keep) {
     gr_keep_release(k);
     return 0;
@@ -151,8 +165,7 @@ static int finalize(lua_State *L) {
 /* (userdata, error or nil) */
 static int leave(lua_State *L) {
   GrKeep *k = gr_keep_check(L, 1, NULL, "goro object");
-  lua_settop(L, 2);
-  if (k->keeper != NULL && k->type->left != NULL) k->type->left(L, k, !lua_isnil(L, 2));
+  if (k->keeper != NULL && k->type->left != NULL) k->type->left(L, k, !lua_isnoneornil(L, 2));
   return 0;
 }
 
@@ -171,9 +184,9 @@ static void release_nothing(GrKeep *k) { (void)k; }
 /* Its metatable is everybody's. */
 void gr_keep_open(lua_State *L) {
   static const GrKeepType type = {release_nothing, NULL};
-  Keeper *keeper = lua_newuserdatauv(L, sizeof *keeper, GR_KEEP_KINDS);
+  Keeper *keeper = gr_own_userdata(L, sizeof *keeper, GR_KEEP_KINDS);
   memset(keeper, 0, sizeof *keeper);
-  keeper->keep = (GrKeep){keeper, &type, 0};
+  keeper->keep = (GrKeep){.keeper = keeper, .type = &type};
   keeper->slots = keeper->few;
   keeper->nslots = FEW;
   lua_createtable(L, 0, 2);
@@ -202,7 +215,7 @@ void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *ke
 }
 
 static void *make(lua_State *L, size_t size, const GrKeepType *type, bool lasting) {
-  GrKeep *k = lua_newuserdatauv(L, size, 1);
+  GrKeep *k = gr_own_userdata(L, size, 1);
   memset(k, 0, size);
   if (lasting) {
     gr_keep_push_objects(L);
@@ -214,6 +227,7 @@ static void *make(lua_State *L, size_t size, const GrKeepType *type, bool lastin
   lua_getmetatable(L, -1);
   lua_setmetatable(L, -3);
   add(L, k, type, lasting ? k : NULL, NULL);
+  k->mark = mark_of(k);
   lua_pop(L, 1);
   return k;
 }

@@ -31,6 +31,7 @@ typedef struct GrKeepType {
 struct GrKeep {
   struct GrKeeper *keeper; /* NULL: in no list */
   const GrKeepType *type;
+  uintptr_t mark; /* of a userdata that begins with one and has not been finalized */
   uint32_t slot;
 };
 

@@ -69,6 +69,8 @@ typedef struct GrJoin {
   const GrJoinOps *ops;
 } GrJoin;
 
+enum { GR_EXIT_GRACE_NS = 100000000 }; /* what goroutines that run get at the end */
+
 typedef struct GrState GrState;
 struct GrState {
   GrState *self; /* first: where a host's registry leads to */
@@ -114,8 +116,7 @@ struct GrState {
   struct GrInherited
       *inherited;            /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
-  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: none, or all have
-                                run */
+  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: there are none */
   GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
   const struct Making *making; /* values whose __goro is being called, innermost first (pack.c) */
   const char *verb;            /* where it was created: "goro.go", */
@@ -143,9 +144,11 @@ GrState *gr_state_find(lua_State *L);
 static inline bool gr_can_yield(lua_State *L, const GrState *st) {
   return L == st->co_top && st->chain_ok && lua_isyieldable(L);
 }
-/* Will a wait here have to keep its thread? Decide it before linking. Raises when it would and no
- * thread is left for others. */
-bool gr_must_block(lua_State *L, GrState *st);
+/* Will a wait here have to keep its thread? Decide it before linking. (Whether it may, when few
+ * threads are left, the core says only if it comes to a wait: GR_CROWDED.) */
+static inline bool gr_must_block(lua_State *L, const GrState *st) {
+  return st->is_host || !gr_can_yield(L, st);
+}
 
 /* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as
  * `return gr_park(L, st, k, ctx)`; between the core call and this no other Lua call. */

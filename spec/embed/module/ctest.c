@@ -67,10 +67,24 @@ static int l_catch(lua_State *L) {
   return 1;
 }
 
+static int deeper(volatile char *from, lua_Integer bytes) {
+  volatile char here[1024];
+  here[0] = 1;
+  return from - here >= bytes ? here[0] : deeper(from, bytes) + here[0];
+}
+
+/* recurse(bytes): so deep into the C stack -> in how many calls */
+static int l_recurse(lua_State *L) {
+  volatile char here = 0;
+  lua_pushinteger(L, deeper(&here, luaL_checkinteger(L, 1)));
+  return 1;
+}
+
 int luaopen_ctest(lua_State *L) {
-  static const luaL_Reg functions[] = {{"sleep", l_sleep}, {"spin", l_spin}, {"now", l_now},
-                                       {"cpu", l_cpu},     {"kill", l_kill}, {"catch", l_catch},
-                                       {"chdir", l_chdir}, {NULL, NULL}};
+  static const luaL_Reg functions[] = {
+      {"sleep", l_sleep}, {"spin", l_spin},       {"now", l_now},
+      {"cpu", l_cpu},     {"kill", l_kill},       {"catch", l_catch},
+      {"chdir", l_chdir}, {"recurse", l_recurse}, {NULL, NULL}};
   luaL_newlib(L, functions);
   return 1;
 }
