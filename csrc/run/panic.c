@@ -129,17 +129,24 @@ static int pack_error(lua_State *L) {
   return 0;
 }
 
-/* The value on top, packed; it stays. A value that cannot be sent goes as its text, and that
- * failing, as nothing. */
+static bool is_no_memory(lua_State *L, int status) {
+  return status == LUA_ERRMEM ||
+         (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0);
+}
+
+/* The value on top, packed; it stays. A value that cannot be sent goes as its text. Where memory is
+ * short it is tried again, for the collector has run since; and that failing, goes as nothing. */
 static void pack_top(lua_State *L, Packing *p) {
-  for (int attempt = 0; attempt < 2; attempt++) {
+  enum { ATTEMPTS = 3 };
+  for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
     lua_pushcfunction(L, pack_error);
     lua_pushvalue(L, -2);
     lua_pushlightuserdata(L, p);
-    if (lua_pcall(L, 2, 0, 0) == LUA_OK) return;
-    if (attempt > 0) {
+    int status = lua_pcall(L, 2, 0, 0);
+    if (status == LUA_OK) return;
+    if (attempt == ATTEMPTS || is_no_memory(L, status)) {
       lua_pop(L, 1);
-      return;
+      continue;
     }
     lua_pushcfunction(L, describe_both); /* value, why -> text */
     lua_pushvalue(L, -3);
