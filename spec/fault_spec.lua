@@ -77,6 +77,37 @@ describe("without memory", function()
     ]]
   end)
 
+  it("errors of groups are raised or told, and nothing is leaked", function()
+    survives [[
+      local function is_right(e)
+        return type(e) == "table" and e.name == "x" or tostring(e):find("not enough memory", 1, true)
+      end
+      local function once()
+        local seen = goro.chan(1)
+        local g = goro.group { on_error = function(e) seen:send(e) end }
+        g:go(error, value)
+        g:wait()
+        local e, told = seen:recv(0)
+        assert(not told or is_right(e), e)
+        local h = goro.group()
+        h:go(error, value)
+        local ok, raised = pcall(h.wait, h)
+        assert(not ok and is_right(raised), raised)
+        goro.group():go(error, value)
+        local map_ok, map_raised = pcall(goro.map, { 1 }, function() error(value) end)
+        assert(not map_ok and is_right(map_raised), map_raised)
+        if type(raised) ~= "table" then error(raised, 0) end
+        if type(map_raised) ~= "table" then error(map_raised, 0) end
+      end
+      each_fault(once)
+      settle()
+      local before = testing.live()
+      each_fault(once)
+      settle()
+      assert(testing.live() <= before + 8, testing.live() - before)
+    ]]
+  end)
+
   it("goro.sync raises or works, and leaves nothing locked", function()
     survives [[
       local sync = require "goro.sync"

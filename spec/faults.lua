@@ -15,7 +15,8 @@ local function of_memory(err)
   if not tostring(err):find("not enough memory", 1, true) then error(err, 0) end
 end
 
---- Waits until the main script is the only goroutine. Returns the number of panics that were met meanwhile, all of them for want of memory.
+--- Waits until the main script is the only goroutine. Returns the number of panics that were met
+-- meanwhile, all of them for want of memory.
 function faults.settle()
   local met, until_ = 0, os.time() + 60
   local function call(f, ...)
@@ -25,18 +26,22 @@ function faults.settle()
     met = met + 1
   end
   while call(goro.num_goroutine) ~= 1 do
-    if os.time() > until_ then error("there are goroutines left\n" .. tostring(call(goro.runtime.dump)), 0) end
+    if os.time() > until_ then
+      error("there are goroutines left\n" .. tostring(call(goro.runtime.dump)), 0)
+    end
     call(goro.sleep, 0.0005)
   end
-  -- A goroutine posts its panic before it goes: between the look for panics and the count it may have done both.
+  -- A goroutine posts its panic before it goes: between the look for panics and the count it may
+  -- have done both.
   while not call(goro.num_goroutine) do end -- luacheck: ignore 542
   collectgarbage()
   collectgarbage()
   return met
 end
 
---- Runs `once` with allocation 1, 2, 3 … of goro failing (with `many`: so many in a row), until none of it fails any more. What `once` raises
--- must be for want of memory. Returns how many times it was run, and how many times anything failed.
+--- Runs `once` with allocation 1, 2, 3 … of goro failing (with `many`: so many in a row), until
+-- none of it fails any more. What `once` raises must be for want of memory. Returns how many times
+-- it was run, and how many times anything failed.
 function faults.each(once, many)
   local n, failures, made = 0, 0
   repeat

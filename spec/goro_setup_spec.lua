@@ -97,6 +97,19 @@ describe("goro.setup", function()
     assert.is_truthy(r.stderr:find "^goro: panic: job.lua:2: not ready\nstack traceback:.*created by goro.go at job.lua:3\n$", r.stderr)
   end)
 
+  it("that fails is the last: a group's on_error is told, and nothing of the goroutine's own runs", function()
+    passes(function()
+      local goro = require "goro"
+      local told = goro.chan(8)
+      goro.setup(function() error("not ready", 0) end)
+      goro.setup(function() told:send "a second setup" end)
+      local g = goro.group { on_error = function(err) told:send(err) end }
+      g:go(function() told:send "the function" end)
+      g:wait()
+      assert(told:recv() == "not ready" and told:len() == 0)
+    end)
+  end)
+
   it("comes before the modules that the goroutine's function names", function()
     local dir = os.tmpname()
     os.remove(dir)
@@ -163,16 +176,65 @@ describe("goro.setup", function()
         end
         return x
       end, true)
-      local limit, text = os.time() + 60, ""
-      while text == "" and os.time() < limit do -- the state ends after its results have arrived
-        goro.sleep(0.01)
-        text = io.open(name):read "a"
-      end
-      io.write(text)
+      io.write(io.open(name):read "a") -- the state was closed before its results came
     ]], { args = { name } })
     os.remove(name)
     assert.is_truthy(out:find(" 18 19 20 24", 1, true), out)
     assert.is_nil(out:find " 22", out)
+  end)
+
+  it("closes the states one at a time, before it is told that the goroutine has ended: what they add to a file is all there", function()
+    local name = os.tmpname()
+    for _, how in ipairs { "run", "group", "map", "waitgroup" } do
+      local out = helper.passes_script([[
+        local goro = require "goro"
+        local name, how, n = ...
+        n = tonumber(n)
+        local function add()
+          local f = io.open(name)
+          local count = f:read "n" or 0
+          f:close()
+          f = io.open(name, "w")
+          f:write(count + 1)
+          f:close()
+        end
+        io.open(name, "w"):close()
+        goro.setup(function() ON_EXIT = setmetatable({}, { __gc = add }) end)
+        if how == "run" then
+          for _ = 1, n do goro.run(function() end) end
+        elseif how == "map" then
+          local list = {}
+          for i = 1, n do list[i] = i end
+          goro.map(list, function(x) return x end, { limit = n })
+        else
+          local g = how == "group" and goro.group() or goro.sync.waitgroup()
+          for _ = 1, n do g:go(function() end) end
+          g:wait()
+        end
+        goro.setup(nil)
+        print(io.open(name):read "a")
+      ]], { args = { name, how, helper.rounds(100) } })
+      assert.equal(helper.rounds(100), tonumber(out), how)
+    end
+    os.remove(name)
+  end)
+
+  it("does not hold up a state whose finalizer waits for another goroutine", function()
+    passes(function()
+      local goro = require "goro"
+      local inner = goro.chan(2)
+      goro.setup(function()
+        ON_EXIT = setmetatable({}, { __gc = function()
+          if INNER then return end
+          inner:send(goro.run(function()
+            INNER = true
+            return 7
+          end))
+        end })
+      end)
+      goro.run(function() end)
+      assert(inner:recv() == 7)
+    end)
   end)
 
   it("runs no setup in goroutines that it starts itself", function()

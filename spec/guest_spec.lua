@@ -17,7 +17,10 @@ describe("a particular host program", function()
       local n = tonumber(os.getenv "GORO_STRESS") or opts and opts.n
       local r = guest(case, n, { timeout = 120 + (n or 0) / 50, env = opts and opts.env })
       assert.is_true(r.code == 0 and r.stdout:find "ok\n$" ~= nil, helper.describe(r))
-      assert.equal(opts and opts.stderr or "", (r.stderr:gsub("%(.-%): going on with %d+", "(…): going on with N")), helper.describe(r))
+      local stderr = r.stderr
+      -- ThreadSanitizer delivers no signal to code that makes no calls: what loops when its state closes is left behind.
+      if (os.getenv "GORO_SANITIZE" or ""):find "thread" then stderr = stderr:gsub("goro: %d+ goroutines? of a closed [^\n]*\n", "") end
+      assert.equal(opts and opts.stderr or "", (stderr:gsub("%(.-%): going on with %d+", "(…): going on with N")), helper.describe(r))
     end)
   end
 

@@ -232,6 +232,33 @@ describe("a global that cannot come along", function()
     ]]
   end)
 
+  it("is a value whose __goro leads to itself, and the end of a way through many that do", function()
+    anywhere [[
+      conns = {}
+      local Conn = { __name = "Conn" }
+      function Conn.__goro(c) return function(n) return { n = n, all = conns } end, c.n end
+      for i = 1, 12 do conns[i] = setmetatable({ n = i }, Conn) end
+      local n, same, of = goro.run(function() return conns[3].n, conns[4].all == conns, #conns end)
+      assert(n == 3 and same and of == 12)
+      -- Where nothing stands for it, it is an error.
+      local one = setmetatable({}, { __goro = function(v) return function(x) return x end, v end })
+      local e = text(goro.run, function() return one end)
+      assert(e:find("cannot send message (table whose __goro leads to itself)", 1, true), e)
+      single = one
+      says("global 'single' (table)", goro.run, function() return single.x end)
+      -- A chain of them is none.
+      local Link = {}
+      Link.__goro = function(l) return function(...) return { ... } end, l.n, l.next end
+      local chain
+      for i = 1, 20 do chain = setmetatable({ n = i, next = chain }, Link) end
+      local there = goro.run(function() return chain end)
+      for i = 20, 1, -1 do
+        assert(there[1] == i)
+        there = there[2]
+      end
+    ]]
+  end)
+
   it("is set in a new goroutine, in a message where absent", function()
     anywhere [[
       db = io.tmpfile()
@@ -257,6 +284,23 @@ describe("a global that cannot come along", function()
       assert(f() == theirs)
       says("global 'theirs' (FILE*)", function() return theirs.x end)
     ]]
+  end)
+
+  it("leaves to goro.setup what it has put there, but not what every state has", function()
+    helper.passes_script(START .. [[
+      db, conf, print = io.tmpfile(), { out = io.tmpfile() }, string.gmatch("", "")
+      goro.setup(function() db = io.tmpfile() end)
+      local kind, out, p = goro.run(function() return io.type(db), type(conf.out), type(print) end)
+      assert(kind == "file" and out == "userdata" and p == "userdata")
+      assert(goro.run(function() return goro.run(function() return io.type(db) end) end) == "file")
+      -- What can come along does.
+      db = 5
+      assert(goro.run(function() return db end) == 5)
+      goro.setup(nil)
+      -- In a setup function they are placeholders as well.
+      goro.setup(function() return conf.out.x end)
+      says("global 'conf'.out (FILE*)", goro.run, function() return 1 end)
+    ]])
   end)
 
   it("does not stand for what a function captured, was given, is sent, returns", function()

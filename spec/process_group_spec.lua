@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- Process groups of children: who gets one, whom signals reach, and what a child may do with the terminal.
+-- Process groups of children: who gets one, whom signals reach, and what a child may do with the
+-- terminal.
 -- luacheck: ignore 431
 -- (What runs in a child requires goro for itself.)
 
@@ -16,7 +17,8 @@ end
 local ASK = [[
   local goro = require "goro"
   local process = goro.process
-  local ask = { "sh", "-c", "stty -echo </dev/tty && echo ? >/dev/tty && read x </dev/tty; stty echo </dev/tty; echo got $x" }
+  local ask = { "sh", "-c", "exec 3<>/dev/tty; stty -echo <&3 && echo ? >&3 && read x <&3; " ..
+    "stty echo <&3; echo got $x" }
 ]]
 
 describe("a child and the terminal", function()
@@ -29,11 +31,12 @@ describe("a child and the terminal", function()
           io.flush()
         end
       end]], { wrap = terminal "echo line1; echo line2; echo line3" })
-      assert.is_true(r.code == 0 and r.stdout:find "0 got line1.*0 got line2.*0 got line3" ~= nil, helper.describe(r))
+      local got = r.stdout:find "0 got line1.*0 got line2.*0 got line3"
+      assert.is_true(r.code == 0 and got ~= nil, helper.describe(r))
     end
   end)
 
-  it("is killed when it asks and is in a process group of its own, and the failure says what to do", function()
+  it("is killed when it asks and has a process group of its own; a failure says so", function()
     for _, how in ipairs { "(%s)()", "goro.run(%s)" } do
       for _, case in ipairs {
         { "process.run(ask, { timeout = 1000 })", "TTOU", "sh" },
@@ -46,9 +49,9 @@ describe("a child and the terminal", function()
 
           io.write("<", tostring(r), ">", m, "<", c, ">")
         end]]), { wrap = terminal "sleep 0.1" })
-        assert.is_truthy(r.code == 0 and r.stdout:find("<nil>EIO: stopped by " .. case[2]
-          .. ", for its process group is not the terminal's; with group = false it may use the terminal: " .. case[3] .. "<EIO>"),
-          helper.describe(r))
+        local message = ("<nil>EIO: stopped by %s, for its process group is not the terminal's; "
+          .. "with group = false it may use the terminal: %s<EIO>"):format(case[2], case[3])
+        assert.is_truthy(r.code == 0 and r.stdout:find(message), helper.describe(r))
       end
     end
   end)
@@ -107,14 +110,16 @@ describe("a process group of its own", function()
       local f <close> = io.open "/proc/self/stat"
       local mine = f:read "a":match "%) %a %d+ (%d+)"
       local function has_own(opts)
-        local group = process.run("read -r _ _ _ _ group _ </proc/$$/stat; echo $$ $group", opts).stdout
+        local show = "read -r _ _ _ _ group _ </proc/$$/stat; echo $$ $group"
+        local group = process.run(show, opts).stdout
         local pid, of = group:match "^(%d+) (%d+)\n$"
         assert((of == pid) ~= (of == mine))
         return of == pid
       end
       assert(not has_own() and not has_own {} and not has_own { timeout = math.huge })
       assert(not has_own { group = false } and not has_own { group = false, timeout = 100 })
-      assert(has_own { group = true } and has_own { timeout = 100 } and has_own { group = true, timeout = 100 })
+      assert(has_own { group = true } and has_own { timeout = 100 })
+      assert(has_own { group = true, timeout = 100 })
       for _, own in ipairs { true, false } do
         local p <close> = process.spawn({ "sleep", "100" }, { group = own })
         local stat <close> = io.open("/proc/" .. p.pid .. "/stat")
@@ -128,7 +133,8 @@ describe("a process group of its own", function()
     passes_anywhere(function()
       local goro = require "goro"
       local process = goro.process
-      -- Two processes: the shell, and a sleep that has the shell's pipe. Whoever of them lives on keeps the file locked.
+      -- Two processes: the shell, and a sleep that has the shell's pipe. Whoever of them lives on
+      -- keeps the file locked.
       local d = assert(goro.fs.mkdtemp())
       local lock = d .. "/lock"
       local command = ("exec 9>%s; flock 9; sleep 1000 & echo $!; wait"):format(lock)
@@ -165,12 +171,14 @@ describe("a process group of its own", function()
     end)
   end)
 
-  it("is not the program's: what is sent to the program's group reaches the other children only", function()
+  it("is not the program's, whose signals reach the other children only", function()
     local r = helper.run_script([[
       local goro = require "goro"
       local process = goro.process
       local d = assert(goro.fs.mkdtemp())
-      local function child(name) return ("echo $$ >%s/%s.new; mv %s/%s.new %s/%s; exec sleep 1000"):format(d, name, d, name, d, name) end
+      local function child(name)
+        return ("cd %s; echo $$ >%s.new; mv %s.new %s; exec sleep 1000"):format(d, name, name, name)
+      end
       goro.go(function() process.run(child "plain") end)
       goro.go(function() process.run(child "alone", { group = false, timeout = 900 }) end)
       goro.go(function() process.run(child "own", { group = true }) end)
@@ -197,7 +205,8 @@ describe("a process group of its own", function()
     local process = require "goro".process
     for _, name in ipairs { "run", "spawn" } do
       local f = process[name]
-      helper.raises("bad argument #2 to 'f' (field 'group': boolean expected, got string)", function() f("true", { group = "x" }) end)
+      helper.raises("bad argument #2 to 'f' (field 'group': boolean expected, got string)",
+        function() f("true", { group = "x" }) end)
     end
   end)
 end)

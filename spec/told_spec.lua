@@ -6,7 +6,7 @@
 local helper = require "spec.helper"
 local goro = require "goro"
 
-local passes_anywhere = helper.passes_anywhere
+local passes, passes_anywhere = helper.passes, helper.passes_anywhere
 
 -- Runs the script, which ends with this code, and returns its stderr. `alone(n)` in it waits until
 -- there are n goroutines, `failed(g)` until a member of g has failed.
@@ -124,6 +124,20 @@ describe("on_error", function()
     end)
   end)
 
+  it("is told of an error in a function of goro.setup, and the member does not run", function()
+    passes(function()
+      local goro = require "goro"
+      local errors = goro.chan(4)
+      local g = goro.group { on_error = function(err) errors:send(err) end }
+      goro.setup(function() error("setup", 0) end)
+      goro.setup(function() errors:send "the second" end)
+      g:go(errors.send, errors, "the member")
+      goro.setup(nil)
+      g:wait()
+      assert(errors:recv(0) == "setup" and errors:len() == 0)
+    end)
+  end)
+
   it("may end by goexit, and works in a group that was sent", function()
     passes_anywhere(function()
       local goro = require "goro"
@@ -156,11 +170,9 @@ describe("on_error", function()
       function() goro.group { on_error = "print" } end)
     helper.raises_match("^cannot send argument #1%.on_error %(C function with upvalues%)$",
       function() goro.group { on_error = string.gmatch("x", "x") } end)
+    local f <close> = io.tmpfile()
     helper.raises_match("^cannot send upvalue 'f' %(FILE%*%) of function at ",
-      function()
-        local f <close> = io.tmpfile()
-        goro.group { on_error = function() f:write "x" end }
-      end, 162)
+      function() goro.group { on_error = function() f:write "x" end } end)
   end)
 end)
 
@@ -294,7 +306,13 @@ describe("an error in what a call has started and does not wait for", function()
   it("goes to stderr when a panic has ended goro.run", function()
     local stderr = stderr_of [[
       local go_on = goro.chan()
-      goro.go(function() error("panic", 0) end)
+      goro.go(function()
+        local goro = require "goro"
+        repeat
+          goro.sleep(0.001)
+        until goro.runtime.dump():find("main goroutine, goro.run,", 1, true)
+        error("panic", 0)
+      end)
       local ok, err = pcall(goro.run, function() go_on:recv() error("late", 0) end)
       assert(not ok and err == "panic")
       go_on:send(true)

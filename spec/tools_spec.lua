@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- The tools: ./tools/build and ./tools/run build what the rock builds, in a folder that the tests do not use.
+-- The tools: ./tools/build and ./tools/run build what the rock builds, in a folder that the tests
+-- do not use.
 
 local helper = require "spec.helper"
 
@@ -12,7 +13,8 @@ describe("the tools", function()
     scratch = os.tmpname()
     os.remove(scratch)
     assert(os.execute(("mkdir -p %s/source"):format(quote(scratch))))
-    assert(os.execute(("cp -R CMakeLists.txt README.md csrc lua tools examples %s/source"):format(quote(scratch))))
+    assert(os.execute(("cp -R CMakeLists.txt README.md csrc lua tools examples %s/source")
+      :format(quote(scratch))))
   end)
 
   teardown(function() os.execute("rm -rf " .. quote(scratch)) end)
@@ -21,8 +23,9 @@ describe("the tools", function()
   local stock = os.getenv "GORO_STOCK_LUA"
   local path = stock and ("PATH=%s:$PATH "):format(quote(stock:match "^(.*)/")) or ""
   local function output(command)
-    local pipe = assert(io.popen(("cd %s/source && env -u LUA_PATH -u LUA_CPATH -u GORO_BUILD_DIR -u GORO_SANITIZE -u GORO_HOSTILE %s%s 2>&1 </dev/null")
-      :format(quote(scratch), path, command)))
+    local clean = "env -u LUA_PATH -u LUA_CPATH -u GORO_BUILD_DIR -u GORO_SANITIZE -u GORO_HOSTILE"
+    local pipe = assert(io.popen(("cd %s/source && %s %s%s 2>&1 </dev/null")
+      :format(quote(scratch), clean, path, command)))
     local text = pipe:read "a"
     return text, pipe:close()
   end
@@ -38,9 +41,12 @@ describe("the tools", function()
     ]]
     f:close()
     text, ok = output [[sh -c 'eval "$(./tools/env)"; lua5.4 ../which.lua']]
-    assert.is_truthy(ok and text:find("/source/build/goro.so\nfalse\tmodule 'goro.testing' not found", 1, true), text)
+    local expected = "/source/build/goro.so\nfalse\tmodule 'goro.testing' not found"
+    assert.is_truthy(ok and text:find(expected, 1, true), text)
     text = output "grep -E '^(GORO_|CMAKE_BUILD_TYPE)' build/CMakeCache.txt"
-    for _, line in ipairs { "CMAKE_BUILD_TYPE:STRING=RelWithDebInfo", "GORO_TESTING:BOOL=OFF", "GORO_EMBED_TESTS:BOOL=OFF", "GORO_HOSTILE:BOOL=OFF",
+    for _, line in ipairs {
+      "CMAKE_BUILD_TYPE:STRING=RelWithDebInfo",
+      "GORO_TESTING:BOOL=OFF", "GORO_EMBED_TESTS:BOOL=OFF", "GORO_HOSTILE:BOOL=OFF",
       "GORO_SYSTEM_ALLOC:BOOL=OFF", "GORO_SANITIZE:STRING=" } do
       assert.is_truthy((text .. "\n"):find(line .. "\n", 1, true), text)
     end

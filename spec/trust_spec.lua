@@ -217,6 +217,10 @@ describe("goro's functions, given what they do not expect:", function()
         back:send(ch)
         local same = back:recv()
         assert(rawequal(same, ch))
+        setmetatable({}, { __gc = function() meta.__gc(ch) end })
+        collectgarbage()
+        ch:send "still there"
+        assert(ch:recv() == "still there")
         -- while it is in use
         ch:send(setmetatable({}, { __goro = function()
           meta.__gc(ch)

@@ -134,7 +134,7 @@ static bool reaped_by_others(const GrChild *c) {
 int gr_child_signal(const GrChild *c, int sig) {
   if (c->end >= 0) {
     if (syscall(SYS_pidfd_send_signal, c->end, sig, NULL, c->group ? TO_GROUP : 0) == 0) return 0;
-    if (!c->group || errno != EINVAL) return errno;
+    if (errno == ESRCH) return ESRCH; /* else the system may not know this call: kill() tells */
   }
   if (reaped_by_others(c)) return ESRCH;
   return kill(c->group ? -c->pid : c->pid, sig) == 0 ? 0 : errno;

@@ -18,6 +18,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io/net.h"
+
 enum { AT_ONCE = 16, NEXT_NS = 250000000, FULL_NS = 2000000 };
 
 struct GrDial {
@@ -94,6 +96,7 @@ static int start_next(GrDial *d) {
     d->next++;
     return GR_OK;
   }
+  if (d->net->type == SOCK_DGRAM) gr_socket_broadcast(fd);
   int err;
   while ((err = connect(fd, &a->u.any, a->len) == 0 ? 0 : errno) == EINTR) {}
   int r = err == 0 || err == EINPROGRESS ? gr_fd_new(fd, &d->fds[d->open]) : GR_OK;

@@ -1,8 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* error.c - names and texts of errors: see error.h. */
+/* error.c - names and texts of errors: see error.h.
+ *
+ * libuv knows some eighty codes; for the others (ENOEXEC, EDQUOT, ESTALE) it has a sentence in
+ * place of a name, in a message that would say it three times over. Their names and texts are the C
+ * library's, the text in libuv's manner: without a capital. */
 #include "io/error.h"
 
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
 #include <uv.h>
+
+/* Not every C library has it. */
+extern const char *strerrorname_np(int) __attribute__((weak));
 
 static int uv_code(int r) {
   if (r == GR_CLOSED) return UV_ECANCELED;
@@ -15,5 +25,26 @@ int gr_sys_errno(int r) {
   return code > UV_EAI_ADDRFAMILY ? -code : 0; /* libuv's own begin there */
 }
 
-const char *gr_sys_name(int r, char *buf) { return uv_err_name_r(uv_code(r), buf, GR_ERROR_SIZE); }
-const char *gr_sys_text(int r, char *buf) { return uv_strerror_r(uv_code(r), buf, GR_ERROR_SIZE); }
+/* Is it an errno for which libuv has no name? */
+static bool unknown_to_uv(int code) {
+  char buf[GR_ERROR_SIZE];
+  return strncmp(uv_err_name_r(code, buf, sizeof buf), "Unknown", 7) == 0;
+}
+
+const char *gr_sys_name(int r, char *buf) {
+  int code = uv_code(r);
+  if (!unknown_to_uv(code)) return uv_err_name_r(code, buf, GR_ERROR_SIZE);
+  const char *name = strerrorname_np != NULL ? strerrorname_np(-code) : NULL;
+  if (name == NULL) snprintf(buf, GR_ERROR_SIZE, "ERRNO%d", -code);
+  else snprintf(buf, GR_ERROR_SIZE, "%s", name);
+  return buf;
+}
+
+const char *gr_sys_text(int r, char *buf) {
+  int code = uv_code(r);
+  if (!unknown_to_uv(code)) return uv_strerror_r(code, buf, GR_ERROR_SIZE);
+  char text[GR_ERROR_SIZE];
+  snprintf(buf, GR_ERROR_SIZE, "%s", strerror_r(-code, text, sizeof text));
+  if (islower((unsigned char)buf[1])) buf[0] = (char)tolower((unsigned char)buf[0]);
+  return buf;
+}

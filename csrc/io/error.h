@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* error.h - what the system refuses, as a core function's result; names and texts are libuv's.
+/* error.h - what the system refuses, as a core function's result; names and texts are libuv's, and
+ * the C library's where libuv has none.
  *
  * A core function of csrc/io returns GR_OK, GR_PARK, one of base.h's codes, or GR_SYS(uv code). A
  * libuv code is a negative errno, or one of libuv's own (UV_EOF, UV_EAI_NONAME); GR_SYS moves them
@@ -16,9 +17,9 @@ enum { GR_SYS_FIRST = -0x10000 };
 static inline bool gr_is_sys(int r) { return r <= GR_SYS_FIRST; }
 /* The errno of such a result; 0 for others, and for codes that are libuv's own. */
 int gr_sys_errno(int r);
-/* "ECONNRESET", "connection reset by peer". `buf` of at least GR_ERROR_SIZE bytes serves for codes
- * without a name. GR_CLOSED and GR_TIMEOUT have names here too (ECANCELED, ETIMEDOUT), for bindings
- * report them like the rest. */
+/* "ECONNRESET", "connection reset by peer". They may be in `buf`, of GR_ERROR_SIZE bytes. GR_CLOSED
+ * and GR_TIMEOUT have names here too (ECANCELED, ETIMEDOUT), for bindings report them like the
+ * rest. */
 enum { GR_ERROR_SIZE = 64 };
 const char *gr_sys_name(int r, char *buf);
 const char *gr_sys_text(int r, char *buf);

@@ -5,10 +5,16 @@
  * Thus waiting for it is what waiting for any message is, first come first served, in dumps and at
  * the pool's end too, and no second mechanism is needed.
  *
- * Reads go through a buffer; writes do not: when write returns the system has the data, no exit
- * loses them, and their failure is told by the call that they belong to. Who writes many short
- * pieces gives them to one write, which is one system call. The position is where a program thinks
- * it is: before a write, a seek, a truncate the system's is put back by what the buffer holds.
+ * Reads go through a buffer; writes do not, at first: when write returns the system has the data,
+ * no exit loses them, and their failure is told by the call that they belong to. Who writes many
+ * short pieces gives them to one write, or has them gathered (setvbuf). Then they go out when the
+ * buffer is full, and before whatever else is done with the file; the failure is that call's, and
+ * what could not be written stays for the next.
+ *
+ * The position is where a program thinks it is: before a write, a seek, a truncate the system's is
+ * put back by what the buffer holds. At most one of the two buffers holds anything. Where the read
+ * buffer ends is known once it was asked for: so a seek that only tells keeps the buffer, and costs
+ * no system call.
  *
  * A pipe or a terminal may let its reader wait for ever. So such a file is switched to not
  * blocking, and whoever would wait polls it in a blocking region, together with an eventfd by which
@@ -20,11 +26,14 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/list.h"
+#include "base/lock.h"
 #include "io/sigpipe.h"
 #include "sync/chan.h"
 
@@ -40,12 +49,27 @@ struct GrFile {
   int fd;         /* -1: closed */
   char *buf;      /* BUFFER bytes, or NULL */
   size_t at, end; /* what is in it still to be read */
+  int64_t end_at; /* where in the file that ends, the system's position; -1: not known */
+  char *out;      /* out_cap bytes, or NULL */
+  size_t out_at, out_end, out_cap; /* what is in it still to be written */
+  bool by_line;
+  bool closing; /* its closer waits for room */
+  GrList link;  /* in `gathering`, since it was first told to gather; under its lock */
   char path[];
 };
 
+static GrLock gathering_lock = GR_LOCK_INIT(GR_RANK_LEAF);
+static GrList gathering = {&gathering, &gathering};
+
+static void forget_gathering(GrFile *f) {
+  gr_lock(&gathering_lock);
+  gr_list_remove(&f->link);
+  gr_unlock(&gathering_lock);
+}
+
 /* ---- making, closing ---- */
 
-static const GrShareType turn_type = {"goro.file's turn", gr_chan_destroy, false};
+static const GrShareType turn_type = {"goro.fs.file's turn", gr_chan_destroy, false};
 
 static GrMsg token(void) { return (GrMsg){0}; }
 
@@ -78,6 +102,8 @@ int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file
   memcpy(f->path, path, len);
   f->fd = fd;
   f->wake = -1;
+  f->end_at = -1;
+  gr_list_init(&f->link);
   int err = open_turn(f);
   if (err == 0) err = look_at(f);
   if (err != 0) gr_file_destroy(&f->share);
@@ -85,19 +111,33 @@ int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file
   return err;
 }
 
-int gr_file_close(GrFile *f) {
-  int err = f->fd >= 0 ? gr_fs_close(f->fd) : 0;
-  if (f->wake >= 0) gr_fs_close(f->wake);
+static void close_file(GrFile *f) {
   gr_free(f->buf);
-  f->buf = NULL;
-  f->fd = f->wake = -1;
-  f->at = f->end = 0;
-  return err;
+  gr_free(f->out);
+  f->buf = f->out = NULL;
+  f->at = f->end = f->out_at = f->out_end = f->out_cap = 0;
+  if (f->wake >= 0) gr_fs_close(f->wake);
+  f->wake = -1;
 }
 
+int gr_file_close(GrFile *f, G *g) {
+  f->closing = true;
+  int unsent = f->fd >= 0 ? gr_file_flush(f, g) : 0, err = f->fd >= 0 ? gr_fs_close(f->fd) : 0;
+  f->fd = -1;
+  close_file(f);
+  return unsent != 0 ? unsent : err;
+}
+
+/* Nobody can wait here, or be told. */
 void gr_file_destroy(GrShare *s) {
   GrFile *f = gr_file_of(s);
-  gr_file_close(f);
+  forget_gathering(f);
+  atomic_store(&f->shut, true);
+  if (f->fd >= 0) {
+    gr_file_flush(f, NULL);
+    gr_fs_close(f->fd);
+  }
+  close_file(f);
   if (f->turn != NULL) gr_share_unref(gr_chan_share(f->turn));
   gr_free(f);
 }
@@ -139,13 +179,14 @@ bool gr_file_is_shut(const GrFile *f) { return atomic_load(&f->shut); }
 
 /* ---- the system's read and write ---- */
 
-/* Until the other end has moved. */
+/* Until the other end has moved, or the file is shut. Who closes it waits on, with what was
+ * gathered. */
 static int await(GrFile *f, G *g, short events) {
   struct pollfd fds[] = {{.fd = f->fd, .events = events}, {.fd = f->wake, .events = POLLIN}};
   gr_fs_block(g);
-  while (poll(fds, 2, -1) < 0 && errno == EINTR) {}
+  while (poll(fds, f->closing ? 1 : 2, -1) < 0 && errno == EINTR) {}
   gr_fs_unblock(g);
-  return gr_file_is_shut(f) ? -ECANCELED : 0;
+  return gr_file_is_shut(f) && !f->closing ? -ECANCELED : 0;
 }
 
 bool gr_file_may_wait(const GrFile *f) { return f->waits && !gr_file_is_shut(f); }
@@ -182,10 +223,13 @@ static int64_t write_some(GrFile *f, G *g, const struct iovec *vec, int n) {
 
 /* The buffer is empty. How much is in it now; 0: the end. */
 static int64_t fill(GrFile *f, G *g) {
+  int err = gr_file_flush(f, g);
+  if (err != 0) return err;
   if (f->buf == NULL && (f->buf = gr_malloc(BUFFER)) == NULL) return -ENOMEM;
   int64_t n = read_some(f, g, f->buf, BUFFER);
   f->at = 0;
   f->end = n > 0 ? (size_t)n : 0;
+  if (f->end_at >= 0) f->end_at += (int64_t)f->end;
   return n;
 }
 
@@ -212,6 +256,9 @@ static int64_t from_buffer(GrFile *f, GrBytes *out, size_t n) {
 /* Past the buffer, which is empty. Memory is taken as data come, whatever n says. */
 static int64_t directly(GrFile *f, G *g, GrBytes *out, size_t n) {
   enum { STEP = 1 << 16 };
+  int err = gr_file_flush(f, g);
+  if (err != 0) return err;
+  f->end_at = -1;
   if (!gr_bytes_room(out, n < STEP ? n : STEP)) return -ENOMEM;
   size_t room = out->cap - out->len;
   int64_t r = read_some(f, g, out->data + out->len, n < room ? n : room);
@@ -232,6 +279,8 @@ int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n) {
 
 int gr_file_rest(GrFile *f, G *g, GrBytes *out) {
   struct stat st;
+  int err = gr_file_flush(f, g);
+  if (err != 0) return err;
   int64_t r = from_buffer(f, out, SIZE_MAX);
   if (r >= 0 && !f->waits && fstat(f->fd, &st) == 0) {
     int64_t left = st.st_size - lseek(f->fd, 0, SEEK_CUR);
@@ -307,6 +356,7 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
 /* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has
  * no such place, and its two directions are apart. */
 static int unread(GrFile *f) {
+  f->end_at = -1;
   if (f->at == f->end || f->waits) return 0;
   if (lseek(f->fd, -(off_t)(f->end - f->at), SEEK_CUR) < 0) return -errno;
   f->at = f->end = 0;
@@ -331,9 +381,8 @@ static int write_all(GrFile *f, G *g, struct iovec *vec, int n) {
   return 0;
 }
 
-int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
-  int err = unread(f);
-  if (err != 0 || size_of(vec, n) == 0) return err;
+static int write_now(GrFile *f, G *g, struct iovec *vec, int n) {
+  int err;
   if (f->waits) {
     GrNoPipe quiet = gr_no_pipe_begin();
     err = write_all(f, g, vec, n);
@@ -347,27 +396,130 @@ int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
   return err;
 }
 
+/* ---- gathering ---- */
+
+int gr_file_flush(GrFile *f, G *g) {
+  if (f->out_at == f->out_end) return 0;
+  struct iovec rest = {f->out + f->out_at, f->out_end - f->out_at};
+  int err = write_now(f, g, &rest, 1);
+  f->out_at = err != 0 ? f->out_end - rest.iov_len : 0;
+  if (err == 0) f->out_end = 0;
+  return err;
+}
+
+static bool ends_line(const struct iovec *vec, int n) {
+  for (int i = 0; i < n; i++)
+    if (vec[i].iov_len > 0 && memchr(vec[i].iov_base, '\n', vec[i].iov_len) != NULL) return true;
+  return false;
+}
+
+static void gather(GrFile *f, const struct iovec *vec, int n) {
+  for (int i = 0; i < n; i++) {
+    if (vec[i].iov_len > 0) memcpy(f->out + f->out_end, vec[i].iov_base, vec[i].iov_len);
+    f->out_end += vec[i].iov_len;
+  }
+}
+
+int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
+  size_t size = size_of(vec, n);
+  int err = unread(f);
+  if (err != 0 || size == 0) return err;
+  if (f->out_cap == 0) return write_now(f, g, vec, n);
+  if (size > f->out_cap - f->out_end && (err = gr_file_flush(f, g)) != 0) return err;
+  if (size >= f->out_cap || (f->by_line && f->out_at == f->out_end && ends_line(vec, n)))
+    return write_now(f, g, vec, n);
+  gather(f, vec, n);
+  return f->by_line && ends_line(vec, n) ? gr_file_flush(f, g) : 0;
+}
+
+/* One of the list, which it leaves, with a reference; NULL: there is none. */
+static GrFile *next_gathering(void) {
+  GrFile *f = NULL;
+  gr_lock(&gathering_lock);
+  for (GrList *l; f == NULL && (l = gr_list_pop_front(&gathering)) != NULL;) {
+    GrFile *of = gr_container_of(l, GrFile, link);
+    if (gr_share_tryref(&of->share)) f = of;
+  }
+  gr_unlock(&gathering_lock);
+  return f;
+}
+
+/* The process ends by exit(), perhaps without closing any state: as with io's files, nothing is
+ * lost, but for files that somebody is using just now. */
+static void flush_at_exit(void) {
+  if (atomic_load(&gr_forked)) return;
+  for (GrFile *f; (f = next_gathering()) != NULL;) {
+    if (gr_file_try_lock(NULL, f)) {
+      atomic_store(&f->shut, true); /* it does not wait */
+      gr_file_flush(f, NULL);
+      gr_file_unlock(NULL, f);
+    }
+    gr_share_unref(&f->share);
+  }
+}
+
+static void remember_gathering(GrFile *f) {
+  static atomic_flag registered = ATOMIC_FLAG_INIT;
+  if (!atomic_flag_test_and_set(&registered)) atexit(flush_at_exit);
+  gr_lock(&gathering_lock);
+  if (gr_list_empty(&f->link)) gr_list_push_back(&gathering, &f->link);
+  gr_unlock(&gathering_lock);
+}
+
+int gr_file_gather(GrFile *f, G *g, size_t size, bool by_line) {
+  int err = gr_file_flush(f, g);
+  if (err != 0) return err;
+  if (size > 0) remember_gathering(f);
+  char *out = size > 0 ? gr_malloc(size) : NULL;
+  if (size > 0 && out == NULL) return -ENOMEM;
+  gr_free(f->out);
+  f->out = out;
+  f->out_at = f->out_end = 0;
+  f->out_cap = size;
+  f->by_line = by_line;
+  return 0;
+}
+
 /* ---- the rest ---- */
 
-int64_t gr_file_seek(GrFile *f, int64_t offset, int whence) {
+/* Where the program is, when that is all it wants to know. */
+static int64_t tell(GrFile *f) {
+  if (f->end_at < 0) {
+    f->end_at = lseek(f->fd, 0, SEEK_CUR);
+    if (f->end_at < 0) return -errno;
+  }
+  return f->end_at - (int64_t)(f->end - f->at);
+}
+
+int64_t gr_file_seek(GrFile *f, G *g, int64_t offset, int whence) {
+  int err = gr_file_flush(f, g);
+  if (err != 0) return err;
+  if (whence == SEEK_CUR && offset == 0) return tell(f);
   int64_t ahead = (int64_t)(f->end - f->at);
   if (whence == SEEK_CUR && __builtin_sub_overflow(offset, ahead, &offset)) return -EINVAL;
   off_t at = lseek(f->fd, (off_t)offset, whence);
   if (at < 0) return -errno;
   f->at = f->end = 0;
+  f->end_at = at;
   return at;
 }
 
 int gr_file_sync(GrFile *f, G *g) {
+  int err = gr_file_flush(f, g);
+  if (err != 0) return err;
   gr_fs_block(g);
-  int err = fsync(f->fd) == 0 ? 0 : -errno;
+  err = fsync(f->fd) == 0 ? 0 : -errno;
   gr_fs_unblock(g);
   return err;
 }
 
-int gr_file_truncate(GrFile *f, int64_t size) {
-  int err = unread(f);
+int gr_file_truncate(GrFile *f, G *g, int64_t size) {
+  int err = gr_file_flush(f, g);
+  if (err == 0) err = unread(f);
   return err != 0 ? err : ftruncate(f->fd, (off_t)size) == 0 ? 0 : -errno;
 }
 
-int gr_file_stat(GrFile *f, GrStat *st) { return gr_fs_fstat(f->fd, st); }
+int gr_file_stat(GrFile *f, G *g, GrStat *st) {
+  int err = gr_file_flush(f, g);
+  return err != 0 ? err : gr_fs_fstat(f->fd, st);
+}

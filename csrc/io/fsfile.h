@@ -43,8 +43,9 @@ bool gr_file_may_wait(const GrFile *f);
  * shut, or a signal comes. For what gr_file_may_wait. */
 bool gr_file_ready(const GrFile *f, int ms);
 
-/* Closes it, after gr_file_shut. */
-int gr_file_close(GrFile *f);
+/* Writes what was gathered, which may wait, and closes it, whatever comes of that; after
+ * gr_file_shut. */
+int gr_file_close(GrFile *f, G *g);
 
 /* What is read is added to *out. 1: it was there; 0: the file has ended. */
 int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end);
@@ -56,13 +57,20 @@ int gr_file_rest(GrFile *f, G *g, GrBytes *out);
 enum { GR_NUMERAL = 200 };
 int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]);
 
-/* All of it. `vec` is changed. */
+/* All of it: to the system, or to the buffer. `vec` is changed. When it fails nothing of it is in
+ * the buffer. */
 int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n);
+/* What was gathered goes to the system; so it does before anything else than a write is done. What
+ * could not be written stays. */
+int gr_file_flush(GrFile *f, G *g);
+/* From now on writes are gathered up to `size` bytes, or (by_line) up to the end of a line. 0: they
+ * are not, as at first. */
+int gr_file_gather(GrFile *f, G *g, size_t size, bool by_line);
 
 /* The new position. whence: SEEK_SET, _CUR, _END. */
-int64_t gr_file_seek(GrFile *f, int64_t offset, int whence);
+int64_t gr_file_seek(GrFile *f, G *g, int64_t offset, int whence);
 int gr_file_sync(GrFile *f, G *g);
-int gr_file_truncate(GrFile *f, int64_t size);
-int gr_file_stat(GrFile *f, GrStat *st);
+int gr_file_truncate(GrFile *f, G *g, int64_t size);
+int gr_file_stat(GrFile *f, G *g, GrStat *st);
 
 #endif

@@ -2,11 +2,12 @@
 /* net.c - listeners, UDP, options.
  *
  * accept takes one connection a call, at once as long as the system's queue holds any; a peer that
- * is gone again before that is passed over. When the process has no descriptor left the caller is
- * told (EMFILE), and the connection stays in the queue: whoever calls accept in a loop would be
- * told for ever, at full speed. So each further try comes after a pause, 5 ms at first and up to 1
- * s, unless a new connection comes; the first success ends that. The pause is a wait of the
- * listener's turn, so it can be closed meanwhile, and a limit of time holds.
+ * is gone again before that is passed over. When the process has no descriptor left (EMFILE), or
+ * the system refuses for a reason that may last, the caller is told, and the connection stays in
+ * the queue: whoever calls accept in a loop would be told for ever, at full speed. So each further
+ * try comes after a pause, 5 ms at first and up to 1 s, unless a new connection comes; the first
+ * success ends that. The pause is a wait of the listener's turn, so it can be closed meanwhile, and
+ * a limit of time holds.
  *
  * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. By then
  * the program may be in another folder, or a new server may have taken the name over. So what was
@@ -62,6 +63,8 @@ static void say_yes(int fd, int level, int option) {
   int one = 1;
   setsockopt(fd, level, option, &one, sizeof one);
 }
+
+void gr_socket_broadcast(int fd) { say_yes(fd, SOL_SOCKET, SO_BROADCAST); }
 
 /* A bound socket, or -1 and errno. */
 static int bound_socket(const GrAddr *a, int type) {
@@ -159,7 +162,8 @@ int gr_listener_close(GrListener *l) {
 
 typedef enum Accepted { TAKEN, NONE, SHORT, BROKEN } Accepted;
 
-/* Errors of a connection that was there and is gone are its own, not the listener's. */
+/* Errors of a connection that was there and is gone are its own, not the listener's: the list is
+ * accept(2)'s. Whatever else the system says (no descriptors, a filter) is told, and may last. */
 static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   for (;;) {
     peer->len = sizeof peer->u;
@@ -167,16 +171,23 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
     if (*fd >= 0) return TAKEN;
     switch (errno) {
       case EAGAIN: return NONE;
-      case EMFILE:
-      case ENFILE:
-      case ENOBUFS:
-      case ENOMEM: return SHORT;
+      case EINTR:
+      case ECONNABORTED:
+      case ECONNRESET:
+      case EPROTO:
+      case ENOPROTOOPT:
+      case ENETDOWN:
+      case ENETUNREACH:
+      case EHOSTDOWN:
+      case EHOSTUNREACH:
+      case ENONET:
+      case ETIMEDOUT: break;
       case EINVAL:
       case EBADF:
       case ENOTSOCK:
       case EOPNOTSUPP:
       case EFAULT: return BROKEN;
-      default: break;
+      default: return SHORT;
     }
   }
 }
@@ -225,6 +236,7 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
   if (n == 0) fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   for (uint32_t i = 0; i < n && fd < 0; i++) fd = bound_socket(&list[i], SOCK_DGRAM);
   if (fd < 0) return GR_ERRNO(errno);
+  gr_socket_broadcast(fd);
   if ((r = gr_fd_new(fd, out)) != GR_OK) close(fd);
   return r;
 }

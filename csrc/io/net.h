@@ -53,6 +53,8 @@ int gr_socket_keepalive(GrFd *f, int seconds);
 /* Both on a number, as each new TCP connection gets them: no delay, probes after 15 s, as in Go.
  * What is accepted has its listener's. */
 void gr_socket_defaults(int fd);
+/* A datagram may go to a broadcast address, as each UDP socket gets it, as in Go. */
+void gr_socket_broadcast(int fd);
 int gr_socket_local(GrFd *f, GrAddr *a);
 int gr_socket_remote(GrFd *f, GrAddr *a);
 

@@ -54,12 +54,19 @@ bool gr_fd_closed(GrFd *f);
 /* GR_OK, GR_PARK. GR_SYS(UV_EBUSY): the turn is g's own (a hook or finalizer inside a call), and
  * `fresh`. */
 int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool fresh);
+/* Enters when nobody has the turn. False: somebody has, or it is closed. Never waits. */
+bool gr_fd_try_enter(GrFd *f, GrWay way, G *g);
 /* The descriptor's number, while it is pinned. */
 int gr_fd_number(const GrFd *f);
 /* After an enter: a call would say EAGAIN, as far as is known: go straight to await. */
 bool gr_fd_spent(const GrFd *f, GrWay way);
 /* `spent`: the call was not made, since it would say EAGAIN as far as is known. GR_OK, GR_PARK. */
 int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent);
+/* By who has both turns: waits to read, and also for room to write, since what it wrote before has
+ * not gone out. As gr_fd_await of GR_READ; whatever it returns, the turn to write is given up, but
+ * for GR_PARK: then it is lent, free for who wants it, until gr_fd_awake of GR_READ. GR_OK also
+ * when there may be room. */
+int gr_fd_await_both(GrFd *f, G *g, GrReason reason, int64_t until, bool blocks, bool spent);
 /* GR_OK, GR_TIMEOUT, GR_ABORTED. */
 int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause);
 /* Hands the turn on. `spent`: the call moved less than was asked for, so (of a stream) the next one
@@ -90,5 +97,14 @@ int gr_poll_hold(int delta);
  * GR_TIMEOUT: the limit is past, or a poll; GR_NOMEM, … */
 int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks);
 void gr_poll_done(void);
+
+/* ---- between poll.c and fd.c ---- */
+
+/* From now on these events (epoll's) of the descriptor are told to `data`, a GrFd, until it is
+ * closed. 0 or errno. */
+int gr_poll_add(int fd, uint32_t events, void *data);
+void gr_poll_removed(void); /* one was closed */
+void gr_fd_event(GrFd *f, uint32_t events);
+void gr_fd_close_all(void); /* the pool ends */
 
 #endif

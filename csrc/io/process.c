@@ -7,6 +7,11 @@
  * does so at a channel that is closed then: any number of goroutines, with limits, like all who
  * wait for a channel.
  *
+ * A child that must be looked at now and then (child.h) is so by a timer of that loop. One in a
+ * group of its own that the terminal has stopped is killed; one that was stopped by anything else
+ * is left alone, for its owner may have done it and may undo it (kill "CONT"), while who runs a
+ * command to its end (run.c) cannot.
+ *
  * Signals are sent under the lock that the reaping takes: a number that the system may have given
  * to another process is never used.
  *

@@ -15,8 +15,17 @@
  *
  *   buf: | gone … | start: bytes … end | room … cap |
  *
- * Owned by who has the turn of its way: buffer and `scanned` by reading, nothing by writing. The
- * rest is set at any time by anybody: atomics.
+ * Gathered writes lie in `out`, which exists only while it holds bytes. A write that would fill it
+ * sends what it holds and the write's own bytes in one system call. A reader that is about to wait
+ * sends it too, without waiting for that: when the socket has no room, the reader parks for both
+ * ways at once, for a peer that does not read until we have read must not stop us. It says so in
+ * `wanted` before it tries to get the turn: whoever has that looks there before it leaves, and once
+ * more when it has left, so that one of the two sends.
+ *
+ *   out: | sent … | out_start: gathered … | out_end … out_cap |
+ *
+ * Owned by who has the turn of its way: buffer and `scanned` by reading, `out` and out_error by
+ * writing. The rest is set at any time by anybody: atomics.
  *
  * Sockets are written to with MSG_NOSIGNAL; there is no such flag for pipes: sigpipe.h. */
 #include "io/stream.h"
@@ -39,6 +48,12 @@ struct GrStream {
   _Atomic int64_t timeout;
   _Atomic uint64_t line_max;
   _Atomic size_t buffered; /* end - start, for who has no turn */
+  char *out;
+  size_t out_start, out_end, out_cap;
+  int out_error;           /* of gathered bytes, not told yet; or GR_OK */
+  _Atomic size_t out_max;  /* how many are gathered; 0: none */
+  _Atomic size_t out_held; /* out_end - out_start, for who has no turn */
+  atomic_bool wanted;      /* a reader waits, and did not have the turn to send them */
   uint8_t kind;
   uint8_t peer_len;
   char peer[sizeof(struct sockaddr_in6)];
@@ -66,10 +81,14 @@ int gr_stream_new(int fd, GrStreamKind kind, const GrShareType *type, GrStream *
   return r;
 }
 
+static void send_last(GrStream *s);
+
 void gr_stream_destroy(GrShare *share) {
   GrStream *s = gr_stream_of(share);
+  send_last(s);
   gr_fd_free(s->fd);
   gr_free(s->buf);
+  gr_free(s->out);
   gr_free(s);
 }
 
@@ -291,24 +310,6 @@ static int read_step(GrStream *s, Read *rd) {
   return held(s) > 0 ? read_buffer(s, rd) : read_scratch(s, rd);
 }
 
-int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
-                   bool blocks, bool fresh) {
-  Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
-  int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
-  if (r != GR_OK) return r;
-  for (;;) {
-    r = read_step(s, &rd);
-    if (r == AGAIN) continue;
-    if (r != WAIT) break;
-    r = gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks,
-                    rd.spent || gr_fd_spent(s->fd, GR_READ));
-    rd.spent = false;
-    if (r != GR_OK) return r;
-  }
-  gr_fd_leave(s->fd, GR_READ, g, rd.spent);
-  return r;
-}
-
 /* ---- write ---- */
 
 ssize_t gr_pipe_write(int fd, struct iovec *iov, int n) {
@@ -342,32 +343,251 @@ static void advance(struct iovec **iov, int *n, size_t skip) {
   (*iov)->iov_len -= skip;
 }
 
-/* GR_OK: all of it; WAIT, with *done advanced; or an error. */
-static int write_step(GrStream *s, struct iovec **iov, int *n, uint64_t *done) {
+/* What a call has still to write, behind what was gathered. */
+typedef struct Rest {
+  struct iovec *iov;
+  int n;
+  uint64_t *done;
+} Rest;
+
+static size_t gathered(const GrStream *s) { return s->out_end - s->out_start; }
+
+static void note_gathered(GrStream *s) {
+  if (gathered(s) == 0) {
+    gr_free(s->out);
+    s->out = NULL;
+    s->out_start = s->out_end = s->out_cap = 0;
+    atomic_store(&s->wanted, false);
+  }
+  atomic_store(&s->out_held, gathered(s));
+}
+
+static void drop_gathered(GrStream *s) {
+  s->out_start = s->out_end;
+  note_gathered(s);
+}
+
+/* One system call with all there is. */
+static ssize_t send_both(GrStream *s, const Rest *rest) {
+  struct iovec all[GR_IOVS + 1];
+  if (gathered(s) == 0) return send_some(s, rest->iov, rest->n);
+  all[0] = (struct iovec){.iov_base = s->out + s->out_start, .iov_len = gathered(s)};
+  if (rest->n > 0) memcpy(all + 1, rest->iov, (size_t)rest->n * sizeof *all);
+  return send_some(s, all, rest->n + 1);
+}
+
+static void take_sent(GrStream *s, Rest *rest, size_t sent) {
+  size_t first = sent < gathered(s) ? sent : gathered(s);
+  if (first > 0) {
+    s->out_start += first;
+    note_gathered(s);
+  }
+  *rest->done += sent - first;
+  if (s->kind != GR_STREAM_DATAGRAM) advance(&rest->iov, &rest->n, sent - first);
+}
+
+/* GR_OK: all of it; WAIT; or an error, and what was gathered is gone. */
+static int write_step(GrStream *s, Rest *rest) {
   bool datagram = s->kind == GR_STREAM_DATAGRAM;
-  while (*n > 0 || datagram) {
-    ssize_t sent = send_some(s, *iov, *n);
+  while (gathered(s) > 0 || rest->n > 0 || datagram) {
+    ssize_t sent = send_both(s, rest);
     if (sent < 0) {
       int r = refused(errno);
+      if (r != GR_OK) drop_gathered(s);
       return r == GR_OK ? WAIT : r;
     }
-    *done += (uint64_t)sent;
+    take_sent(s, rest, (size_t)sent);
     if (datagram) break;
-    advance(iov, n, (size_t)sent);
   }
   return GR_OK;
+}
+
+/* What was gathered, without waiting. False: some is left, for there is no room. */
+static bool send_gathered(GrStream *s) {
+  uint64_t done = 0;
+  int r = write_step(s, &(Rest){.done = &done});
+  if (r != GR_OK && r != WAIT) s->out_error = r;
+  return r != WAIT;
+}
+
+/* True: there is no room for all, and the reader has the turn to write. */
+static bool send_before_wait(GrStream *s, G *g) {
+  if (gr_likely(atomic_load(&s->out_held) == 0)) return false;
+  atomic_store(&s->wanted, true);
+  if (!gr_fd_try_enter(s->fd, GR_WRITE, g)) return false; /* who has it will look there */
+  if (!send_gathered(s)) return true;
+  gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return false;
+}
+
+/* Nobody has it any more. */
+static void send_last(GrStream *s) {
+  if (gathered(s) == 0 || !gr_fd_pin(s->fd)) return;
+  send_gathered(s);
+  gr_fd_unpin(s->fd);
+}
+
+int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
+                   bool blocks, bool fresh) {
+  Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
+  int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
+  if (r != GR_OK) return r;
+  for (;;) {
+    r = read_step(s, &rd);
+    if (r == AGAIN) continue;
+    if (r != WAIT) break;
+    bool spent = rd.spent || gr_fd_spent(s->fd, GR_READ);
+    r = send_before_wait(s, g) ? gr_fd_await_both(s->fd, g, GR_WAIT_READ, until, blocks, spent)
+                               : gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, spent);
+    rd.spent = false;
+    if (r != GR_OK) return r;
+  }
+  gr_fd_leave(s->fd, GR_READ, g, rd.spent);
+  return r;
+}
+
+/* ---- calls that write ---- */
+
+/* All of it, waiting for room. When it parks, or has waited in vain, the turn is not the caller's
+ * any more: *has_turn is false. */
+static int write_all(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks, bool *has_turn) {
+  int r;
+  while ((r = write_step(s, rest)) == WAIT) {
+    r = gr_fd_await(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, false);
+    *has_turn = r == GR_OK;
+    if (r != GR_OK) return r;
+  }
+  return r;
+}
+
+/* True: the turn is the caller's again, for now that it was left a reader waits for what was
+ * gathered to go out. */
+static bool leave_writing(GrStream *s, G *g, int r) {
+  gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return r == GR_OK && atomic_load(&s->wanted) && gr_fd_try_enter(s->fd, GR_WRITE, g);
+}
+
+/* What went wrong with gathered bytes, once. */
+static int take_error(GrStream *s) {
+  int r = s->out_error;
+  s->out_error = GR_OK;
+  return r;
+}
+
+static size_t size_of(const Rest *rest) {
+  size_t size = 0;
+  for (int i = 0; i < rest->n; i++) size += rest->iov[i].iov_len;
+  return size;
+}
+
+static bool grow_out(GrStream *s, size_t more) {
+  enum { OUT_MIN = 512 };
+  size_t n = gathered(s), need = n + more, cap = s->out_cap * 2 > need ? s->out_cap * 2 : need;
+  if (s->out_cap - s->out_end >= more) return true;
+  char *out = gr_malloc(cap = cap < OUT_MIN ? OUT_MIN : cap);
+  if (out == NULL) return false;
+  if (n > 0) memcpy(out, s->out + s->out_start, n);
+  gr_free(s->out);
+  s->out = out;
+  s->out_cap = cap;
+  s->out_start = 0;
+  s->out_end = n;
+  return true;
+}
+
+static bool gather(GrStream *s, Rest *rest, size_t size) {
+  if (!grow_out(s, size)) return false;
+  for (; rest->n > 0; rest->iov++, rest->n--) {
+    if (rest->iov->iov_len == 0) continue;
+    memcpy(s->out + s->out_end, rest->iov->iov_base, rest->iov->iov_len);
+    s->out_end += rest->iov->iov_len;
+  }
+  note_gathered(s);
+  *rest->done += size;
+  return true;
+}
+
+static int write_or_gather(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks,
+                           bool *has_turn) {
+  size_t max = atomic_load_explicit(&s->out_max, memory_order_relaxed);
+  if (max == 0) return write_all(s, g, rest, until, blocks, has_turn);
+  size_t size = size_of(rest);
+  if (size > max || gathered(s) + size >= max)
+    return write_all(s, g, rest, until, blocks, has_turn);
+  bool memory = size == 0 || gather(s, rest, size);
+  return memory && !atomic_load(&s->wanted) ? GR_OK
+                                            : write_all(s, g, rest, until, blocks, has_turn);
 }
 
 int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
                     bool blocks, bool fresh) {
   int r = gr_fd_enter(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
   if (r != GR_OK) return r;
-  if (s->kind != GR_STREAM_DATAGRAM) advance(&iov, &n, (size_t)*done);
-  while ((r = write_step(s, &iov, &n, done)) == WAIT) {
-    r = gr_fd_await(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, false);
-    if (r != GR_OK) return r;
-  }
+  Rest rest = {iov, n, done};
+  if (s->kind != GR_STREAM_DATAGRAM) advance(&rest.iov, &rest.n, (size_t)*done);
+  bool has_turn = true;
+  if ((r = take_error(s)) == GR_OK) r = write_or_gather(s, g, &rest, until, blocks, &has_turn);
+  while (has_turn && (has_turn = leave_writing(s, g, r)))
+    r = write_all(s, g, &rest, until, blocks, &has_turn);
+  return r;
+}
+
+/* Enters, and sends what was gathered. GR_OK: the turn is still the caller's. */
+static int enter_and_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
+  if (r != GR_OK) return r;
+  uint64_t done = 0;
+  bool has_turn = true;
+  if ((r = take_error(s)) == GR_OK && gathered(s) > 0)
+    r = write_all(s, g, &(Rest){.done = &done}, until, blocks, &has_turn);
+  if (r != GR_OK && has_turn) gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return r;
+}
+
+int gr_stream_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
+  int r = enter_and_flush(s, g, until, blocks, fresh);
+  if (r == GR_OK) gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return r;
+}
+
+int gr_stream_gather(GrStream *s, G *g, size_t size, int64_t until, bool blocks, bool fresh) {
+  int r = enter_and_flush(s, g, until, blocks, fresh);
+  if (r != GR_OK) return r;
+  atomic_store_explicit(&s->out_max, size, memory_order_relaxed);
   gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return GR_OK;
+}
+
+static int shut_down(GrStream *s) {
+  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s) == GR_OK ? GR_OK : GR_ERRNO(EBADF);
+  if (!gr_fd_pin(s->fd)) return GR_ERRNO(EBADF);
+  int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : GR_ERRNO(errno);
+  gr_fd_unpin(s->fd);
+  return r;
+}
+
+bool gr_stream_gathers(GrStream *s) {
+  return atomic_load(&s->out_max) > 0 || atomic_load(&s->out_held) > 0;
+}
+
+int gr_stream_shutdown(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
+  if (!gr_stream_gathers(s)) return shut_down(s);
+  int r = enter_and_flush(s, g, until, blocks, fresh);
+  if (r != GR_OK) return r;
+  r = shut_down(s);
+  gr_fd_leave(s->fd, GR_WRITE, g, false);
+  return r;
+}
+
+int gr_stream_finish(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
+  int r = GR_OK;
+  if (gr_stream_gathers(s) && (!fresh || gr_fd_try_enter(s->fd, GR_WRITE, g))) {
+    if (fresh) gr_fd_unpin(s->fd); /* enter_and_flush pins it again */
+    r = enter_and_flush(s, g, until, blocks, false);
+    if (r == GR_PARK) return r;
+    if (r == GR_OK) gr_fd_leave(s->fd, GR_WRITE, g, false);
+  }
+  gr_stream_close(s);
   return r;
 }
 
@@ -376,14 +596,6 @@ int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause) {
 }
 
 /* ---- the rest ---- */
-
-int gr_stream_shutdown(GrStream *s) {
-  if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s) == GR_OK ? GR_OK : GR_ERRNO(EBADF);
-  if (!gr_fd_pin(s->fd)) return GR_ERRNO(EBADF);
-  int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : GR_ERRNO(errno);
-  gr_fd_unpin(s->fd);
-  return r;
-}
 
 int gr_stream_close(GrStream *s) { return gr_fd_close(s->fd); }
 

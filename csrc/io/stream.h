@@ -13,7 +13,11 @@
  * else's bytes come between those of one write.
  *
  * The buffer exists only while it holds bytes that were read and not yet asked for (the rest of a
- * packet after a line, the beginning of a line). */
+ * packet after a line, the beginning of a line).
+ *
+ * Writes may be gathered (gr_stream_gather): then small ones lie in a second buffer until there is
+ * enough, until a flush, a shutdown, a close, or until a read of this stream is about to wait. What
+ * goes wrong with them then is told by the next call that writes, flushes, shuts down or closes. */
 #ifndef GR_IO_STREAM_H
 #define GR_IO_STREAM_H
 
@@ -75,20 +79,31 @@ typedef struct GrGot {
 int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
                    bool blocks, bool fresh);
 /* Writes the n vectors (which it changes) from byte *done on, and counts there what has been
- * written. After a park: again with all vectors as they were at first, the same *done, and fresh =
- * false. A datagram's are one datagram. GR_OK: all is written. */
+ * written, or gathered. After a park: again with all vectors as they were at first, the same *done,
+ * and fresh = false. A datagram's are one datagram. GR_OK: all is written. */
 enum { GR_IOVS = 64 }; /* n at most */
 int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
                     bool blocks, bool fresh);
+/* These three have the halves of a write. The first: what was gathered goes out. */
+int gr_stream_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh);
+/* From now on writes are gathered until there are `size` bytes; 0: what was gathered goes out, and
+ * later writes go out at once, as at first. Not of datagrams. */
+int gr_stream_gather(GrStream *s, G *g, size_t size, int64_t until, bool blocks, bool fresh);
+/* What was gathered goes out; then no more will be written, the peer reads an end. Of a pipe:
+ * closes it. */
+int gr_stream_shutdown(GrStream *s, G *g, int64_t until, bool blocks, bool fresh);
+/* What was gathered goes out, unless somebody else is at writing; then it is closed, whatever comes
+ * of that, GR_PARK excepted. GR_OK also when it was closed before. */
+int gr_stream_finish(GrStream *s, G *g, int64_t until, bool blocks, bool fresh);
 /* After a park in either. As gr_fd_awake. */
 int gr_stream_awake(GrStream *s, GrWay way, G *g, GrCause *cause);
 
 /* writev on a pipe, without SIGPIPE. */
 ssize_t gr_pipe_write(int fd, struct iovec *iov, int n);
 
-/* No more will be written; the peer reads an end. Of a pipe: closes it. GR_OK, GR_SYS. */
-int gr_stream_shutdown(GrStream *s);
-/* Wakes all. GR_OK, GR_CLOSED. */
+/* May a shutdown or a finish have something to send, or to tell? Else they do not wait. */
+bool gr_stream_gathers(GrStream *s);
+/* Closes it at once: wakes all, drops what was gathered. GR_OK, GR_CLOSED. */
 int gr_stream_close(GrStream *s);
 
 /* How long each call may take that brings no limit of its own: ns, GR_FOREVER: no limit; <= 0: it

@@ -224,17 +224,95 @@ static int done(lua_State *L, int r) {
   return 1;
 }
 
-static int conn_shutdown(lua_State *L) { return done(L, gr_stream_shutdown(gr_check_conn(L, 1))); }
-/* Again: does nothing. */
-static int conn_close(lua_State *L) {
-  gr_stream_close(gr_check_conn(L, 1));
-  return done(L, GR_OK);
+/* ---- what sends what was gathered: conn, limit, size ---- */
+
+static int sent(lua_State *L, int r, int *n) {
+  if (r != GR_OK) return r;
+  lua_pushboolean(L, 1);
+  *n = 1;
+  return GR_OK;
 }
 
-static int conn_leave(lua_State *L) {
-  gr_stream_close(gr_check_conn(L, 1));
+static int flush_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  return sent(L, gr_stream_flush(stream_at(L, 1), st->g, gr_limit_at(L, 2), blocks, fresh), n);
+}
+static int shutdown_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  return sent(L, gr_stream_shutdown(stream_at(L, 1), st->g, gr_limit_at(L, 2), blocks, fresh), n);
+}
+static int close_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  return sent(L, gr_stream_finish(stream_at(L, 1), st->g, gr_limit_at(L, 2), blocks, fresh), n);
+}
+static int gather_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+  return sent(L,
+              gr_stream_gather(stream_at(L, 1), st->g, (size_t)lua_tointeger(L, 3),
+                               gr_limit_at(L, 2), blocks, fresh),
+              n);
+}
+
+static const GrIoCall flush_call = {flush_step, write_awake, write_quit, conn_failed};
+static const GrIoCall shutdown_call = {shutdown_step, write_awake, write_quit, conn_failed};
+static const GrIoCall gather_call = {gather_step, write_awake, write_quit, conn_failed};
+
+static int conn_flush(lua_State *L) {
+  GrStream *s = gr_check_conn(L, 1);
+  gr_enter(L, gr_state(L));
+  gr_set_limit(L, 2, default_limit(s));
+  return gr_io_call(L, &flush_call);
+}
+
+static int conn_shutdown(lua_State *L) {
+  GrStream *s = gr_check_conn(L, 1);
+  gr_enter(L, gr_state(L));
+  gr_set_limit(L, 2, default_limit(s));
+  return gr_io_call(L, &shutdown_call);
+}
+
+/* setvbuf("no" | "full" [, size]) */
+static int conn_setvbuf(lua_State *L) {
+  static const char *const modes[] = {"no", "full", NULL};
+  enum { SIZE = 8192, MOST = 1 << 30 };
+  GrStream *s = gr_check_conn(L, 1);
+  bool full = luaL_checkoption(L, 2, NULL, modes) == 1;
+  lua_Integer size = gr_opt_integer(L, 3, SIZE);
+  luaL_argcheck(L, size >= 0 && size <= MOST, 3, "size is out of range");
+  luaL_argcheck(L, !full || gr_stream_kind(s) != GR_STREAM_DATAGRAM, 2,
+                "datagrams are sent one by one");
+  gr_enter(L, gr_state(L));
+  gr_set_limit(L, 2, default_limit(s));
+  lua_pushinteger(L, full ? size : 0);
+  return gr_io_call(L, &gather_call);
+}
+
+/* Who is interrupted while the last bytes go out does not leave it open. */
+static void close_quit(lua_State *L, GrState *st) {
+  (void)st;
+  gr_stream_close(stream_at(L, 1));
+}
+
+/* A block is left: there is nobody to tell. */
+static int leave_failed(lua_State *L, int r) {
+  (void)L, (void)r;
   return 0;
 }
+
+static const GrIoCall close_call = {close_step, write_awake, close_quit, conn_failed};
+static const GrIoCall leave_call = {close_step, write_awake, close_quit, leave_failed};
+
+/* One that never gathered does not wait; nor does it raise, wherever it is called. */
+static int close_by(lua_State *L, const GrIoCall *call) {
+  GrStream *s = gr_check_conn(L, 1);
+  if (!gr_stream_gathers(s)) {
+    gr_stream_close(s);
+    lua_pushboolean(L, 1);
+    return 1;
+  }
+  gr_set_limit(L, 2, default_limit(s));
+  return gr_io_call(L, call);
+}
+
+/* Again: does nothing. */
+static int conn_close(lua_State *L) { return close_by(L, &close_call); }
+static int conn_leave(lua_State *L) { return close_by(L, &leave_call); }
 
 /* set_timeout([seconds]): of each call that begins afterwards */
 static int conn_set_timeout(lua_State *L) {
@@ -290,6 +368,8 @@ static const luaL_Reg methods[] = {
     {"read", conn_read},
     {"write", conn_write},
     {"lines", conn_lines},
+    {"setvbuf", conn_setvbuf},
+    {"flush", conn_flush},
     {"shutdown", conn_shutdown},
     {"close", conn_close},
     {"set_timeout", conn_set_timeout},

@@ -96,8 +96,9 @@ int gr_lib_fs_walk(lua_State *L) {
   const char *path = gr_fs_path(L, 1);
   if (path == NULL) return luaL_error(L, "%s", lua_tostring(L, -2));
   gr_enter(L, gr_state(L));
-  KeptWalk *k = gr_keep_new(L, sizeof *k, &type);
+  KeptWalk *k = gr_keep_new_lasting(L, sizeof *k, &type);
   set_walk_metatable(L);
+  k->keep.mark = 0; /* that metatable is what it is known by from now on */
   int err = gr_walk_open(path, &k->walk);
   if (err == -ENOMEM) gr_raise_code(L, GR_NOMEM);
   if (err < 0) {

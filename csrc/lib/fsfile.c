@@ -32,6 +32,8 @@ typedef enum Op {
   OP_READ,
   OP_LINES,
   OP_WRITE,
+  OP_FLUSH,
+  OP_SETVBUF,
   OP_SEEK,
   OP_SYNC,
   OP_TRUNCATE,
@@ -278,7 +280,7 @@ static int file_write(lua_State *L) {
 
 static int do_seek(lua_State *L, GrState *st, GrFile *f) {
   static const int whence[] = {SEEK_SET, SEEK_CUR, SEEK_END};
-  int64_t at = gr_file_seek(f, lua_tointeger(L, 3), whence[lua_tointeger(L, 2)]);
+  int64_t at = gr_file_seek(f, gr_fs_g(st), lua_tointeger(L, 3), whence[lua_tointeger(L, 2)]);
   gr_file_unlock(st->g, f);
   if (at < 0) return failed(L, f, OP_SEEK, (int)at);
   lua_pushinteger(L, (lua_Integer)at);
@@ -298,7 +300,7 @@ static int file_seek(lua_State *L) {
 
 static int do_stat(lua_State *L, GrState *st, GrFile *f) {
   GrStat stat;
-  int err = gr_file_stat(f, &stat);
+  int err = gr_file_stat(f, gr_fs_g(st), &stat);
   gr_file_unlock(st->g, f);
   if (err < 0) return failed(L, f, OP_STAT, err);
   gr_fs_push_stat(L, &stat);
@@ -318,6 +320,34 @@ static int done(lua_State *L, GrState *st, GrFile *f, int err) {
 static int file_sync(lua_State *L) {
   check_file(L);
   return begin(L, OP_SYNC);
+}
+
+static int file_flush(lua_State *L) {
+  check_file(L);
+  return begin(L, OP_FLUSH);
+}
+
+enum { NOT, FULL, BY_LINE };
+
+/* The mode is at 2, the size at 3. */
+static int do_setvbuf(lua_State *L, GrState *st, GrFile *f) {
+  lua_Integer mode = lua_tointeger(L, 2);
+  size_t size = mode == NOT ? 0 : (size_t)lua_tointeger(L, 3);
+  return done(L, st, f, gr_file_gather(f, gr_fs_g(st), size, mode == BY_LINE));
+}
+
+/* setvbuf(mode [, size]) */
+static int file_setvbuf(lua_State *L) {
+  static const char *const modes[] = {"no", "full", "line", NULL};
+  enum { SIZE = 8192, MOST = 1 << 30 };
+  check_file(L);
+  int mode = luaL_checkoption(L, 2, NULL, modes);
+  lua_Integer size = gr_opt_integer(L, 3, SIZE);
+  luaL_argcheck(L, size >= 0 && size <= MOST, 3, "size is out of range");
+  lua_settop(L, 1);
+  lua_pushinteger(L, mode);
+  lua_pushinteger(L, size);
+  return begin(L, OP_SETVBUF);
 }
 
 static int file_truncate(lua_State *L) {
@@ -341,17 +371,27 @@ static int do_op(lua_State *L, GrState *st, GrFile *f, Op op) {
     case OP_WRITE: return do_write(L, st, f);
     case OP_SEEK: return do_seek(L, st, f);
     case OP_STAT: return do_stat(L, st, f);
+    case OP_FLUSH: return done(L, st, f, gr_file_flush(f, gr_fs_g(st)));
+    case OP_SETVBUF: return do_setvbuf(L, st, f);
     case OP_SYNC: return done(L, st, f, gr_file_sync(f, gr_fs_g(st)));
-    case OP_TRUNCATE: return done(L, st, f, gr_file_truncate(f, lua_tointeger(L, 2)));
-    case OP_CLOSE: return done(L, st, f, gr_file_close(f));
+    case OP_TRUNCATE: return done(L, st, f, gr_file_truncate(f, gr_fs_g(st), lua_tointeger(L, 2)));
+    case OP_CLOSE: return done(L, st, f, gr_file_close(f, gr_fs_g(st)));
     default: return do_read(L, st, f, op);
   }
 }
 
 static const luaL_Reg methods[] = {
-    {"read", file_read}, {"write", file_write}, {"lines", file_lines},
-    {"seek", file_seek}, {"sync", file_sync},   {"truncate", file_truncate},
-    {"stat", file_stat}, {"close", file_close}, {NULL, NULL},
+    {"read", file_read},
+    {"write", file_write},
+    {"lines", file_lines},
+    {"flush", file_flush},
+    {"setvbuf", file_setvbuf},
+    {"seek", file_seek},
+    {"sync", file_sync},
+    {"truncate", file_truncate},
+    {"stat", file_stat},
+    {"close", file_close},
+    {NULL, NULL},
 };
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view) {

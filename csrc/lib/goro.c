@@ -49,7 +49,7 @@ static const GrJoinOps run_ops = {.results = true, .errors = true, .end = run_en
 
 /* (message): what came just before the channel was closed. */
 static int say_error(lua_State *L) {
-  gr_unpack(L, lua_touserdata(L, 1));
+  gr_unpack(L, gr_check_pointer(L, 1));
   if (!lua_toboolean(L, 2)) gr_panic_say(L, 3, "goro.run", run_note);
   return 0;
 }

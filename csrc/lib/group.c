@@ -76,7 +76,7 @@ static const GrJoinOps member = {.errors = true, .begin = begin, .end = end},
 static void release_nothing(GrKeep *k) { (void)k; }
 
 static void left_handler(lua_State *L, GrKeep *k, bool failed) {
-  (void)k;
+  gr_keep_release(k);
   if (!failed || gr_is_exit_sentinel(L, 2)) return;
   lua_getiuservalue(L, 1, 1);
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
@@ -276,6 +276,7 @@ typedef struct Leaving {
 } Leaving;
 
 static void leave_by_error(lua_State *L, GrKeep *k, bool failed) {
+  gr_keep_release(k);
   if (!failed) return;
   lua_getiuservalue(L, 1, 1);
   gr_container_of(k, Leaving, keep)->left(L, lua_gettop(L));

@@ -139,7 +139,7 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
 static Claim *push_claim(lua_State *L) {
   gr_keep_take(L, GR_KEEP_CLAIM);
   Claim *claim = lua_touserdata(L, -1);
-  if (claim == NULL || claim->keep.next == NULL) {
+  if (claim == NULL || !gr_keep_is_held(&claim->keep)) {
     lua_pop(L, 1);
     static const GrKeepType type = {release, left};
     claim = gr_keep_new(L, sizeof *claim, &type);
@@ -369,7 +369,7 @@ static int map_pairs(lua_State *L) {
   GrMap *m = check_map(L);
   gr_enter(L, st);
   gr_pushcfunction(L, st, next_pair);
-  Snap *s = gr_keep_new(L, sizeof *s, &snap_type);
+  Snap *s = gr_keep_new_lasting(L, sizeof *s, &snap_type);
   int r = gr_map_snap(m, &s->snap);
   if (r != GR_OK) {
     gr_keep_release(&s->keep);

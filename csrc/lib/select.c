@@ -64,57 +64,85 @@ static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t n
   return gr_chan_of(o->share);
 }
 
-/* Is the key of the pair on top an index from 1 to n? */
-static bool is_index(lua_State *L, uint32_t n) {
-  if (!lua_isinteger(L, -2)) return false;
-  lua_Integer key = lua_tointeger(L, -2);
-  return key >= 1 && key <= (lua_Integer)n;
+static bool inherits(lua_State *L, int table) {
+  bool has_metatable = lua_getmetatable(L, table);
+  if (has_metatable) lua_pop(L, 1);
+  return has_metatable;
 }
 
-static bool is_name(lua_State *L, const char *const *known) {
-  if (lua_type(L, -2) != LUA_TSTRING) return false;
-  const char *key = lua_tostring(L, -2);
-  for (; *known != NULL; known++)
-    if (strcmp(key, *known) == 0) return true;
-  return false;
-}
-
-static void check_keys(lua_State *L) {
+/* The keys of the whole: indices of cases, and the names of limits. Returns whether there may be
+ * such names. */
+static bool check_keys(lua_State *L, lua_Integer n) {
   static const char *const known[] = {"timeout", "default", "on_timeout", NULL};
-  uint32_t n = ((Plan *)lua_touserdata(L, SLOT_PLAN))->n;
-  for (lua_pushnil(L); lua_next(L, SLOT_CASES) != 0; lua_pop(L, 1))
-    if (!is_index(L, n) && !is_name(L, known)) gr_unknown_option(L, -2, 1, "", known);
+  bool names = inherits(L, SLOT_CASES);
+  for (lua_pushnil(L); lua_next(L, SLOT_CASES) != 0; lua_pop(L, 1)) {
+    int is_integer;
+    lua_Integer index = lua_tointegerx(L, -2, &is_integer);
+    if (gr_likely(is_integer && index >= 1 && index <= n && lua_type(L, -2) == LUA_TNUMBER))
+      continue;
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    const char *const *k = known;
+    while (*k != NULL && (name == NULL || strcmp(*k, name) != 0)) k++;
+    if (*k == NULL) gr_unknown_option(L, -2, 1, "", known);
+    names = true;
+  }
+  return names;
 }
+
+/* The fields that a case has. */
+enum { HAS_RECV = 1, HAS_SEND = 2, HAS_VALUE = 4, HAS_HANDLER = 8, HAS_ALL = 15 };
 
 /* The key of the pair on top is none that case i can have. */
-static void bad_key(lua_State *L, uint32_t i, const char *const *known) {
+static void bad_key(lua_State *L, uint32_t i) {
+  static const char *const known[] = {"recv", "send", "value", NULL};
   int key = lua_gettop(L) - 1;
   gr_unknown_option(L, key, 1, lua_pushfstring(L, "case %d: ", (int)i + 1), known);
 }
 
-static void check_case_keys(lua_State *L, uint32_t i) {
-  static const char *const known[] = {"recv", "send", "value", NULL};
+/* Of case i, whose table is at the top. Lua has each short string once, so their addresses tell
+ * which is which. What is inherited is looked for in any case. */
+static uint32_t fields_of(lua_State *L, uint32_t i) {
   int table = lua_gettop(L);
-  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1))
-    if (!is_name(L, known) && !is_index(L, 1)) bad_key(L, i, known);
+  const char *recv = lua_tostring(L, SLOT_RECV), *send = lua_tostring(L, SLOT_SEND);
+  uint32_t has = inherits(L, table) ? HAS_ALL : 0;
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    if (lua_type(L, -2) == LUA_TSTRING) {
+      const char *name = lua_tostring(L, -2);
+      if (name == recv) has |= HAS_RECV;
+      else if (name == send) has |= HAS_SEND;
+      else if (strcmp(name, "value") == 0) has |= HAS_VALUE;
+      else bad_key(L, i);
+    } else {
+      if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != 1) bad_key(L, i);
+      has |= HAS_HANDLER;
+    }
+  }
+  return has;
+}
+
+/* Pushes the field, whose name is in that slot, if there can be one; is there? */
+static bool push_field(lua_State *L, int table, bool can_be, int slot) {
+  if (!can_be) return false;
+  lua_pushvalue(L, slot);
+  if (lua_gettable(L, table) != LUA_TNIL) return true;
+  lua_pop(L, 1);
+  return false;
 }
 
 /* Case i, whose table is at the top. */
 static void read_case(lua_State *L, Plan *p, uint32_t i) {
   int table = lua_gettop(L);
-  check_case_keys(L, i);
+  uint32_t has = fields_of(L, i);
   GrCase *c = &p->cases[i];
   *c = (GrCase){0};
   p->filled = i + 1;
-  lua_pushvalue(L, SLOT_RECV);
-  bool recv = lua_gettable(L, table) != LUA_TNIL;
-  lua_pushvalue(L, SLOT_SEND);
-  bool send = lua_gettable(L, table) != LUA_TNIL;
+  bool recv = push_field(L, table, has & HAS_RECV, SLOT_RECV);
+  bool send = push_field(L, table, has & HAS_SEND, SLOT_SEND);
   if (recv && send) bad_case(L, i, "both 'recv' and 'send'");
   if (!recv && !send) bad_case(L, i, "neither 'recv' nor 'send'");
-  if (lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
+  if ((has & HAS_HANDLER) && lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
     bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", gr_type_name(L, -1)));
-  lua_settop(L, send ? table + 2 : table + 1);
+  lua_settop(L, table + 1);
   GrChan *chan =
       send ? case_chan(L, i, "send", GR_VIEW_SEND) : case_chan(L, i, "recv", GR_VIEW_RECV);
   c->is_send = send;
@@ -131,7 +159,6 @@ static void read_case(lua_State *L, Plan *p, uint32_t i) {
 
 /* default, timeout, on_timeout. */
 static void read_limits(lua_State *L, Plan *p) {
-  p->until = GR_FOREVER;
   bool has_default = lua_getfield(L, SLOT_CASES, "default") != LUA_TNIL && lua_toboolean(L, -1);
   if (has_default && !lua_isfunction(L, -1) && !lua_isboolean(L, -1))
     luaL_argerror(
@@ -226,8 +253,8 @@ int gr_lib_select(lua_State *L) {
   lua_Unsigned n = lua_rawlen(L, 1);
   luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
   Plan *p = new_plan(L, (uint32_t)n);
-  check_keys(L);
-  read_limits(L, p);
+  p->until = GR_FOREVER;
+  if (check_keys(L, (lua_Integer)n)) read_limits(L, p);
   gr_check_stack(L, 12);
   lua_pushliteral(L, "recv");
   lua_pushliteral(L, "send");

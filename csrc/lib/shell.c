@@ -166,7 +166,7 @@ static ssize_t pipe_read(void *cookie, char *buf, size_t size) {
   struct pollfd ready = {.fd = p->fd, .events = POLLIN};
   bool entered = poll(&ready, 1, 0) == 0 && region_begin(p->st);
   ssize_t n;
-  while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR) {}
+  while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR && !gr_exit_letting_go()) {}
   region_end(p->st, entered);
   return n;
 }

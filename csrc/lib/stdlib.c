@@ -5,12 +5,10 @@
  * function may have been replaced by the program (a test framework's print), and then it stays.
  * What is stock is told by a state that is made for it once.
  *
- * os.exit in a goroutine calls exit(), as the stock function does, and not _exit: buffered output
- * of all files is written and what other libraries registered runs. It does so in a blocking
- * region, so that goroutines whose output it waits for go on. Our own exit step stops the other
- * threads; the host's thread may still be running, as in any program of several threads that exits.
- * A second goroutine that wants to exit meanwhile waits for the end, since exit() called twice is
- * undefined. */
+ * os.exit calls exit(), as the stock function does, and not _exit: buffered output of all files is
+ * written and what other libraries registered runs. Before that it takes the steps of sched/exit.c:
+ * the first call counts, the main script's or a goroutine's, and who comes second waits for the
+ * end. A goroutine is in a blocking region meanwhile. */
 #include "lib/stdlib.h"
 
 #include <stdlib.h>
@@ -32,10 +30,19 @@ static int exit_status(lua_State *L) {
   return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
 }
 
+/* The pool may have begun to end just before: then the script has ended first. */
 static int go_exit(lua_State *L) {
-  static atomic_flag exits = ATOMIC_FLAG_INIT;
   int status = exit_status(L);
   GrState *st = gr_state(L);
+  bool forked = atomic_load(&gr_forked), first = forked || gr_exit_claim();
+  if (first && !forked && gr_sched_stopping()) {
+    gr_exit_unclaim();
+    return gr_goexit(L, st);
+  }
+  if (!first) {
+    gr_block_begin(st->g);
+    gr_exit_hold();
+  }
   if (lua_toboolean(L, 2)) {
     st->chain_ok = false; /* what waits in a finalizer must not yield out of lua_close */
     G *g = st->g;
@@ -46,9 +53,8 @@ static int go_exit(lua_State *L) {
   } else {
     gr_block_begin(st->g);
   }
-  if (atomic_flag_test_and_set(&exits))
-    for (;;) pause();
   atomic_store(&gr_exit_by_user, true);
+  gr_exit_prepare(GR_EXIT_GRACE_NS);
   exit(status);
 }
 
@@ -56,6 +62,11 @@ static lua_CFunction stock_exit;
 
 static int host_exit(lua_State *L) {
   exit_status(L); /* an argument that it refuses ends nothing */
+  if (!atomic_load(&gr_forked)) {
+    while (!gr_exit_claim()) gr_exit_await();
+    if (!lua_toboolean(L, 2))
+      gr_exit_prepare(GR_EXIT_GRACE_NS); /* else closing the state does it */
+  }
   atomic_store(&gr_exit_by_user, true);
   return stock_exit(L);
 }

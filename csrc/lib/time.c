@@ -94,7 +94,7 @@ static int l_after_func(lua_State *L) {
   int n = lua_gettop(L) - 1;
   Clock *c = push_clock(L, &timer_type);
   c->model = gr_go_model(L, st, 2, n, "goro.time.after_func");
-  if ((c->alarm = gr_alarm_for_jobs(&job_ops)) == NULL) gr_raise_code(L, GR_NOMEM);
+  if ((c->alarm = gr_alarm_for_jobs(&job_ops, c->model->host)) == NULL) gr_raise_code(L, GR_NOMEM);
   set_timer(L, c, until);
   return 1;
 }

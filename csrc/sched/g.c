@@ -161,6 +161,7 @@ G *gr_g_alloc(M *m) {
   g->nmany = 0;
   atomic_store_explicit(&g->is_host, false, memory_order_relaxed);
   atomic_store_explicit(&g->blocks, false, memory_order_relaxed);
+  atomic_store_explicit(&g->ends, false, memory_order_relaxed);
   g->runs_on = true;
   g->keeps = false;
   g->used = 0;

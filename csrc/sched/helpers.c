@@ -65,22 +65,23 @@ static void leave_idle_locked(GrHelpers *h, Helper *self) {
 /* The next job; NULL: there has been none for long, and the thread has been counted out. */
 static GrJob *next_job(GrHelpers *h, Helper *self) {
   gr_lock(&h->lock);
-  self->job = get_locked(h);
-  if (self->job == NULL) {
+  GrJob *job = self->job = get_locked(h);
+  if (job == NULL) {
     gr_note_clear(&self->note);
     self->next = h->idle;
     h->idle = self;
   }
   gr_unlock(&h->lock);
-  if (self->job != NULL) return self->job;
+  if (job != NULL) return job;
   gr_note_sleep(&self->note, gr_now_ns() + IDLE_S * INT64_C(1000000000));
   gr_lock(&h->lock);
-  if (self->job == NULL) {
+  job = self->job;
+  if (job == NULL) {
     leave_idle_locked(h, self);
     h->threads--;
   }
   gr_unlock(&h->lock);
-  return self->job;
+  return job;
 }
 
 static void *helper_main(void *arg) {

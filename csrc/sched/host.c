@@ -4,17 +4,28 @@
  *
  * Each goroutine holds a reference to the host that it descends from, so a host outlives its
  * program's state: closed, it takes no more posts. The first host to open makes the pool, the last
- * to close ends it. The list of hosts has a leaf lock, because the deadlock check looks at it under
+ * to close ends it. One that closes while others are open ends its goroutines, and they end as by
+ * goexit: again and again all are looked at, waits are won with GR_CAUSE_SHUTDOWN, and who runs is
+ * asked by the signal of pre-emption; csrc/vm does the rest in the goroutine itself. So what comes
+ * late ends too. The list of hosts has a leaf lock, because the deadlock check looks at it under
  * the pool's lock. */
 #include "sched/pool.h"
+
+#include <stdio.h>
+#include <unistd.h>
 
 struct GrHost {
   atomic_int_fast64_t refs;
   G *g;
   GrLock lock; /* inbox, closed */
   bool closed;
+  atomic_bool ends;           /* its goroutines end */
+  _Atomic int64_t ends_until; /* what they do meanwhile ends */
   GrPost *first, **last;
   atomic_bool posted;
+  int32_t tid; /* of its thread */
+  void *data;
+  atomic_bool held; /* exit.c keeps that one for ever */
   atomic_bool deaf; /* its wait is not ended by a post */
   GrList link;      /* in the list of open hosts */
 };
@@ -74,6 +85,29 @@ bool gr_foreign_held(void) { return atomic_load(&foreign) != 0; }
 
 /* ---- hosts ---- */
 
+static GR_TLS GrHost *volatile here; /* the newest of this thread; a signal handler looks there */
+
+void *gr_host_data_here(void) { return here != NULL ? here->data : NULL; }
+
+void gr_host_hold_here(void) {
+  if (here != NULL) atomic_store(&here->held, true);
+}
+
+GrSits gr_host_interrupt_others(void) {
+  GrSits most = GR_SITS_ELSEWHERE;
+  gr_lock(&list_lock);
+  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+    GrHost *h = gr_container_of(l, GrHost, link);
+    if (h->tid == atomic_load(&gr_exit_owner) || atomic_load(&h->held) ||
+        atomic_load(&h->g->status) != G_RUNNING)
+      continue;
+    GrSits sits = gr_exit_interrupt(h->tid);
+    if (sits > most) most = sits;
+  }
+  gr_unlock(&list_lock);
+  return most;
+}
+
 GrHost *gr_host_open(void *data) {
   GrHost *h = gr_zalloc(sizeof *h);
   G *g = gr_g_alloc(NULL);
@@ -85,6 +119,9 @@ GrHost *gr_host_open(void *data) {
     gr_lock_init(&h->lock, GR_RANK_INBOX);
     h->last = &h->first;
     h->g = g;
+    h->tid = (int32_t)gettid();
+    h->data = data;
+    here = h;
     g->is_host = g->blocks = true;
     g->host = h;
     g->data = data;
@@ -150,13 +187,107 @@ GrPost *gr_host_take(GrHost *h) {
   return post;
 }
 
-bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too) {
+/* ---- its end ---- */
+
+bool gr_host_ends(const GrHost *h) { return atomic_load(&h->ends); }
+
+bool gr_g_must_end(G *g) {
+  GrHost *h = g->host;
+  return h != NULL && atomic_load(&h->ends) && !g->is_host &&
+         (!atomic_load(&g->ends) || gr_now_ns() >= atomic_load(&h->ends_until));
+}
+
+bool gr_g_ends(G *g) { return atomic_exchange(&g->ends, true); }
+
+typedef struct Round {
+  const GrHost *host;
+  bool late;              /* what they do to end has had its time */
+  int64_t ending, others; /* goroutines there are: that have begun to end, that have not */
+  int64_t stuck;          /* of both: that sit in foreign C, in the kernel */
+} Round;
+
+/* The sequence number is read first: a wait that is won is one of a goroutine of this host. */
+static bool end_one(G *g, void *arg) {
+  Round *r = arg;
+  uint64_t seq = gr_wait_seq(g);
+  uint32_t status = atomic_load(&g->status) & ~(uint32_t)G_SCAN;
+  if (status == G_FREE || status == G_DEAD || g->is_host || g->host != r->host) return true;
+  bool ends = atomic_load(&g->ends);
+  if (ends) r->ending++;
+  else r->others++;
+  if ((status == G_WAITING || status == G_PARKING) && (!ends || r->late) &&
+      gr_wait_win(g, seq, GR_CAUSE_SHUTDOWN, NULL))
+    gr_ready(g);
+  return true;
+}
+
+static Round end_round(const GrHost *h, bool late) {
+  Round r = {.host = h, .late = late};
+  gr_g_each(end_one, &r);
+  for (M *m = atomic_load(&gr_sched.all_ms); m != NULL; m = m->all) {
+    G *g = atomic_load(&m->cur);
+    if (g == NULL || g->host != h || !atomic_load(&m->in_lua)) continue;
+    gr_ask(m);
+    uint32_t status = atomic_load(&g->status) & ~(uint32_t)G_SCAN;
+    if ((status == G_RUNNING || status == G_BLOCKED) &&
+        gr_thread_sits(atomic_load(&m->tid)) != GR_SITS_NOT)
+      r.stuck++;
+  }
+  return r;
+}
+
+static void drop_timers(const GrHost *h) {
+  gr_timers_drop_of(&gr_sched.timers, h);
+  for (int32_t i = 0; i < atomic_load(&gr_sched.nps); i++)
+    gr_timers_drop_of(&atomic_load(&gr_sched.ps[i])->timers, h);
+}
+
+static void end_goroutines(GrHost *h, int64_t grace_ns, int64_t budget_ns) {
+  enum { PAUSE_NS = 250000, PAUSE_MAX_NS = 10000000 };
+  int64_t now = gr_now_ns(), until = now + budget_ns, answers = now + grace_ns, pause = PAUSE_NS;
+  atomic_store(&h->ends_until, until);
+  atomic_store(&h->ends, true);
+  drop_timers(h);
+  for (;; pause = pause < PAUSE_MAX_NS ? pause * 2 : pause) {
+    Round r = end_round(h, now >= until);
+    int64_t all = r.others + r.ending;
+    bool wait = all > 0 && now < (all > r.stuck ? until + budget_ns : answers);
+    if (!wait && all > 0 && !gr_over())
+      fprintf(stderr,
+              "goro: %lld goroutine%s of a closed Lua state did not end, and %s left behind\n",
+              (long long)all, all > 1 ? "s" : "", all > 1 ? "are" : "is");
+    if (!wait || gr_over()) return;
+    GrNote never = {0};
+    gr_note_sleep(&never, now + pause);
+    now = gr_now_ns();
+  }
+}
+
+static bool others_open(const GrHost *h) {
+  gr_lock(&list_lock);
+  bool others = hosts.next != &h->link || hosts.prev != &h->link;
+  gr_unlock(&list_lock);
+  return others;
+}
+
+/* Another host of the calling thread, or NULL. */
+static GrHost *other_here_locked(void) {
+  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+    GrHost *h = gr_container_of(l, GrHost, link);
+    if (h->tid == (int32_t)gettid()) return h;
+  }
+  return NULL;
+}
+
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too, bool *last) {
+  if (others_open(h)) end_goroutines(h, grace_ns, budget_ns);
   gr_lock(&lifecycle);
   gr_lock(&list_lock);
   gr_list_remove(&h->link);
-  bool last = gr_list_empty(&hosts);
+  if (here == h) here = other_here_locked();
+  *last = gr_list_empty(&hosts);
   gr_unlock(&list_lock);
-  if (last) gr_pool_end(grace_ns, budget_ns, rest_too);
+  if (*last) gr_pool_end(grace_ns, budget_ns, rest_too);
   gr_lock(&h->lock);
   h->closed = true;
   gr_unlock(&h->lock);

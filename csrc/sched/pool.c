@@ -142,6 +142,7 @@ int gr_pool_start(void) {
   }
   int64_t threads = env_number("GOROMAXTHREADS", 10000),
           procs = env_number("GOROMAXPROCS", gr_num_cpu());
+  gr_exit_forget();
   gr_lock(&s->lock);
   clear(s);
   s->max_threads = threads < INT32_MAX ? (int32_t)threads : INT32_MAX;
@@ -188,7 +189,8 @@ static void await_leave(Sched *s, bool abroad_too) {
 
 /* Step 1. Who is in C code is reached only when it is back; but the signal also ends many a system
  * call that would last (sleep, poll). */
-static void halt(Sched *s, int64_t grace_ns) {
+void gr_pool_halt(int64_t grace_ns) {
+  Sched *s = &gr_sched;
   gr_lock(&s->lock);
   atomic_store(&s->stopping, true);
   atomic_fetch_or(&s->door, GR_DOOR_CLOSED);
@@ -252,19 +254,6 @@ static void drain(Sched *s) {
 }
 
 bool gr_sched_stopping(void) { return gr_over() || atomic_load(&gr_forked); }
-
-static atomic_bool exiting;
-static GR_TLS bool exits_here;
-
-void gr_sched_await_exit(void) {
-  while (atomic_load(&exiting) && !exits_here) pause();
-}
-
-void gr_sched_halt(int64_t grace_ns) {
-  exits_here = true;
-  atomic_store(&exiting, true);
-  if (!atomic_load(&gr_forked)) halt(&gr_sched, grace_ns);
-}
 
 /* ---- destroying what is left ----
  *
@@ -370,7 +359,7 @@ static void sweep_all(int64_t budget_ns, bool rest_too) {
 
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too) {
   Sched *s = &gr_sched;
-  halt(s, grace_ns);
+  gr_pool_halt(grace_ns);
   take_all(s);
   empty_door(s);
   drain(s);

@@ -114,6 +114,7 @@ struct M {
   uint32_t depth;      /* of gr_pool_enter while in_lua. Its own */
   _Atomic int32_t tid; /* of its thread */
   _Atomic int32_t clock; /* clockid_t of its thread's CPU time */
+  atomic_bool held;      /* exit.c keeps its thread for ever */
   int64_t lost_cpu;      /* sysmon's: that clock when it was last looked at without a P */
   atomic_int_fast64_t spawned, ended, steals, handoffs, preemptions; /* one writer: itself */
 };
@@ -185,6 +186,7 @@ void *gr_m_main(void *m);
 /* m.c, proc.c, pool.c */
 int gr_pool_start(void); /* its next life; the host lock is held */
 void gr_pool_end(int64_t grace_ns, int64_t budget_ns, bool rest_too); /* as gr_host_close */
+void gr_pool_halt(int64_t grace_ns);                                  /* its first step */
 /* From Lua, or from anywhere outside, into the pool; m, the thread's, may be NULL. True: m's P, if
  * it has one still, is RUNNING. May be nested; each true wants a gr_pool_leave. */
 bool gr_pool_enter(M *m);
@@ -259,9 +261,26 @@ bool gr_slice_left(M *m, G *g);    /* g was pre-empted, but for a timer: its sli
 void gr_sysmon_end(void);          /* gives the signals back */
 void gr_ask(M *m);                 /* its thread lets others run soon, if it runs Lua */
 
+/* exit.c */
+extern atomic_int gr_exit_owner;
+void gr_exit_forget(void); /* the process goes on after all: the pool lives again */
+/* What a thread sits in. Rising: what matters to who waits for it at the end of the process. */
+typedef enum GrSits {
+  GR_SITS_ELSEWHERE, /* in a system call that holds nobody up */
+  GR_SITS_NOT,       /* it runs */
+  GR_SITS_IN_CALL,   /* in a read or a write, perhaps with a FILE locked */
+} GrSits;
+GrSits gr_thread_sits(int32_t tid);
+GrSits gr_exit_interrupt(int32_t tid); /* unless it sits elsewhere */
+
 /* host.c */
+void gr_host_hold_here(void);          /* the calling thread's host runs no Lua any more */
+void *gr_host_data_here(void);         /* its data, or NULL */
+GrSits gr_host_interrupt_others(void); /* all others' threads that are not in a wait of ours: the
+                                          most that matters */
 int64_t gr_host_count(void);
-bool gr_foreign_held(void); /* may a thread that is none of ours make somebody run? */
+bool gr_host_ends(const GrHost *h); /* it closes, or has closed */
+bool gr_foreign_held(void);         /* may a thread that is none of ours make somebody run? */
 G *gr_host_all_waiting(
     void); /* the G of the host that has waited longest, when all hosts wait; else NULL */
 

@@ -118,7 +118,7 @@ void gr_put_runnable(Sched *s, G *g) {
 
 G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   *err = GR_ABORTED;
-  if (gr_over() || !gr_pool_enter(gr_m)) return NULL;
+  if (gr_over() || gr_host_ends(host) || !gr_pool_enter(gr_m)) return NULL;
   *err = gr_pool_need_thread(&gr_sched);
   gr_pool_leave(gr_m);
   if (*err != GR_OK) return NULL;
@@ -127,7 +127,7 @@ G *gr_g_new(const GOps *ops, void *data, GrHost *host, int *err) {
   if (g == NULL) return NULL;
   g->ops = ops;
   g->data = data;
-  g->host = host;
+  atomic_store_explicit(&g->host, host, memory_order_relaxed);
   gr_host_ref(host);
   return g;
 }
@@ -510,6 +510,7 @@ static GR_INLINE void execute(M *m, G *g) {
     atomic_store_explicit(&m->cur, g, memory_order_relaxed);
     gr_m_go_abroad(m);
     GrRun r = g->ops->run(g);
+    if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
     if (!gr_m_come_home(m)) {
       end_over(m, g, r);
       return;

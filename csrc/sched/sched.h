@@ -100,7 +100,7 @@ typedef enum GrCause {
   GR_CAUSE_TIMEOUT,  /* its time limit */
   GR_CAUSE_INBOX,    /* a host: something was posted to it (a panic) */
   GR_CAUSE_DEADLOCK, /* a host: nobody can ever run again */
-  GR_CAUSE_SHUTDOWN, /* the pool ends */
+  GR_CAUSE_SHUTDOWN, /* the pool ends, or the goroutine's host closes */
   GR_CAUSE_SIGNAL,   /* a host took its own wait back, to let a hook run */
 } GrCause;
 
@@ -126,6 +126,7 @@ typedef struct GrTimer {
   int64_t when; /* gr_now_ns() */
   void (*fire)(void *arg, uint64_t seq);
   void (*drop)(void *arg); /* or NULL: called instead of fire when the pool ends first */
+  GrHost *host;            /* or NULL: dropped when that one closes, too */
   int64_t (*again)(void *arg,
                    int64_t now); /* or NULL: it fires once. Else called before each fire, under the
                                     heap's lock: when it is due next, after `now` */
@@ -167,14 +168,16 @@ struct G {
   GrSlabOfGs *slab;      /* where its memory is */
   M *m;                  /* its thread while it runs or blocks there */
   const GOps *ops;
-  uint32_t used;  /* CPU time (ns) of its slice, so far as it was interrupted in it */
-  void *data;     /* ops' own */
-  GrHost *host;   /* the host state that it descends from: where its panic goes. A reference */
-  int64_t since;  /* gr_now_ns() when the wait began */
-  GSudog *winner; /* the sudog through which the wait was won */
-  GrTimer limit;  /* time limit of the wait */
-  GSudog one;     /* the sudog of a wait for one thing */
-  GSudog *many;   /* a select's, gr_malloc'd, or NULL */
+  uint32_t used;        /* CPU time (ns) of its slice, so far as it was interrupted in it */
+  void *data;           /* ops' own */
+  GrHost *_Atomic host; /* the host state that it descends from: where its panic goes, and whose end
+                           is its own. A reference */
+  atomic_bool ends;     /* it has begun to end because its host closes */
+  int64_t since;        /* gr_now_ns() when the wait began */
+  GSudog *winner;       /* the sudog through which the wait was won */
+  GrTimer limit;        /* time limit of the wait */
+  GSudog one;           /* the sudog of a wait for one thing */
+  GSudog *many;         /* a select's, gr_malloc'd, or NULL */
   uint32_t nmany;
   GrNote note;              /* hosts sleep on it */
   GrReport *_Atomic report; /* somebody wants to know what it does while it runs: vm's dump */
@@ -261,10 +264,14 @@ G *gr_host_g(GrHost *h);
 void gr_host_ref(GrHost *h);
 void gr_host_unref(GrHost *h);
 /* Its program has left goro. Takes the opener's reference; returns whether a post was never taken.
- * The last one to close ends the pool: Ms stop (those stuck in foreign code are left behind after
- * `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from then on, with `rest_too`,
- * the rest of them too, but their finalizers are cut short. */
-bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too);
+ * While others are open, the goroutines that descend from it are asked to end, as by goexit. What
+ * they do while they end is cut short after `budget_ns`. Those that sit in the kernel after
+ * `grace_ns`, or have not ended after twice the budget, are left behind, and told of on stderr;
+ * they end when they are back. The last one to close ends the pool: Ms stop (those stuck in foreign
+ * code are left behind after `grace_ns`), parked Gs are destroyed until `budget_ns` is over; from
+ * then on, with `rest_too`, the rest of them too, but their finalizers are cut short. *last: it was
+ * that one. */
+bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too, bool *last);
 /* Gives it `post` (takes it) and wakes it if it waits. False: the host is closed, post remains the
  * caller's. */
 bool gr_host_post(GrHost *h, GrPost *post);
@@ -278,6 +285,11 @@ void gr_host_deafen(GrHost *h, bool deaf);
 bool gr_host_hears_post(GrHost *h); /* the same, and something is posted */
 /* The pool of this thread ends: waits fail, nothing is started any more. */
 bool gr_sched_stopping(void);
+/* Is g, which the caller runs, to end because its host closes? From gr_g_ends on only when the time
+ * for that is over. */
+bool gr_g_must_end(G *g);
+/* It begins to end. True: it had begun already. */
+bool gr_g_ends(G *g);
 
 /* ---- threads that are none of ours ---- */
 
@@ -301,11 +313,24 @@ uint32_t gr_sched_life(void);
 /* This process is a child of fork: none of goro's threads is here, and its locks may be anybody's.
  * Only what looks may be called. */
 extern atomic_bool gr_forked;
-/* When another thread is in exit(), the calling host's thread has nothing more to do, and nobody
- * shall hear that goro has stopped: does not return. */
-void gr_sched_await_exit(void);
-/* For atexit: Ms stop at their next scheduling point; waits at most grace_ns for it. */
-void gr_sched_halt(int64_t grace_ns);
+/* The steps of exit.c. Does the calling thread end the process? The first that asks does. */
+bool gr_exit_claim(void);
+void gr_exit_unclaim(void);
+/* While another thread ends the process, the caller has nothing more to do, and nobody shall hear
+ * that goro has stopped: returns only if that one thinks better of it. */
+void gr_exit_await(void);
+/* Before exit(), or as its first act: goroutines are stopped, for at most grace_ns, and threads
+ * that hold FILEs let go of them. The second call does nothing. */
+void gr_exit_prepare(int64_t grace_ns);
+/* The second half of it, where the pool has ended. */
+void gr_exit_let_go(void);
+/* Has that begun? Then a call that a signal interrupted is not begun anew, and where Lua would go
+ * on the thread is held, for ever. */
+bool gr_exit_letting_go(void);
+GR_NORETURN void gr_exit_hold(void);
+/* What holds a host: `host` is called in a signal handler on its thread, with gr_host_open's data;
+ * soon after that the thread calls gr_exit_hold, if it runs Lua. */
+void gr_sched_on_hold(void (*host)(void *data));
 
 /* ---- looking ---- */
 

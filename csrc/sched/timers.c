@@ -115,6 +115,25 @@ bool gr_timers_run(GrTimers *h) {
   return ran;
 }
 
+static GrTimer *first_of_locked(GrTimers *h, const GrHost *host) {
+  for (uint32_t i = 0; i < h->n; i++)
+    if (h->heap[i]->host == host) return h->heap[i];
+  return NULL;
+}
+
+void gr_timers_drop_of(GrTimers *h, const GrHost *host) {
+  for (;;) {
+    gr_lock(&h->lock);
+    GrTimer *t = first_of_locked(h, host);
+    void (*drop)(void *) = t != NULL ? t->drop : NULL;
+    void *arg = t != NULL ? t->arg : NULL;
+    if (t != NULL) remove_locked(h, t);
+    gr_unlock(&h->lock);
+    if (t == NULL) return;
+    if (drop != NULL) drop(arg);
+  }
+}
+
 void gr_timers_drop(GrTimers *h) {
   for (;;) {
     gr_lock(&h->lock);

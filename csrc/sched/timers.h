@@ -21,6 +21,8 @@ struct GrTimers {
 void gr_timers_init(GrTimers *h);
 void gr_timers_drop(GrTimers *h); /* what is left, and the heap's memory; it may be used again */
 int gr_timers_add(GrTimers *h, GrTimer *t);
+/* Drops those of this host. */
+void gr_timers_drop_of(GrTimers *h, const GrHost *host);
 /* Fires all that are due. True when there was one. */
 bool gr_timers_run(GrTimers *h);
 static inline int64_t gr_timers_first(GrTimers *h) { return atomic_load(&h->first); }

@@ -49,6 +49,7 @@ static __attribute__((noinline)) int arm_limit(G *g, int64_t until) {
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
   g->limit.again = NULL;
+  g->limit.host = NULL;
   g->limit.arg = g;
   g->limit.seq = gr_wait_seq(g);
   return gr_timer_start(&g->limit, until);

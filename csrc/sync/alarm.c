@@ -187,8 +187,10 @@ GrAlarm *gr_alarm_for_chan(GrChan *c, void (*make)(GrMsg *m)) {
   return a;
 }
 
-GrAlarm *gr_alarm_for_jobs(const GrJobOps *ops) {
+GrAlarm *gr_alarm_for_jobs(const GrJobOps *ops, GrHost *host) {
   GrAlarm *a = new_alarm();
-  if (a != NULL) a->ops = ops;
+  if (a == NULL) return NULL;
+  a->ops = ops;
+  a->timer.host = host;
   return a;
 }

@@ -22,8 +22,8 @@ typedef struct GrJobOps {
  * builds the message at the moment of firing, without memory. The caller's reference, or NULL
  * without memory. */
 GrAlarm *gr_alarm_for_chan(GrChan *c, void (*make)(GrMsg *m));
-/* For jobs: fires also when nobody refers to it. */
-GrAlarm *gr_alarm_for_jobs(const GrJobOps *ops);
+/* For jobs of this host, with which they end: fires also when nobody refers to it. */
+GrAlarm *gr_alarm_for_jobs(const GrJobOps *ops, GrHost *host);
 void gr_alarm_unref(GrAlarm *a);
 
 /* Stops it, then sets it: it fires at `until` (GR_POLL: at once; GR_FOREVER: never), and each

@@ -60,6 +60,7 @@ static int enter(lua_State *L, GrState *st, lua_State *co, int nargs, int *nres)
   if (gr_unlikely(st->limit != 0)) gr_hook_limit(st, co, st->limit);
   st->running = co;
   int status = lua_resume(co, L, nargs, nres);
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   st->running = running;
   if (gr_unlikely(st->armed != NULL && st->outward == GR_OUT_NONE)) gr_hook_disarm(st);
   st->co_top = top;

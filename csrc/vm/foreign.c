@@ -28,6 +28,7 @@
 
 enum { METHODS = 24 };
 
+GR_TLS bool gr_own_userdata_next;
 atomic_int_fast64_t gr_states_closed;
 
 static lua_CFunction methods[METHODS];
@@ -81,7 +82,9 @@ static lua_CFunction maker(lua_State *L) {
 
 /* Where no thread is known to run (a __close while the pool ends) it may be anybody's. */
 void gr_foreign_userdata(GrState *st) {
-  if (st->finalizers) return;
+  bool own = gr_own_userdata_next;
+  gr_own_userdata_next = false; /* the call may raise */
+  if (own || st->finalizers) return;
   lua_CFunction f = st->running != NULL ? maker(st->running) : NULL;
   st->finalizers = f == NULL || !(is_ours(f) || is_stock(f));
 }

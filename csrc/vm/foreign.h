@@ -7,6 +7,15 @@
 
 #include "vm/state.h"
 
+/* lua_newuserdatauv for what is made often: nobody need look who makes it. */
+extern GR_TLS bool gr_own_userdata_next;
+static inline void *gr_own_userdata(lua_State *L, size_t size, int nuvalue) {
+  gr_own_userdata_next = true;
+  void *u = lua_newuserdatauv(L, size, nuvalue);
+  gr_own_userdata_next = false; /* of a host's allocator nothing is known */
+  return u;
+}
+
 /* A full userdata is being made in st: notes it when it is foreign. For the allocator: neither
  * allocates nor raises. */
 void gr_foreign_userdata(GrState *st);

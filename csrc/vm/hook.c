@@ -23,7 +23,8 @@
  * with a line hook we yield in line events, after the program has had its turn; every loop has
  * them. (Then the instruction counts twice for a count hook beside it.)
  *   - Lua counts the instructions of a hook function too, towards the next count. What it had
- * counted so is lost at a pre-emption, which starts the count anew: a few instructions each 10 ms.
+ * counted so is lost at a pre-emption, which starts the count anew: a few instructions each 10 ms,
+ * in programs that count to less than COUNT_MAX. In others we yield between two calls of theirs.
  *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in
  * the wrong thread.
  *   - A program that counts instructions itself would start anew with each pre-emption. So its
@@ -103,8 +104,15 @@ void gr_hook_disarm(GrState *st) {
 static void let_others_run(lua_State *L, GrState *st) {
   st->asked = false;
   gr_dump_answer(L, st);
-  bool stopping = gr_sched_stopping();
-  if (gr_can_yield(L, st)) {
+  bool stopping = gr_sched_stopping(), can_yield = gr_can_yield(L, st);
+  if (gr_unlikely(gr_g_must_end(st->g)) && !stopping) {
+    if (!can_yield || atomic_load(&st->g->ends)) gr_exit_with_host(L, st);
+    gr_g_ends(st->g);
+    st->exiting = true;
+    st->outward = GR_OUT_EXIT;
+    st->parked = L;
+    lua_yield(L, 0);
+  } else if (can_yield) {
     gr_preempted();
     st->outward = GR_OUT_YIELD;
     st->parked = L;
@@ -129,7 +137,9 @@ static bool yields_at(GrState *st, int event, int mask) {
 }
 
 static void on_hook(lua_State *L, lua_Debug *ar) {
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
+  if (gr_unlikely(st->asked && st->exiting && gr_g_must_end(st->g))) st->ending = true;
   if (st->ending) {
     gr_exit_raise(L, st);
   } else if (st->armed != L) {
@@ -194,6 +204,7 @@ static void look_for_catcher(lua_State *L, GrState *st) {
 
 static void on_limit(lua_State *L, lua_Debug *ar) {
   (void)ar;
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
   if (gr_now_ns() < st->limit) return;
   st->exiting = true;
@@ -216,11 +227,12 @@ static void push_entry(lua_State *L) {
 
 /* The entry is on top: are `count` instructions over? Else the next call comes after the rest, or
  * after COUNT_MAX. */
-static bool count_is_over(lua_State *L) {
+static bool count_is_over(lua_State *L, lua_Integer *count) {
   lua_rawgeti(L, -1, 2);
   lua_rawgeti(L, -2, 3);
   lua_Integer total = lua_tointeger(L, -2), left = lua_tointeger(L, -1);
   lua_pop(L, 2);
+  *count = total;
   if (total <= COUNT_MAX) return true;
   left -= lua_gethookcount(L);
   bool over = left <= 0;
@@ -237,11 +249,15 @@ static bool count_is_over(lua_State *L) {
 
 static void on_program_hook(lua_State *L, lua_Debug *ar) {
   static const char *const names[] = {"call", "return", "line", "count", "tail call"};
+  if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
   GrState *st = gr_state_own(L);
   bool may_yield = yields_at(st, ar->event, lua_gethookmask(L)) &&
                    lua_gethook(L) == on_program_hook && (lua_gethookmask(L) & LUA_MASKCOUNT);
+  lua_Integer count = 0;
   push_entry(L);
-  if (lua_istable(L, -1) && (ar->event != LUA_HOOKCOUNT || count_is_over(L))) {
+  if (lua_istable(L, -1) && (ar->event != LUA_HOOKCOUNT || count_is_over(L, &count))) {
+    /* The next event comes without a call of the program's, whose instructions Lua counts. */
+    if (count > COUNT_MAX) may_yield = false;
     lua_rawgeti(L, -1, 1);
     lua_pushstring(L, names[ar->event]);
     if (ar->currentline >= 0) lua_pushinteger(L, ar->currentline);

@@ -5,7 +5,8 @@
  * under lua.c, at the end of the script): then the host leaves, and if it is the last, the pool
  * ends. A stand-alone `lua` whose script has not met a panic must not report success, and all that
  * can still say so is exit: the finalizer ends the process with status 1, unless the script chose
- * its status itself by os.exit. In any other program the status is the program's. */
+ * its status itself by os.exit. In any other program the status is the program's. The end of the
+ * process is told in sched/exit.c. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +19,7 @@
 
 atomic_bool gr_exit_by_user;
 
-enum { GRACE_NS = 100000000, BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
+enum { BUDGET_NS = 100000000, EMBEDDED_NS = 1000000000 };
 
 bool gr_standalone(void) {
   static _Atomic int8_t known; /* 1: yes, -1: no */
@@ -36,24 +37,41 @@ bool gr_standalone(void) {
 
 static int close_host(lua_State *L) {
   GrState *st = lua_touserdata(L, 1);
+  if (st == NULL || lua_rawlen(L, 1) != sizeof *st || st->self != st)
+    return luaL_typeerror(L, 1, "host state of goro"); /* called by hand */
   GrHost *h = st->host;
   if (h == NULL || atomic_load(&gr_forked)) return 0;
   bool alone = gr_standalone();
+  gr_exit_await();
   /* what ends only now may still panic, so look after the pool has stopped: close keeps unread
    * posts until then */
   st->host = NULL;
   gr_inherit_unref(st->inherited);
   st->inherited = NULL;
   if (alone) gr_dump_on_quit(NULL);
-  bool unmet = gr_host_close(h, GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone);
+  bool last,
+      unmet = gr_host_close(h, GR_EXIT_GRACE_NS, alone ? BUDGET_NS : EMBEDDED_NS, !alone, &last);
+  gr_exit_await(); /* a goroutine was quicker with its os.exit */
+  if (alone && last) gr_exit_let_go();
   gr_untold_print_all(h);
   if (unmet && alone && !atomic_load(&gr_exit_by_user)) exit(EXIT_FAILURE);
   return 0;
 }
 
 static void halt_at_exit(void) {
-  gr_sched_halt(GRACE_NS);
+  gr_exit_prepare(GR_EXIT_GRACE_NS);
   if (!atomic_load(&gr_forked)) gr_untold_print_all(NULL);
+}
+
+static void on_hold(lua_State *L, lua_Debug *ar) {
+  (void)L, (void)ar;
+  gr_exit_hold();
+}
+
+/* In a signal handler on the host's thread. */
+static void hold(void *data) {
+  const GrState *st = data;
+  lua_sethook(st->L, on_hold, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
 GrState *gr_state_host(lua_State *L) {
@@ -77,6 +95,9 @@ GrState *gr_state_host(lua_State *L) {
   st->g = gr_host_g(st->host);
   gr_state_remember(L, -1);
   lua_pop(L, 1);
-  if (!atomic_flag_test_and_set(&registered)) atexit(halt_at_exit);
+  if (!atomic_flag_test_and_set(&registered)) {
+    gr_sched_on_hold(hold);
+    atexit(halt_at_exit);
+  }
   return st;
 }

@@ -5,13 +5,21 @@
  * Each such thing is in a userdata whose __gc lets go of it. That is not enough: while a state is
  * closed Lua calls finalizers but takes on no new ones, so what a finalizer makes then (a channel,
  * a message) would be lost. So all are in a list too, and the state's keeper, the first userdata of
- * goro in the state and therefore the last that is finalized, lets go of the rest. */
+ * goro in the state and therefore the last that is finalized, lets go of the rest.
+ *
+ * Nor does Lua call each finalizer: when the C stack is used up, or there is no memory for the
+ * call, it only warns, and the userdata is freed without. So the list is outside of what it lists
+ * (a slot for each), and before the keeper touches what is left it asks the table of objects, which
+ * is weak, whether Lua still has it. What has gone so is not let go of before the state ends, or
+ * never. An entry in that table costs more than all the rest, so what is brief, and let go of by
+ * those who use it, has none: where some of that is left, the state is closed, not dropped, and
+ * what Lua has not finalized then is not touched. */
 #ifndef GR_KEEP_H
 #define GR_KEEP_H
 
 #include <lua.h>
 
-#include "base/base.h"
+#include "base/share.h"
 
 typedef struct GrKeep GrKeep;
 typedef struct GrKeepType {
@@ -21,23 +29,30 @@ typedef struct GrKeepType {
   void (*left)(lua_State *L, GrKeep *, bool failed);
 } GrKeepType;
 struct GrKeep {
-  GrKeep *prev, *next; /* NULL: in no list */
+  struct GrKeeper *keeper; /* NULL: in no list */
   const GrKeepType *type;
+  uintptr_t mark; /* of a userdata that begins with one and has not been finalized */
+  uint32_t slot;
 };
 
 /* Lets go of everything in the list, once and for all: the state is dropped, and nothing of it is
- * finalized. Does not raise. */
-void gr_keep_close(lua_State *L);
+ * finalized. False, and nothing is done: the state must be closed by Lua. Does not raise. */
+bool gr_keep_close(lua_State *L);
 /* The keeper of this state; before anything else of goro's has a finalizer. May raise. */
 void gr_keep_open(lua_State *L);
-/* `k` is in the list from now on. Raises "goro is shutting down" when the keeper is gone. */
-void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type);
+/* `k` is in the list from now on. It lies in a userdata that the table of objects has under the
+ * light userdata `key`; without it, a reference to `share` is let go of. Raises "goro is shutting
+ * down" when the keeper is gone. */
+void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *key, GrShare *share);
 /* Pushes a userdata of `size` bytes, all 0 but the GrKeep that it begins with, which is in the
- * list; it has one user value, and is released when it is collected. Raises like gr_keep_add. */
+ * list; it has one user value, and is released when it is collected, or before by who uses it.
+ * Raises like gr_keep_add. */
 void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type);
+/* The same for what may well be there when the state ends. */
+void *gr_keep_new_lasting(lua_State *L, size_t size, const GrKeepType *type);
 /* One value of each of these kinds hangs on the keeper: a packer, an unpacker and a claim for
- * reuse, the table of objects. An entry more in the registry would cost each goroutine more. Pushes
- * it, or nil. Does not raise. */
+ * reuse, the table of objects (object.h), whose values are weak. An entry more in the registry
+ * would cost each goroutine more. Pushes it, or nil. Does not raise. */
 enum {
   GR_KEEP_PACKER = 1,
   GR_KEEP_UNPACKER,
@@ -50,8 +65,11 @@ void gr_keep_push(lua_State *L, int kind);
 void gr_keep_take(lua_State *L, int kind);
 /* The value on top, or nil, is kept instead; it is popped. */
 void gr_keep_set(lua_State *L, int kind);
+/* Pushes the table of objects, made when there is none yet. */
+void gr_keep_push_objects(lua_State *L);
 /* Takes it from the list and releases it, unless that has been done. */
 void gr_keep_release(GrKeep *k);
+static inline bool gr_keep_is_held(const GrKeep *k) { return k->keeper != NULL; }
 /* The value at idx when it is a userdata of gr_keep_new with this type (NULL: any), released or
  * not; else NULL. For functions that a program can call with whatever it likes. Does not raise. */
 void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type);

@@ -36,12 +36,8 @@
  *   - One turn for all modules: with one for each library, two goroutines that load A, which
  * requires B, and B, which requires A, would wait for each other. First loads are rare. Who has the
  * turn gets it again, so a luaopen_* may require whatever it likes.
- *   - The turn belongs to a goroutine, not to a thread, and lies in a to-be-closed variable: an
- * error, goexit and the pool's end give it back.
- *   - Who has it may wait for a goroutine that wants it (a luaopen_* may run Lua code, and that
- * goro.run). So when its owner has been waiting in goro for WAITS_NS, or for EVER_NS whatever it
- * does (its thread may be stuck for good, left behind by an earlier pool), the others go on without
- * it, as in stock Lua.
+ *   - The turn (turn.h) lies in a to-be-closed variable: an error, goexit and the pool's end give
+ * it back. When it cannot be had, the others go on without it, as in stock Lua.
  *   - A goroutine that waits for it keeps its thread, since `require` is C code that cannot yield,
  * but gives its place away. Later loads find the function in a list and get it bare, as stock Lua
  * gives it. In hosts these functions are replaced too, or a host's first load would run into a
@@ -49,7 +45,7 @@
  * cannot be sent; and tracebacks from inside luaopen_* have one more line "[C]: in ?". States that
  * do not use goro cannot be seen.
  *
- * Locks: both are leaves. */
+ * Locks: the cache's is a leaf. */
 #include "vm/loader.h"
 
 #include <string.h>
@@ -60,6 +56,7 @@
 
 #include "vm/names.h"
 #include "vm/protect.h"
+#include "vm/turn.h"
 
 enum { PRELOADED = 1, LUA_FILES, C_FILES, C_ROOTS }; /* places in package.searchers */
 
@@ -316,79 +313,7 @@ static void note_opened(lua_CFunction open) {
   while (!atomic_compare_exchange_weak(&all_opened, &o->next, o)) {}
 }
 
-/* ---- the turn ---- */
-
-typedef struct Waiter {
-  GrList link;
-  GrNote note;
-} Waiter;
-
-static struct {
-  GrLock lock;
-  const GrState *owner; /* NULL: nobody. Not looked into */
-  G *g;                 /* the owner's: its memory stays one */
-  int depth;
-  GrList waiters;
-} turn = {.lock = GR_LOCK_INIT(GR_RANK_LEAF), .waiters = {&turn.waiters, &turn.waiters}};
-
-static bool take_locked(const GrState *st) {
-  if (turn.owner != NULL && turn.owner != st) return false;
-  turn.owner = st;
-  turn.g = st->g;
-  turn.depth++;
-  return true;
-}
-
-/* All who wait are woken: most of them want what has just been opened, and need no turn any more.
- */
-static void give_turn_back(void) {
-  if (atomic_load(&gr_forked)) return;
-  gr_lock(&turn.lock);
-  if (--turn.depth == 0) {
-    turn.owner = NULL;
-    for (GrList *l = turn.waiters.next; l != &turn.waiters; l = l->next)
-      gr_note_wake(&gr_container_of(l, Waiter, link)->note);
-  }
-  gr_unlock(&turn.lock);
-}
-
-/* GR_OK: it has the turn. GR_TIMEOUT: it goes on without. GR_ABORTED: the pool ends. */
-static int await_turn(const GrState *st, Waiter *w) {
-  enum { LOOK_NS = 10000000, WAITS_NS = 1000000000 };
-  static const int64_t EVER_NS = INT64_C(60000000000);
-  int64_t now = gr_now_ns(), until = now + EVER_NS, busy = now;
-  for (;;) {
-    gr_note_sleep(&w->note, now + LOOK_NS);
-    gr_note_clear(&w->note);
-    now = gr_now_ns();
-    gr_lock(&turn.lock);
-    int r = GR_PARK;
-    if (take_locked(st)) r = GR_OK;
-    else if (!st->is_host && gr_sched_stopping()) r = GR_ABORTED;
-    else if ((atomic_load(&turn.g->status) & ~(uint32_t)G_SCAN) != G_WAITING) busy = now;
-    if (r == GR_PARK && (now - busy > WAITS_NS || now > until)) r = GR_TIMEOUT;
-    if (r != GR_PARK) gr_list_remove(&w->link);
-    gr_unlock(&turn.lock);
-    if (r != GR_PARK) return r;
-  }
-}
-
-static int take_turn(const GrState *st) {
-  if (atomic_load(&gr_forked)) return GR_TIMEOUT;
-  Waiter w;
-  gr_note_clear(&w.note);
-  gr_lock(&turn.lock);
-  bool taken = take_locked(st);
-  if (!taken) gr_list_push_back(&turn.waiters, &w.link);
-  gr_unlock(&turn.lock);
-  if (taken) return GR_OK;
-  bool region = !st->is_host &&
-                atomic_load(&st->g->status) == G_RUNNING; /* else the pool's end runs a finalizer */
-  if (region) gr_block_begin(st->g);
-  int r = await_turn(st, &w);
-  if (region) gr_block_end(st->g);
-  return r;
-}
+static GrTurn turn = GR_TURN_INIT(turn);
 
 /* ---- C modules ---- */
 
@@ -398,7 +323,8 @@ typedef struct Guard {
 
 static int leave(lua_State *L) {
   Guard *guard = lua_touserdata(L, 1);
-  if (guard->inside) give_turn_back();
+  if (guard == NULL || lua_rawlen(L, 1) != sizeof *guard) return luaL_typeerror(L, 1, "guard");
+  if (guard->inside) gr_turn_give(&turn);
   guard->inside = false;
   return 0;
 }
@@ -432,11 +358,11 @@ static int open_first(lua_State *L) {
   lua_pushcfunction(L, open);
   lua_insert(L, 2);
   lua_toclose(L, 1);
-  int r = take_turn(gr_state_find(L));
+  int r = gr_turn_take(&turn, gr_state_find(L));
   if (r == GR_ABORTED) return luaL_error(L, "goro is shutting down");
   guard->inside = r == GR_OK;
   if (is_opened(open)) { /* by the one that it waited for */
-    if (guard->inside) give_turn_back();
+    if (guard->inside) gr_turn_give(&turn);
     guard->inside = false;
   }
   lua_callk(L, n, LUA_MULTRET, 0, opened);

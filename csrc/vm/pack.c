@@ -164,13 +164,43 @@ static void push_kind(lua_State *L, int idx) {
   lua_pushstring(L, luaL_typename(L, idx));
 }
 
+/* A value whose __goro is being called: on the C stack, in a list of the state. */
+typedef struct Making {
+  const struct Making *outer;
+  const void *value;
+  int depth;
+} Making;
+
+enum { MAKING_MOST = 2 };
+
+/* What __goro gives is a message of its own, with the globals that its functions name. A value in
+ * these that has a __goro has one more, and so on: were there no end to it, ten values in a table
+ * that their functions name would be 10! messages. */
+static bool is_too_deep(const Packer *k, const Making *outer) {
+  return k->carrying != 0 && outer != NULL && outer->depth >= MAKING_MOST;
+}
+
+static bool is_being_made(const Making *outer, const void *value) {
+  while (outer != NULL && outer->value != value) outer = outer->outer;
+  return outer != NULL;
+}
+
 /* The metamethod is on top; popped. */
 static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
                       const Origin *origin) {
   GrMsg made = GR_MSG_EMPTY;
+  GrState *st = gr_state_find(L);
   uint32_t number = k->p.nitems;
   if (k->recording != 0) {
     k->failed = true; /* it might change what is being recorded */
+    return;
+  }
+  bool again = is_being_made(st->making, identity);
+  if (again || is_too_deep(k, st->making)) {
+    push_kind(L, idx);
+    if (again) lua_pushliteral(L, " whose __goro leads to itself"), lua_concat(L, 2);
+    refuse(L, k, idx, origin, lua_tostring(L, -1));
+    lua_pop(L, 2);
     return;
   }
   gr_packer_put_ref(L, k, number);
@@ -180,7 +210,10 @@ static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
   lua_pushlightuserdata(L, &made);
   lua_insert(L, -2);
   lua_pushvalue(L, idx);
+  Making making = {st->making, identity, st->making != NULL ? st->making->depth + 1 : 1};
+  st->making = &making;
   int status = lua_pcall(L, 3, 0, 0);
+  st->making = making.outer;
   if (status == LUA_OK) {
     k->p.items[number].u.made = made.u.p; /* a function at least: always a GrPack */
   } else if (k->carrying != 0 && status != LUA_ERRMEM) {

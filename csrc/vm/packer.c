@@ -191,6 +191,7 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   gr_keep_push(L, GR_KEEP_PACKER);
   Packer *k = lua_touserdata(L, -1);
   if (k == NULL || k->busy) {
+    if (k != NULL) k->replaced = true;
     lua_pop(L, 1);
     k = make(L);
   }
@@ -227,6 +228,7 @@ static void reset(lua_State *L, Packer *k) {
     lua_pushnil(L);
     lua_setiuservalue(L, k->values - 1, 1); /* what awaits its finalizer still holds its values */
     gr_keep_release(&k->keep);
+    if (k->replaced) return;
     lua_pushnil(L);
     gr_keep_set(L, GR_KEEP_PACKER);
     return;
@@ -236,6 +238,7 @@ static void reset(lua_State *L, Packer *k) {
     lua_rawseti(L, k->values, n);
   }
   k->busy = false;
+  if (k->replaced) gr_keep_release(&k->keep);
 }
 
 void gr_packer_give_up(lua_State *L, Packer *k) {

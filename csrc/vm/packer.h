@@ -32,11 +32,12 @@ typedef struct Slot {
 } Slot;
 
 typedef struct Packer {
-  GrKeep keep; /* first */
-  bool busy;   /* or left by an error */
-  bool failed; /* a record is given up */
-  bool links;  /* there may be items of that kind */
-  GrPack p;    /* its items and bytes have room for more */
+  GrKeep keep;   /* first */
+  bool busy;     /* or left by an error */
+  bool replaced; /* another is kept instead */
+  bool failed;   /* a record is given up */
+  bool links;    /* there may be items of that kind */
+  GrPack p;      /* its items and bytes have room for more */
   Origin *origins;
   uint32_t items_cap, origins_cap;
   size_t bytes_cap;

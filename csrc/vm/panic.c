@@ -14,6 +14,7 @@
 
 #include "vm/arena.h"
 #include "vm/pack.h"
+#include "vm/protect.h"
 #include "vm/trace.h"
 #include "vm/uncaught.h"
 
@@ -33,44 +34,47 @@ static void drop_panic(GrPost *post) {
 /* A long chain of goroutines that wait for one another would pass on the sum of all their
  * tracebacks: what is longer than this is passed on as it is. */
 enum { ENOUGH_TRACEBACK = 16 << 10 };
-#define RAISED_AGAIN "\nraised again where it was waited for:\n"
+static const char head[] = "stack traceback:\n",
+                  again[] = "\nraised again where it was waited for:\n";
 
 /* When goro raised the error at idx in this state, it was thrown in another goroutine: pushes the
- * traceback from there. Else false. Calls nothing. */
-static bool push_thrown_traceback(lua_State *L, int idx) {
+ * traceback from there, which stays as long as it is on the stack. Allocates nothing. */
+static const char *push_remote(lua_State *L, int idx, size_t *len) {
   const GrState *st = gr_state_find(L);
-  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return false;
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING) return true;
+  if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return NULL;
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key) == LUA_TSTRING)
+    return lua_tolstring(L, -1, len);
   lua_pop(L, 1);
-  return false;
+  return NULL;
 }
 
+/* The traceback on top is that of the error at idx as this state sees it: the one from where it was
+ * thrown comes first. */
 void gr_panic_whole_traceback(lua_State *L, int idx) {
-  static const char head[] = "stack traceback:\n";
-  if (!push_thrown_traceback(L, idx)) return;
+  size_t len;
+  const char *there = push_remote(L, idx, &len);
+  if (there == NULL) return;
   lua_insert(L, -2);
   const char *here = lua_tostring(L, -1);
   bool headed = strncmp(here, head, sizeof head - 1) == 0;
-  if (lua_rawlen(L, -2) < ENOUGH_TRACEBACK)
-    lua_pushfstring(L, "%s" RAISED_AGAIN "%s", lua_tostring(L, -2),
-                    headed ? here + sizeof head - 1 : here);
+  if (len < ENOUGH_TRACEBACK)
+    lua_pushfstring(L, "%s%s%s", there, again, headed ? here + sizeof head - 1 : here);
   else lua_pushvalue(L, -2);
   lua_replace(L, -3);
   lua_pop(L, 1);
 }
 
+/* The error value is on top. */
 char *gr_panic_traceback(lua_State *L) {
-  enum { SLOTS = 4 };
   GrTrace t = {0};
-  bool thrown = lua_checkstack(L, SLOTS) && push_thrown_traceback(L, -1);
-  size_t len = thrown ? lua_rawlen(L, -1) : 0;
-  gr_trace_add(&t, "%s", thrown ? lua_tostring(L, -1) : "stack traceback:");
-  if (thrown) lua_pop(L, 1);
-  if (len < ENOUGH_TRACEBACK) {
-    gr_trace_add(&t, "%s", thrown ? RAISED_AGAIN : "\n");
-    gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
-    if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
-  }
+  size_t len = 0;
+  const char *there = lua_checkstack(L, 2) ? push_remote(L, -1, &len) : NULL;
+  if (there == NULL) gr_trace_add(&t, "%s", head);
+  else gr_trace_add(&t, "%s%s", there, len < ENOUGH_TRACEBACK ? again : "");
+  if (there != NULL) lua_pop(L, 1);
+  if (len >= ENOUGH_TRACEBACK) return t.at;
+  gr_trace_stack(&t, L, GR_TRACE_BY_MODULE);
+  if (t.len > 0) t.at[t.len - 1] = '\0'; /* the last line's end */
   return t.at;
 }
 
@@ -301,7 +305,10 @@ void gr_check_stack(lua_State *L, int n) {
 
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
-  if (code == GR_ABORTED && st != NULL && st->is_host) gr_sched_await_exit();
+  if (code == GR_ABORTED && st != NULL && st->is_host) gr_exit_await();
+  if (code == GR_ABORTED && st != NULL && !st->is_host && gr_g_must_end(st->g) &&
+      !gr_state_finalizes(L))
+    gr_exit_with_host(L, st);
   if (code == GR_ABORTED) luaL_error(L, "goro is shutting down");
   if (code == GR_NOTHREAD)
     luaL_error(L,

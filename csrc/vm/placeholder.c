@@ -109,7 +109,7 @@ static Memo *find_memo(lua_State *L, int idx) {
   lua_pushvalue(L, idx);
   if (lua_rawget(L, top + 1) == LUA_TNIL) {
     lua_pushvalue(L, idx);
-    gr_keep_new(L, sizeof(Memo), &type);
+    gr_keep_new_lasting(L, sizeof(Memo), &type);
     lua_pushvalue(L, -1);
     lua_replace(L, top + 2);
     lua_rawset(L, top + 1);

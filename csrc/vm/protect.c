@@ -100,6 +100,12 @@ int gr_exit_on(lua_State *L, GrState *st) {
   return gr_exit_raise(L, st);
 }
 
+int gr_exit_with_host(lua_State *L, GrState *st) {
+  if (gr_g_ends(st->g)) st->ending = true;
+  st->exiting = true;
+  return gr_exit_raise(L, st);
+}
+
 int gr_goexit(lua_State *L, GrState *st) {
   st->exiting = true;
   return gr_exit_on(L, st);

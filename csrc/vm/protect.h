@@ -18,6 +18,10 @@ bool gr_is_exit_sentinel(lua_State *L, int idx);
  * raises the sentinel. Clears the stack of the calling function. Does not return. */
 int gr_exit_on(lua_State *L, GrState *st);
 
+/* A goroutine's host closes (gr_g_must_end): it ends as by goexit; when that has lasted too long,
+ * with all that still runs in it. Does not return. */
+int gr_exit_with_host(lua_State *L, GrState *st);
+
 /* Closes the pending variables of co, a thread that is suspended, dead or failed, on behalf of L:
  * lua_closethread where the running Lua has it (5.4.6), else lua_resetthread. On an error its value
  * is on co's top. Waits inside keep the thread. */

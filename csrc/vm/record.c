@@ -352,7 +352,7 @@ static Known *push_known(lua_State *L, int class) {
   lua_pushvalue(L, class);
   if (lua_rawget(L, all) == LUA_TNIL && !is_full(L, all)) {
     lua_pop(L, 1);
-    gr_keep_new(L, sizeof(Known), &type);
+    gr_keep_new_lasting(L, sizeof(Known), &type);
     lua_pushvalue(L, class);
     lua_pushvalue(L, -2);
     lua_rawset(L, all);

@@ -6,6 +6,11 @@
  * are counted. The functions lie in it packed, and each state unpacks a copy. What starts
  * goroutines looks at one pointer when there is no list.
  *
+ * A tool for coverage writes what it saw when the state is closed, and a script that has waited for
+ * its goroutines ends the process. So who waits for such a goroutine is told after its state was
+ * closed, unless it failed: of an error the state is needed while it is told. And the states of
+ * these goroutines are closed one at a time (state.c), since such tools know of one process only.
+ *
  * Locks: `lock` guards `current` and is held for a count only. */
 #include "vm/setup.h"
 
@@ -20,7 +25,9 @@ typedef struct Setups {
 struct GrSetting {
   Setups *list;
   int next;
-  GrMsg start;
+  bool done, has_end;
+  int how;
+  GrMsg start, end;
 };
 
 static GrLock lock = GR_LOCK_INIT(GR_RANK_LEAF);
@@ -103,9 +110,35 @@ bool gr_setting_new(GrSetting **out) {
   return true;
 }
 
-void gr_setting_free(GrSetting *s) {
+void gr_setting_done(GrSetting *s) {
   if (s == NULL) return;
   gr_msg_drop(&s->start);
+  s->start = GR_MSG_EMPTY;
+  s->done = true;
+}
+
+bool gr_setting_runs(const GrSetting *s) { return s != NULL && !s->done; }
+
+void gr_setting_keep_end(GrSetting *s, int how, GrMsg *m) {
+  s->has_end = true;
+  s->how = how;
+  s->end = *m;
+  *m = GR_MSG_EMPTY;
+}
+
+bool gr_setting_take_end(GrSetting *s, int *how, GrMsg *m) {
+  if (s == NULL || !s->has_end) return false;
+  s->has_end = false;
+  *how = s->how;
+  *m = s->end;
+  s->end = GR_MSG_EMPTY;
+  return true;
+}
+
+void gr_setting_free(GrSetting *s) {
+  if (s == NULL) return;
+  gr_setting_done(s);
+  gr_msg_drop(&s->end);
   unref(s->list);
   gr_free(s);
 }

@@ -32,6 +32,7 @@
 #include "vm/panic.h"
 #include "vm/protect.h"
 #include "vm/setup.h"
+#include "vm/turn.h"
 #include "vm/warn.h"
 
 void (*gr_state_adjust)(lua_State *L, GrState *st, const char *module);
@@ -197,9 +198,10 @@ static int make_state(GrState *st, const GrImage *image, GrNeed need) {
 }
 
 /* A state for the message, in which it is unpacked. */
-static int begin_with(GrState *st, GrMsg *start) {
+static int begin_with(GrState *st, GrMsg *start, bool *opened) {
   int status = make_state(st, gr_msg_image(start), gr_msg_need(start));
   if (status != LUA_OK) return status;
+  *opened = true;
   lua_State *L = st->L;
   lua_pushcfunction(L, unpack_start);
   lua_insert(L, 1);
@@ -210,7 +212,7 @@ static int begin_with(GrState *st, GrMsg *start) {
 
 /* (message of a function of goro.setup) */
 static int unpack_setup(lua_State *L) {
-  const GrMsg *m = lua_touserdata(L, 1);
+  const GrMsg *m = gr_check_pointer(L, 1);
   GrMsg copy;
   lua_settop(L, 0);
   settle(L, gr_state_own(L));
@@ -229,26 +231,26 @@ static int next_to_run(GrState *st) {
   lua_pushlightuserdata(L,
                         (void *)(uintptr_t)(setup != NULL ? setup : gr_setting_start(st->setting)));
   int status = lua_pcall(L, 1, LUA_MULTRET, 0);
-  if (setup != NULL) return status;
-  gr_setting_free(st->setting);
-  st->setting = NULL;
+  if (setup == NULL) gr_setting_done(st->setting);
   return status;
 }
 
 /* Functions of goro.setup may lead anywhere, so the state has all. */
-static int begin_with_setup(GrState *st, GrMsg *start) {
+static int begin_with_setup(GrState *st, GrMsg *start, bool *opened) {
   gr_setting_keep(st->setting, start);
   int status = make_state(st, NULL, GR_NEED_ALL);
-  return status != LUA_OK ? status : next_to_run(st);
+  *opened = status == LUA_OK;
+  return *opened ? next_to_run(st) : status;
 }
 
 /* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
- * LUA_ERRMEM and st->L == NULL. */
-static int begin(GrState *st) {
+ * LUA_ERRMEM and st->L == NULL; one in which nothing can run: not *opened. */
+static int begin(GrState *st, bool *opened) {
   GrMsg start = st->start;
+  *opened = false;
   memset(&st->start, 0, sizeof st->start);
-  if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start);
-  int status = begin_with(st, &start);
+  if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start, opened);
+  int status = begin_with(st, &start, opened);
   gr_msg_drop(&start);
   return status;
 }
@@ -276,12 +278,16 @@ static bool may_drop(GrState *st) {
   return none;
 }
 
+/* Finalizers of what a function of goro.setup has set up run in one state at a time: a tool for
+ * coverage reads a file then, adds to it and writes it. */
+static GrTurn closing = GR_TURN_INIT(closing);
+
 static void close_state(GrState *st) {
-  if (may_drop(st)) {
-    gr_keep_close(st->L);
-  } else {
+  if (!may_drop(st) || !gr_keep_close(st->L)) {
     atomic_fetch_add_explicit(&gr_states_closed, 1, memory_order_relaxed);
+    bool in_turn = gr_unlikely(st->setting != NULL) && gr_turn_take(&closing, st) == GR_OK;
     lua_close(st->L);
+    if (in_turn) gr_turn_give(&closing);
   }
   gr_arena_free(st->arena);
 }
@@ -292,9 +298,23 @@ void gr_join_end(GrState *st, GrEnd how, GrMsg *m, const GrFailure *failure) {
     gr_msg_drop(m);
     return;
   }
+  if (gr_unlikely(st->setting != NULL) && (how == GR_END_RETURN || how == GR_END_EXIT)) {
+    gr_setting_keep_end(st->setting, (int)how, m);
+    return;
+  }
   st->join.object = NULL;
   join.ops->end(join.object, st->g, how, m, failure);
   gr_share_unref(join.object);
+}
+
+/* Its state has been closed: now they are told who wait for it. */
+static void end_setting(GrState *st) {
+  int how;
+  GrMsg m;
+  GrSetting *s = st->setting;
+  st->setting = NULL;
+  if (gr_setting_take_end(s, &how, &m)) gr_join_end(st, (GrEnd)how, &m, NULL);
+  gr_setting_free(s);
 }
 
 /* Pre-emption looks for the state through its G, and at nothing of it from here on. */
@@ -307,9 +327,9 @@ static void free_state(GrState *st) {
     if (st->armed != NULL) gr_hook_disarm(st);
     close_state(st);
   }
+  if (gr_unlikely(st->setting != NULL)) end_setting(st);
   gr_join_end(st, GR_END_DROPPED, &(GrMsg){0}, NULL);
   gr_inherit_unref(st->inherited);
-  gr_setting_free(st->setting);
   if (st->L != NULL) gr_free(st->frames);
   gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
@@ -368,17 +388,23 @@ static bool hand_over(GrState *st, const char *traceback) {
   lua_pushlightuserdata(L, join->object);
   st->join.ops = join->ops->after;
   st->exiting = false;
-  gr_setting_free(st->setting);
-  st->setting = NULL;
   return true;
 }
 
 /* By the error on top of its reset state, which may be NULL. Takes the traceback. */
 static GrRun fail(GrState *st, char *traceback) {
+  gr_setting_done(st->setting);
   bool goes_on = hand_over(st, traceback);
   if (!goes_on) gr_panic(st, traceback);
   gr_free(traceback);
   if (goes_on) return enter(st, 3);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
+/* There was no memory for its state, in which nothing can run. */
+static GrRun end_unborn(GrState *st) {
+  gr_panic(st, NULL);
   free_state(st);
   return GR_RUN_DONE;
 }
@@ -414,6 +440,13 @@ static GrRun end_error(GrState *st, int status) {
   return fail(st, traceback);
 }
 
+/* Its host has closed before it began. */
+static GrRun end_unstarted(GrState *st) {
+  gr_join_end(st, GR_END_EXIT, &(GrMsg){0}, NULL);
+  free_state(st);
+  return GR_RUN_DONE;
+}
+
 /* Before others run: what it does not need any more is theirs. */
 static void give_back(GrState *st) {
   if (gr_unlikely(gr_arena_is_large(st->arena)))
@@ -435,7 +468,7 @@ static int resume(GrState *st, int n, int *nresults) {
  * from where it yielded. */
 static GrRun enter(GrState *st, int n) {
   int nresults, status = resume(st, n, &nresults);
-  while (gr_unlikely(st->setting != NULL) && status == LUA_OK) {
+  while (gr_unlikely(gr_setting_runs(st->setting)) && status == LUA_OK) {
     if (next_to_run(st) != LUA_OK) return fail(st, NULL);
     status = resume(st, lua_gettop(st->L) - 1, &nresults);
   }
@@ -461,8 +494,10 @@ static GrRun enter(GrState *st, int n) {
 static GrRun run(G *g) {
   GrState *st = g->data;
   int n = 0;
+  if (st->L == NULL && gr_g_must_end(g)) return end_unstarted(st);
   if (st->L == NULL) {
-    if (begin(st) != LUA_OK) return fail(st, NULL);
+    bool opened;
+    if (begin(st, &opened) != LUA_OK) return opened ? fail(st, NULL) : end_unborn(st);
     n = lua_gettop(st->L) - 1;
   }
   return enter(st, n);
@@ -540,7 +575,8 @@ void gr_go(lua_State *L, GrState *st, int n, const char *verb, const GrJoin *joi
   GrState *child = new_child(L, st, verb, &start);
   int r = GR_NOMEM;
   /* one that a function of goro.setup starts would start another, and so on */
-  if (st->setting != NULL || gr_setting_new(&child->setting)) r = give_g(child, host_of(st));
+  if (gr_setting_runs(st->setting) || gr_setting_new(&child->setting))
+    r = give_g(child, host_of(st));
   if (r != GR_OK) {
     gr_go_discard(child);
     gr_raise_code(L, r);

@@ -69,6 +69,8 @@ typedef struct GrJoin {
   const GrJoinOps *ops;
 } GrJoin;
 
+enum { GR_EXIT_GRACE_NS = 100000000 }; /* what goroutines that run get at the end */
+
 typedef struct GrState GrState;
 struct GrState {
   GrState *self; /* first: where a host's registry leads to */
@@ -114,11 +116,11 @@ struct GrState {
   struct GrInherited
       *inherited;            /* what it was given, or has packed for others; a reference, or NULL */
   uint64_t inherited_sum;    /* of what that was packed from (inherit.c) */
-  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: none, or all have
-                                run */
+  struct GrSetting *setting; /* the functions of goro.setup that run first; NULL: there are none */
   GrWarning *warning;        /* the beginning of one that comes in pieces, or NULL (warn.c) */
-  const char *verb;          /* where it was created: "goro.go", */
-  int line;                  /* 0: unknown */
+  const struct Making *making; /* values whose __goro is being called, innermost first (pack.c) */
+  const char *verb;            /* where it was created: "goro.go", */
+  int line;                    /* 0: unknown */
   char source[LUA_IDSIZE];
 };
 

@@ -42,8 +42,9 @@ typedef struct Owner { /* of a cell: the first function that got it */
 } Owner;
 
 typedef struct Unpacker {
-  GrKeep keep; /* first */
-  bool busy;   /* or left by an error */
+  GrKeep keep;   /* first */
+  bool busy;     /* or left by an error */
+  bool replaced; /* another is kept instead */
   GrPack *p;
   uint32_t *list;   /* items that are made and not yet filled */
   Owner *owners;    /* by item */
@@ -349,6 +350,14 @@ static void fill_classes(lua_State *L, Unpacker *u) {
 
 /* ---- globals ---- */
 
+/* A placeholder does not take the place of what goro.setup has put there; only of what a state has
+ * by itself. The value is at `value`, what is there now before it, and its name before that. */
+static bool replaces(lua_State *L, int value) {
+  const GrObject *o = gr_object_test(L, value);
+  return o == NULL || !gr_placeholder_is(o->share) ||
+         gr_names_is_standard(L, value - 1, lua_tostring(L, value - 2));
+}
+
 /* Those that came with a message do not replace what is there. */
 static void set_globals(lua_State *L, Unpacker *u) {
   lua_pushglobaltable(L);
@@ -357,9 +366,11 @@ static void set_globals(lua_State *L, Unpacker *u) {
     at = push_value(L, u, at);
     lua_pushvalue(L, -1);
     bool absent = lua_rawget(L, globals) == LUA_TNIL;
-    lua_pop(L, 1);
     at = push_value(L, u, at);
-    if (absent || u->p->start) lua_rawset(L, globals);
+    if (absent || (u->p->start && replaces(L, globals + 3))) {
+      lua_remove(L, globals + 2);
+      lua_rawset(L, globals);
+    }
     fill(L, u);
   }
   lua_settop(L, globals - 1);
@@ -416,6 +427,7 @@ static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
   gr_keep_push(L, GR_KEEP_UNPACKER);
   Unpacker *u = lua_touserdata(L, -1);
   if (u == NULL || u->busy) {
+    if (u != NULL) u->replaced = true;
     lua_pop(L, 1);
     guarded(L, make_unpacker, NULL, 1, m);
     u = lua_touserdata(L, -1);
@@ -484,6 +496,7 @@ int gr_unpack(lua_State *L, GrMsg *m) {
   gr_pack_free(u->p);
   u->p = NULL;
   u->busy = false;
+  if (u->replaced) gr_keep_release(&u->keep);
   if (classes) lua_closeslot(L, top + 1);
   return leave(L, top, n);
 }

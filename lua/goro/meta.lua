@@ -472,7 +472,7 @@ local file = {}
 ---@return string|number|nil ..., string? message, string? code
 function file:read(...) end
 
----Writes all of its arguments, at once, and without a buffer in between: many short pieces are better given to one call.
+---Writes all of its arguments, at once, and without a buffer in between unless `setvbuf` gives it one: many short pieces are better given to one call.
 ---@param ... string|number
 ---@return goro.fs.file? self, string? message, string? code
 function file:write(...) end
@@ -487,6 +487,17 @@ function file:lines(...) end
 ---@param offset? integer
 ---@return integer? position, string? message, string? code
 function file:seek(whence, offset) end
+
+---As in `io`: `"full"`: writes are gathered up to `size` bytes (8192 when absent), `"line"`: up to the end of a line, `"no"`: each goes to the system at once, as at first.
+---Gathered ones go out before whatever else is done with the file, at `flush`, at `close`, and at the end of the process.
+---@param mode "no"|"full"|"line"
+---@param size integer?
+---@return true?, string? message, string? code
+function file:setvbuf(mode, size) end
+
+---What was gathered goes to the system; `sync` has it put on disk.
+---@return true?, string? message, string? code
+function file:flush() end
 
 ---Has all that was written put on disk.
 ---@return true? ok, string? message, string? code
@@ -661,12 +672,24 @@ function conn:write(...) end
 ---@return fun(): string?
 function conn:lines(fmt) end
 
----No more will be written: the peer reads its end. Reading goes on.
+---`"full"`: writes are gathered from now on, and go out when there are `size` bytes (8192 when absent), at `flush`, `shutdown`, `close`, and whenever a read of this connection
+---is about to wait. A failure then is told by the next `write`, `flush`, `setvbuf`, `shutdown` or `close`. `"no"`: each write goes out at once, as at first. Not for datagrams.
+---@param mode "no"|"full"
+---@param size integer?
+---@return true?, string? message, string? code
+function conn:setvbuf(mode, size) end
+
+---Sends what was gathered (`setvbuf`), waiting while the peer does not read. What a failure by `ETIMEDOUT` leaves stays for the next call.
+---@return true?, string? message, string? code
+function conn:flush() end
+
+---What was gathered goes out; no more will be written: the peer reads its end. Reading goes on.
 ---@return true?, string? message, string? code
 function conn:shutdown() end
 
----Wakes all who wait, with `ECANCELED`. Again: does nothing.
----@return true
+---What was gathered (`setvbuf`) goes out first, which waits as `flush` does and may fail, unless somebody else is at writing; then all who wait are woken, with `ECANCELED`.
+---Again: does nothing.
+---@return true?, string? message, string? code
 function conn:close() end
 
 ---How long each call that begins from now on may wait; nil: for ever.
@@ -906,14 +929,14 @@ function time.mono() end
 ---
 ---Errors: misuse when `seconds` is no number, or NaN.
 ---@param seconds number
----@return goro.timer
+---@return goro.time.timer
 function time.timer(seconds) end
 
 ---A ticker: its channel `c` receives `time.now()` every `seconds`; a slow reader misses ticks. Does not block.
 ---
 ---Errors: misuse when `seconds` is not positive.
 ---@param seconds number
----@return goro.ticker
+---@return goro.time.ticker
 function time.ticker(seconds) end
 
 ---Starts `f(...)` as a goroutine, `seconds` from now; `f` and the arguments are copied now. The timer has no channel. Does not block.
@@ -922,11 +945,11 @@ function time.ticker(seconds) end
 ---@param seconds number
 ---@param f fun(...: goro.sendable)
 ---@param ... goro.sendable
----@return goro.timer
+---@return goro.time.timer
 function time.after_func(seconds, f, ...) end
 
 ---Of `timer` or `after_func`. Leaving the block of `local t <close>` stops it.
----@class goro.timer
+---@class goro.time.timer
 ---@field c? goro.receiver  receives the time once; none of `after_func`
 local timer = {}
 
@@ -940,7 +963,7 @@ function timer:stop() end
 function timer:reset(seconds) end
 
 ---Leaving the block of `local t <close>` stops it.
----@class goro.ticker
+---@class goro.time.ticker
 ---@field c goro.receiver
 local ticker = {}
 

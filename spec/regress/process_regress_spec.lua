@@ -8,7 +8,8 @@ local helper = require "spec.helper"
 local passes, passes_anywhere = helper.passes, helper.passes_anywhere
 
 describe("a program that ignores SIGCHLD", function()
-  -- A fifth of the children had ended, and had no number any more, when they were asked for: "could not start", ESRCH.
+  -- A fifth of the children had ended, and had no number any more, when they were asked for:
+  -- "could not start", ESRCH.
   it("runs its children, and loses no more than how they ended", function()
     passes_anywhere(function()
       local goro = require "goro"
@@ -16,7 +17,8 @@ describe("a program that ignores SIGCHLD", function()
       goro.signal.ignore "CHLD"
       for i = 1, 100 do
         local r, m = process.run({ "echo", i }, i % 2 == 0 and { timeout = 100 } or nil)
-        assert(r and r.stdout == i .. "\n" and r.code == nil and r.signal == nil and r.timed_out == nil, m)
+        assert(r and r.stdout == i .. "\n", m)
+        assert(r.code == nil and r.signal == nil and r.timed_out == nil)
       end
       for i = 1, 100 do
         local p <close> = assert(process.spawn({ "echo", i }, { group = i % 2 == 0 }))
@@ -70,7 +72,9 @@ describe("without descriptors of children (before Linux 5.4)", function()
       local goro = require "goro"
       local process = goro.process
       require "goro.testing".no_pidfds(true)
-      local function same(r, code, signal, out) assert(r.code == code and r.signal == signal and r.stdout == out) end
+      local function same(r, code, signal, out)
+        assert(r.code == code and r.signal == signal and r.stdout == out)
+      end
       same(process.run { "echo", "x" }, 0, nil, "x\n")
       same(process.run "sleep 0.1; exit 3", 3, nil, "")
       same(process.run "kill -TERM $$", nil, "TERM", "")
@@ -139,9 +143,9 @@ describe("os.execute of the main script", function()
       local ok, how, sig = os.execute "kill -INT $$"
       assert(ok == nil and how == "signal" and sig == 2)
       assert(os.execute() == true and not pcall(os.execute, {}))
-      -- It needs no descriptor.
+      -- It needs no descriptor. (The children do not have these.)
       local files = {}
-      for f in function() return (goro.fs.open "/dev/null") end do files[#files + 1] = f end -- the children do not have these
+      for f in function() return (goro.fs.open "/dev/null") end do files[#files + 1] = f end
       assert(#files > 0 and os.execute "true" and goro.run(os.execute, "true"))
     end, { wrap = "prlimit --nofile=60:60" })
   end)

@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: MIT */
+/* fd.c - descriptors that goroutines wait for: turns, waits, closing. How events come is poll.c's.
+ *
+ * How no event is lost. An edge means "something has changed since the last look". Poller: lock the
+ * descriptor; somebody waits in that way and can be won: wake him; else set `ready`; unlock.
+ * Waiter: clear `ready`, make the call, EAGAIN, lock; `ready` is set: call again; else link;
+ * unlock. An edge that comes after the call finds either the flag's place or the waiter. After Go's
+ * pollDesc (netpoll.go), with a lock for its two CAS words, since a turn must be taken and a
+ * descriptor pinned in the same step.
+ *
+ * `spent` saves a call. One that moved less than was asked for has emptied a stream's buffer, so
+ * the next will say EAGAIN, unless an event has come: epoll(7) says so. The end of a stream makes
+ * no edge of its own when it came with the last data's event: so a descriptor that was told of a
+ * hang-up is never taken for spent.
+ *
+ * Who waits is in a GrWay's `owner` and `seq`, not in a sudog: there is one, who has the turn; and
+ * those who wait for the turn are in a small vector. So a goroutine that is destroyed while it
+ * waits (the pool ends) leaves nothing linked: what is left of it is a sequence number that nobody
+ * can win.
+ *
+ * A reader may wait for both ways at once, in one wait: its number is in both, and whichever event
+ * comes first wins it. The turn to write is `lent` to it then: who wants to write takes it at once.
+ *
+ * Closing. A descriptor must not be closed under a call that uses its number, for the number may be
+ * another's by then: calls pin it, and the last to leave closes. Who is parked does not pin: so a
+ * listener's port is free when close returns. A closed descriptor leaves epoll by itself.
+ *
+ * Memory of GrFds is type-stable: an event that was fetched just when its descriptor was closed
+ * finds a free GrFd, or a new one, and the worst it does is a `ready` too many, which costs one
+ * EAGAIN. For the same reason epoll is never told that a descriptor goes.
+ *
+ * Locks: a descriptor's (GR_RANK_IO), under which waits are prepared; the slabs' (LEAF). */
+#include "io/poll.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+enum { SLAB = 64 };
+
+typedef struct Queued {
+  G *g;
+  uint64_t seq;
+} Queued;
+
+typedef struct Queue {
+  uint32_t head, n, cap;
+  Queued at[];
+} Queue;
+
+typedef struct Way {
+  G *owner;     /* has the turn, or NULL */
+  uint64_t seq; /* the owner waits for an event in this wait; 0: it does not */
+  Queue *queue; /* who waits for the turn, or NULL */
+  bool ready;   /* an event has come since the last enter */
+  bool spent;   /* the last call took all there was */
+  bool hung_up; /* no more edges can be relied upon */
+  bool lent; /* of writing: the owner is parked to read, and wants room too; it is free to take */
+} Way;
+
+struct GrFd {
+  GrLock lock; /* all but link; fd and spent may be read by who has pinned it and has the turn */
+  int fd;      /* -1: closed, or free */
+  uint32_t users;
+  bool closed, registered;
+  Way way[2];
+  GrFd *link; /* free */
+};
+
+typedef struct Slab {
+  struct Slab *next;
+  GrFd fds[SLAB];
+} Slab;
+
+static GrLock slabs_lock = GR_LOCK_INIT(GR_RANK_LEAF);
+static Slab *slabs;
+static GrFd *free_fds;
+
+/* Who must be readied, or NULL. */
+static G *event_locked(Way *w, bool hung_up) {
+  w->hung_up = w->hung_up || hung_up;
+  if (w->seq != 0 && gr_wait_win(w->owner, w->seq, GR_CAUSE_SUDOG, NULL)) {
+    w->seq = 0;
+    w->spent = false;
+    return w->owner;
+  }
+  w->ready = true;
+  return NULL;
+}
+
+void gr_fd_event(GrFd *f, uint32_t events) {
+  bool broken = (events & (EPOLLHUP | EPOLLERR)) != 0;
+  G *reader = NULL, *writer = NULL;
+  gr_lock(&f->lock);
+  if (broken || events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI))
+    reader = event_locked(&f->way[GR_READ], broken || events & EPOLLRDHUP);
+  if (broken || events & EPOLLOUT) writer = event_locked(&f->way[GR_WRITE], broken);
+  gr_unlock(&f->lock);
+  if (reader != NULL) gr_ready(reader);
+  if (writer != NULL) gr_ready(writer);
+}
+
+/* ---- descriptors ---- */
+
+static bool slab_new_locked(void) {
+  Slab *s = gr_zalloc(sizeof *s);
+  if (s == NULL) return false;
+  s->next = slabs;
+  slabs = s;
+  for (int i = SLAB - 1; i >= 0; i--) {
+    GrFd *f = &s->fds[i];
+    gr_lock_init(&f->lock, GR_RANK_IO);
+    f->fd = -1;
+    f->closed = true;
+    f->link = free_fds;
+    free_fds = f;
+  }
+  return true;
+}
+
+int gr_fd_new(int fd, GrFd **out) {
+  int r = gr_poll_start();
+  if (r != GR_OK) return r;
+  gr_lock(&slabs_lock);
+  bool have = free_fds != NULL || slab_new_locked();
+  GrFd *f = free_fds;
+  if (have) free_fds = f->link;
+  gr_unlock(&slabs_lock);
+  if (!have) return GR_NOMEM;
+  gr_lock(&f->lock);
+  f->fd = fd;
+  f->closed = f->registered = false;
+  memset(f->way, 0, sizeof f->way);
+  gr_unlock(&f->lock);
+  *out = f;
+  return GR_OK;
+}
+
+static void count_registered(const GrFd *f) {
+  if (f->registered) gr_poll_removed();
+}
+
+/* The number, for the caller to close, when nobody uses it any more; else -1. */
+static int take_number_locked(GrFd *f) {
+  if (!f->closed || f->users > 0) return -1;
+  int fd = f->fd;
+  f->fd = -1;
+  return fd;
+}
+
+static int unpin_locked(GrFd *f) {
+  f->users--;
+  return take_number_locked(f);
+}
+
+static void close_number(int fd) {
+  if (fd >= 0) close(fd);
+}
+
+static void wake_queue_locked(Way *w) {
+  Queue *q = w->queue;
+  w->queue = NULL;
+  for (uint32_t i = 0; q != NULL && i < q->n; i++) {
+    Queued *e = &q->at[q->head + i];
+    if (gr_wait_win(e->g, e->seq, GR_CAUSE_SUDOG, NULL)) gr_ready(e->g);
+  }
+  gr_free(q);
+}
+
+/* In a child of fork the lock may be held by a thread that is not there. */
+static bool forked(void) { return atomic_load_explicit(&gr_forked, memory_order_relaxed); }
+
+int gr_fd_close(GrFd *f) {
+  if (gr_unlikely(forked())) return GR_CLOSED;
+  gr_lock(&f->lock);
+  bool was = f->closed;
+  if (!was) {
+    f->closed = true;
+    count_registered(f);
+    for (int i = 0; i < 2; i++) {
+      Way *w = &f->way[i];
+      if (w->seq != 0 && gr_wait_win(w->owner, w->seq, GR_CAUSE_SUDOG, NULL)) gr_ready(w->owner);
+      w->seq = 0;
+      w->owner = NULL;
+      wake_queue_locked(w);
+    }
+  }
+  int fd = take_number_locked(f);
+  gr_unlock(&f->lock);
+  close_number(fd);
+  return was ? GR_CLOSED : GR_OK;
+}
+
+void gr_fd_close_all(void) {
+  for (Slab *s = slabs; s != NULL; s = s->next)
+    for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
+}
+
+bool gr_fd_closed(GrFd *f) {
+  gr_lock(&f->lock);
+  bool closed = f->closed;
+  gr_unlock(&f->lock);
+  return closed;
+}
+
+void gr_fd_free(GrFd *f) {
+  if (f == NULL) return;
+  if (gr_unlikely(forked())) {
+    close_number(f->fd);
+    return;
+  }
+  gr_fd_close(f);
+  gr_lock(&slabs_lock);
+  f->link = free_fds;
+  free_fds = f;
+  gr_unlock(&slabs_lock);
+}
+
+void gr_fd_forget(GrFd *f) {
+  gr_lock(&f->lock);
+  f->fd = -1;
+  gr_unlock(&f->lock);
+  gr_fd_free(f);
+}
+
+int gr_fd_number(const GrFd *f) { return f->fd; }
+bool gr_fd_spent(const GrFd *f, GrWay way) { return f->way[way].spent; }
+
+bool gr_fd_pin(GrFd *f) {
+  if (gr_unlikely(forked())) return false;
+  gr_lock(&f->lock);
+  bool open = !f->closed;
+  if (open) f->users++;
+  gr_unlock(&f->lock);
+  return open;
+}
+
+void gr_fd_unpin(GrFd *f) {
+  gr_lock(&f->lock);
+  int fd = unpin_locked(f);
+  gr_unlock(&f->lock);
+  close_number(fd);
+}
+
+/* ---- waits ---- */
+
+/* A wait for an event is prepared, when this is GR_OK. A host's thread, or one that none of ours
+ * is, looks for no work afterwards, so somebody must be there to poll. */
+static int start_wait(G *g, GrReason reason, int64_t until, bool blocks) {
+  int r = gr_poll_begin(g, reason, until, blocks);
+  if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
+  gr_wait_unprepare(g);
+  gr_poll_done();
+  return r;
+}
+
+static bool enqueue_locked(Way *w, G *g) {
+  Queue *q = w->queue;
+  if (q == NULL || q->head + q->n == q->cap) {
+    uint32_t n = q != NULL ? q->n : 0, cap = n * 2 + 4;
+    Queue *bigger = gr_malloc(sizeof *q + cap * sizeof *q->at);
+    if (bigger == NULL) return false;
+    bigger->head = 0;
+    bigger->n = n;
+    bigger->cap = cap;
+    if (n > 0) memcpy(bigger->at, q->at + q->head, n * sizeof *q->at);
+    gr_free(q);
+    w->queue = q = bigger;
+  }
+  q->at[q->head + q->n++] = (Queued){g, gr_wait_seq(g)};
+  return true;
+}
+
+static void dequeue_locked(Way *w, const G *g) {
+  Queue *q = w->queue;
+  for (uint32_t i = 0; q != NULL && i < q->n; i++) {
+    Queued *e = &q->at[q->head + i];
+    if (e->g != g) continue;
+    memmove(e, e + 1, (q->n - i - 1) * sizeof *e);
+    q->n--;
+    return;
+  }
+}
+
+/* The turn goes to who has waited longest for it, who must be readied; NULL: nobody. */
+static G *pass_on_locked(Way *w) {
+  Queue *q = w->queue;
+  w->owner = NULL;
+  w->seq = 0;
+  while (q != NULL && q->n > 0) {
+    Queued e = q->at[q->head++];
+    q->n--;
+    if (!gr_wait_win(e.g, e.seq, GR_CAUSE_SUDOG, NULL)) continue;
+    w->owner = e.g;
+    return e.g;
+  }
+  gr_free(q);
+  w->queue = NULL;
+  return NULL;
+}
+
+static int queue_up_locked(Way *w, G *g, GrReason reason, int64_t until, bool blocks) {
+  int r = start_wait(g, reason, until, blocks);
+  if (r != GR_OK) return r;
+  if (enqueue_locked(w, g)) return GR_PARK;
+  gr_wait_unprepare(g);
+  gr_poll_done();
+  return GR_NOMEM;
+}
+
+static bool is_free_locked(const Way *w) { return w->owner == NULL || w->lent; }
+
+static void take_locked(Way *w, G *g) {
+  w->owner = g;
+  w->lent = false;
+  w->seq = 0;
+}
+
+int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool fresh) {
+  Way *w = &f->way[way];
+  int r = GR_OK;
+  gr_lock(&f->lock);
+  if (gr_unlikely(f->closed)) r = fresh ? GR_ERRNO(EBADF) : GR_CLOSED;
+  else if (is_free_locked(w)) take_locked(w, g);
+  else if (w->owner != g) r = queue_up_locked(w, g, reason, until, blocks);
+  else if (fresh) r = GR_ERRNO(EBUSY);
+  if (r == GR_OK) {
+    f->users++;
+    if (w->ready) w->spent = false;
+    w->ready = false;
+  }
+  gr_unlock(&f->lock);
+  return r;
+}
+
+bool gr_fd_try_enter(GrFd *f, GrWay way, G *g) {
+  Way *w = &f->way[way];
+  gr_lock(&f->lock);
+  bool is_free = !f->closed && is_free_locked(w);
+  if (is_free) {
+    take_locked(w, g);
+    w->ready = false;
+    f->users++;
+  }
+  gr_unlock(&f->lock);
+  return is_free;
+}
+
+static int register_locked(GrFd *f) {
+  if (f->registered) return GR_OK;
+  int err = gr_poll_add(f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, f);
+  if (err != 0) return err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
+  f->registered = true;
+  return GR_OK;
+}
+
+/* Is there a reason to make the call again? Then that is forgotten. */
+static bool take_ready_locked(Way *w, bool spent) {
+  if (!w->ready && !(spent && w->hung_up)) return false;
+  w->ready = w->spent = false;
+  return true;
+}
+
+/* GR_PARK: the owner waits for an event in this way too. */
+static int wait_locked(Way *w, G *g, GrReason reason, int64_t until, bool blocks) {
+  int r = start_wait(g, reason, until, blocks);
+  if (r != GR_OK) return r;
+  w->seq = gr_wait_seq(g);
+  return GR_PARK;
+}
+
+int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
+  Way *w = &f->way[way];
+  G *next = NULL;
+  gr_lock(&f->lock);
+  int r = f->closed ? GR_CLOSED : register_locked(f);
+  if (r == GR_OK && take_ready_locked(w, spent)) {
+    gr_unlock(&f->lock);
+    return GR_OK;
+  }
+  if (r == GR_OK) r = wait_locked(w, g, reason, until, blocks);
+  if (r != GR_PARK && w->owner == g) next = pass_on_locked(w);
+  int fd = unpin_locked(f);
+  gr_unlock(&f->lock);
+  close_number(fd);
+  if (next != NULL) gr_ready(next);
+  return r;
+}
+
+int gr_fd_await_both(GrFd *f, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
+  Way *reads = &f->way[GR_READ], *writes = &f->way[GR_WRITE];
+  G *reader = NULL, *writer = NULL;
+  gr_lock(&f->lock);
+  int r = f->closed ? GR_CLOSED : register_locked(f);
+  bool again = r == GR_OK && (take_ready_locked(reads, spent) || take_ready_locked(writes, false));
+  if (r == GR_OK && !again) r = wait_locked(reads, g, reason, until, blocks);
+  if (r == GR_PARK) {
+    writes->seq = reads->seq;
+    writes->lent = true;
+  } else {
+    if (!again && reads->owner == g) reader = pass_on_locked(reads);
+    if (writes->owner == g) writer = pass_on_locked(writes);
+  }
+  f->users -= again ? 0 : 1; /* the read's; the write's is the last */
+  int fd = unpin_locked(f);
+  gr_unlock(&f->lock);
+  close_number(fd);
+  if (reader != NULL) gr_ready(reader);
+  if (writer != NULL) gr_ready(writer);
+  return r;
+}
+
+/* The turn to write of who has waited in gr_fd_await_both goes on. */
+static G *take_back_locked(Way *w, const G *g) {
+  if (!w->lent || w->owner != g) return NULL;
+  w->lent = false;
+  return pass_on_locked(w);
+}
+
+int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause) {
+  Way *w = &f->way[way];
+  G *next = NULL, *writer = NULL;
+  *cause = gr_wait_finish(g);
+  gr_lock(&f->lock);
+  gr_poll_done();
+  if (way == GR_READ) writer = take_back_locked(&f->way[GR_WRITE], g);
+  if (w->owner == g) w->seq = 0;
+  else if (*cause != GR_CAUSE_SUDOG) dequeue_locked(w, g);
+  if (*cause == GR_CAUSE_TIMEOUT && w->owner == g) next = pass_on_locked(w);
+  gr_unlock(&f->lock);
+  if (next != NULL) gr_ready(next);
+  if (writer != NULL) gr_ready(writer);
+  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+}
+
+void gr_fd_leave(GrFd *f, GrWay way, G *g, bool spent) {
+  Way *w = &f->way[way];
+  G *next = NULL;
+  gr_lock(&f->lock);
+  w->spent = spent && !w->hung_up;
+  if (w->owner == g) next = pass_on_locked(w);
+  int fd = unpin_locked(f);
+  gr_unlock(&f->lock);
+  close_number(fd);
+  if (next != NULL) gr_ready(next);
+}
+
+void gr_fd_quit(GrFd *f, GrWay way, G *g) {
+  Way *w = &f->way[way];
+  G *next = NULL;
+  gr_lock(&f->lock);
+  if (w->owner == g) next = pass_on_locked(w);
+  gr_unlock(&f->lock);
+  if (next != NULL) gr_ready(next);
+}
+
+/* ---- several at once ---- */
+
+/* GR_PARK: linked; GR_OK: it is ready, or closed: look. */
+static int link_one(GrFd *f, Way *w, G *g) {
+  gr_lock(&f->lock);
+  int r = f->closed ? GR_OK : register_locked(f);
+  if (r == GR_OK && !w->ready && !f->closed) {
+    w->owner = g;
+    w->seq = gr_wait_seq(g);
+    r = GR_PARK;
+  }
+  w->ready = false;
+  gr_unlock(&f->lock);
+  return r;
+}
+
+static void unlink_all(GrFd *const *fds, uint32_t n, GrWay way) {
+  gr_poll_done();
+  for (uint32_t i = 0; i < n; i++) {
+    gr_lock(&fds[i]->lock);
+    fds[i]->way[way].owner = NULL;
+    fds[i]->way[way].seq = 0;
+    gr_unlock(&fds[i]->lock);
+  }
+}
+
+int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrReason reason, int64_t until,
+                 bool blocks) {
+  int r = start_wait(g, reason, until, blocks);
+  if (r != GR_OK) return r;
+  uint32_t i = 0;
+  while (i < n && (r = link_one(fds[i], &fds[i]->way[way], g)) == GR_PARK) i++;
+  if (i == n) return GR_PARK;
+  gr_wait_unprepare(g);
+  unlink_all(fds, n, way);
+  return r;
+}
+
+int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause) {
+  *cause = gr_wait_finish(g);
+  unlink_all(fds, n, way);
+  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+}
