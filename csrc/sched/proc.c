@@ -390,14 +390,14 @@ static void retire_p(M *m) {
 
 /* Timers that have no M of their own: those of threads without a P, and of Ps that are too many
  * since maxprocs was lowered. */
-static void run_common_timers(Sched *s) {
+static GR_INLINE void run_common_timers(Sched *s) {
   gr_timers_run(&s->timers);
   int32_t n = atomic_load_explicit(&s->nps, memory_order_relaxed);
   for (int32_t i = atomic_load_explicit(&s->maxprocs, memory_order_relaxed); i < n; i++)
     gr_timers_run(&atomic_load(&s->ps[i])->timers);
 }
 
-static G *look_here(M *m) {
+static GR_INLINE G *look_here(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
@@ -499,7 +499,7 @@ static void end_over(M *m, G *g, GrRun r) {
   g_ended(m, g);
 }
 
-static void execute(M *m, G *g) {
+static GR_INLINE void execute(M *m, G *g) {
   if (atomic_load(&g->blocks)) {
     gr_hand_p_over(m, g);
     return;
@@ -587,7 +587,7 @@ static void see_to_what_is_due(M *m) {
  * where it cannot yield, and g waits until that has ended; such a one does the same in its turn, up
  * to UNDER_MAX, for stacks may be small. The caller has entered the pool, and still has when it
  * comes back; unless the pool's life ended meanwhile (false). */
-static bool run_on_top(M *m, G *g) {
+static __attribute__((noinline)) bool run_on_top(M *m, G *g) {
   int64_t until = gr_now_ns() + TURN_NS;
   judge(m);
   atomic_store(&m->at, M_HOME);
