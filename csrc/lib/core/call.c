@@ -71,21 +71,37 @@ static bool in_coroutine(lua_State *L) {
   return !is_main;
 }
 
+/* Pushes the guard, without the hook: the call of a C function would run it already. */
+static int push_guard(lua_State *L, const GrStep *s) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  lua_sethook(L, NULL, 0, 0);
+  lua_pushcfunction(L, new_guard);
+  lua_pushvalue(L, s->call->object);
+  int status = lua_pcall(L, 1, 1, 0);
+  lua_sethook(L, hook, mask, count);
+  if (status != LUA_OK) return status;
+  Guard *guard = lua_touserdata(L, -1);
+  guard->st = s->st;
+  guard->call = s->call;
+  return LUA_OK;
+}
+
+static int call_protected(lua_State *L, GrCause cause) {
+  lua_pushcfunction(L, raise_cause);
+  lua_pushinteger(L, (lua_Integer)cause);
+  return lua_pcall(L, 1, 0, 0);
+}
+
 /* An error of the hook, or of what is needed to call it, leaves the call. */
 static void run_hook_or_quit(lua_State *L, const GrStep *s) {
-  const GrCall *call = s->call;
   bool protects = in_coroutine(L);
-  lua_pushcfunction(L, protects ? raise_cause : new_guard);
-  if (protects) lua_pushinteger(L, GR_CAUSE_SIGNAL);
-  else lua_pushvalue(L, call->object);
-  if (lua_pcall(L, 1, protects ? 0 : 1, 0) != LUA_OK) {
-    call->quit(L, s->st, call->object, GR_CAUSE_SIGNAL);
+  int status = protects ? call_protected(L, GR_CAUSE_SIGNAL) : push_guard(L, s);
+  if (status != LUA_OK) {
+    s->call->quit(L, s->st, s->call->object, GR_CAUSE_SIGNAL);
     lua_error(L);
   }
   if (protects) return;
-  Guard *guard = lua_touserdata(L, -1);
-  guard->st = s->st;
-  guard->call = call;
   lua_toclose(L, -1);
   gr_raise_cause(L, s->st, GR_CAUSE_SIGNAL);
   lua_closeslot(L, -1);
@@ -103,9 +119,7 @@ static bool is_kept(const GrCall *call, GrCause cause) {
 static void keep_error(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
   gr_check_stack(L, 4);
-  lua_pushcfunction(L, raise_cause);
-  lua_pushinteger(L, (lua_Integer)s->cause);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  if (call_protected(L, s->cause) == LUA_OK) return;
   call->quit(L, s->st, call->object, s->cause);
   lua_settop(L, call->keeps);
 }
