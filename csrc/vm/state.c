@@ -76,7 +76,6 @@ void *gr_check_pointer(lua_State *L, int arg) {
 
 /* ---- parking ---- */
 
-
 /* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way
  * answers no question. */
 bool gr_state_finalizes(lua_State *L) { return lua_gc(L, LUA_GCCOUNT, 0) < 0; }
