@@ -286,6 +286,23 @@ describe("a global that cannot come along", function()
     ]]
   end)
 
+  it("leaves to goro.setup what it has put there, but not what every state has", function()
+    helper.passes_script(START .. [[
+      db, conf, print = io.tmpfile(), { out = io.tmpfile() }, string.gmatch("", "")
+      goro.setup(function() db = io.tmpfile() end)
+      local kind, out, p = goro.run(function() return io.type(db), type(conf.out), type(print) end)
+      assert(kind == "file" and out == "userdata" and p == "userdata")
+      assert(goro.run(function() return goro.run(function() return io.type(db) end) end) == "file")
+      -- What can come along does.
+      db = 5
+      assert(goro.run(function() return db end) == 5)
+      goro.setup(nil)
+      -- In a setup function they are placeholders as well.
+      goro.setup(function() return conf.out.x end)
+      says("global 'conf'.out (FILE*)", goro.run, function() return 1 end)
+    ]])
+  end)
+
   it("does not stand for what a function captured, was given, is sent, returns", function()
     anywhere [[
       local co = coroutine.create(print)
