@@ -11,6 +11,7 @@
 #define GR_API __attribute__((visibility("default")))
 #define GR_NORETURN __attribute__((noreturn))
 #define GR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define GR_INLINE inline __attribute__((always_inline)) /* the hot path, though called twice */
 #define gr_likely(x) __builtin_expect(!!(x), 1)
 #define gr_unlikely(x) __builtin_expect(!!(x), 0)
 #define gr_container_of(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))

@@ -9,9 +9,9 @@
  *
  * A thread may sit in foreign code for hours, and hundreds may: so what a cache has, and its thread
  * has not asked for in 0.1 s, sysmon takes back (take_unused). The thread must not pay for that at
- * each chunk. It says `busy` before it touches its cache, by a plain store, and then looks whether
- * that is `closed`; who wants to take closes it, makes all threads of the process pass a barrier
- * (membarrier), and then looks whether it is busy. So one of the two sees the other: before the
+ * each chunk. It makes `turn` odd before it touches its cache, by a plain store, and then looks
+ * whether that is `closed`; who wants to take closes it, makes all threads of the process pass a
+ * barrier (membarrier), and then looks at `turn`. So one of the two sees the other: before the
  * barrier its store is done, after it its load is still to come. Where the system has no
  * membarrier, nothing is taken. */
 #include "base/chunk.h"
@@ -36,9 +36,9 @@ typedef struct Free {
 } Free;
 
 typedef struct Cache {
-  GrList link; /* in `caches` */
-  atomic_bool busy, closed;
-  _Atomic uint32_t uses; /* how often it has been busy. Its thread's */
+  GrList link;           /* in `caches` */
+  atomic_bool closed;    /* somebody else wants to empty it */
+  _Atomic uint32_t turn; /* odd: its thread is busy with it. Its thread's */
   uint32_t seen;         /* that, when sysmon last looked. Sysmon's, as is: */
   bool taken_from;
   _Atomic size_t bytes;
@@ -52,21 +52,23 @@ static GR_TLS Cache *cache;
 static GrLock caches_lock = GR_LOCK_INIT(GR_RANK_LEAF);
 static GrList caches = {&caches, &caches};
 
+static inline uint32_t turn(const Cache *k, memory_order order) {
+  return atomic_load_explicit(&k->turn, order);
+}
+
 /* Between the two the caller, whose cache it is, has it. */
 static inline void enter(Cache *k) {
   for (;;) {
-    atomic_store_explicit(&k->busy, true, memory_order_relaxed);
+    atomic_store_explicit(&k->turn, turn(k, memory_order_relaxed) + 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
     if (gr_likely(!atomic_load_explicit(&k->closed, memory_order_acquire))) return;
-    atomic_store_explicit(&k->busy, false, memory_order_release);
+    atomic_store_explicit(&k->turn, turn(k, memory_order_relaxed) + 1, memory_order_release);
     while (atomic_load_explicit(&k->closed, memory_order_acquire)) sched_yield();
   }
 }
 
 static inline void leave(Cache *k) {
-  uint32_t uses = atomic_load_explicit(&k->uses, memory_order_relaxed);
-  atomic_store_explicit(&k->uses, uses + 1, memory_order_relaxed);
-  atomic_store_explicit(&k->busy, false, memory_order_release);
+  atomic_store_explicit(&k->turn, turn(k, memory_order_relaxed) + 1, memory_order_release);
 }
 
 static inline void grow(Cache *k, size_t by) {
@@ -231,12 +233,12 @@ static bool close_unused_locked(bool *used) {
   bool any = false;
   for (GrList *l = caches.next; l != &caches; l = l->next) {
     Cache *k = gr_container_of(l, Cache, link);
-    uint32_t uses = atomic_load_explicit(&k->uses, memory_order_relaxed);
+    uint32_t now = turn(k, memory_order_relaxed);
     bool full = atomic_load_explicit(&k->bytes, memory_order_relaxed) > 0;
-    k->taken_from = full && uses == k->seen;
+    k->taken_from = full && now == k->seen;
     if (full && !k->taken_from) *used = true;
     if (k->taken_from) atomic_store(&k->closed, any = true);
-    k->seen = uses;
+    k->seen = now;
   }
   return any;
 }
@@ -247,7 +249,7 @@ static Free *take_closed_locked(void) {
   for (GrList *l = caches.next; l != &caches; l = l->next) {
     Cache *k = gr_container_of(l, Cache, link);
     if (!k->taken_from) continue;
-    if (passed && !atomic_load_explicit(&k->busy, memory_order_acquire)) take_all(k, &all);
+    if (passed && turn(k, memory_order_acquire) == k->seen && k->seen % 2 == 0) take_all(k, &all);
     atomic_store_explicit(&k->closed, false, memory_order_release);
   }
   return all;

@@ -51,6 +51,23 @@ const GrPoller *gr_poller = &note_poller;
 
 void gr_sched_set_poller(const GrPoller *poller) { gr_poller = poller; }
 
+int gr_sched_poll_wanted(void) {
+  Sched *s = &gr_sched;
+  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
+  int r = gr_pool_need_thread(s);
+  if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
+  gr_pool_leave(gr_m);
+  return r;
+}
+
+bool gr_sched_own_thread(void) { return gr_m != NULL; }
+
+void gr_sched_poll(void) {
+  if (!gr_pool_enter(gr_m)) return;
+  if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
+  gr_pool_leave(gr_m);
+}
+
 /* ---- the pool's beginning and end ---- */
 
 int gr_num_cpu(void) {

@@ -390,14 +390,14 @@ static void retire_p(M *m) {
 
 /* Timers that have no M of their own: those of threads without a P, and of Ps that are too many
  * since maxprocs was lowered. */
-static void run_common_timers(Sched *s) {
+static GR_INLINE void run_common_timers(Sched *s) {
   gr_timers_run(&s->timers);
   int32_t n = atomic_load_explicit(&s->nps, memory_order_relaxed);
   for (int32_t i = atomic_load_explicit(&s->maxprocs, memory_order_relaxed); i < n; i++)
     gr_timers_run(&atomic_load(&s->ps[i])->timers);
 }
 
-static G *look_here(M *m) {
+static GR_INLINE G *look_here(M *m) {
   P *p = m->p;
   G *g = NULL;
   gr_timers_run(&p->timers);
@@ -499,7 +499,7 @@ static void end_over(M *m, G *g, GrRun r) {
   g_ended(m, g);
 }
 
-static void execute(M *m, G *g) {
+static GR_INLINE void execute(M *m, G *g) {
   if (atomic_load(&g->blocks)) {
     gr_hand_p_over(m, g);
     return;
@@ -587,7 +587,7 @@ static void see_to_what_is_due(M *m) {
  * where it cannot yield, and g waits until that has ended; such a one does the same in its turn, up
  * to UNDER_MAX, for stacks may be small. The caller has entered the pool, and still has when it
  * comes back; unless the pool's life ended meanwhile (false). */
-static bool run_on_top(M *m, G *g) {
+static __attribute__((noinline)) bool run_on_top(M *m, G *g) {
   int64_t until = gr_now_ns() + TURN_NS;
   judge(m);
   atomic_store(&m->at, M_HOME);
@@ -634,52 +634,4 @@ void gr_preempted(void) {
   if (gr_m == NULL) return;
   gr_m->preempted = true;
   bump_own(gr_m->preemptions);
-}
-
-void gr_block_begin(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
-  g->since = gr_coarse_ns();
-  bool inside = gr_pool_enter(gr_m);
-  if (inside) gr_release_p(gr_m);
-  atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
-  if (inside) gr_pool_leave(gr_m);
-}
-
-void gr_block_end(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
-  gr_g_runs(g);
-  if (!gr_pool_enter(gr_m)) return;
-  gr_acquire_p(gr_m, g, GR_LINE_WOKEN);
-  gr_pool_leave(gr_m);
-}
-
-int gr_sched_poll_wanted(void) {
-  Sched *s = &gr_sched;
-  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
-  int r = gr_pool_need_thread(s);
-  if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
-  gr_pool_leave(gr_m);
-  return r;
-}
-
-bool gr_sched_own_thread(void) { return gr_m != NULL; }
-
-void gr_sched_poll(void) {
-  if (!gr_pool_enter(gr_m)) return;
-  if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
-  gr_pool_leave(gr_m);
-}
-
-int gr_timer_start(GrTimer *t, int64_t when) {
-  M *m = gr_m;
-  Sched *s = &gr_sched;
-  if (gr_over() || !gr_pool_enter(m)) return GR_ABORTED;
-  int r = gr_pool_need_thread(s);
-  if (r == GR_OK) {
-    t->when = when;
-    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
-  }
-  if (r == GR_OK) gr_timer_added(s, when);
-  gr_pool_leave(m);
-  return r;
 }

@@ -43,9 +43,8 @@ static bool keeps_thread(G *g) {
   return g->keeps;
 }
 
-int gr_wait_limit(G *g, int64_t until) {
-  if (gr_unlikely(atomic_load_explicit(&g->blocks, memory_order_relaxed)) && !keeps_thread(g))
-    return GR_CROWDED;
+static __attribute__((noinline)) int arm_limit(G *g, int64_t until) {
+  if (atomic_load_explicit(&g->blocks, memory_order_relaxed) && !keeps_thread(g)) return GR_CROWDED;
   if (until == GR_FOREVER) return GR_OK;
   g->limit.fire = limit_fired;
   g->limit.drop = NULL;
@@ -54,6 +53,11 @@ int gr_wait_limit(G *g, int64_t until) {
   g->limit.arg = g;
   g->limit.seq = gr_wait_seq(g);
   return gr_timer_start(&g->limit, until);
+}
+
+int gr_wait_limit(G *g, int64_t until) {
+  bool nothing = until == GR_FOREVER && !atomic_load_explicit(&g->blocks, memory_order_relaxed);
+  return gr_likely(nothing) ? GR_OK : arm_limit(g, until);
 }
 
 bool gr_wait_win(G *g, uint64_t seq, GrCause cause, GSudog *sg) {
