@@ -454,3 +454,22 @@ void gr_hand_p_over(M *m, G *g) {
   gr_unlock(&s->lock);
   gr_note_wake(&other->note);
 }
+
+/* ---- blocking regions ---- */
+
+void gr_block_begin(G *g) {
+  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
+  g->since = gr_coarse_ns();
+  bool inside = gr_pool_enter(gr_m);
+  if (inside) gr_release_p(gr_m);
+  atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
+  if (inside) gr_pool_leave(gr_m);
+}
+
+void gr_block_end(G *g) {
+  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
+  gr_g_runs(g);
+  if (!gr_pool_enter(gr_m)) return;
+  gr_acquire_p(gr_m, g, GR_LINE_WOKEN);
+  gr_pool_leave(gr_m);
+}

@@ -531,23 +531,6 @@ void gr_preempted(void) {
   bump_own(gr_m->preemptions);
 }
 
-void gr_block_begin(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
-  g->since = gr_coarse_ns();
-  bool inside = gr_pool_enter(gr_m);
-  if (inside) gr_release_p(gr_m);
-  atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
-  if (inside) gr_pool_leave(gr_m);
-}
-
-void gr_block_end(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
-  gr_g_runs(g);
-  if (!gr_pool_enter(gr_m)) return;
-  gr_acquire_p(gr_m, g, GR_LINE_WOKEN);
-  gr_pool_leave(gr_m);
-}
-
 int gr_sched_poll_wanted(void) {
   Sched *s = &gr_sched;
   if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
@@ -563,18 +546,4 @@ void gr_sched_poll(void) {
   if (!gr_pool_enter(gr_m)) return;
   if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
   gr_pool_leave(gr_m);
-}
-
-int gr_timer_start(GrTimer *t, int64_t when) {
-  M *m = gr_m;
-  Sched *s = &gr_sched;
-  if (gr_over() || !gr_pool_enter(m)) return GR_ABORTED;
-  int r = gr_pool_need_thread(s);
-  if (r == GR_OK) {
-    t->when = when;
-    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
-  }
-  if (r == GR_OK) gr_timer_added(s, when);
-  gr_pool_leave(m);
-  return r;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* timers.c - four-ary heaps of timers; see timers.h. */
-#include "sched/timers.h"
+#include "sched/pool.h"
 
 void gr_timers_init(GrTimers *h) {
   gr_lock_init(&h->lock, GR_RANK_TIMERS);
@@ -149,4 +149,18 @@ void gr_timers_drop(GrTimers *h) {
   h->heap = NULL;
   h->cap = 0;
   gr_unlock(&h->lock);
+}
+
+int gr_timer_start(GrTimer *t, int64_t when) {
+  M *m = gr_m;
+  Sched *s = &gr_sched;
+  if (gr_over() || !gr_pool_enter(m)) return GR_ABORTED;
+  int r = gr_pool_need_thread(s);
+  if (r == GR_OK) {
+    t->when = when;
+    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
+  }
+  if (r == GR_OK) gr_timer_added(s, when);
+  gr_pool_leave(m);
+  return r;
 }

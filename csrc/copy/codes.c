@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+/* codes.c - the process's table of code; see codes.h.
+ *
+ * A hash table under one lock, the codes used last first in a list, so that memory is bounded: what
+ * was not used for longest goes first. Each thread has the few that it asked for last before it,
+ * with a reference of its own, and asks without the lock: a goroutine that starts others has one or
+ * two kinds of them. Found by hash, a code is compared byte by byte, so nothing depends on the
+ * hash.
+ *
+ * The image of a code is made at its START_OFTEN-th start, by who starts it (some 100 us), and is
+ * never freed: messages lead to it without a reference, and so a code that has one stays too.
+ * IMAGE_BYTES bounds them all. */
+#include "copy/codes.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include <lauxlib.h>
+
+#include "base/list.h"
+#include "base/lock.h"
+#include "copy/code.h"
+#include "heap/need.h"
+
+enum {
+  BUCKETS = 1024,
+  NEAR = 16,
+  CACHE_BYTES = 8 << 20,
+  IMAGE_BYTES = 8 << 20,
+  START_OFTEN = 64,
+  NAMES_COMPARED = 256,
+  IMAGE_CODE_MOST = 32 << 10
+};
+
+typedef struct Entry Entry;
+struct Entry {
+  GrCode code; /* first */
+  uint64_t hash;
+  int env;
+  Entry *next;     /* in its bucket */
+  GrList recent;   /* first: used last */
+  atomic_int refs; /* the table's, the threads', packers' */
+  size_t size;
+  atomic_uint starts;
+  const GrImage *_Atomic image;
+  atomic_bool vetted;
+};
+
+static GrLock lock = GR_LOCK_INIT(GR_RANK_LEAF); /* guards all below, and next, recent of entries;
+                                                    an entry's code never changes */
+static Entry *buckets[BUCKETS];
+static GrList recent = {&recent, &recent};
+static size_t bytes;
+static atomic_size_t image_bytes;
+
+/* ---- reading ---- */
+
+typedef struct Notes {
+  Entry *e; /* NULL: names are counted */
+  size_t size;
+  char *end; /* of the names */
+} Notes;
+
+static bool is_noted(const Notes *n, const char *name, size_t len) {
+  uint32_t l;
+  for (const char *at = n->e->code.names; at < n->end; at += sizeof l + l + 1) {
+    memcpy(&l, at, sizeof l);
+    if (l == len && memcmp(at + sizeof l, name, len) == 0) return true;
+  }
+  return false;
+}
+
+static void note_name(Notes *n, const char *name, size_t len) {
+  uint32_t l = (uint32_t)len;
+  if (n->e == NULL) {
+    n->size += sizeof l + len + 1;
+    return;
+  }
+  n->e->code.need |= gr_need_global(name, len);
+  if (n->e->code.nnames < NAMES_COMPARED && is_noted(n, name, len)) return;
+  memcpy(n->end, &l, sizeof l);
+  memcpy(n->end + sizeof l, name, len);
+  n->end[sizeof l + len] = '\0';
+  n->end += sizeof l + len + 1;
+  n->e->code.nnames++;
+}
+
+static void found(void *arg, const GrCodeUse *use) {
+  Notes *n = arg;
+  if (use->kind == GR_CODE_GLOBAL) note_name(n, use->name.s, use->name.len);
+  if (n->e == NULL) return;
+  GrCode *code = &n->e->code;
+  if (use->kind == GR_CODE_ENV) code->need = GR_NEED_ALL;
+  if (use->kind == GR_CODE_METHOD) code->need |= gr_need_method(use->name.s, use->name.len);
+}
+
+/* An entry is one block: itself, the names, the dump. */
+static Entry *read(const char *dump, size_t len, int env, uint64_t hash) {
+  Notes n = {NULL, 0, NULL};
+  bool known = gr_code_read(dump, len, env - 1, found, &n);
+  size_t size = sizeof(Entry) + n.size + len;
+  Entry *e = gr_zalloc(size);
+  if (e == NULL) return NULL;
+  n = (Notes){e, n.size, (char *)(e + 1)};
+  e->code.names = n.end;
+  e->code.bytes = n.end + n.size;
+  e->code.len = len;
+  e->code.known = known;
+  e->code.need = known ? 0 : GR_NEED_ALL;
+  memcpy((char *)e->code.bytes, dump, len);
+  if (known) gr_code_read(e->code.bytes, len, env - 1, found, &n);
+  e->hash = hash;
+  e->env = env;
+  e->size = size;
+  gr_list_init(&e->recent);
+  return e;
+}
+
+/* ---- the table ---- */
+
+static bool is_it(const Entry *e, const char *dump, size_t len, int env, uint64_t hash) {
+  return e->hash == hash && e->env == env && e->code.len == len &&
+         memcmp(e->code.bytes, dump, len) == 0;
+}
+
+static void unref(Entry *e) {
+  if (e != NULL && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) gr_free(e);
+}
+
+static void drop_locked(Entry *e) {
+  Entry **at = &buckets[e->hash % BUCKETS];
+  while (*at != e) at = &(*at)->next;
+  *at = e->next;
+  gr_list_remove(&e->recent);
+  bytes -= e->size;
+  unref(e);
+}
+
+/* Those with an image stay: they go to the front when they are met. */
+static void make_room_locked(void) {
+  GrList *at = recent.prev;
+  while (bytes > CACHE_BYTES && at != &recent) {
+    Entry *e = gr_container_of(at, Entry, recent);
+    at = at->prev;
+    if (atomic_load(&e->image) == NULL) drop_locked(e);
+  }
+}
+
+static Entry *look_up_locked(const char *dump, size_t len, int env, uint64_t hash) {
+  Entry *e = buckets[hash % BUCKETS];
+  while (e != NULL && !is_it(e, dump, len, env, hash)) e = e->next;
+  if (e == NULL) return NULL;
+  gr_list_remove(&e->recent);
+  gr_list_push_back(recent.next, &e->recent);
+  atomic_fetch_add(&e->refs, 1);
+  return e;
+}
+
+static void enter_locked(Entry *e) {
+  e->next = buckets[e->hash % BUCKETS];
+  buckets[e->hash % BUCKETS] = e;
+  gr_list_push_back(recent.next, &e->recent);
+  bytes += e->size;
+  atomic_store(&e->refs, 2);
+  make_room_locked();
+}
+
+/* A reference, the caller's. */
+static Entry *get(const char *dump, size_t len, int env, uint64_t hash) {
+  gr_lock(&lock);
+  Entry *e = look_up_locked(dump, len, env, hash);
+  gr_unlock(&lock);
+  if (e != NULL) return e;
+  Entry *mine = read(dump, len, env, hash);
+  if (mine == NULL) return NULL;
+  gr_lock(&lock);
+  e = look_up_locked(dump, len, env, hash);
+  if (e == NULL) enter_locked(e = mine);
+  gr_unlock(&lock);
+  if (e != mine) gr_free(mine);
+  return e;
+}
+
+/* ---- what a thread has near ---- */
+
+typedef struct Near {
+  Entry *entries[NEAR];
+} Near;
+
+static GR_TLS Near *near;
+static pthread_key_t near_key;
+
+static void thread_ends(void *arg) {
+  Near *n = arg;
+  near = NULL;
+  for (int i = 0; i < NEAR; i++) unref(n->entries[i]);
+  gr_free(n);
+}
+
+static void make_key(void) { pthread_key_create(&near_key, thread_ends); }
+
+static Near *my_near(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (gr_likely(near != NULL)) return near;
+  pthread_once(&once, make_key);
+  Near *n = gr_zalloc(sizeof *n);
+  if (n != NULL && pthread_setspecific(near_key, n) != 0) {
+    gr_free(n);
+    n = NULL;
+  }
+  return near = n;
+}
+
+static uint64_t hash_of(const char *s, size_t len) {
+  uint64_t h = len * UINT64_C(0x9e3779b97f4a7c15), word;
+  for (; len >= sizeof word; s += sizeof word, len -= sizeof word) {
+    memcpy(&word, s, sizeof word);
+    h = (h ^ word) * UINT64_C(0xff51afd7ed558ccd);
+    h ^= h >> 32;
+  }
+  word = 0;
+  memcpy(&word, s, len);
+  h = (h ^ word) * UINT64_C(0xc4ceb9fe1a85ec53);
+  return h ^ h >> 29;
+}
+
+const GrCode *gr_codes_find(const char *dump, size_t len, int env) {
+  Near *n = my_near();
+  if (n == NULL) return NULL;
+  uint64_t hash = hash_of(dump, len);
+  Entry **at = &n->entries[hash % NEAR];
+  if (*at != NULL && is_it(*at, dump, len, env, hash)) return &(*at)->code;
+  Entry *e = get(dump, len, env, hash);
+  if (e == NULL) return NULL;
+  unref(*at);
+  *at = e;
+  return &e->code;
+}
+
+void gr_codes_ref(const GrCode *code) {
+  atomic_fetch_add_explicit(&gr_container_of(code, Entry, code)->refs, 1, memory_order_relaxed);
+}
+
+void gr_codes_unref(const GrCode *code) { unref(gr_container_of(code, Entry, code)); }
+
+bool gr_codes_vet(const GrCode *code) {
+  return !atomic_exchange(&gr_container_of(code, Entry, code)->vetted, true);
+}
+
+/* ---- images ---- */
+
+typedef struct Plan {
+  GrImagePlan image; /* first */
+  GrState owner;
+  const GrCode *code;
+} Plan;
+
+static int fill(lua_State *L) {
+  Plan *plan = gr_check_pointer(L, 1);
+  plan->owner.have = plan->image.before;
+  gr_need_open(L, &plan->owner, plan->image.need);
+  lua_settop(L, 0);
+  if (luaL_loadbufferx(L, plan->code->bytes, plan->code->len, "=goro", "b") != LUA_OK)
+    return lua_error(L);
+  return 1;
+}
+
+static const GrImage *make_image(const GrCode *code) {
+  if (code->len > IMAGE_CODE_MOST || atomic_load(&image_bytes) > IMAGE_BYTES) return NULL;
+  Plan plan = {.image = {.need = code->need, .fill = fill, .room = 8192 + 8 * code->len},
+               .code = code};
+  plan.image.owner = &plan.owner;
+  const GrImage *image = gr_image_extend(&plan.image);
+  if (image != NULL) atomic_fetch_add(&image_bytes, gr_image_bytes(image));
+  return image;
+}
+
+const GrImage *gr_codes_start(const GrCode *code) {
+  Entry *e = gr_container_of(code, Entry, code);
+  const GrImage *image = atomic_load_explicit(&e->image, memory_order_acquire);
+  if (image != NULL || atomic_load_explicit(&e->starts, memory_order_relaxed) >= START_OFTEN)
+    return image;
+  if (atomic_fetch_add_explicit(&e->starts, 1, memory_order_relaxed) + 1 == START_OFTEN)
+    atomic_store(&e->image, make_image(code));
+  return atomic_load(&e->image);
+}
+
+size_t gr_codes_image_bytes(void) { return atomic_load(&image_bytes); }

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* codes.h - what is known about the code of functions, once for the process.
+ *
+ * A function has no identity that outlives a state, and Lua makes a new closure each time an
+ * expression is evaluated; what stays the same is its dump. So a dump's hash finds what was learnt
+ * when the same code was sent before: which standard globals it needs, which names it takes. The
+ * code of goroutines that are started again and again gets an image
+ * too (image.h), in which it is loaded already. */
+#ifndef GR_CODES_H
+#define GR_CODES_H
+
+#include "heap/image.h"
+#include "copy/pack.h"
+
+typedef struct GrCode {
+  GrNeed need;       /* of the standard globals */
+  bool known;        /* its form is known; else it may name anything */
+  uint32_t nnames;   /* names that it takes from its _ENV, or sets there */
+  const char *names; /* one after the other: u32 length, text, '\0' */
+  const char *bytes; /* the dump */
+  size_t len;
+} GrCode;
+
+/* What is known of this dump of a function whose upvalue number `env` (from 1; 0: none) is _ENV.
+ * Stays until this thread asks again; NULL without memory. */
+const GrCode *gr_codes_find(const char *dump, size_t len, int env);
+/* Keeps it longer. */
+void gr_codes_ref(const GrCode *code);
+void gr_codes_unref(const GrCode *code);
+/* A goroutine is started with it: the image that such goroutines have, with the function on the
+ * stack; NULL: none (yet). The image stays for good. */
+const GrImage *gr_codes_start(const GrCode *code);
+/* Has nobody asked this about it before? */
+bool gr_codes_vet(const GrCode *code);
+/* Bytes of all images of code. */
+size_t gr_codes_image_bytes(void);
+
+#endif

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+/* record.c - a class is packed for its second message, and then no more as long as it stays as it
+ * is.
+ *
+ * A class goes along with its objects, since a sender cannot know who will receive them and whether
+ * he has it already. To pack twenty methods takes ten times as long as to pack an object. So when a
+ * state sends a class for the second time, it packs it alone: that message is the record. It is
+ * counted and never changes, and the messages from then on hold a reference to it, a link, in place
+ * of the class. A receiver that has the class looks no further; another one unpacks a copy of the
+ * record first.
+ *
+ * Nobody may see the difference. So a record is what packing now would give: who meets the class
+ * for the first time gets it as it is at the sending, not as it was when the record was made. Lua
+ * tells nobody that a table has been written to; so a sum is taken over all that the record was
+ * made of (tables, metatables, captured variables, the globals that functions name, what modules
+ * own), by address or bits, and taken again for each message: about 30 ns for each value, where
+ * packing a method takes a microsecond. The step from one partial sum to the next is a bijection,
+ * so one change is always seen; several at once are missed with probability 2^-64. Addresses stay
+ * meaningful since the list that the sum is taken over holds all values, and hangs on the class
+ * alone (as an ephemeron). When the sum differs the record is made anew; a class that changes all
+ * the time goes along in each message as before, and is tried again ever more rarely. What cannot
+ * be a record does as well: with something in it that cannot be sent, has
+ * __goro (which could change what is being recorded), or is weak (it would be held), with globals
+ * that only an __index of the globals knows, too large.
+ *
+ * The one difference: to a receiver that knows the class, globals that its methods name are not
+ * brought again.
+ *
+ * Shape. What a message reaches both by itself and through a class has to be one thing in the
+ * receiver: a table in two places, a variable that two functions capture. When all is written, the
+ * addresses in each record are looked up among the message's; if one is there, the link is taken
+ * back: the class goes along, and all is one message. That is so for most functions that capture
+ * their class, and hardly ever for objects. Two records may share as well: then both classes get
+ * one record together, with what they share in it once, until that becomes too large.
+ *
+ * A goroutine's start has no links: a new state knows no class. A record includes other classes (a
+ * base class) whole: it has no links either, so nothing here is deep or recursive, and a receiver
+ * that has the base class leaves it out as ever.
+ *
+ * While a record is made no Lua runs: the collector stands still, so that no finalizer changes
+ * anything between packing and the sum.
+ *
+ * Rejected: to leave changes unseen (a class that is extended or configured after its first objects
+ * were sent is common, and a goroutine that starts later has to see that); records that link to
+ * records, and lists of what they share, by which the receiver would join the parts (three times
+ * the code). */
+#include "copy/record.h"
+
+#include <string.h>
+
+#include "copy/class.h"
+#include "heap/names.h"
+#include "run/panic.h"
+
+enum {
+  BYTES_MOST = 1 << 18,
+  CLASSES_MOST = 16, /* with one record */
+  KNOWN_MOST = 256,  /* classes of one state that have records: each has its base classes in it, and
+                        may be any object's own metatable */
+  PATIENCE = 3,      /* records in a row that were of no use */
+  TRIES_MOST = 12,
+};
+
+typedef struct Record {
+  GrShare share; /* first */
+  GrPack *pack;
+  uint32_t n;
+  const void *identities[]; /* of tables, functions, variables, in the state that made it and
+                               nowhere else */
+} Record;
+
+/* What a record was made of: a list (objects, functions and tables that modules own, names of
+ * globals) in which each value is also a key, to be held. */
+typedef struct Source {
+  uint32_t nobjects, nowned;
+  uint64_t sum;
+} Source;
+
+/* A userdata, whose user value is the list. */
+typedef struct Known {
+  GrKeep keep;    /* first */
+  Record *record; /* or NULL */
+  uint64_t id;    /* of the class, when the record was made */
+  uint32_t root;  /* which of the record's classes it is */
+  uint32_t misses, skip;
+  Source source;
+} Known;
+
+static const char known_key; /* registry: class -> Known */
+
+/* ---- records ---- */
+
+static void destroy(GrShare *s) {
+  Record *r = gr_container_of(s, Record, share);
+  if (r->pack != NULL) gr_pack_free(r->pack);
+  gr_free(r);
+}
+
+static bool has_identity(const Item *item) {
+  return item->kind == I_TABLE || item->kind == I_CLASS || item->kind == I_FUNCTION ||
+         item->kind == I_CELL;
+}
+
+/* Of what the packer has written; its pack is still to come. NULL without memory. */
+static Record *new_record(const Packer *k) {
+  static const GrShareType type = {"goro.class", destroy, false};
+  Record *r = gr_malloc(sizeof *r + k->p.nitems * sizeof r->identities[0]);
+  if (r == NULL) return NULL;
+  gr_share_init(&r->share, &type);
+  r->pack = NULL;
+  r->n = 0;
+  for (uint32_t i = 0; i < k->nslots; i++)
+    if (k->slots[i].round == k->round && has_identity(&k->p.items[k->slots[i].item]))
+      r->identities[r->n++] = k->slots[i].identity;
+  return r;
+}
+
+GrPack *gr_record_copy(const GrShare *record) {
+  return gr_pack_copy(gr_container_of(record, const Record, share)->pack);
+}
+
+uint32_t gr_record_classes(const GrShare *record) {
+  return gr_container_of(record, const Record, share)->pack->nroots;
+}
+
+/* ---- sums ---- */
+
+typedef struct Sum {
+  uint64_t sum;
+  int held; /* stack index of a table whose keys hold the values; 0: they are held */
+  bool fit;
+} Sum;
+
+static void mix(Sum *s, uint64_t bits) {
+  s->sum = (s->sum ^ bits) * 0x9e3779b97f4a7c15ULL;
+  s->sum ^= s->sum >> 32;
+}
+
+static void add(lua_State *L, Sum *s, int idx) {
+  int type = lua_type(L, idx);
+  uint64_t bits = 0;
+  if (type == LUA_TNUMBER && !lua_isinteger(L, idx)) {
+    lua_Number n = lua_tonumber(L, idx);
+    memcpy(&bits, &n, sizeof n);
+    type = LUA_NUMTYPES;
+  } else if (type == LUA_TNUMBER) {
+    bits = (uint64_t)lua_tointeger(L, idx);
+  } else if (type == LUA_TBOOLEAN) {
+    bits = (uint64_t)lua_toboolean(L, idx);
+  } else if (type != LUA_TNIL) {
+    bits = (uintptr_t)lua_topointer(L, idx);
+  }
+  mix(s, bits);
+  mix(s, (uint64_t)type);
+  if (s->held == 0 || type == LUA_TNIL || type == LUA_TBOOLEAN || type == LUA_TNUMBER ||
+      type == LUA_NUMTYPES)
+    return;
+  lua_pushvalue(L, idx);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, s->held);
+}
+
+static bool is_weak(lua_State *L, int metatable) {
+  lua_pushliteral(L, "__mode");
+  bool weak = lua_rawget(L, metatable) != LUA_TNIL;
+  lua_pop(L, 1);
+  return weak;
+}
+
+static void add_table(lua_State *L, Sum *s, int table) {
+  if (lua_getmetatable(L, table)) s->fit = s->fit && (s->held == 0 || !is_weak(L, table + 1));
+  else lua_pushnil(L);
+  add(L, s, table + 1);
+  lua_settop(L, table);
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_settop(L, table + 1)) {
+    add(L, s, table + 1);
+    add(L, s, table + 2);
+  }
+}
+
+static void add_function(lua_State *L, Sum *s, int function) {
+  for (int i = 1; lua_getupvalue(L, function, i) != NULL; i++, lua_settop(L, function)) {
+    mix(s, (uintptr_t)lua_upvalueid(L, function, i));
+    add(L, s, function + 1);
+  }
+}
+
+/* Names are in the list after the first `from`. What an __index of the globals gives cannot be told
+ * without asking it. */
+static void add_globals(lua_State *L, Sum *s, int list, lua_Integer from) {
+  int top = lua_gettop(L);
+  lua_pushglobaltable(L);
+  if (!lua_getmetatable(L, top + 1)) lua_pushnil(L);
+  add(L, s, top + 2);
+  for (lua_Integer i = from + 1, n = (lua_Integer)lua_rawlen(L, list); i <= n;
+       i++, lua_settop(L, top + 2)) {
+    lua_rawgeti(L, list, i);
+    if (lua_rawget(L, top + 1) == LUA_TNIL && !lua_isnil(L, top + 2)) s->fit = false;
+    add(L, s, top + 3);
+  }
+  lua_settop(L, top);
+}
+
+/* True: it may be recorded. `taking`: the list shall hold all values. */
+static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool taking,
+                   uint64_t *sum) {
+  Sum s = {.held = taking ? list : 0, .fit = true};
+  int top = lua_gettop(L);
+  gr_packer_need_index(L, k); /* another table when modules came or went */
+  add(L, &s, k->index);
+  for (lua_Integer i = 1; i <= source->nobjects; i++, lua_settop(L, top)) {
+    if (lua_rawgeti(L, list, i) == LUA_TTABLE) add_table(L, &s, top + 1);
+    else add_function(L, &s, top + 1);
+    mix(&s, (uint64_t)i);
+  }
+  lua_Integer from = (lua_Integer)source->nobjects + source->nowned;
+  for (lua_Integer i = (lua_Integer)source->nobjects + 1; s.fit && i <= from;
+       i++, lua_settop(L, top)) {
+    lua_rawgeti(L, list, i);
+    s.fit = gr_names_find(L, top + 1, k->index);
+  }
+  if (from < (lua_Integer)lua_rawlen(L, list)) add_globals(L, &s, list, from);
+  *sum = s.sum;
+  return s.fit;
+}
+
+/* ---- making ---- */
+
+void gr_record_name(lua_State *L, Packer *k, int environment, const char *name, size_t len) {
+  if (lua_topointer(L, environment) != k->globals_table) k->failed = true;
+  lua_pushlstring(L, name, len);
+  lua_pushboolean(L, 1);
+  lua_rawset(L, k->recording);
+}
+
+static void append(lua_State *L, int list) {
+  lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
+}
+
+/* Appends the packer's items that are names of what modules own, stock functions apart, or else
+ * what has content. */
+static uint32_t append_items(lua_State *L, Packer *k, int list, bool names) {
+  int top = lua_gettop(L);
+  lua_Integer before = (lua_Integer)lua_rawlen(L, list);
+  for (uint32_t i = 0; i < k->p.nitems; i++, lua_settop(L, top)) {
+    uint8_t kind = k->p.items[i].kind;
+    if (names ? kind != I_NAME : kind != I_TABLE && kind != I_CLASS && kind != I_FUNCTION) continue;
+    lua_rawgeti(L, k->values, (lua_Integer)i + 1);
+    if (names && (lua_isstring(L, -1) || !gr_names_find(L, top + 1, k->index))) continue;
+    lua_settop(L, top + 1);
+    append(L, list);
+  }
+  return (uint32_t)((lua_Integer)lua_rawlen(L, list) - before);
+}
+
+typedef struct Making {
+  Record *record; /* out: a reference, or NULL */
+  Source source;
+} Making;
+
+/* Pushes the list. */
+static bool take_source(lua_State *L, Packer *k, Source *source) {
+  lua_newtable(L);
+  int list = lua_gettop(L);
+  gr_packer_need_index(L, k);
+  source->nobjects = append_items(L, k, list, false);
+  source->nowned = append_items(L, k, list, true);
+  for (lua_pushnil(L); lua_next(L, k->recording) != 0; lua_settop(L, list + 1)) {
+    lua_pushvalue(L, list + 1);
+    append(L, list);
+  }
+  return sum_up(L, k, source, list, true, &source->sum);
+}
+
+/* (Making *, class…) -> list. What it has made is the caller's also when it raises. */
+static int make(lua_State *L) {
+  Making *m = gr_check_pointer(L, 1);
+  int last = lua_gettop(L);
+  lua_newtable(L);
+  Packer *k = gr_packer_new(L, GR_NAME_MESSAGE, 0);
+  k->recording = last + 1;
+  k->p.nroots = (uint32_t)last - 1;
+  for (int i = 2; i <= last; i++) {
+    lua_pushvalue(L, i);
+    gr_pack_metatable(L, k, 0);
+    Slot *slot = gr_packer_find(k, lua_topointer(L, i));
+    k->failed |= slot == NULL || k->p.items[slot->item].kind != I_CLASS;
+  }
+  gr_pack_items(L, k);
+  if (!k->failed) gr_carry_globals(L, k);
+  if (!k->failed && k->p.nbytes <= BYTES_MOST && take_source(L, k, &m->source))
+    m->record = new_record(k);
+  if (m->record == NULL) {
+    gr_packer_give_up(L, k);
+    return 0;
+  }
+  m->record->pack = gr_packer_finish(L, k);
+  return 1;
+}
+
+/* The n classes are on top, and popped. Pushes the list if there is a record. What is left undone
+ * for want of memory is as if it had been no good. */
+static bool make_in_peace(lua_State *L, Making *m, int n) {
+  bool running = lua_gc(L, LUA_GCISRUNNING) == 1;
+  *m = (Making){.record = NULL};
+  gr_check_stack(L, 10);
+  lua_pushcfunction(L, make);
+  lua_insert(L, -n - 1);
+  lua_pushlightuserdata(L, m);
+  lua_insert(L, -n - 1);
+  if (running) lua_gc(L, LUA_GCSTOP);
+  bool ok = lua_pcall(L, n + 1, 1, 0) == LUA_OK && m->record != NULL;
+  if (running) lua_gc(L, LUA_GCRESTART);
+  if (ok) return true;
+  if (m->record != NULL) gr_share_unref(&m->record->share);
+  lua_pop(L, 1);
+  return false;
+}
+
+/* ---- what a state has records of ---- */
+
+static void forget(Known *known) {
+  if (known->record != NULL) gr_share_unref(&known->record->share);
+  known->record = NULL;
+}
+
+static void release(GrKeep *keep) { forget(gr_container_of(keep, Known, keep)); }
+
+static void push_all_known(lua_State *L) {
+  if (lua_rawgetp(L, LUA_REGISTRYINDEX, &known_key) == LUA_TTABLE) return;
+  lua_pop(L, 1);
+  lua_newtable(L);
+  lua_createtable(L, 0, 1);
+  lua_pushliteral(L, "k");
+  lua_setfield(L, -2, "__mode");
+  lua_setmetatable(L, -2);
+  lua_pushvalue(L, -1);
+  lua_rawsetp(L, LUA_REGISTRYINDEX, &known_key);
+}
+
+static bool is_full(lua_State *L, int all) {
+  int n = 0;
+  for (lua_pushnil(L); lua_next(L, all) != 0; lua_pop(L, 1)) n++;
+  return n >= KNOWN_MOST;
+}
+
+/* Pushes what is known of the class, or nil: there is too much. */
+static Known *push_known(lua_State *L, int class) {
+  static const GrKeepType type = {release, NULL};
+  push_all_known(L);
+  int all = lua_gettop(L);
+  lua_pushvalue(L, class);
+  if (lua_rawget(L, all) == LUA_TNIL && !is_full(L, all)) {
+    lua_pop(L, 1);
+    gr_keep_new_lasting(L, sizeof(Known), &type);
+    lua_pushvalue(L, class);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, all);
+  }
+  lua_remove(L, all);
+  return lua_touserdata(L, -1);
+}
+
+/* (class, …, Known at `at`, …, list): the list is popped. */
+static void learn(lua_State *L, Known *known, int class, int at, const Making *m, uint32_t root) {
+  forget(known);
+  known->id = gr_class_id(L, class);
+  gr_share_ref(&m->record->share);
+  known->record = m->record;
+  known->root = root;
+  known->source = m->source;
+  lua_setiuservalue(L, at, 1);
+}
+
+/* The Known is on top. Is its record what packing the class, of that identity, would give now? */
+static bool holds(lua_State *L, Packer *k, const Known *known, uint64_t id) {
+  int at = lua_gettop(L);
+  uint64_t sum = 0;
+  if (known->record == NULL || known->id != id) return false;
+  gr_check_stack(L, 20);
+  lua_getiuservalue(L, at, 1);
+  bool ok = sum_up(L, k, &known->source, at + 1, false, &sum) && sum == known->source.sum;
+  lua_settop(L, at);
+  return ok;
+}
+
+/* The Known is on top. There was no record, or one that held no more. */
+static bool renew(lua_State *L, Known *known, int class) {
+  int at = lua_gettop(L);
+  Making m;
+  if (known->record != NULL && known->misses < TRIES_MOST) known->misses++;
+  bool enough = known->record != NULL && known->misses >= PATIENCE;
+  forget(known);
+  lua_pushnil(L);
+  lua_setiuservalue(L, at, 1);
+  lua_pushvalue(L, class);
+  if (!enough && make_in_peace(L, &m, 1)) {
+    learn(L, known, class, at, &m, 0);
+    gr_share_unref(&m.record->share);
+    return true;
+  }
+  lua_settop(L, at);
+  if (!enough)
+    known->misses = known->misses < PATIENCE     ? PATIENCE
+                    : known->misses < TRIES_MOST ? known->misses + 1
+                                                 : TRIES_MOST;
+  known->skip = 1U << known->misses;
+  return false;
+}
+
+/* The Known is on top. */
+static bool has_record(lua_State *L, Packer *k, Known *known, int class, uint64_t id) {
+  if (known->skip > 0) {
+    known->skip--;
+    return false;
+  }
+  if (!holds(L, k, known, id)) return renew(L, known, class);
+  known->misses = 0;
+  return true;
+}
+
+static void set_link(Packer *k, uint32_t number, Record *r, uint32_t root) {
+  Item *item = &k->p.items[number];
+  GrShare *before = item->kind == I_LINK ? item->u.share : NULL;
+  gr_share_ref(&r->share);
+  item->kind = I_LINK;
+  item->view = root;
+  item->u.share = &r->share;
+  gr_share_unref(before);
+}
+
+bool gr_record_link(lua_State *L, Packer *k, uint32_t number) {
+  int class = lua_gettop(L);
+  if (k->p.start || k->recording != 0 || !gr_class_sent(L, class, k->p.items[number].id))
+    return false;
+  Known *known = push_known(L, class);
+  bool ok = known != NULL && has_record(L, k, known, class, k->p.items[number].id);
+  if (ok) {
+    set_link(k, number, known->record, known->root);
+    k->links = true;
+  }
+  lua_settop(L, class);
+  return ok;
+}
+
+/* ---- shape ---- */
+
+/* Does the message reach a part of the record without it? */
+static bool is_met(Packer *k, const Record *r) {
+  for (uint32_t i = 0; i < r->n; i++) {
+    const Slot *slot = gr_packer_find(k, r->identities[i]);
+    if (slot != NULL && k->p.items[slot->item].kind != I_LINK) return true;
+  }
+  return false;
+}
+
+/* ---- records that share ---- */
+
+typedef struct Part {
+  const void *identity;
+  uint32_t link; /* whose record it is of: item number */
+} Part;
+
+static const Record *record_of(const Packer *k, uint32_t link) {
+  return gr_container_of(k->p.items[link].u.share, const Record, share);
+}
+
+/* Enters the parts of the link's record; the link of another record that has one of them too, or
+ * `link`. */
+static uint32_t enter_parts(const Packer *k, Part *parts, size_t mask, uint32_t link) {
+  const Record *r = record_of(k, link);
+  for (uint32_t i = 0; i < r->n; i++) {
+    size_t at = (size_t)(((uintptr_t)r->identities[i] * 0x9e3779b97f4a7c15ULL) >> 32) & mask;
+    while (parts[at].identity != NULL && parts[at].identity != r->identities[i])
+      at = (at + 1) & mask;
+    if (parts[at].identity == NULL) parts[at] = (Part){r->identities[i], link};
+    else if (record_of(k, parts[at].link) != r) return parts[at].link;
+  }
+  return link;
+}
+
+/* Are there two links whose records share? */
+static bool find_clash(lua_State *L, Packer *k, uint32_t *a, uint32_t *b) {
+  size_t n = 0, mask = 63;
+  uint32_t nlinks = 0;
+  for (uint32_t i = 0; i < k->p.nitems; i++) {
+    if (k->p.items[i].kind != I_LINK) continue;
+    n += record_of(k, i)->n;
+    nlinks++;
+  }
+  if (nlinks < 2) return false;
+  while (mask < 2 * n) mask = 2 * mask + 1;
+  Part *parts = gr_zalloc((mask + 1) * sizeof *parts);
+  if (parts == NULL) gr_packer_no_memory(L, k);
+  for (*a = *b = 0; *b < k->p.nitems; ++*b)
+    if (k->p.items[*b].kind == I_LINK && (*a = enter_parts(k, parts, mask, *b)) != *b) break;
+  gr_free(parts);
+  return *b < k->p.nitems;
+}
+
+/* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how
+ * many there are then. */
+static int push_classes(lua_State *L, Packer *k, uint32_t link, int n) {
+  int first = lua_gettop(L) - n + 1;
+  lua_rawgeti(L, k->values, (lua_Integer)link + 1);
+  const Known *known = push_known(L, first + n);
+  uint32_t nclasses = known->record != NULL ? known->record->pack->nroots
+                                            : 0; /* a finalizer may have sent it meanwhile */
+  lua_getiuservalue(L, -1, 1);
+  lua_replace(L, first + n);
+  lua_settop(L, first + n);
+  for (uint32_t i = 1; i <= nclasses; i++) {
+    bool there = false;
+    lua_rawgeti(L, first + n, i); /* they are its first objects */
+    for (int j = 0; !there && j < n; j++) there = lua_rawequal(L, -1, first + j);
+    if (there) lua_pop(L, 1);
+    else lua_insert(L, first + n++);
+  }
+  lua_pop(L, 1);
+  return n;
+}
+
+/* (class…, list) from `first` on: the record is theirs, and those of the message that are links
+ * refer to it. */
+static void learn_all(lua_State *L, Packer *k, int first, int n, const Making *m) {
+  for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
+    Known *known = push_known(L, first + i);
+    lua_pushvalue(L, first + n);
+    learn(L, known, first + i, first + n + 1, m, (uint32_t)i);
+    const Slot *slot = gr_packer_find(k, lua_topointer(L, first + i));
+    if (slot != NULL && k->p.items[slot->item].kind == I_LINK)
+      set_link(k, slot->item, m->record, (uint32_t)i);
+  }
+}
+
+/* The classes of both links get one record. */
+static bool unite(lua_State *L, Packer *k, uint32_t a, uint32_t b) {
+  int top = lua_gettop(L);
+  Making m;
+  gr_check_stack(L, 2 * CLASSES_MOST + 20);
+  int n = push_classes(L, k, b, push_classes(L, k, a, 0));
+  bool ok = n > 1 && n <= CLASSES_MOST;
+  for (int i = 0; ok && i < n; i++) lua_pushvalue(L, top + 1 + i);
+  ok = ok && make_in_peace(L, &m, n);
+  if (ok) {
+    learn_all(L, k, top + 1, n, &m);
+    gr_share_unref(&m.record->share);
+  }
+  lua_settop(L, top);
+  return ok;
+}
+
+bool gr_record_settle(lua_State *L, Packer *k) {
+  if (!k->links) return false;
+  bool more = false;
+  uint32_t a, b, n = k->p.nitems;
+  do {
+    for (uint32_t i = 0; i < n; i++) {
+      if (k->p.items[i].kind != I_LINK || !is_met(k, record_of(k, i))) continue;
+      gr_pack_unlink(L, k, i);
+      more = true;
+    }
+    if (more || !find_clash(L, k, &a, &b)) return more;
+  } while (unite(L, k, a, b));
+  gr_pack_unlink(L, k, b);
+  return true;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* foreign.c - whose userdata is it; see foreign.h.
+ *
+ * Lua tells its allocator when it makes a userdata, and userdata is made by C functions only: so
+ * the function that runs at that moment is its maker. There are three kinds of functions.
+ *   - goro's own lie in goro's own code. Their userdata is either memory alone or hangs on the
+ *     state's keeper (keep.h), which is looked after in both ways of ending.
+ *   - Lua's own are the fields of the standard libraries, the methods of files, and what opens the
+ *     libraries. Their userdata is memory alone, too: buffers, an iteration's state. Files are
+ * noted elsewhere (lib/core/stdlib.c).
+ *   - Everything else is foreign: a function that a program registered, a module of its own in
+ *     package.preload. What came from a C library is in no need of this, since a state that has
+ *     loaded one is closed anyway.
+ * A foreign function could also give a table a __gc, by calls that nobody sees. So a state that got
+ * such a function in a message counts as well; one that merely inherited package.preload does not.
+ *
+ * The function is found on the stack of the thread that runs. The allocator may ask for it:
+ * lua_newuserdatauv is about to push its result, so there is room for a value, and neither
+ * lua_getstack nor lua_getinfo allocates. When foreign C code runs a coroutine by itself, the
+ * thread that we know of is the one outside, in which that code is. */
+#include "heap/foreign.h"
+
+#include <link.h>
+
+#include <lualib.h>
+
+#include "heap/names.h"
+
+enum { METHODS = 24 };
+
+GR_TLS bool gr_own_userdata_next;
+atomic_int_fast64_t gr_states_closed;
+
+static lua_CFunction methods[METHODS];
+static int nmethods;
+static uintptr_t code, code_end; /* goro's own */
+
+static int find_code(struct dl_phdr_info *info, size_t size, void *arg) {
+  (void)size, (void)arg;
+  uintptr_t here = (uintptr_t)find_code;
+  for (int i = 0; i < info->dlpi_phnum; i++) {
+    const ElfW(Phdr) *p = &info->dlpi_phdr[i];
+    uintptr_t start = (uintptr_t)info->dlpi_addr + p->p_vaddr;
+    if (p->p_type != PT_LOAD || here - start >= p->p_memsz) continue;
+    code = start;
+    code_end = start + p->p_memsz;
+    return 1;
+  }
+  return 0;
+}
+
+void gr_foreign_init(void) { dl_iterate_phdr(find_code, NULL); }
+
+void gr_foreign_not(lua_State *L) {
+  for (lua_pushnil(L); lua_next(L, -2) != 0; lua_pop(L, 1))
+    if (lua_iscfunction(L, -1) && nmethods < METHODS) methods[nmethods++] = lua_tocfunction(L, -1);
+}
+
+static bool is_ours(lua_CFunction f) { return (uintptr_t)f - code < code_end - code; }
+
+static bool is_stock(lua_CFunction f) {
+  static const lua_CFunction opens[] = {
+      luaopen_base, luaopen_package, luaopen_coroutine, luaopen_table, luaopen_io,
+      luaopen_os,   luaopen_string,  luaopen_math,      luaopen_utf8,  luaopen_debug};
+  const char *module, *field;
+  if (gr_names_stock(f, &module, &field)) return true;
+  for (size_t i = 0; i < sizeof opens / sizeof *opens; i++)
+    if (opens[i] == f) return true;
+  for (int i = 0; i < nmethods; i++)
+    if (methods[i] == f) return true;
+  return false;
+}
+
+/* Between finding and asking nothing can move: no other Lua code of this state runs. */
+static lua_CFunction maker(lua_State *L) {
+  lua_Debug ar;
+  if (!lua_getstack(L, 0, &ar) || !lua_getinfo(L, "f", &ar)) return NULL;
+  lua_CFunction f = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
+  return f;
+}
+
+/* Where no thread is known to run (a __close while the pool ends) it may be anybody's. */
+void gr_foreign_userdata(GrState *st) {
+  bool own = gr_own_userdata_next;
+  gr_own_userdata_next = false; /* the call may raise */
+  if (own || st->finalizers) return;
+  lua_CFunction f = st->running != NULL ? maker(st->running) : NULL;
+  st->finalizers = f == NULL || !(is_ours(f) || is_stock(f));
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* need.h - which of the standard globals a goroutine's state has, and which it needs.
+ *
+ * A state need not hold what its code cannot reach. What a function can reach is in its code: the
+ * names that it takes from _ENV. So each standard global is a bit; a state has a set of them, a
+ * message needs a set, and the rest is opened when a message needs it (gr_state_need in state.h).
+ * Whatever leads anywhere (`_G`, `require`, `load`, `debug`, …) needs all of them. Names that are
+ * assigned count as those that are read: so what is missing in a state is what none of its code has
+ * named, and can be put there without undoing anything that the code has done.
+ *
+ * A string reaches the string library without a name, by its methods and arithmetic. A state
+ * without that library has a trap as the strings' metatable: the first use opens the library, which
+ * brings its own. Nobody sees the trap, since who can ask for it (`getmetatable`, `debug`) needs
+ * the real one. */
+#ifndef GR_NEED_H
+#define GR_NEED_H
+
+#include "run/state.h"
+
+#define GR_NEED_ALL (~(GrNeed)0)
+/* For images between nothing and all; gr_need_everyday: the base functions, string, table, math,
+ * coroutine and goro. */
+GrNeed gr_need_goro(void);
+GrNeed gr_need_everyday(void);
+
+/* Once a process, after names.c: looks up the base functions as goroutines have them. False without
+ * memory. */
+bool gr_need_init(void);
+/* The need of a function that names this global: nothing when it is none of a new state's. */
+GrNeed gr_need_global(const char *name, size_t len);
+/* The need of one that calls a method of this name: the string library's, if it has one of that
+ * name. */
+GrNeed gr_need_method(const char *name, size_t len);
+/* The need of a value that is module.field of a loaded module. */
+GrNeed gr_need_module(const char *module, const char *field);
+/* Can what is missing be set one by one, without opening a library, and is it little? */
+bool gr_need_is_small(GrNeed missing);
+
+/* Opens what of `set` the state does not have. Raises; what has been opened stays. */
+void gr_need_open(lua_State *L, GrState *st, GrNeed set);
+/* Sets the strings' metatable of a state without the string library, and pushes it: with its __mode
+ * of "v" it is a weak table's too. */
+void gr_need_trap(lua_State *L);
+
+#endif

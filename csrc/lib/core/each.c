@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/* each.c - goro.map: a function over a list, in parallel.
+ *
+ * A few workers take the items one by one: a goroutine for each would cost more than a small item
+ * does. Each worker has its own copy of the function, made once. Items are packed before the first
+ * worker starts, results as they come, each in a slot of its own that only its worker writes until
+ * all have ended. The first error stops the handing out of items; what runs then ends by itself. A
+ * worker in which the function calls goexit is gone, and its item's result is nil: when all have
+ * gone so, new ones are started for the rest. */
+#include "lib/core/lib.h"
+#include "sync/group.h"
+#include "heap/names.h"
+#include "copy/pack.h"
+
+typedef struct Work {
+  GrShare share;
+  GrGroup gr;
+  atomic_int_fast64_t next; /* the first item that nobody has taken */
+  int64_t n, packed;        /* items, and those that have been packed */
+  int64_t limit;
+  GrMsg slots[]; /* items, then, of those that are done, results */
+} Work;
+
+static void destroy(GrShare *s) {
+  Work *w = gr_container_of(s, Work, share);
+  for (int64_t i = 0; i < w->packed; i++) gr_msg_drop(&w->slots[i]);
+  gr_group_fini(&w->gr);
+  gr_free(w);
+}
+
+static void open_work(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)L, (void)type, (void)view;
+}
+static const GrObjectType work_type = {{"goro.map", destroy, false}, open_work};
+
+static Work *check_work(lua_State *L, int arg) {
+  return gr_container_of(gr_object_check(L, arg, &work_type)->share, Work, share);
+}
+
+/* ---- a worker: (f, work) ---- */
+
+static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Work, share)->gr); }
+
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g;
+  Work *w = gr_container_of(s, Work, share);
+  if (how == GR_END_ERROR) {
+    atomic_store(&w->next, w->n);
+    if (gr_group_fail(&w->gr, m))
+      gr_group_note(&w->gr, gr_panic_untold(failure, "(nobody waits any more for its goro.map)"));
+  }
+  gr_msg_drop(m);
+  gr_group_end(&w->gr);
+}
+
+static const GrJoinOps join = {.errors = true, .begin = begin, .end = end};
+
+/* `next` may pass n by the number of workers, once each. */
+static int64_t take(Work *w) {
+  return atomic_load_explicit(&w->next, memory_order_relaxed) < w->n ? atomic_fetch_add(&w->next, 1)
+                                                                     : w->n;
+}
+
+static int worked(lua_State *L, int status, lua_KContext i);
+
+static int work_on(lua_State *L, Work *w) {
+  for (int64_t i; (i = take(w)) < w->n;) {
+    lua_pushvalue(L, 1);
+    GrMsg item = w->slots[i];
+    w->slots[i] = GR_MSG_EMPTY;
+    gr_push_msg(L, &item);
+    lua_pushinteger(L, i + 1);
+    lua_callk(L, 2, 1, (lua_KContext)i, worked);
+    gr_pack(L, -1, 1, GR_NAME_RESULT, 1, &w->slots[i]);
+    lua_settop(L, 2);
+  }
+  return 0;
+}
+
+static int worked(lua_State *L, int status, lua_KContext i) {
+  (void)status;
+  Work *w = check_work(L, 2);
+  gr_pack(L, -1, 1, GR_NAME_RESULT, 1, &w->slots[i]);
+  lua_settop(L, 2);
+  return work_on(L, w);
+}
+
+static int worker(lua_State *L) { return work_on(L, check_work(L, 2)); }
+
+/* ---- the caller: worker, f, work ---- */
+
+enum { SLOT_WORK = 3 };
+
+static void stop(lua_State *L, int idx) {
+  Work *w = check_work(L, idx);
+  atomic_store(&w->next, w->n);
+}
+
+/* As many as are useful; fewer, but one, when there is no memory for more. The function is packed
+ * once. */
+static void start(lua_State *L, GrState *st, Work *w) {
+  int64_t rest = w->n - atomic_load(&w->next), n = rest < w->limit ? rest : w->limit;
+  int err = GR_OK;
+  GrState *model = gr_go_model(L, st, 1, SLOT_WORK, "goro.map"), *child = NULL;
+  for (int64_t i = 0; i < n && (i == 0 || child != NULL); i++) {
+    child = gr_go_prepare(model, &err);
+    if (child != NULL) gr_go_start(child, &(GrJoin){&w->share, &join});
+    else if (i > 0) err = GR_OK;
+  }
+  gr_go_discard(model);
+  if (child == NULL && err != GR_OK) gr_raise_code(L, err);
+}
+
+static int finish(lua_State *L, Work *w) {
+  if (gr_group_error(&w->gr) != NULL) gr_group_raise(L, &w->gr);
+  if (lua_gettop(L) > SLOT_WORK) return lua_error(L); /* a panic that came meanwhile */
+  lua_createtable(L, w->n < INT32_MAX ? (int)w->n : INT32_MAX, 0);
+  for (int64_t i = 0; i < w->n; i++) {
+    if (w->slots[i].kind == 0) continue; /* goexit */
+    GrMsg m = w->slots[i];
+    w->slots[i] = GR_MSG_EMPTY;
+    gr_push_msg(L, &m);
+    lua_rawseti(L, -2, i + 1);
+  }
+  return 1;
+}
+
+static int drained(lua_State *L, int status, lua_KContext ctx);
+
+static int run(lua_State *L, GrState *st, Work *w, int r) {
+  for (;;) {
+    if (r == GR_PARK) return gr_park(L, st, drained, 0);
+    if (atomic_load(&w->next) >= w->n) return finish(L, w);
+    start(L, st, w);
+    r = gr_group_drain(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop);
+  }
+}
+
+static int drained(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrState *st = gr_state(L);
+  Work *w = check_work(L, SLOT_WORK);
+  return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop));
+}
+
+/* Many at once cost little when they wait for something, and nothing when they compute but memory.
+ */
+static int64_t default_limit(void) {
+  enum { FOR_WAITING = 16, FOR_EACH_PLACE = 4 };
+  int64_t places = gr_maxprocs_set(0) * (int64_t)FOR_EACH_PLACE;
+  return places > FOR_WAITING ? places : FOR_WAITING;
+}
+
+static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
+  Work *w = n < INT32_MAX ? gr_zalloc(sizeof *w + (size_t)n * sizeof w->slots[0]) : NULL;
+  if (w == NULL) gr_raise_code(L, GR_NOMEM);
+  gr_share_init(&w->share, &work_type.share);
+  gr_group_init(&w->gr, &w->share, GR_WAIT_MAP, 0, NULL);
+  atomic_init(&w->next, 0);
+  w->n = n;
+  w->limit = limit;
+  gr_push_owned(L, &w->share);
+  return w;
+}
+
+/* map(list, f [, {limit=}]) -> list of results */
+int gr_lib_each(lua_State *L) {
+  GrState *st = gr_state(L);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  lua_settop(L, 3);
+  gr_check_options(L, 3, GR_OPTIONS("limit"));
+  int64_t limit = gr_check_limit(L, 3, default_limit());
+  gr_check_inbox(L, st);
+  lua_Integer n = luaL_len(L, 1);
+  Work *w = push_work(L, n > 0 ? n : 0, limit);
+  lua_replace(L, SLOT_WORK);
+  for (; w->packed < w->n; w->packed++) {
+    lua_geti(L, 1, w->packed + 1);
+    gr_pack(L, -1, 1, GR_NAME_ITEM, (int)w->packed + 1, &w->slots[w->packed]);
+    lua_settop(L, SLOT_WORK);
+  }
+  gr_pushcfunction(L, st, worker);
+  lua_replace(L, 1);
+  return run(L, st, w, GR_OK);
+}
+
+void gr_each_names(void) { gr_names_native(worker); }

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in
+ * its state. */
+#include "lib/core/lib.h"
+#include "base/chunk.h"
+#include "io/poll.h"
+#include "lib/io/io.h"
+#include "lib/core/stdlib.h"
+#include "lib/io/fs.h"
+#include "run/dump.h"
+#include "heap/image.h"
+#include "heap/keep.h"
+#include "heap/names.h"
+#include "heap/need.h"
+#include "copy/pack.h"
+#include "run/protect.h"
+#include "run/setup.h"
+#include "copy/vet.h"
+#include "run/warn.h"
+
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* go(f, ...) */
+static int l_go(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  gr_go(L, st, lua_gettop(L), "goro.go", NULL);
+  return 0;
+}
+
+/* ---- run: the results come through a channel of one message ---- */
+
+static const char run_note[] = "(nobody waits any more for its goro.run)";
+
+/* The channel is closed when the call that waited has been left by another error. */
+static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  GrChan *c = gr_chan_of(object);
+  if (how == GR_END_EXIT) gr_chan_close(c);
+  else if (how == GR_END_DROPPED || gr_chan_send(g, c, m, GR_POLL, true) != GR_OK) gr_msg_drop(m);
+  else return;
+  if (how == GR_END_ERROR) gr_untold_print(gr_panic_untold(failure, run_note));
+}
+
+static const GrJoinOps run_ops = {.results = true, .errors = true, .end = run_ended};
+
+/* (message): what came just before the channel was closed. */
+static int say_error(lua_State *L) {
+  gr_unpack(L, gr_check_pointer(L, 1));
+  if (!lua_toboolean(L, 2)) gr_panic_say(L, 3, "goro.run", run_note);
+  return 0;
+}
+
+/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. The channel
+ * is at idx. */
+static void run_left(lua_State *L, int idx) {
+  GrMsg m = GR_MSG_EMPTY;
+  GrChan *c = gr_check_chan(L, idx, GR_VIEW_BOTH);
+  gr_chan_close(c);
+  if (gr_chan_recv(gr_state_find(L)->g, c, &m, GR_POLL, true) != GR_OK) return;
+  gr_check_stack(L, 4);
+  lua_pushcfunction(L, say_error);
+  lua_pushlightuserdata(L, &m);
+  if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+static int run_wait(lua_State *L);
+
+static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
+  if (r == GR_ABORTED) {
+    gr_raise_cause_and(L, gr_state(L), cause, 1, run_left);
+    return run_wait(L);
+  }
+  if (r == GR_CLOSED) return 0; /* goexit */
+  if (r != GR_OK || m->kind == 0) gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
+  lua_settop(L, 1);
+  int n = gr_unpack(L, m);
+  return lua_toboolean(L, 2) ? n - 1 : gr_raise_remote(L, 2);
+}
+
+static int run_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrMsg m = GR_MSG_EMPTY;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
+  return run_result(L, r, &m, cause);
+}
+
+/* The channel is at 1. */
+static int run_wait(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrMsg m = GR_MSG_EMPTY;
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
+  int r = gr_chan_recv_as(st->g, c, &m, GR_FOREVER, gr_must_block(L, st), GR_WAIT_RUN);
+  if (r == GR_PARK) return gr_park(L, st, run_done, 0);
+  return run_result(L, r, &m, GR_CAUSE_SUDOG);
+}
+
+/* run(f, ...) -> f's results */
+static int l_run(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TFUNCTION);
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  GrChan *c = gr_push_mailbox(L);
+  gr_go(L, st, lua_gettop(L) - 1, "goro.run", &(GrJoin){gr_chan_share(c), &run_ops});
+  lua_replace(L, 1); /* the function makes room for the channel */
+  lua_settop(L, 1);
+  return run_wait(L);
+}
+
+static int l_traceback(lua_State *L) {
+  lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key);
+  return 1;
+}
+
+static int nothing(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+static int l_gosched(lua_State *L) {
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  if (st->is_host || !gr_can_yield(L, st)) {
+    gr_yield_blocking(st->g);
+    return 0;
+  }
+  st->outward = GR_OUT_YIELD;
+  st->parked = L;
+  return lua_yieldk(L, 0, 0, nothing);
+}
+
+static int l_goexit(lua_State *L) {
+  GrState *st = gr_state(L);
+  if (st->is_host) return luaL_error(L, "goexit in the main goroutine (use os.exit or return)");
+  return gr_goexit(L, st);
+}
+
+/* setup(f): one more function for each goroutine that is started from now on; nil: none any more */
+static int l_setup(lua_State *L) {
+  int type = lua_type(L, 1);
+  luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
+  lua_settop(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  if (type == LUA_TNIL) {
+    gr_setup_clear();
+    return 0;
+  }
+  GrMsg m;
+  gr_pack_start(L, 1, 1, 1, &m);
+  if (!gr_setup_add(&m)) gr_raise_code(L, GR_NOMEM);
+  return 0;
+}
+
+/* ---- sleep ---- */
+
+static int sleep_step(lua_State *L);
+
+static int slept(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrState *st = gr_state(L);
+  GrCause cause = gr_wait_finish(st->g);
+  if (cause == GR_CAUSE_TIMEOUT) return 0;
+  gr_raise_cause(L, st, cause);
+  return sleep_step(L);
+}
+
+/* The absolute limit is at 2. */
+static int sleep_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  int r = gr_sleep(st->g, (int64_t)lua_tointeger(L, 2), gr_must_block(L, st));
+  if (r == GR_PARK) return gr_park(L, st, slept, 0);
+  if (r != GR_OK) gr_raise_code(L, r);
+  return 0;
+}
+
+/* sleep(seconds) */
+static int l_sleep(lua_State *L) {
+  int64_t until = gr_check_seconds(L, 1, 1, "");
+  gr_check_inbox(L, gr_state(L));
+  lua_settop(L, 1);
+  lua_pushinteger(L, (lua_Integer)until);
+  return sleep_step(L);
+}
+
+/* ---- counts ---- */
+
+static int l_num_goroutine(lua_State *L) {
+  gr_check_inbox(L, gr_state(L));
+  GrStats s;
+  gr_sched_stats(&s);
+  lua_pushinteger(L, s.goroutines);
+  return 1;
+}
+
+static int l_maxprocs(lua_State *L) {
+  lua_Integer n = gr_opt_integer(L, 1, 0);
+  gr_check_inbox(L, gr_state(L));
+  lua_pushinteger(L, gr_maxprocs_set(n));
+  return 1;
+}
+
+static int l_num_cpu(lua_State *L) {
+  lua_pushinteger(L, gr_num_cpu());
+  return 1;
+}
+
+typedef struct DumpText {
+  GrKeep keep; /* first */
+  char *text;
+} DumpText;
+
+static void release_dump(GrKeep *k) { gr_free(((DumpText *)k)->text); }
+
+static int l_stats(lua_State *L) {
+  gr_state_init();
+  GrStats s;
+  gr_sched_stats(&s);
+  struct mallinfo2 memory =
+      mallinfo2(); /* of the process: what is used of the heap, and blocks of their own */
+  const struct {
+    const char *name;
+    int64_t value;
+  } fields[] = {
+      {"goroutines", s.goroutines},
+      {"running", s.running},
+      {"threads", s.threads},
+      {"spawned", s.spawned},
+      {"steals", s.steals},
+      {"handoffs", s.handoffs},
+      {"preemptions", s.preemptions},
+      {"bytes", (int64_t)(memory.uordblks + memory.hblkhd) + gr_chunk_bytes()},
+  };
+  size_t n = sizeof fields / sizeof *fields;
+  lua_createtable(L, 0, (int)n);
+  for (size_t i = 0; i < n; i++) {
+    lua_pushinteger(L, fields[i].value);
+    lua_setfield(L, -2, fields[i].name);
+  }
+  lua_pushstring(L, gr_image_status());
+  lua_setfield(L, -2, "image");
+  return 1;
+}
+
+/* ---- the module ---- */
+
+/* goro.time, goro.runtime, …: loaded when first used. */
+static int lazy_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  const char *name = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : NULL;
+  if (name != NULL && strcmp(name, "vet") == 0) {
+    lua_pushboolean(L, atomic_load(&gr_vet));
+    return 1;
+  }
+  if (name == NULL || !gr_module_push_field(L, name)) {
+    lua_pushnil(L);
+    return 1;
+  }
+  lua_pushvalue(L, 2);
+  lua_pushvalue(L, -2);
+  lua_rawset(L, 1);
+  return 1;
+}
+
+/* The standard function `next`, which a goroutine's state need not have. */
+static int next_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 2);
+  if (lua_next(L, 1) != 0) return 2;
+  lua_pushnil(L);
+  return 1;
+}
+
+/* Whoever lists the module sees the submodules too, used or not: a prompt completes them. */
+static int all_fields(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  gr_module_set_fields(L, 1);
+  lua_pushcfunction(L, next_field);
+  lua_insert(L, 1);
+  return 2;
+}
+
+/* goro.vet is the process's; whatever else a program puts there is a field like any other. */
+static int set_field(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 3);
+  if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "vet") == 0)
+    atomic_store(&gr_vet, lua_toboolean(L, 3));
+  else lua_rawset(L, 1);
+  return 0;
+}
+
+static const luaL_Reg functions[] = {
+    {"go", l_go},
+    {"run", l_run},
+    {"traceback", l_traceback},
+    {"gosched", l_gosched},
+    {"goexit", l_goexit},
+    {"setup", l_setup},
+    {"sleep", l_sleep},
+    {"after", gr_lib_after},
+    {"num_goroutine", l_num_goroutine},
+    {"maxprocs", l_maxprocs},
+    {"num_cpu", l_num_cpu},
+    {"chan", gr_lib_chan},
+    {"select", gr_lib_select},
+    {"group", gr_lib_group},
+    {"map", gr_lib_each},
+    {NULL, NULL},
+};
+
+static void push_module(lua_State *L, GrState *st) {
+  lua_newtable(L);
+  gr_setfuncs(L, st, functions);
+  lua_pushliteral(L, "goro 0.2.0");
+  lua_setfield(L, -2, "_VERSION");
+  lua_createtable(L, 0, 3);
+  lua_pushcfunction(L, lazy_field);
+  lua_setfield(L, -2, "__index");
+  lua_pushcfunction(L, set_field);
+  lua_setfield(L, -2, "__newindex");
+  lua_pushcfunction(L, all_fields);
+  lua_setfield(L, -2, "__pairs");
+  lua_setmetatable(L, -2);
+}
+
+static void adjust(lua_State *L, GrState *st, const char *module) {
+  if (strcmp(module, "goro") != 0) {
+    gr_stdlib_open(L, st, module);
+    return;
+  }
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  push_module(L, st);
+  lua_setfield(L, -2, "goro");
+  lua_pop(L, 1);
+}
+
+static void init_once(void) {
+  gr_pack_init();
+  gr_module_names();
+  gr_warn_init();
+  gr_vm_names();
+  gr_file_names();
+  gr_stdlib_names();
+  gr_chan_names();
+  gr_map_names();
+  gr_group_names();
+  gr_each_names();
+  gr_context_names();
+  gr_sync_names();
+  gr_time_names();
+  gr_net_names();
+  gr_process_names();
+  gr_signal_names();
+  gr_watch_names();
+  gr_poll_init();
+  gr_state_adjust = adjust;
+  if (!gr_need_init()) gr_fatal("not enough memory to start");
+  const char *vet = getenv("GORO_VET");
+  atomic_store(&gr_vet, vet != NULL && strcmp(vet, "0") != 0 && *vet != '\0');
+}
+
+int luaopen_goro(lua_State *L) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  luaL_checkversion(L);
+  gr_refuse_second_copy(L);
+  pthread_once(&once, init_once);
+  GrState *st = gr_state_find(L);
+  if (st == NULL) {
+    st = gr_state_host(L);
+    gr_pack_open(L);
+    gr_stdlib_open_host(L, st);
+    gr_capi_open(L);
+  }
+  push_module(L, st);
+  return 1;
+}
+
+/* dump() -> text */
+static int l_dump(lua_State *L) {
+  GrState *st = gr_state(L);
+  gr_check_inbox(L, st);
+  static const GrKeepType type = {release_dump, NULL};
+  DumpText *d = gr_keep_new(L, sizeof *d, &type);
+  size_t len;
+  d->text = gr_dump(L, st, &len);
+  if (d->text == NULL) gr_raise_code(L, GR_NOMEM);
+  lua_pushlstring(L, d->text, len);
+  gr_keep_release(&d->keep);
+  return 1;
+}
+
+int luaopen_goro_runtime(lua_State *L) {
+  static const luaL_Reg runtime[] = {{"stats", l_stats}, {"dump", l_dump}, {NULL, NULL}};
+  return gr_open_submodule(L, runtime);
+}

@@ -1,0 +1,484 @@
+/* SPDX-License-Identifier: MIT */
+/* group.c - goro.group: goroutines that belong together, a limit of how many run, a context that
+ * the first error cancels.
+ *
+ * A member's error does not bring the program down: its join takes it, as the group's first error,
+ * and cancels the context with it as the cause before anybody who waits for the members is woken.
+ * Nobody may ever wait: then the error goes to stderr when the group is dropped (base/untold.h).
+ * With on_error, a member's error is none of the group: the member goes on with that function.
+ *
+ * With a limit, go takes a place first, in a to-be-closed variable, so that it goes back whatever
+ * keeps the member from starting.
+ *
+ * Leaving the block of a group waits until no member is left, and nothing but what can never be
+ * waited out gets it out of there: a panic of another goroutine that is posted to the host
+ * meanwhile is kept and raised at the end. When an error has left the block and no member had
+ * failed before, that error goes on, since it is the first; what members did when they were
+ * cancelled because of it counts for nothing, as the errors after a first one do. */
+#include <math.h>
+
+#include "lib/core/lib.h"
+#include "sync/group.h"
+#include "heap/keep.h"
+#include "heap/names.h"
+#include "copy/pack.h"
+#include "run/panic.h"
+#include "run/protect.h"
+
+static void open_group(lua_State *L, const GrObjectType *type, uint32_t view);
+static void destroy(GrShare *s);
+static const GrObjectType group_type = {{GR_TYPE_GROUP, destroy, false}, open_group};
+
+static const char on_error[] = "on_error";
+
+typedef struct Group {
+  GrShare share;
+  GrGroup gr;
+  GrMsg options; /* { on_error = f }, or empty; read only */
+} Group;
+
+static void destroy(GrShare *s) {
+  Group *group = gr_container_of(s, Group, share);
+  gr_group_fini(&group->gr);
+  gr_msg_drop(&group->options);
+  gr_free(group);
+}
+
+static Group *check_group(lua_State *L, int arg) {
+  return gr_container_of(gr_object_check(L, arg, &group_type)->share, Group, share);
+}
+
+/* ---- members ---- */
+
+static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Group, share)->gr); }
+
+/* The error stays with the group, so the cause of the cancellation is a copy; without memory it is
+ * cancelled without one. */
+static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g;
+  GrGroup *gr = &gr_container_of(s, Group, share)->gr;
+  if (how == GR_END_ERROR && gr_group_fail(gr, m)) {
+    GrMsg cause;
+    gr_group_note(gr, gr_panic_untold(failure, "(nobody has waited for its group)"));
+    if (!gr_msg_error_value(gr_group_error(gr), &cause)) cause = GR_MSG_EMPTY;
+    gr_context_cancel(gr->ctx, &cause);
+  }
+  gr_msg_drop(m);
+  gr_group_end(gr);
+}
+
+static const GrJoinOps member = {.errors = true, .begin = begin, .end = end},
+                       placed = {.errors = true, .end = end};
+
+/* ---- members of a group with on_error ---- */
+
+/* When on_error raises: the member's error is known to a function of the user value. */
+static void release_nothing(GrKeep *k) { (void)k; }
+
+static void left_handler(lua_State *L, GrKeep *k, bool failed) {
+  gr_keep_release(k);
+  if (!failed || gr_is_exit_sentinel(L, 2)) return;
+  lua_getiuservalue(L, 1, 1);
+  if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
+}
+
+/* Upvalues: an error and its traceback. */
+static int say_error(lua_State *L) {
+  char created[GR_CREATED_SIZE];
+  gr_state_created(gr_state_find(L), created, sizeof created);
+  lua_pushvalue(L, lua_upvalueindex(1));
+  lua_pushvalue(L, lua_upvalueindex(2));
+  gr_panic_say(L, 1, created, "(the group's on_error failed)");
+  return 0;
+}
+
+enum { SLOT_GROUP = 3 };
+
+static int handled(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+/* (error, traceback or nil, group): what the goroutine does instead of ending. */
+static int handle(lua_State *L) {
+  static const GrKeepType type = {release_nothing, left_handler};
+  Group *group = gr_container_of((GrShare *)lua_touserdata(L, SLOT_GROUP), Group, share);
+  GrMsg options;
+  gr_keep_new(L, sizeof(GrKeep), &type);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_pushcclosure(L, say_error, 2);
+  lua_setiuservalue(L, -2, 1);
+  lua_toclose(L, -1);
+  if (!gr_msg_copy(&group->options, &options)) gr_raise_code(L, GR_NOMEM);
+  gr_unpack(L, &options);
+  lua_getfield(L, -1, on_error);
+  lua_pushvalue(L, 1);
+  lua_pushvalue(L, 2);
+  lua_callk(L, 2, 0, 0, handled);
+  return 0;
+}
+
+/* An error that comes here found no memory for on_error, and nobody waits for it. */
+static void end_handled(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g;
+  if (how == GR_END_ERROR)
+    gr_untold_print(gr_panic_untold(failure, "(not enough memory for the group's on_error)"));
+  gr_msg_drop(m);
+  gr_group_end(&gr_container_of(s, Group, share)->gr);
+}
+
+static void end_handler(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
+  (void)g, (void)how, (void)failure;
+  gr_msg_drop(m);
+  gr_group_end(&gr_container_of(s, Group, share)->gr);
+}
+
+/* on_error's own error is a panic. */
+static const GrJoinOps handling = {.end = end_handler};
+static const GrJoinOps handled_member = {
+    .errors = true, .begin = begin, .end = end_handled, .handle = handle, .after = &handling};
+static const GrJoinOps handled_placed = {
+    .errors = true, .end = end_handled, .handle = handle, .after = &handling};
+
+static GrJoin join_of(Group *group, bool has_place) {
+  bool handles = group->options.kind != 0;
+  if (has_place) return (GrJoin){&group->share, handles ? &handled_placed : &placed};
+  return (GrJoin){&group->share, handles ? &handled_member : &member};
+}
+
+/* ---- places ---- */
+
+typedef struct Place {
+  GrKeep keep; /* first */
+  GrPlace p;
+} Place;
+
+static void release_place(GrKeep *k) { gr_place_release(&gr_container_of(k, Place, keep)->p); }
+
+static void left_place(lua_State *L, GrKeep *k, bool failed) {
+  (void)L, (void)failed;
+  gr_keep_release(k);
+}
+
+/* f and its arguments, then the group, and its place. */
+static int take_place(lua_State *L);
+
+static int start_placed(lua_State *L) {
+  int n = lua_gettop(L) - 2;
+  Group *group = check_group(L, n + 1);
+  Place *place = lua_touserdata(L, n + 2);
+  GrJoin join = join_of(group, true);
+  gr_go(L, gr_state(L), n, "group:go", &join);
+  gr_place_give(&place->p);
+  return 0;
+}
+
+static int place_result(lua_State *L, int r, GrCause cause) {
+  if (r == GR_OK) return start_placed(L);
+  if (r != GR_ABORTED) gr_raise_code(L, r);
+  gr_raise_cause(L, gr_state(L), cause);
+  return take_place(L);
+}
+
+static int place_taken(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrCause cause = GR_CAUSE_SUDOG;
+  Place *place = lua_touserdata(L, -1);
+  int r = gr_group_take_finish(gr_state(L)->g, &place->p, &cause);
+  return place_result(L, r, cause);
+}
+
+static int take_place(lua_State *L) {
+  GrState *st = gr_state(L);
+  Place *place = lua_touserdata(L, -1);
+  Group *group = check_group(L, lua_gettop(L) - 1);
+  int r = gr_group_take(st->g, &group->gr, &place->p, gr_must_block(L, st));
+  if (r == GR_PARK) return gr_park(L, st, place_taken, 0);
+  return place_result(L, r, GR_CAUSE_SHUTDOWN);
+}
+
+/* go(f, ...) */
+static int group_go(lua_State *L) {
+  GrState *st = gr_state(L);
+  Group *group = check_group(L, 1);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  gr_enter(L, st);
+  gr_check_stack(L, 4);
+  lua_rotate(L, 1, -1); /* the group goes behind the arguments */
+  if (group->gr.limit == 0) {
+    GrJoin join = join_of(group, false);
+    gr_go(L, st, lua_gettop(L) - 1, "group:go", &join);
+    return 0;
+  }
+  static const GrKeepType type = {release_place, left_place};
+  gr_keep_new(L, sizeof(Place), &type);
+  lua_toclose(L, -1);
+  return take_place(L);
+}
+
+/* ---- wait ---- */
+
+void gr_group_raise(lua_State *L, GrGroup *gr) {
+  const GrMsg *error = gr_group_error(gr);
+  GrMsg copy;
+  gr_group_tell(gr);
+  if (error->kind == 0 || !gr_msg_copy(error, &copy)) gr_raise_code(L, GR_NOMEM);
+  gr_check_stack(L, 8);
+  int idx = lua_gettop(L) + 1;
+  gr_unpack(L, &copy);
+  gr_raise_remote(L, idx);
+  gr_throw("an error was not raised");
+}
+
+static int wait_step(lua_State *L);
+
+static int wait_result(lua_State *L, int r, GrCause cause) {
+  Group *group = check_group(L, 1);
+  if (r == GR_ABORTED) {
+    gr_raise_cause(L, gr_state(L), cause);
+    return wait_step(L);
+  }
+  if (r != GR_OK) gr_raise_code(L, r);
+  if (gr_group_error(&group->gr) != NULL) gr_group_raise(L, &group->gr);
+  return 0;
+}
+
+static int waited(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_group_wait_finish(gr_state(L)->g, &check_group(L, 1)->gr, &cause);
+  return wait_result(L, r, cause);
+}
+
+static int wait_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  int r = gr_group_wait(st->g, &check_group(L, 1)->gr, gr_must_block(L, st));
+  if (r == GR_PARK) return gr_park(L, st, waited, 0);
+  return wait_result(L, r, GR_CAUSE_SHUTDOWN);
+}
+
+/* wait() */
+static int group_wait(lua_State *L) {
+  check_group(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  lua_settop(L, 1);
+  return wait_step(L);
+}
+
+/* ---- leaving the block ---- */
+
+/* A userdata that is a to-be-closed variable for as long as this takes; its user value is what was
+ * in the slot. */
+typedef struct Leaving {
+  GrKeep keep; /* first */
+  void (*left)(lua_State *L, int idx);
+} Leaving;
+
+static void leave_by_error(lua_State *L, GrKeep *k, bool failed) {
+  gr_keep_release(k);
+  if (!failed) return;
+  lua_getiuservalue(L, 1, 1);
+  gr_container_of(k, Leaving, keep)->left(L, lua_gettop(L));
+}
+
+void gr_raise_cause_and(lua_State *L, GrState *st, GrCause cause, int slot,
+                        void (*left)(lua_State *, int)) {
+  static const GrKeepType type = {release_nothing, leave_by_error};
+  gr_check_stack(L, 4);
+  Leaving *leaving = gr_keep_new(L, sizeof *leaving, &type);
+  leaving->left = left;
+  lua_pushvalue(L, slot);
+  lua_setiuservalue(L, -2, 1);
+  lua_toclose(L, -1);
+  gr_raise_cause(L, st, cause);
+  lua_closeslot(L, -1);
+  lua_pop(L, 1);
+}
+
+/* (cause) */
+static int raise_cause(lua_State *L) {
+  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
+  return 0;
+}
+
+/* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised
+ * nothing, nothing has happened. What cannot be waited out is raised. */
+static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, int slot,
+                       void (*stop)(lua_State *, int)) {
+  if (cause != GR_CAUSE_INBOX) {
+    gr_raise_cause_and(L, st, cause, slot, stop);
+    return;
+  }
+  gr_check_stack(L, 4);
+  gr_pushcfunction(L, st, raise_cause);
+  lua_pushinteger(L, (lua_Integer)cause);
+  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
+  stop(L, slot);
+  if (lua_gettop(L) > base + 1) lua_pop(L, 1);
+}
+
+int gr_group_drain(lua_State *L, GrState *st, GrGroup *gr, int base, int slot,
+                   void (*stop)(lua_State *, int)) {
+  for (;;) {
+    int r = gr_group_wait(st->g, gr, gr_must_block(L, st));
+    if (r == GR_OK || r == GR_PARK) return r;
+    if (r != GR_ABORTED) gr_raise_code(L, r);
+    keep_panic(L, st, base, GR_CAUSE_SHUTDOWN, slot, stop);
+  }
+}
+
+int gr_group_drained(lua_State *L, GrState *st, GrGroup *gr, int base, int slot,
+                     void (*stop)(lua_State *, int)) {
+  GrCause cause = GR_CAUSE_SUDOG;
+  if (gr_group_wait_finish(st->g, gr, &cause) == GR_OK) return GR_OK;
+  keep_panic(L, st, base, cause, slot, stop);
+  return gr_group_drain(L, st, gr, base, slot, stop);
+}
+
+enum { SLOT_ERROR = 2, LEAVE_BASE = 3 };
+
+static void cancel(lua_State *L, int idx) {
+  gr_context_cancel(check_group(L, idx)->gr.ctx, &(GrMsg){0});
+}
+
+/* (…, had a member failed before the block was left) */
+static int leave_end(lua_State *L) {
+  GrGroup *gr = &check_group(L, 1)->gr;
+  bool untold = gr_group_error(gr) != NULL && gr_group_tell(gr);
+  bool tells = lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE);
+  if (untold && tells) gr_group_raise(L, gr);
+  if (lua_gettop(L) > LEAVE_BASE) return lua_error(L);
+  return 0;
+}
+
+static int leave_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  GrState *st = gr_state(L);
+  int r = gr_group_drained(L, st, &check_group(L, 1)->gr, LEAVE_BASE, 1, cancel);
+  return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
+}
+
+/* (error) -> packed as the cause; what cannot be sent is none. */
+static int pack_cause(lua_State *L) {
+  gr_pack_msg(L, 1, gr_check_pointer(L, 2));
+  return 0;
+}
+
+static void cancel_by(lua_State *L, GrGroup *gr) {
+  GrMsg cause = GR_MSG_EMPTY;
+  gr_check_stack(L, 4);
+  lua_pushcfunction(L, pack_cause);
+  lua_pushvalue(L, SLOT_ERROR);
+  lua_pushlightuserdata(L, &cause);
+  if (lua_pcall(L, 2, 0, 0) != LUA_OK) lua_pop(L, 1);
+  gr_context_cancel(gr->ctx, &cause);
+}
+
+/* __close(group, error or nil) */
+static int group_leave(lua_State *L) {
+  GrState *st = gr_state(L);
+  GrGroup *gr = &check_group(L, 1)->gr;
+  lua_settop(L, SLOT_ERROR);
+  lua_pushboolean(L, gr_group_error(gr) != NULL);
+  if (!lua_isnil(L, SLOT_ERROR)) cancel_by(L, gr);
+  int r = gr_group_drain(L, st, gr, LEAVE_BASE, 1, cancel);
+  return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
+}
+
+/* ---- the rest ---- */
+
+static const luaL_Reg methods[] = {{"go", group_go}, {"wait", group_wait}, {NULL, NULL}};
+
+/* The methods are in the metatable's field of that name; ctx is each group's own. */
+static int group_index(lua_State *L) {
+  Group *group = check_group(L, 1);
+  static const char ctx[] = "ctx";
+  lua_pushstring(L, ctx);
+  if (lua_rawequal(L, 2, -1)) {
+    gr_object_push(L, gr_context_share(group->gr.ctx), GR_VIEW_BOTH);
+    return 1;
+  }
+  luaL_getmetafield(L, 1, "methods");
+  lua_pushvalue(L, 2);
+  lua_rawget(L, -2);
+  return 1;
+}
+
+static void open_group(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)type, (void)view;
+  GrState *st = gr_state_find(L);
+  static const luaL_Reg meta[] = {{"__index", group_index}, {"__close", group_leave}, {NULL, NULL}};
+  gr_setfuncs(L, st, meta);
+  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
+  gr_setfuncs(L, st, methods);
+  lua_setfield(L, -2, "methods");
+}
+
+void gr_group_names(void) {
+  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+}
+
+int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
+  int64_t limit = fallback;
+  if (lua_isnoneornil(L, arg)) return limit;
+  if (lua_getfield(L, arg, "limit") != LUA_TNIL) {
+    int is_integer;
+    limit = lua_tointegerx(L, -1, &is_integer);
+    if (lua_type(L, -1) != LUA_TNUMBER)
+      luaL_argerror(L, arg,
+                    lua_pushfstring(L, "'limit': number expected, got %s", gr_type_name(L, -1)));
+    if (lua_tonumber(L, -1) >= (lua_Number)INT64_MAX) limit = INT64_MAX; /* infinity */
+    else if (!is_integer) luaL_argerror(L, arg, "'limit': number has no integer representation");
+    if (limit < 1) luaL_argerror(L, arg, "'limit' must be at least 1");
+  }
+  lua_pop(L, 1);
+  return limit;
+}
+
+/* The option ctx of the table at 1, or none. */
+static GrContext *check_parent(lua_State *L) {
+  if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, "ctx") == LUA_TNIL)
+    return gr_context_background();
+  GrObject *o = gr_object_test(L, -1);
+  if (o == NULL || o->share->type != &gr_context_type.share)
+    luaL_argerror(
+        L, 1,
+        lua_pushfstring(L, "'ctx': " GR_TYPE_CONTEXT " expected, got %s", gr_type_name(L, -1)));
+  return gr_context_of(o->share); /* which stays on the stack */
+}
+
+/* The option on_error of the table at 1, packed. */
+static void pack_options(lua_State *L, GrMsg *m) {
+  *m = GR_MSG_EMPTY;
+  if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, on_error) == LUA_TNIL) return;
+  if (!lua_isfunction(L, -1))
+    luaL_argerror(L, 1,
+                  lua_pushfstring(L, "'on_error': function expected, got %s", gr_type_name(L, -1)));
+  lua_createtable(L, 0, 1);
+  lua_insert(L, -2);
+  lua_setfield(L, -2, on_error);
+  gr_pack(L, -1, 1, GR_NAME_ARGUMENT, 1, m);
+}
+
+/* group{limit=, ctx=, on_error=} */
+int gr_lib_group(lua_State *L) {
+  lua_settop(L, 1);
+  gr_check_options(L, 1, GR_OPTIONS("limit", "ctx", "on_error"));
+  int64_t limit = gr_check_limit(L, 1, INT64_MAX);
+  GrContext *parent = check_parent(L), *ctx;
+  GrMsg options;
+  gr_check_inbox(L, gr_state(L));
+  pack_options(L, &options);
+  int r = gr_context_new(parent, GR_FOREVER, 0, &ctx);
+  Group *group = r == GR_OK ? gr_zalloc(sizeof *group) : NULL;
+  if (group == NULL) {
+    gr_msg_drop(&options);
+    if (r == GR_OK) gr_share_unref(gr_context_share(ctx));
+    gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
+  }
+  gr_share_init(&group->share, &group_type.share);
+  gr_group_init(&group->gr, &group->share, GR_WAIT_GROUP, limit == INT64_MAX ? 0 : limit, ctx);
+  group->options = options;
+  return gr_push_owned(L, &group->share);
+}

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: MIT */
+/* select.c - goro.select.
+ *
+ * The table of cases is read once, into a userdata on the stack (Plan), which owns the packed
+ * messages of its send cases and a reference to each channel, so an error at any point frees them;
+ * the case tables are not looked at again, except for the chosen one's handler. A select whose wait
+ * was ended for a hook's sake is tried again with the same plan. */
+#include "lib/core/lib.h"
+
+#include <string.h>
+
+#include "heap/keep.h"
+#include "heap/names.h"
+#include "copy/pack.h"
+#include "run/panic.h"
+
+enum {
+  SLOT_CASES = 1,
+  SLOT_PLAN = 2,
+  SLOT_RECV = 3,
+  SLOT_SEND = 4
+}; /* the last two: names of fields, while the cases are read */
+
+typedef struct Plan {
+  GrKeep keep; /* first */
+  int64_t until;
+  uint32_t n, filled;
+  bool polls; /* default, not timeout = 0 */
+  GrCase cases[];
+} Plan;
+
+static void release(Plan *p) {
+  for (uint32_t i = 0; i < p->filled; i++) {
+    gr_msg_drop(&p->cases[i].msg);
+    if (p->cases[i].chan != NULL) gr_share_unref(gr_chan_share(p->cases[i].chan));
+  }
+  p->filled = 0;
+}
+
+static void free_plan(GrKeep *k) { release((Plan *)k); }
+
+static Plan *new_plan(lua_State *L, uint32_t n) {
+  static const GrKeepType type = {free_plan, NULL};
+  Plan *p = gr_keep_new(L, sizeof *p + n * sizeof p->cases[0], &type);
+  p->n = n;
+  return p;
+}
+
+static int bad_case(lua_State *L, uint32_t i, const char *what) {
+  return luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", (int)i + 1, what));
+}
+
+/* The channel at the top: false switches the case off. */
+static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t need) {
+  if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) return NULL;
+  GrObject *o = gr_object_test(L, -1);
+  if (o == NULL || o->share->type != &gr_chan_type.share)
+    bad_case(
+        L, i,
+        lua_pushfstring(L, "'%s' must be a channel or false, got %s", field, gr_type_name(L, -1)));
+  if (o->view != GR_VIEW_BOTH && o->view != need)
+    luaL_error(L, need == GR_VIEW_SEND ? "send to receive-only channel"
+                                       : "receive from send-only channel");
+  return gr_chan_of(o->share);
+}
+
+static bool inherits(lua_State *L, int table) {
+  bool has_metatable = lua_getmetatable(L, table);
+  if (has_metatable) lua_pop(L, 1);
+  return has_metatable;
+}
+
+/* The keys of the whole: indices of cases, and the names of limits. Returns whether there may be
+ * such names. */
+static bool check_keys(lua_State *L, lua_Integer n) {
+  static const char *const known[] = {"timeout", "default", "on_timeout", NULL};
+  bool names = inherits(L, SLOT_CASES);
+  for (lua_pushnil(L); lua_next(L, SLOT_CASES) != 0; lua_pop(L, 1)) {
+    int is_integer;
+    lua_Integer index = lua_tointegerx(L, -2, &is_integer);
+    if (gr_likely(is_integer && index >= 1 && index <= n && lua_type(L, -2) == LUA_TNUMBER))
+      continue;
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    const char *const *k = known;
+    while (*k != NULL && (name == NULL || strcmp(*k, name) != 0)) k++;
+    if (*k == NULL) gr_unknown_option(L, -2, 1, "", known);
+    names = true;
+  }
+  return names;
+}
+
+/* The fields that a case has. */
+enum { HAS_RECV = 1, HAS_SEND = 2, HAS_VALUE = 4, HAS_HANDLER = 8, HAS_ALL = 15 };
+
+/* The key of the pair on top is none that case i can have. */
+static void bad_key(lua_State *L, uint32_t i) {
+  static const char *const known[] = {"recv", "send", "value", NULL};
+  int key = lua_gettop(L) - 1;
+  gr_unknown_option(L, key, 1, lua_pushfstring(L, "case %d: ", (int)i + 1), known);
+}
+
+/* Of case i, whose table is at the top. Lua has each short string once, so their addresses tell
+ * which is which. What is inherited is looked for in any case. */
+static uint32_t fields_of(lua_State *L, uint32_t i) {
+  int table = lua_gettop(L);
+  const char *recv = lua_tostring(L, SLOT_RECV), *send = lua_tostring(L, SLOT_SEND);
+  uint32_t has = inherits(L, table) ? HAS_ALL : 0;
+  for (lua_pushnil(L); lua_next(L, table) != 0; lua_pop(L, 1)) {
+    if (lua_type(L, -2) == LUA_TSTRING) {
+      const char *name = lua_tostring(L, -2);
+      if (name == recv) has |= HAS_RECV;
+      else if (name == send) has |= HAS_SEND;
+      else if (strcmp(name, "value") == 0) has |= HAS_VALUE;
+      else bad_key(L, i);
+    } else {
+      if (!lua_isinteger(L, -2) || lua_tointeger(L, -2) != 1) bad_key(L, i);
+      has |= HAS_HANDLER;
+    }
+  }
+  return has;
+}
+
+/* Pushes the field, whose name is in that slot, if there can be one; is there? */
+static bool push_field(lua_State *L, int table, bool can_be, int slot) {
+  if (!can_be) return false;
+  lua_pushvalue(L, slot);
+  if (lua_gettable(L, table) != LUA_TNIL) return true;
+  lua_pop(L, 1);
+  return false;
+}
+
+/* Case i, whose table is at the top. */
+static void read_case(lua_State *L, Plan *p, uint32_t i) {
+  int table = lua_gettop(L);
+  uint32_t has = fields_of(L, i);
+  GrCase *c = &p->cases[i];
+  *c = (GrCase){0};
+  p->filled = i + 1;
+  bool recv = push_field(L, table, has & HAS_RECV, SLOT_RECV);
+  bool send = push_field(L, table, has & HAS_SEND, SLOT_SEND);
+  if (recv && send) bad_case(L, i, "both 'recv' and 'send'");
+  if (!recv && !send) bad_case(L, i, "neither 'recv' nor 'send'");
+  if ((has & HAS_HANDLER) && lua_rawgeti(L, table, 1) != LUA_TNIL && !lua_isfunction(L, -1))
+    bad_case(L, i, lua_pushfstring(L, "handler must be a function, got %s", gr_type_name(L, -1)));
+  lua_settop(L, table + 1);
+  GrChan *chan =
+      send ? case_chan(L, i, "send", GR_VIEW_SEND) : case_chan(L, i, "recv", GR_VIEW_RECV);
+  c->is_send = send;
+  if (chan != NULL) {
+    gr_share_ref(gr_chan_share(chan));
+    c->chan = chan;
+    if (send) {
+      lua_getfield(L, table, "value");
+      gr_pack_msg(L, lua_gettop(L), &c->msg);
+    }
+  }
+  lua_settop(L, table);
+}
+
+/* default, timeout, on_timeout. */
+static void read_limits(lua_State *L, Plan *p) {
+  bool has_default = lua_getfield(L, SLOT_CASES, "default") != LUA_TNIL && lua_toboolean(L, -1);
+  if (has_default && !lua_isfunction(L, -1) && !lua_isboolean(L, -1))
+    luaL_argerror(
+        L, 1,
+        lua_pushfstring(L, "'default' must be true or a function, got %s", gr_type_name(L, -1)));
+  if (lua_getfield(L, SLOT_CASES, "timeout") != LUA_TNIL) {
+    if (has_default) luaL_argerror(L, 1, "both 'default' and 'timeout'");
+    p->until = gr_check_seconds(L, -1, 1, "'timeout': ");
+  }
+  if (lua_getfield(L, SLOT_CASES, "on_timeout") != LUA_TNIL && !lua_isfunction(L, -1))
+    luaL_argerror(
+        L, 1, lua_pushfstring(L, "'on_timeout' must be a function, got %s", gr_type_name(L, -1)));
+  p->polls = has_default;
+  if (has_default) p->until = GR_POLL;
+  lua_settop(L, SLOT_PLAN);
+}
+
+static int handler_done(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  return lua_gettop(L) - SLOT_PLAN;
+}
+
+/* The function to call is at SLOT_PLAN + 1, nargs arguments above it. */
+static int call_handler(lua_State *L, int nargs) {
+  lua_callk(L, nargs, LUA_MULTRET, 0, handler_done);
+  return handler_done(L, LUA_OK, 0);
+}
+
+static int nothing_ready(lua_State *L, const Plan *p) {
+  lua_getfield(L, SLOT_CASES, p->polls ? "default" : "on_timeout");
+  if (lua_isfunction(L, -1)) return call_handler(L, 0);
+  lua_pushstring(L, p->polls ? "default" : "timeout");
+  return 1;
+}
+
+static int chosen_case(lua_State *L, Plan *p, uint32_t i, bool ok) {
+  GrCase *c = &p->cases[i];
+  int values = c->is_send ? 0 : 2;
+  lua_rawgeti(L, SLOT_CASES, (lua_Integer)i + 1);
+  bool handled = lua_istable(L, -1) && lua_rawgeti(L, -1, 1) == LUA_TFUNCTION;
+  if (!handled) lua_pushinteger(L, (lua_Integer)i + 1);
+  lua_replace(L, SLOT_PLAN + 1);
+  lua_settop(L, SLOT_PLAN + 1);
+  if (!c->is_send) {
+    GrMsg m = c->msg;
+    c->msg = GR_MSG_EMPTY;
+    if (ok) gr_push_msg(L, &m);
+    else lua_pushnil(L);
+    lua_pushboolean(L, ok);
+  }
+  gr_keep_release(&p->keep);
+  return handled ? call_handler(L, values) : 1 + values;
+}
+
+static int select_step(lua_State *L);
+
+static int select_result(lua_State *L, int r, uint32_t chosen, bool ok, GrCause cause) {
+  Plan *p = lua_touserdata(L, SLOT_PLAN);
+  switch (r) {
+    case GR_OK: return chosen_case(L, p, chosen, ok);
+    case GR_TIMEOUT: return nothing_ready(L, p);
+    case GR_CLOSED: return luaL_error(L, "send on closed channel");
+    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return select_step(L);
+    default: gr_raise_code(L, r);
+  }
+}
+
+static int selected(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  Plan *p = lua_touserdata(L, SLOT_PLAN);
+  uint32_t chosen = 0;
+  bool ok = false;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = gr_select_finish(gr_state(L)->g, p->cases, p->n, &chosen, &ok, &cause);
+  return select_result(L, r, chosen, ok, cause);
+}
+
+static int select_step(lua_State *L) {
+  GrState *st = gr_state(L);
+  Plan *p = lua_touserdata(L, SLOT_PLAN);
+  uint32_t chosen = 0;
+  bool ok = false, blocks = gr_must_block(L, st);
+  int r = gr_select(st->g, p->cases, p->n, p->until, blocks, &st->rand, &chosen, &ok);
+  if (r == GR_PARK) return gr_park(L, st, selected, 0);
+  return select_result(L, r, chosen, ok, GR_CAUSE_SUDOG);
+}
+
+int gr_lib_select(lua_State *L) {
+  luaL_checktype(L, 1, LUA_TTABLE);
+  lua_settop(L, 1);
+  gr_check_inbox(L, gr_state(L));
+  lua_Unsigned n = lua_rawlen(L, 1);
+  luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
+  Plan *p = new_plan(L, (uint32_t)n);
+  p->until = GR_FOREVER;
+  if (check_keys(L, (lua_Integer)n)) read_limits(L, p);
+  gr_check_stack(L, 12);
+  lua_pushliteral(L, "recv");
+  lua_pushliteral(L, "send");
+  for (uint32_t i = 0; i < p->n; i++) {
+    if (lua_rawgeti(L, SLOT_CASES, (lua_Integer)i + 1) != LUA_TTABLE)
+      bad_case(L, i, lua_pushfstring(L, "table expected, got %s", gr_type_name(L, -1)));
+    read_case(L, p, i);
+    lua_settop(L, SLOT_SEND);
+  }
+  lua_settop(L, SLOT_PLAN);
+  return select_step(L);
+}

@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT */
+/* stdlib.c - puts our versions of standard functions in place, and ends the process for os.exit.
+ *
+ * A goroutine's state is fresh: ours simply go over the stock ones. In a program's own state a
+ * function may have been replaced by the program (a test framework's print), and then it stays.
+ * What is stock is told by a state that is made for it once.
+ *
+ * os.exit calls exit(), as the stock function does, and not _exit: buffered output of all files is
+ * written and what other libraries registered runs. Before that it takes the steps of sched/exit.c:
+ * the first call counts, the main script's or a goroutine's, and who comes second waits for the
+ * end. A goroutine is in a blocking region meanwhile. */
+#include "lib/core/stdlib.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lualib.h>
+
+#include "lib/core/lib.h"
+#include "heap/foreign.h"
+#include "run/loader.h"
+#include "heap/names.h"
+#include "run/protect.h"
+
+/* ---- os.exit ---- */
+
+static int exit_status(lua_State *L) {
+  if (lua_isboolean(L, 1)) return lua_toboolean(L, 1) ? EXIT_SUCCESS : EXIT_FAILURE;
+  return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
+}
+
+/* The pool may have begun to end just before: then the script has ended first. */
+static int go_exit(lua_State *L) {
+  int status = exit_status(L);
+  GrState *st = gr_state(L);
+  bool forked = atomic_load(&gr_forked), first = forked || gr_exit_claim();
+  if (first && !forked && gr_sched_stopping()) {
+    gr_exit_unclaim();
+    return gr_goexit(L, st);
+  }
+  if (!first) {
+    gr_block_begin(st->g);
+    gr_exit_hold();
+  }
+  if (lua_toboolean(L, 2)) {
+    st->chain_ok = false; /* what waits in a finalizer must not yield out of lua_close */
+    G *g = st->g;
+    st->running = NULL;
+    g->data = NULL; /* pre-emption and dumps look there */
+    lua_close(st->L);
+    gr_block_begin(g);
+  } else {
+    gr_block_begin(st->g);
+  }
+  atomic_store(&gr_exit_by_user, true);
+  gr_exit_prepare(GR_EXIT_GRACE_NS);
+  exit(status);
+}
+
+static lua_CFunction stock_exit;
+
+static int host_exit(lua_State *L) {
+  exit_status(L); /* an argument that it refuses ends nothing */
+  if (!atomic_load(&gr_forked)) {
+    while (!gr_exit_claim()) gr_exit_await();
+    if (!lua_toboolean(L, 2))
+      gr_exit_prepare(GR_EXIT_GRACE_NS); /* else closing the state does it */
+  }
+  atomic_store(&gr_exit_by_user, true);
+  return stock_exit(L);
+}
+
+/* ---- what makes finalizers: a state in which none was ever made is dropped in one piece
+ * (run/state.c) ---- */
+
+static int go_setmetatable(lua_State *L) {
+  int type = lua_type(L, 2);
+  luaL_checktype(L, 1, LUA_TTABLE);
+  luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+  if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+    return luaL_error(L, "cannot change a protected metatable");
+  if (type == LUA_TTABLE) gr_state_note_gc(L, 2);
+  lua_settop(L, 2);
+  lua_setmetatable(L, 1);
+  return 1;
+}
+
+/* The stock function, which has no upvalues, is called in our frame: so its messages name it as
+ * ever. */
+#define MAKES_FINALIZERS(name) \
+  static lua_CFunction stock_##name; \
+  static int go_##name(lua_State *L) { \
+    gr_state_own(L)->finalizers = true; \
+    return stock_##name(L); \
+  }
+MAKES_FINALIZERS(open)
+MAKES_FINALIZERS(tmpfile)
+MAKES_FINALIZERS(lines)
+MAKES_FINALIZERS(input)
+MAKES_FINALIZERS(output)
+MAKES_FINALIZERS(debug_setmetatable)
+
+/* ---- os.setlocale ---- */
+
+static lua_CFunction stock_setlocale;
+
+/* The locale is the process's: other threads format and read numbers by it at this moment, and the
+ * C library lets nobody change it beside them. */
+static int go_setlocale(lua_State *L) {
+  if (lua_isstring(L, 1))
+    return luaL_error(L, "a goroutine cannot set the locale, which is the whole process's (set it "
+                         "in the main script, before goroutines are started)");
+  return stock_setlocale(L);
+}
+
+/* ---- where they go ---- */
+
+typedef struct Replacement {
+  const char *module, *field; /* module NULL: a method of files */
+  lua_CFunction go, host;     /* host NULL: the stock one stays */
+  lua_CFunction stock;        /* found at start */
+  lua_CFunction *wrapped;     /* where it is kept for ours to call, or NULL */
+} Replacement;
+
+static Replacement replacements[] = {
+    {"_G", "print", gr_stdio_print, gr_stdio_print, NULL, NULL},
+    {"_G", "setmetatable", go_setmetatable, NULL, NULL, NULL},
+    {"debug", "setmetatable", go_debug_setmetatable, NULL, NULL, &stock_debug_setmetatable},
+    {"io", "write", gr_stdio_io_write, gr_stdio_io_write, NULL, NULL},
+    {NULL, "write", gr_stdio_file_write, gr_stdio_file_write, NULL, NULL},
+    {"io", "flush", gr_stdio_io_flush, NULL, NULL, &gr_stdio_stock_io_flush},
+    {NULL, "flush", gr_stdio_file_flush, NULL, NULL, &gr_stdio_stock_file_flush},
+    {"io", "popen", gr_shell_popen, gr_shell_popen, NULL, NULL},
+    {"io", "open", go_open, NULL, NULL, &stock_open},
+    {"io", "tmpfile", go_tmpfile, NULL, NULL, &stock_tmpfile},
+    {"io", "lines", go_lines, NULL, NULL, &stock_lines},
+    {"io", "input", go_input, NULL, NULL, &stock_input},
+    {"io", "output", go_output, NULL, NULL, &stock_output},
+    {"os", "execute", gr_shell_execute, gr_shell_host_execute, NULL, NULL},
+    {"os", "setlocale", go_setlocale, NULL, NULL, &stock_setlocale},
+    {"os", "exit", go_exit, host_exit, NULL, &stock_exit},
+    {"package", "loadlib", gr_loader_loadlib, gr_loader_loadlib, NULL, &gr_loader_stock_loadlib},
+};
+
+#define each(r) \
+  (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; \
+   r++)
+
+/* Pushes the table that holds the function, or something else when the program has changed that
+ * much. */
+static void push_holder(lua_State *L, const Replacement *r) {
+  if (r->module != NULL) {
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    lua_pushstring(L, r->module);
+  } else {
+    luaL_getmetatable(L, LUA_FILEHANDLE);
+    lua_pushliteral(L, "__index");
+  }
+  if (lua_istable(L, -2)) lua_rawget(L, -2);
+  lua_remove(L, -2);
+}
+
+static void put(lua_State *L, GrState *st, const Replacement *r, lua_CFunction f) {
+  lua_pushstring(L, r->field);
+  gr_pushcfunction(L, st, f);
+  if (st->is_host) gr_names_keep(L, f);
+  lua_rawset(L, -3);
+}
+
+static lua_CFunction current(lua_State *L, const Replacement *r) {
+  lua_pushstring(L, r->field);
+  lua_rawget(L, -2);
+  lua_CFunction f = lua_tocfunction(L, -1);
+  lua_pop(L, 1);
+  return f;
+}
+
+/* A goroutine's numbers must not repeat another's, and Lua's own seed is an address and a second.
+ */
+static void seed_random(lua_State *L) {
+  luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+  lua_getfield(L, -1, LUA_MATHLIBNAME);
+  lua_getfield(L, -1, "randomseed");
+  lua_pushinteger(L, (lua_Integer)gr_rand_seed());
+  lua_pushinteger(L, (lua_Integer)gr_rand_seed());
+  lua_call(L, 2, 0);
+  lua_pop(L, 2);
+}
+
+/* loadlib.c unloads a state's C libraries when it closes. Their functions and objects may live on
+ * in other states. */
+static void keep_libraries(lua_State *L) {
+  if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE && lua_getmetatable(L, -1)) {
+    lua_pushnil(L);
+    lua_setfield(L, -2, "__gc");
+    lua_pop(L, 1);
+  }
+  lua_pop(L, 1);
+}
+
+void gr_stdlib_open(lua_State *L, GrState *st, const char *module) {
+  for each (r) {
+    if (strcmp(module, r->module != NULL ? r->module : LUA_IOLIBNAME) != 0) continue;
+    push_holder(L, r);
+    put(L, st, r, r->go);
+    lua_pop(L, 1);
+  }
+  if (strcmp(module, LUA_MATHLIBNAME) == 0) seed_random(L);
+  if (strcmp(module, LUA_LOADLIBNAME) != 0) return;
+  keep_libraries(L);
+  gr_loader_open(L);
+  gr_capi_open(L);
+}
+
+void gr_stdlib_open_host(lua_State *L, GrState *st) {
+  keep_libraries(L);
+  for each (r) {
+    if (r->host == NULL || r->stock == NULL) continue;
+    push_holder(L, r);
+    if (lua_istable(L, -1) && current(L, r) == r->stock) put(L, st, r, r->host);
+    lua_pop(L, 1);
+  }
+  gr_loader_open_host(L);
+}
+
+static int find_stock(lua_State *L) {
+  luaL_openlibs(L);
+  for each (r) {
+    push_holder(L, r);
+    r->stock = current(L, r);
+    if (r->wrapped != NULL) *r->wrapped = r->stock;
+    lua_pop(L, 1);
+  }
+  luaL_getmetatable(L, LUA_FILEHANDLE);
+  gr_foreign_not(L);
+  lua_getfield(L, -1, "__index");
+  gr_foreign_not(L);
+  gr_loader_stock(L);
+  return 0;
+}
+
+/* Without memory for the state that is asked, nothing counts as stock, and hosts stay as they are.
+ */
+void gr_stdlib_names(void) {
+  lua_State *L = luaL_newstate();
+  if (L != NULL) {
+    lua_pushcfunction(L, find_stock);
+    lua_pcall(L, 0, 0, 0);
+    lua_close(L);
+  }
+  for each (r) {
+    if (r->module == NULL) continue;
+    gr_names_alias(r->go, r->module, r->field);
+    if (r->host != NULL) gr_names_alias_in_hosts(r->host, r->module, r->field);
+  }
+  gr_loader_names();
+}

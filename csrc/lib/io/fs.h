@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT */
+/* fs.h - what the bindings of goro.fs share. */
+#ifndef GR_LIB_FS_H
+#define GR_LIB_FS_H
+
+#include "io/fs.h"
+#include "lib/core/lib.h"
+
+/* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. Raises when it was for want of memory.
+ */
+int gr_fs_failed(lua_State *L, int err, const char *subject);
+/* What a call without anything to give returns. */
+int gr_fs_result(lua_State *L, int err, const char *subject);
+/* "CODE: reason: subject" */
+void gr_fs_push_message(lua_State *L, int err, const char *subject);
+void gr_fs_push_stat(lua_State *L, const GrStat *st);
+/* The path at arg. NULL: no file can have it, since there is a zero in it; the failure has been
+ * pushed, three values. */
+const char *gr_fs_path(lua_State *L, int arg);
+/* The goroutine, if it has a place to give away: not a host, and not one whose state is being
+ * closed. */
+G *gr_fs_g(GrState *st);
+/* Pushes the string, and frees it, also when it raises. */
+void gr_fs_push_bytes(lua_State *L, GrBytes *b);
+/* An object with a descriptor has been made: tells the collector, which sees neither the buffer nor
+ * that descriptors are few. */
+void gr_fs_charge(lua_State *L);
+
+/* fsfile.c */
+int gr_lib_fs_open(lua_State *L);
+int gr_lib_fs_mkstemp(lua_State *L);
+void gr_file_names(void);
+/* fsdir.c */
+int gr_lib_fs_list(lua_State *L);
+int gr_lib_fs_walk(lua_State *L);
+/* watch.c */
+int gr_lib_fs_watch(lua_State *L);
+void gr_watch_names(void);
+
+#endif

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/* io.h - what the bindings of csrc/io share: calls that wait, failures, connections. */
+#ifndef GR_LIB_IO_H
+#define GR_LIB_IO_H
+
+#include "io/stream.h"
+#include "lib/core/lib.h"
+#include "heap/keep.h"
+
+/* A call that waits, in the pieces that gr_io_call puts together. All see the call's arguments on
+ * the stack as they were when gr_io_call was called. */
+typedef struct GrIoCall {
+  /* The core's first half. GR_OK: the results are pushed, *n of them; GR_PARK; else why not. Must
+   * hold no turn when it raises. */
+  int (*step)(lua_State *L, GrState *st, bool blocks, bool fresh, int *n);
+  int (*awake)(lua_State *L, GrState *st,
+               GrCause *cause); /* the second half: GR_OK: step again; GR_ABORTED, GR_TIMEOUT */
+  void (*quit)(lua_State *L, GrState *st); /* gives up the turn that an interrupted call has kept */
+  int (*failed)(lua_State *L, int r);      /* reports; returns its results */
+} GrIoCall;
+/* Use as `return gr_io_call(L, &call)`. `call` is static. */
+int gr_io_call(lua_State *L, const GrIoCall *call);
+
+/* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. What is no refusal of the world's (no
+ * memory, no thread, the pool's end) is raised. why, subject: or NULL. */
+int gr_push_failure(lua_State *L, int r, const char *why, const char *subject, size_t len);
+
+/* At `slot` from now on: an absolute limit, as an integer; and back. */
+void gr_set_limit(lua_State *L, int slot, int64_t until);
+int64_t gr_limit_at(lua_State *L, int slot);
+
+/* A userdata that holds a text's way to addresses, until it is resolved. */
+typedef struct GrResolveBox {
+  GrKeep keep; /* first */
+  GrResolve *resolve;
+} GrResolveBox;
+/* Pushes one; its resolve is NULL, for the caller to set. */
+GrResolveBox *gr_push_resolve_box(lua_State *L);
+/* gr_push_failure for calls that have an address, of which they may have been told why not. */
+int gr_push_refusal(lua_State *L, int r, const GrResolve *resolve, const char *address, size_t len);
+
+extern const GrObjectType gr_conn_type;
+GrStream *gr_check_conn(lua_State *L, int arg);
+void gr_conn_names(void);
+void gr_net_names(void);
+void gr_udp_names(void);
+void gr_process_names(void);
+void gr_signal_names(void);
+/* net.udp */
+int gr_lib_udp(lua_State *L);
+
+#endif

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* shell.c - os.execute and io.popen of goroutines: `/bin/sh -c` that the others need not wait for.
+ *
+ * Differences from the stock functions, none of which a script sees:
+ *   - Children are made by exec.h, with the signal mask and the limit of descriptors that the
+ * program had when goro was loaded: our threads block nearly all signals, and a child inherits
+ * that. SIGPIPE is given back its default action if it had it then.
+ *   - Waiting for a child, and reading from one, happens in a blocking region: the goroutine's
+ * place runs others. The region is around the system call alone: no Lua runs in it, so no error can
+ * jump over its end and no finalizer can call goro from it. For a pipe that is read this needs a
+ * FILE whose read function is ours (fopencookie); the stock io.read, file:read, file:lines then
+ * work on it unchanged. Its one price: it has no fileno. A host's pipes, and those that are written
+ * to, are plain ones: a write seldom waits long, and sysmon takes the place of one that does.
+ *   - popen flushes stdout, stderr and the default output, not all files: fflush(NULL) would wait
+ * for each FILE that another thread is reading from, and keep every fopen waiting meanwhile. For
+ * the same reason io.popen is ours in hosts too.
+ *   - SIGINT and SIGQUIT are ignored meanwhile, as system() does, for a host only: that is the
+ * whole process's setting, not a goroutine's. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/lock.h"
+#include "io/exec.h"
+#include "lib/core/stdlib.h"
+
+extern char **environ;
+
+/* ---- children ---- */
+
+/* `also`: more signals that begin with their default action; or NULL. `theirs`, the end of a pipe,
+ * becomes the child's descriptor `as`; -1: none. 0 or errno. */
+static int spawn_shell(pid_t *pid, const char *command, const sigset_t *also, int theirs, int as) {
+  char shell[] = "sh", dash_c[] = "-c";
+  char *argv[] = {shell, dash_c, (char *)(uintptr_t)command, NULL};
+  sigset_t defaults;
+  bool of_cwd;
+  if (also != NULL) defaults = *also;
+  else sigemptyset(&defaults);
+  if (sigismember(gr_exec_defaults(), SIGPIPE) == 1) sigaddset(&defaults, SIGPIPE);
+  GrExec s = {.file = "/bin/sh",
+              .argv = argv,
+              .env = environ,
+              .fds = {GR_EXEC_INHERIT, GR_EXEC_INHERIT, GR_EXEC_INHERIT},
+              .defaults = &defaults};
+  if (theirs >= 0) s.fds[as] = theirs;
+  return gr_exec(&s, pid, NULL, &of_cwd);
+}
+
+/* ---- blocking regions ---- */
+
+/* A file may be used, or closed, by a finalizer while the pool destroys its goroutine's state: that
+ * has no place to hand on. */
+static bool region_begin(GrState *st) {
+  if (st->is_host || atomic_load(&st->g->status) != G_RUNNING) return false;
+  gr_block_begin(st->g);
+  return true;
+}
+
+static void region_end(GrState *st, bool entered) {
+  int err = errno;
+  if (entered) gr_block_end(st->g);
+  errno = err;
+}
+
+/* The child's wait status, or -1 and errno. */
+static int wait_child(GrState *st, pid_t pid) {
+  int status;
+  pid_t r = waitpid(pid, &status, WNOHANG);
+  if (r == 0) {
+    bool entered = region_begin(st);
+    while ((r = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {}
+    region_end(st, entered);
+  }
+  if (r < 0) return -1;
+  errno = 0; /* luaL_execresult takes it for a failure otherwise */
+  return status;
+}
+
+/* ---- os.execute ---- */
+
+/* The command's wait status, or -1 and errno. */
+static int run_shell(GrState *st, const char *command, const sigset_t *also) {
+  pid_t pid;
+  errno = spawn_shell(&pid, command, also, -1, 0);
+  return errno != 0 ? -1 : wait_child(st, pid);
+}
+
+static int has_shell(lua_State *L) {
+  lua_pushboolean(L, access("/bin/sh", X_OK) == 0);
+  return 1;
+}
+
+int gr_shell_execute(lua_State *L) {
+  const char *command = luaL_optstring(L, 1, NULL);
+  return command == NULL ? has_shell(L) : luaL_execresult(L, run_shell(gr_state(L), command, NULL));
+}
+
+/* The actions of SIGINT and SIGQUIT while hosts run commands; the first and the last of several
+ * hosts change them. */
+static struct {
+  GrLock lock; /* what follows */
+  int users;
+  struct sigaction before[2];
+} keyboard = {.lock = GR_LOCK_INIT(GR_RANK_LEAF)};
+static const int keyboard_signals[2] = {SIGINT, SIGQUIT};
+
+/* *defaults: those of the two that were not ignored before. */
+static void keyboard_off(sigset_t *defaults) {
+  struct sigaction ignore = {.sa_handler = SIG_IGN};
+  sigemptyset(&ignore.sa_mask);
+  sigemptyset(defaults);
+  gr_lock(&keyboard.lock);
+  for (int i = 0; i < 2; i++) {
+    if (keyboard.users == 0) sigaction(keyboard_signals[i], &ignore, &keyboard.before[i]);
+    if (keyboard.before[i].sa_handler != SIG_IGN) sigaddset(defaults, keyboard_signals[i]);
+  }
+  keyboard.users++;
+  gr_unlock(&keyboard.lock);
+}
+
+static void keyboard_on(void) {
+  gr_lock(&keyboard.lock);
+  keyboard.users--;
+  for (int i = 0; i < 2 && keyboard.users == 0; i++)
+    sigaction(keyboard_signals[i], &keyboard.before[i], NULL);
+  gr_unlock(&keyboard.lock);
+}
+
+/* As system(): a handler of the program's for SIGCHLD must not take the child's status away. */
+static int run_as_system(GrState *st, const char *command) {
+  sigset_t defaults, child, before;
+  sigemptyset(&child);
+  sigaddset(&child, SIGCHLD);
+  keyboard_off(&defaults);
+  pthread_sigmask(SIG_BLOCK, &child, &before);
+  int status = run_shell(st, command, &defaults), err = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  keyboard_on();
+  errno = err;
+  return status;
+}
+
+int gr_shell_host_execute(lua_State *L) {
+  const char *command = luaL_optstring(L, 1, NULL);
+  return command == NULL ? has_shell(L) : luaL_execresult(L, run_as_system(gr_state(L), command));
+}
+
+/* ---- io.popen ---- */
+
+typedef struct Pipe {
+  luaL_Stream stream; /* what liolib.c knows of it */
+  GrState *st;
+  int fd; /* of a FILE that has no descriptor */
+  pid_t pid;
+} Pipe;
+
+static ssize_t pipe_read(void *cookie, char *buf, size_t size) {
+  Pipe *p = cookie;
+  struct pollfd ready = {.fd = p->fd, .events = POLLIN};
+  bool entered = poll(&ready, 1, 0) == 0 && region_begin(p->st);
+  ssize_t n;
+  while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR && !gr_exit_letting_go()) {}
+  region_end(p->st, entered);
+  return n;
+}
+
+/* Without it the C library says EINVAL. */
+static int pipe_seek(void *cookie, off64_t *offset, int whence) {
+  (void)cookie, (void)offset, (void)whence;
+  errno = ESPIPE;
+  return -1;
+}
+
+static int pipe_close(void *cookie) { return close(((Pipe *)cookie)->fd); }
+
+static FILE *open_stream(Pipe *p, const char *mode) {
+  if (p->st->is_host || mode[0] == 'w') return fdopen(p->fd, mode);
+  return fopencookie(
+      p, mode, (cookie_io_functions_t){.read = pipe_read, .seek = pipe_seek, .close = pipe_close});
+}
+
+static int close_pipe(lua_State *L) {
+  Pipe *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+  fclose(p->stream.f); /* like pclose, which does not tell either when the last output was lost */
+  return luaL_execresult(L, wait_child(p->st, p->pid));
+}
+
+static void flush_outputs(lua_State *L) {
+  fflush(stdout);
+  fflush(stderr);
+  lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output");
+  luaL_Stream *p = luaL_testudata(L, -1, LUA_FILEHANDLE);
+  if (p != NULL && p->closef != NULL && p->f != NULL) fflush(p->f);
+  lua_pop(L, 1);
+}
+
+/* 0 or errno; nothing is left open then. */
+static int open_pipe(Pipe *p, const char *command, const char *mode) {
+  int ends[2];
+  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
+  int theirs =
+      mode[0] == 'r' ? 1 : 0; /* the end and the descriptor that it becomes have the same number */
+  p->fd = ends[1 - theirs];
+  FILE *f = open_stream(p, mode);
+  int err = f == NULL ? errno : spawn_shell(&p->pid, command, NULL, ends[theirs], theirs);
+  close(ends[theirs]);
+  if (err == 0) p->stream.f = f;
+  else if (f != NULL) fclose(f);
+  else close(p->fd);
+  return err;
+}
+
+int gr_shell_popen(lua_State *L) {
+  const char *command = luaL_checkstring(L, 1);
+  const char *mode = luaL_optstring(L, 2, "r");
+  luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
+  Pipe *p = lua_newuserdatauv(L, sizeof *p, 0);
+  gr_state(L)->finalizers = true;
+  *p = (Pipe){.st = gr_state(L)}; /* closef is NULL: for liolib.c the file is closed */
+  luaL_setmetatable(L, LUA_FILEHANDLE);
+  flush_outputs(L);
+  errno = open_pipe(p, command, mode);
+  if (errno != 0) return luaL_fileresult(L, 0, command);
+  p->stream.closef = close_pipe;
+  return 1;
+}

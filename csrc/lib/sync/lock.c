@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/* lock.c - goro.sync.mutex and rwmutex.
+ *
+ * A lock can be held in one or two ways, each a GrLocker; a method is a locker and what is done
+ * with it. Waiting may go through several parks, since a waiter that was woken may lose against a
+ * newcomer (sync/mutex.c), and then waits on by the same limit, which is in slot 2.
+ *
+ * A guard is what holds a lock for a block: a userdata that unlocks when the block is left. `with`
+ * is a guard of its own around a call, as a to-be-closed variable in slot 1, so that the lock is
+ * given back whichever way the call is left: by an error, goexit, coroutine.close. It is made
+ * before the lock is taken, so nothing can fail in between. A guard that is lost, with a coroutine
+ * that is collected, gives its lock back then. */
+#include "lib/sync/sync.h"
+#include "sync/mutex.h"
+#include "sync/rwmutex.h"
+#include "run/panic.h"
+#include "heap/keep.h"
+#include "heap/names.h"
+
+static void open_mutex(lua_State *L, const GrObjectType *type, uint32_t view);
+static void open_rwmutex(lua_State *L, const GrObjectType *type, uint32_t view);
+static const GrObjectType mutex_type = {{GR_TYPE_MUTEX, gr_mutex_destroy, false}, open_mutex},
+                          rwmutex_type = {{GR_TYPE_RWMUTEX, gr_rwmutex_destroy, false},
+                                          open_rwmutex};
+
+/* ---- lockers ---- */
+
+static bool m_try(GrShare *s) { return gr_mutex_try_lock(gr_mutex_of(s)); }
+static int m_lock(G *g, GrShare *s, int64_t until, bool blocks) {
+  return gr_mutex_lock(g, gr_mutex_of(s), until, blocks);
+}
+static int m_finish(G *g, GrShare *s, int64_t until, bool blocks, GrCause *cause) {
+  return gr_mutex_lock_finish(g, gr_mutex_of(s), until, blocks, cause);
+}
+static bool m_unlock(GrShare *s) { return gr_mutex_unlock(gr_mutex_of(s)); }
+static bool m_locked(GrShare *s) { return gr_mutex_is_locked(gr_mutex_of(s)); }
+
+static bool w_try(GrShare *s) { return gr_rwmutex_try_lock(gr_rwmutex_of(s)); }
+static int w_lock(G *g, GrShare *s, int64_t until, bool blocks) {
+  return gr_rwmutex_lock(g, gr_rwmutex_of(s), until, blocks);
+}
+static bool w_unlock(GrShare *s) { return gr_rwmutex_unlock(gr_rwmutex_of(s)); }
+static bool w_locked(GrShare *s) { return gr_rwmutex_is_locked(gr_rwmutex_of(s)); }
+
+static bool r_try(GrShare *s) { return gr_rwmutex_try_rlock(gr_rwmutex_of(s)); }
+static int r_lock(G *g, GrShare *s, int64_t until, bool blocks) {
+  return gr_rwmutex_rlock(g, gr_rwmutex_of(s), until, blocks);
+}
+static bool r_unlock(GrShare *s) { return gr_rwmutex_runlock(gr_rwmutex_of(s)); }
+
+static int rw_finish(G *g, GrShare *s, int64_t until, bool blocks, GrCause *cause) {
+  (void)until, (void)blocks;
+  return gr_rwmutex_finish(g, gr_rwmutex_of(s), cause);
+}
+
+static const GrLocker mutex = {m_try,    m_lock,   m_finish,
+                               m_unlock, m_locked, "unlock of unlocked mutex"},
+                      writer = {w_try,    w_lock,   rw_finish,
+                                w_unlock, w_locked, "unlock of unlocked rwmutex"},
+                      reader = {r_try,     r_lock,
+                                rw_finish, r_unlock,
+                                NULL,      "runlock of rwmutex that is not locked for reading"};
+
+const GrLocker *gr_locker_of(const GrShare *s) {
+  if (s->type == &mutex_type.share) return &mutex;
+  return s->type == &rwmutex_type.share ? &writer : NULL;
+}
+
+const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s) {
+  GrObject *o = gr_object_test(L, arg);
+  const GrLocker *k = o != NULL ? gr_locker_of(o->share) : NULL;
+  if (k == NULL) luaL_typeerror(L, arg, GR_TYPE_MUTEX " or " GR_TYPE_RWMUTEX);
+  *s = o->share;
+  return k;
+}
+
+/* The lock at 1, of which k is a way. */
+static GrShare *check(lua_State *L, const GrLocker *k) {
+  return gr_object_check(L, 1, k == &mutex ? &mutex_type : &rwmutex_type)->share;
+}
+
+/* ---- lock ---- */
+
+enum { SLOT_LIMIT = 2 };
+
+static int lock_step(lua_State *L, GrState *st, const GrLocker *k, GrShare *s, int64_t until);
+static int locked(lua_State *L, int status, lua_KContext ctx);
+
+static int lock_result(lua_State *L, const GrLocker *k, int r, GrCause cause) {
+  GrState *st = gr_state(L);
+  switch (r) {
+    case GR_OK: return gr_push_in_time(L, true);
+    case GR_TIMEOUT: return gr_push_in_time(L, false);
+    case GR_PARK: return gr_park(L, st, locked, (lua_KContext)k);
+    case GR_ABORTED:
+      gr_raise_cause(L, st, cause);
+      return lock_step(L, st, k, check(L, k), gr_kept_limit(L, SLOT_LIMIT));
+    default: gr_raise_code(L, r);
+  }
+}
+
+static int locked(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  GrState *st = gr_state(L);
+  const GrLocker *k = (const GrLocker *)ctx;
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r =
+      k->finish(st->g, check(L, k), gr_kept_limit(L, SLOT_LIMIT), gr_still_blocks(L, st), &cause);
+  return lock_result(L, k, r, cause);
+}
+
+static int lock_step(lua_State *L, GrState *st, const GrLocker *k, GrShare *s, int64_t until) {
+  return lock_result(L, k, k->lock(st->g, s, until, gr_blocks(L, st)), GR_CAUSE_SHUTDOWN);
+}
+
+/* lock([timeout]) -> true; false, "timeout" */
+static inline int lock(lua_State *L, const GrLocker *k) {
+  GrState *st = gr_state(L);
+  GrShare *s = check(L, k);
+  gr_enter(L, st);
+  int64_t until = lua_gettop(L) > 1 ? gr_keep_limit(L, SLOT_LIMIT) : GR_FOREVER;
+  if (gr_likely(k->try_lock(s))) return gr_push_in_time(L, true);
+  return lock_step(L, st, k, s, until);
+}
+
+static inline int try_lock(lua_State *L, const GrLocker *k) {
+  GrShare *s = check(L, k);
+  gr_enter(L, gr_state(L));
+  lua_pushboolean(L, k->try_lock(s));
+  return 1;
+}
+
+static inline int unlock(lua_State *L, const GrLocker *k) {
+  GrShare *s = check(L, k);
+  gr_enter_quietly(L);
+  if (gr_unlikely(!k->unlock(s))) return luaL_error(L, k->unlocked);
+  return 0;
+}
+
+/* ---- guards ---- */
+
+typedef struct Guard {
+  GrKeep keep; /* first */
+  GrShare *share;
+  const GrLocker *locker;
+  bool holds;
+} Guard;
+
+/* It may have been unlocked by hand. */
+static void let_go(Guard *guard) {
+  if (guard->holds) guard->locker->unlock(guard->share);
+  guard->holds = false;
+}
+
+static void release_guard(GrKeep *k) {
+  Guard *guard = gr_container_of(k, Guard, keep);
+  let_go(guard);
+  gr_share_unref(guard->share);
+}
+
+static void left_guard(lua_State *L, GrKeep *k, bool failed) {
+  (void)L, (void)failed;
+  gr_keep_release(k);
+}
+
+/* For the lock at 1. */
+static void push_guard(lua_State *L, const GrLocker *k) {
+  static const GrKeepType type = {release_guard, left_guard};
+  GrShare *s = check(L, k);
+  Guard *guard = gr_keep_new(L, sizeof *guard, &type);
+  gr_share_ref(s);
+  guard->share = s;
+  guard->locker = k;
+}
+
+/* What comes when the lock of the guard at 1 has been taken. */
+typedef enum Then { THEN_RETURN, THEN_CALL } Then;
+
+static int guard_again(lua_State *L, Then then);
+static int guard_locked(lua_State *L, int status, lua_KContext ctx);
+
+static int called(lua_State *L, int status, lua_KContext ctx) {
+  (void)status, (void)ctx;
+  return lua_gettop(L) - 1;
+}
+
+static int guard_result(lua_State *L, Then then, int r, GrCause cause) {
+  GrState *st = gr_state(L);
+  switch (r) {
+    case GR_OK: break;
+    case GR_PARK: return gr_park(L, st, guard_locked, (lua_KContext)then);
+    case GR_ABORTED: gr_raise_cause(L, st, cause); return guard_again(L, then);
+    default: gr_raise_code(L, r);
+  }
+  ((Guard *)lua_touserdata(L, 1))->holds = true;
+  if (then == THEN_RETURN) return 1;
+  lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, called);
+  return called(L, LUA_OK, 0);
+}
+
+static int guard_locked(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  GrState *st = gr_state(L);
+  Guard *guard = lua_touserdata(L, 1);
+  GrCause cause = GR_CAUSE_SUDOG;
+  int r = guard->locker->finish(st->g, guard->share, GR_FOREVER, gr_still_blocks(L, st), &cause);
+  return guard_result(L, (Then)ctx, r, cause);
+}
+
+static int guard_again(lua_State *L, Then then) {
+  GrState *st = gr_state(L);
+  Guard *guard = lua_touserdata(L, 1);
+  return guard_result(L, then,
+                      guard->locker->lock(st->g, guard->share, GR_FOREVER, gr_blocks(L, st)),
+                      GR_CAUSE_SHUTDOWN);
+}
+
+/* guard() -> something to close */
+static int guard(lua_State *L, const GrLocker *k) {
+  check(L, k);
+  gr_enter(L, gr_state(L));
+  push_guard(L, k);
+  lua_replace(L, 1);
+  lua_settop(L, 1);
+  return guard_again(L, THEN_RETURN);
+}
+
+/* with(f, ...) -> f's results */
+static int with(lua_State *L, const GrLocker *k) {
+  check(L, k);
+  luaL_checktype(L, 2, LUA_TFUNCTION);
+  gr_enter(L, gr_state(L));
+  gr_check_stack(L, 4);
+  push_guard(L, k);
+  lua_replace(L, 1);
+  lua_toclose(L, 1);
+  return guard_again(L, THEN_CALL);
+}
+
+/* ---- the methods ---- */
+
+static int mutex_lock(lua_State *L) { return lock(L, &mutex); }
+static int mutex_try_lock(lua_State *L) { return try_lock(L, &mutex); }
+static int mutex_unlock(lua_State *L) { return unlock(L, &mutex); }
+static int mutex_with(lua_State *L) { return with(L, &mutex); }
+static int mutex_guard(lua_State *L) { return guard(L, &mutex); }
+
+static int rwmutex_lock(lua_State *L) { return lock(L, &writer); }
+static int rwmutex_try_lock(lua_State *L) { return try_lock(L, &writer); }
+static int rwmutex_unlock(lua_State *L) { return unlock(L, &writer); }
+static int rwmutex_with(lua_State *L) { return with(L, &writer); }
+static int rwmutex_guard(lua_State *L) { return guard(L, &writer); }
+static int rwmutex_rlock(lua_State *L) { return lock(L, &reader); }
+static int rwmutex_try_rlock(lua_State *L) { return try_lock(L, &reader); }
+static int rwmutex_runlock(lua_State *L) { return unlock(L, &reader); }
+static int rwmutex_rwith(lua_State *L) { return with(L, &reader); }
+static int rwmutex_rguard(lua_State *L) { return guard(L, &reader); }
+
+static const luaL_Reg mutex_methods[] = {
+    {"lock", mutex_lock}, {"try_lock", mutex_try_lock}, {"unlock", mutex_unlock},
+    {"with", mutex_with}, {"guard", mutex_guard},       {NULL, NULL},
+};
+static const luaL_Reg rwmutex_methods[] = {
+    {"lock", rwmutex_lock},
+    {"try_lock", rwmutex_try_lock},
+    {"unlock", rwmutex_unlock},
+    {"with", rwmutex_with},
+    {"guard", rwmutex_guard},
+    {"rlock", rwmutex_rlock},
+    {"try_rlock", rwmutex_try_rlock},
+    {"runlock", rwmutex_runlock},
+    {"rwith", rwmutex_rwith},
+    {"rguard", rwmutex_rguard},
+    {NULL, NULL},
+};
+
+static void open_mutex(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)type, (void)view;
+  gr_open_methods(L, mutex_methods);
+}
+
+static void open_rwmutex(lua_State *L, const GrObjectType *type, uint32_t view) {
+  (void)type, (void)view;
+  gr_open_methods(L, rwmutex_methods);
+}
+
+void gr_lock_names(void) {
+  gr_methods_names(mutex_methods);
+  gr_methods_names(rwmutex_methods);
+}
+
+int gr_lib_mutex(lua_State *L) {
+  gr_enter(L, gr_state(L));
+  GrMutex *m = gr_mutex_new(&mutex_type.share);
+  if (m == NULL) gr_raise_code(L, GR_NOMEM);
+  return gr_push_owned(L, gr_mutex_share(m));
+}
+
+int gr_lib_rwmutex(lua_State *L) {
+  gr_enter(L, gr_state(L));
+  GrRwmutex *rw = gr_rwmutex_new(&rwmutex_type.share);
+  if (rw == NULL) gr_raise_code(L, GR_NOMEM);
+  return gr_push_owned(L, gr_rwmutex_share(rw));
+}

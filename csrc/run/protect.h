@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* protect.h - what coroutine.c and protect.c share: how goexit travels, and how a thread is closed.
+ */
+#ifndef GR_PROTECT_H
+#define GR_PROTECT_H
+
+#include "run/state.h"
+
+/* gr_state for functions that exist in goroutines' states only: without a look at upvalues, for
+ * resume and pcall are called often. */
+static inline GrState *gr_state_own(lua_State *L) { return *(GrState **)lua_getextraspace(L); }
+
+/* Is the value at idx what goexit raises where it cannot yield? For the runner too, to tell this
+ * end from an error. */
+bool gr_is_exit_sentinel(lua_State *L, int idx);
+
+/* Goes on with a goexit that has begun (st->exiting): yields outward when every level can, else
+ * raises the sentinel. Clears the stack of the calling function. Does not return. */
+int gr_exit_on(lua_State *L, GrState *st);
+
+/* A goroutine's host closes (gr_g_must_end): it ends as by goexit; when that has lasted too long,
+ * with all that still runs in it. Does not return. */
+int gr_exit_with_host(lua_State *L, GrState *st);
+
+/* Closes the pending variables of co, a thread that is suspended, dead or failed, on behalf of L:
+ * lua_closethread where the running Lua has it (5.4.6), else lua_resetthread. On an error its value
+ * is on co's top. Waits inside keep the thread. */
+int gr_close_thread(lua_State *L, GrState *st, lua_State *co);
+
+/* Tells names.c which stock functions coroutine.c and protect.c stand for. Once, at start. */
+void gr_vm_names(void);
+void gr_protect_names(void); /* the part of protect.c */
+
+#endif
