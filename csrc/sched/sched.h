@@ -233,9 +233,11 @@ void gr_yield_blocking(G *g);
 void gr_preempted(void);
 
 /* ---- blocking regions: Go's entersyscallblock ----
- * Between the two, the thread may block in the system; its P runs others. Nothing in between may
- * call goro. When an error jumps over the end, the thread goes on without a P until it waits or
- * ends. */
+ * Between gr_block_begin and gr_block_end the calling thread may block in the system, while its P
+ * runs other goroutines. g is the caller's own, or NULL. Where the caller has no place to give
+ * away, both do nothing: in a host, in a child of fork, in a finalizer that the end of the pool
+ * runs, and inside another region. Nothing in between may call goro. When an error jumps over the
+ * end, the thread goes on without a P until the G waits or ends. */
 void gr_block_begin(G *g);
 void gr_block_end(G *g);
 
