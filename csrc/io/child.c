@@ -224,5 +224,5 @@ int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool
   }
   close_all(theirs);
   if (err != 0) close_all(ours);
-  return err == 0 ? GR_OK : err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
+  return gr_sys_result(-err);
 }

@@ -92,7 +92,7 @@ static int start_next(GrDial *d) {
   const GrAddr *a = &d->list[d->next];
   int fd = socket(a->u.any.sa_family, d->net->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    note_refusal(d, GR_ERRNO(errno));
+    note_refusal(d, gr_sys_result(-errno));
     d->next++;
     return GR_OK;
   }
@@ -106,7 +106,7 @@ static int start_next(GrDial *d) {
       d->next_at = gr_now_ns() + FULL_NS;
       return GR_OK;
     }
-    if (r == GR_OK) note_refusal(d, GR_ERRNO(err));
+    if (r == GR_OK) note_refusal(d, gr_sys_result(-err));
     d->next++;
     return r;
   }
@@ -125,7 +125,7 @@ static int look(GrDial *d) {
       i++;
       continue;
     }
-    note_refusal(d, GR_ERRNO(err));
+    note_refusal(d, gr_sys_result(-err));
     drop(d, i);
     d->next_at = GR_POLL;
   }

@@ -350,9 +350,8 @@ bool gr_fd_try_enter(GrFd *f, GrWay way, G *g) {
 static int register_locked(GrFd *f) {
   if (f->registered) return GR_OK;
   int err = gr_poll_add(f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, f);
-  if (err != 0) return err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
-  f->registered = true;
-  return GR_OK;
+  f->registered = err == 0;
+  return gr_sys_result(-err);
 }
 
 /* Is there a reason to make the call again? Then that is forgotten. */

@@ -134,7 +134,7 @@ static int start_locked(void) {
   }
   if (wake >= 0) close(wake);
   if (epoll >= 0) close(epoll);
-  return GR_ERRNO(err);
+  return gr_sys_result(-err);
 }
 
 int gr_poll_start(void) {

@@ -57,13 +57,13 @@ static void close_one(GrRunning *r, int i) {
 
 static int watch_all(GrRunning *r) {
   int epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) return GR_ERRNO(errno);
+  if (epoll < 0) return gr_sys_result(-errno);
   for (int i = 0; i < ALL; i++) {
     struct epoll_event e = {.events = i == OF_IN ? EPOLLOUT : EPOLLIN, .data.u32 = (uint32_t)i};
     if (r->fds[i] < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, r->fds[i], &e) == 0) continue;
     int err = errno;
     close(epoll);
-    return err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
+    return gr_sys_result(-err);
   }
   int got = gr_fd_new(epoll, &r->ready);
   if (got != GR_OK) close(epoll);
