@@ -150,7 +150,7 @@ int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr
     }
     bool more = d->next < d->n && d->open < AT_ONCE;
     if (d->open == 0 && !more) return d->refused;
-    int64_t limit = more && d->next_at < until ? d->next_at : until;
+    int64_t limit = more ? gr_earlier(d->next_at, until) : until;
     int r = gr_fds_await(d->fds, d->open, GR_WRITE, g, GR_WAIT_DIAL, limit, blocks);
     if (r == GR_TIMEOUT && limit < until) continue;
     if (r != GR_OK) return r;
@@ -158,6 +158,5 @@ int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr
 }
 
 int gr_dial_awake(GrDial *d, G *g, int64_t until, GrCause *cause) {
-  int r = gr_fds_awake(d->fds, d->open, GR_WRITE, g, cause);
-  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until) ? GR_OK : r;
+  return gr_poll_finish_attempt(gr_fds_awake(d->fds, d->open, GR_WRITE, g, cause), until);
 }

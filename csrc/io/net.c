@@ -192,8 +192,6 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   }
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks,
                        bool fresh) {
   int r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, fresh);
@@ -204,7 +202,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
     if (a == TAKEN) l->pause = l->not_before = 0;
     if (a == SHORT) {
       r = GR_ERRNO(errno);
-      l->pause = l->pause == 0 ? PAUSE_MIN_NS : earlier(l->pause * 2, PAUSE_MAX_NS);
+      l->pause = l->pause == 0 ? PAUSE_MIN_NS : gr_earlier(l->pause * 2, PAUSE_MAX_NS);
       l->not_before = gr_now_ns() + l->pause;
     }
     if (a == BROKEN) r = GR_ERRNO(errno);
@@ -212,7 +210,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
       gr_fd_leave(l->fd, GR_READ, g, false);
       return r;
     }
-    if (pausing) limit = earlier(until, l->not_before);
+    if (pausing) limit = gr_earlier(until, l->not_before);
     fresh = false;
     r = gr_fd_await(l->fd, GR_READ, g, GR_WAIT_ACCEPT, limit, blocks, false);
     if (r == GR_TIMEOUT && limit < until)
@@ -222,10 +220,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
 }
 
 int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause) {
-  int r = gr_fd_awake(l->fd, GR_READ, g, cause);
-  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until)
-             ? GR_OK
-             : r; /* the pause is over */
+  return gr_poll_finish_attempt(gr_fd_awake(l->fd, GR_READ, g, cause), until);
 }
 void gr_listener_quit(GrListener *l, G *g) { gr_fd_quit(l->fd, GR_READ, g); }
 

@@ -212,12 +212,11 @@ int gr_lookup_step(GrLookup *l, G *g, int64_t until, bool blocks, const struct a
 }
 
 int gr_lookup_awake(GrLookup *l, G *g, GrCause *cause) {
-  *cause = gr_wait_finish(g);
-  gr_poll_done();
+  int r = gr_poll_finish(g, cause);
   gr_lock(&lock);
   l->seq = 0;
   gr_unlock(&lock);
-  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return r;
 }
 
 void gr_lookup_end(void) {

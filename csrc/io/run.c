@@ -232,8 +232,6 @@ static int finish(GrRunning *r, int got) {
   return GR_OK;
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
                 bool fresh) {
   const GrReason why = GR_WAIT_PROCESS_RUN;
@@ -244,7 +242,7 @@ int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, b
       gr_fd_leave(r->ready, GR_READ, g, false);
       return finish(r, got);
     }
-    got = gr_fd_await(r->ready, GR_READ, g, why, earlier(until, r->look_at), blocks, false);
+    got = gr_fd_await(r->ready, GR_READ, g, why, gr_earlier(until, r->look_at), blocks, false);
     if (got != GR_TIMEOUT) continue;
     if (gr_now_ns() >= until) return finish(r, time_out(r)); /* the turn is given up by now */
     got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, false);

@@ -47,7 +47,6 @@ struct GrStream {
   size_t scanned; /* bytes after start that hold no newline */
   _Atomic int64_t timeout;
   _Atomic uint64_t line_max;
-  _Atomic size_t buffered; /* end - start, for who has no turn */
   char *out;
   size_t out_start, out_end, out_cap;
   int out_error;           /* of gathered bytes, not told yet; or GR_OK */
@@ -119,7 +118,6 @@ static void note_held(GrStream *s) {
     s->buf = NULL;
     s->start = s->end = s->cap = 0;
   }
-  atomic_store_explicit(&s->buffered, held(s), memory_order_relaxed);
 }
 
 /* Room for `more` bytes behind the end. */
@@ -597,7 +595,4 @@ int64_t gr_stream_timeout(GrStream *s) {
 }
 void gr_stream_set_line_max(GrStream *s, uint64_t n) {
   atomic_store_explicit(&s->line_max, n, memory_order_relaxed);
-}
-size_t gr_stream_buffered(GrStream *s) {
-  return atomic_load_explicit(&s->buffered, memory_order_relaxed);
 }
