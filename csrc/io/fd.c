@@ -197,13 +197,6 @@ void gr_fd_close_all(void) {
     for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
 }
 
-bool gr_fd_closed(GrFd *f) {
-  gr_lock(&f->lock);
-  bool closed = f->closed;
-  gr_unlock(&f->lock);
-  return closed;
-}
-
 void gr_fd_free(GrFd *f) {
   if (f == NULL) return;
   if (gr_unlikely(forked())) {
@@ -250,8 +243,7 @@ void gr_fd_unpin(GrFd *f) {
 static int start_wait(G *g, const GrWaitType *type, int64_t until, bool blocks) {
   int r = gr_poll_begin(g, type, until, blocks);
   if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
-  gr_wait_unprepare(g);
-  gr_poll_done();
+  gr_poll_cancel(g);
   return r;
 }
 
@@ -304,8 +296,7 @@ static int queue_up_locked(Way *w, G *g, const GrWaitType *type, int64_t until, 
   int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   if (enqueue_locked(w, g)) return GR_PARK;
-  gr_wait_unprepare(g);
-  gr_poll_done();
+  gr_poll_cancel(g);
   return GR_NOMEM;
 }
 
@@ -351,9 +342,8 @@ bool gr_fd_try_enter(GrFd *f, GrWay way, G *g) {
 static int register_locked(GrFd *f) {
   if (f->registered) return GR_OK;
   int err = gr_poll_add(f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, f);
-  if (err != 0) return err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
-  f->registered = true;
-  return GR_OK;
+  f->registered = err == 0;
+  return gr_sys_result(-err);
 }
 
 /* Is there a reason to make the call again? Then that is forgotten. */
@@ -424,9 +414,8 @@ static G *take_back_locked(Way *w, const G *g) {
 int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause) {
   Way *w = &f->way[way];
   G *next = NULL, *writer = NULL;
-  *cause = gr_wait_finish(g);
+  int r = gr_poll_finish(g, cause);
   gr_lock(&f->lock);
-  gr_poll_done();
   if (way == GR_READ) writer = take_back_locked(&f->way[GR_WRITE], g);
   if (w->owner == g) w->seq = 0;
   else if (*cause != GR_CAUSE_SUDOG) dequeue_locked(w, g);
@@ -434,7 +423,7 @@ int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause) {
   gr_unlock(&f->lock);
   if (next != NULL) gr_ready(next);
   if (writer != NULL) gr_ready(writer);
-  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return r;
 }
 
 void gr_fd_leave(GrFd *f, GrWay way, G *g, bool spent) {
@@ -475,7 +464,6 @@ static int link_one(GrFd *f, Way *w, G *g) {
 }
 
 static void unlink_all(GrFd *const *fds, uint32_t n, GrWay way) {
-  gr_poll_done();
   for (uint32_t i = 0; i < n; i++) {
     gr_lock(&fds[i]->lock);
     fds[i]->way[way].owner = NULL;
@@ -491,13 +479,13 @@ int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, const GrWaitType
   uint32_t i = 0;
   while (i < n && (r = link_one(fds[i], &fds[i]->way[way], g)) == GR_PARK) i++;
   if (i == n) return GR_PARK;
-  gr_wait_unprepare(g);
+  gr_poll_cancel(g);
   unlink_all(fds, n, way);
   return r;
 }
 
 int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause) {
-  *cause = gr_wait_finish(g);
+  int r = gr_poll_finish(g, cause);
   unlink_all(fds, n, way);
-  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return r;
 }

@@ -49,7 +49,6 @@ void gr_fd_free(GrFd *f);
 /* Wakes all who wait, with GR_CLOSED; each call from now on is refused (UV_EBADF). The descriptor
  * is closed when the last one in a system call has left it. GR_OK; GR_CLOSED: it was closed. */
 int gr_fd_close(GrFd *f);
-bool gr_fd_closed(GrFd *f);
 
 /* GR_OK, GR_PARK. GR_SYS(UV_EBUSY): the turn is g's own (a hook or finalizer inside a call), and
  * `fresh`. */
@@ -94,11 +93,17 @@ int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause);
 /* ---- for those who wait in another manner (a child's end, a signal): puts off the deadlock
  * report, makes idle threads poll. GR_OK, GR_NOMEM, … when delta > 0 ---- */
 int gr_poll_hold(int delta);
-/* A goroutine's wait that another thread ends, not an event (a look-up), under the lock of what it
- * waits for. GR_OK: it is prepared, and puts off the deadlock report until gr_poll_done;
- * GR_TIMEOUT: the limit is past, or a poll; GR_NOMEM, … */
+/* Prepares a wait of g, and puts off the deadlock report until the wait ends. The caller holds the
+ * lock of what g waits for. GR_OK: g parks, then gr_poll_finish; or g does not park, then
+ * gr_poll_cancel. GR_TIMEOUT: the limit is past, or `until` is GR_POLL; GR_NOMEM, … */
 int gr_poll_begin(G *g, const GrWaitType *type, int64_t until, bool blocks);
-void gr_poll_done(void);
+void gr_poll_cancel(G *g);
+/* g is awake, and *cause says why. GR_OK, GR_TIMEOUT, GR_ABORTED. */
+int gr_poll_finish(G *g, GrCause *cause);
+/* What a wait of one attempt ended with, where the whole call may last until `until`: GR_TIMEOUT
+ * becomes GR_OK (try again) unless that moment has come too. */
+int gr_poll_finish_attempt(int r, int64_t until);
+static inline int64_t gr_earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- between poll.c and fd.c ---- */
 
