@@ -336,7 +336,10 @@ void gr_sched_on_hold(void (*host)(void *data));
 
 /* Places to run. gr_maxprocs_set returns the value before; n < 1 changes nothing. */
 int gr_maxprocs_set(int64_t n);
-int gr_num_cpu(void);
+int gr_num_cpu(void); /* CPUs that this process may run on */
+/* How many CPUs' time its cgroup may use, rounded up; INT_MAX: no limit. `root` stands before the
+ * names of the system's files: "", but for tests. */
+int gr_cpu_quota(const char *root);
 
 typedef struct GrStats {
   int64_t goroutines;                             /* that exist, hosts included */
