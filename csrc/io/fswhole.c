@@ -45,7 +45,7 @@ int64_t gr_fs_read(int fd, void *data, size_t n) {
   return r >= 0 ? r : -errno;
 }
 
-int gr_fs_write(int fd, const char *data, size_t n) {
+static int write_all(int fd, const char *data, size_t n) {
   while (n > 0) {
     ssize_t r = write(fd, data, n);
     if (r < 0 && errno != EINTR) return -errno;
@@ -73,9 +73,9 @@ static int read_all(G *g, int fd, GrBytes *out) {
       asked = true;
     }
     bool lasts = out->cap - out->len >= GR_FS_LONG;
-    if (lasts) gr_fs_block(g);
+    if (lasts) gr_block_begin(g);
     int64_t n = gr_fs_read(fd, out->data + out->len, out->cap - out->len);
-    if (lasts) gr_fs_unblock(g);
+    if (lasts) gr_block_end(g);
     if (n <= 0) return (int)n;
     out->len += (size_t)n;
   }
@@ -92,7 +92,7 @@ int gr_fs_read_file(G *g, const char *path, GrBytes *out) {
 /* ---- writing ---- */
 
 static int write_and_close(int fd, const GrWrite *w, bool sync) {
-  int err = gr_fs_write(fd, w->data, w->len);
+  int err = write_all(fd, w->data, w->len);
   if (err == 0 && sync && fsync(fd) != 0) err = -errno;
   int closed = gr_fs_close(fd);
   return err != 0 ? err : closed;
@@ -164,9 +164,9 @@ static int write_atomic(const char *path, const GrWrite *w) {
 int gr_fs_write_file(G *g, const char *path, const GrWrite *w) {
   bool lasts = w->atomic || w->len >= GR_FS_LONG;
   GrNoPipe quiet = gr_no_pipe_begin();
-  if (lasts) gr_fs_block(g);
+  if (lasts) gr_block_begin(g);
   int err = w->atomic ? write_atomic(path, w) : write_plain(path, w);
-  if (lasts) gr_fs_unblock(g);
+  if (lasts) gr_block_end(g);
   gr_no_pipe_end(&quiet, err == -EPIPE);
   return err;
 }
@@ -178,7 +178,7 @@ static int copy_by_hand(int from, int to) {
   for (;;) {
     int64_t n = gr_fs_read(from, part, sizeof part);
     if (n <= 0) return (int)n;
-    int err = gr_fs_write(to, part, (size_t)n);
+    int err = write_all(to, part, (size_t)n);
     if (err != 0) return err;
   }
 }
@@ -247,11 +247,11 @@ static int copy_opened(int from, const char *to) {
 
 int gr_fs_copy(G *g, const char *from, const char *to) {
   GrNoPipe quiet = gr_no_pipe_begin();
-  gr_fs_block(g);
+  gr_block_begin(g);
   int fd = gr_fs_open(from, O_RDONLY, 0);
   int err = fd < 0 ? fd : copy_opened(fd, to);
   if (fd >= 0) gr_fs_close(fd);
-  gr_fs_unblock(g);
+  gr_block_end(g);
   gr_no_pipe_end(&quiet, err == -EPIPE);
   return err;
 }

@@ -457,8 +457,19 @@ void gr_hand_p_over(M *m, G *g) {
 
 /* ---- blocking regions ---- */
 
+static bool has_status(G *g, GStatus status) {
+  return (atomic_load(&g->status) & ~(uint32_t)G_SCAN) == status;
+}
+
+/* May the caller, whose G this is, give its place away? A host has none. A finalizer that the end
+ * of the pool runs has none either: its G is DEAD. In a region the place is given away already. */
+static bool has_place(G *g) {
+  return g != NULL && !g->is_host && gr_m != NULL && !atomic_load(&gr_forked) &&
+         has_status(g, G_RUNNING);
+}
+
 void gr_block_begin(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
+  if (!has_place(g)) return;
   g->since = gr_coarse_ns();
   bool inside = gr_pool_enter(gr_m);
   if (inside) gr_release_p(gr_m);
@@ -467,7 +478,7 @@ void gr_block_begin(G *g) {
 }
 
 void gr_block_end(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
+  if (g == NULL || !has_status(g, G_BLOCKED) || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
   if (!gr_pool_enter(gr_m)) return;
   gr_acquire_p(gr_m, g, GR_LINE_WOKEN);
