@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- What the documents say is so: the functions that docs/internals.md names exist, its floors are the
--- folders of csrc/, README's programs run, its fragments compile, and no line is longer than 100
--- columns.
+-- What the documents say is so: the functions that docs/internals.md names exist, its floors are
+-- the folders of csrc/, the programs of README run, its fragments compile, and no line is longer
+-- than 100 columns.
 
 local helper = require "spec.helper"
 
@@ -105,8 +105,9 @@ describe("the documents", function()
   end)
 
   it("have short lines", function()
-    local long = {}
-    for _, document in ipairs { "lua/goro/meta.lua", table.unpack(DOCUMENTS) } do
+    local long, documents = {}, { "lua/goro/meta.lua", table.unpack(DOCUMENTS) }
+    for path in output "ls examples/*.lua":gmatch "[^\n]+" do documents[#documents + 1] = path end
+    for _, document in ipairs(documents) do
       local n = 0
       for line in slurp(document):gmatch "([^\n]*)\n" do
         n = n + 1
@@ -122,7 +123,7 @@ describe("the documents", function()
   end)
 end)
 
--- README's programs: a block of Lua that requires goro is one. What it prints is told by its comments
+-- README's programs: a block of Lua that requires goro is one. What it prints its comments tell,
 -- `--> text`, if it has any, in their order.
 describe("README", function()
   local programs, fragments = {}, {}
