@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/fstree.h"
+#include "io/fswhole.h"
 #include "lib/io/io.h"
 #include "heap/keep.h"
 
@@ -22,8 +24,7 @@ void gr_fs_push_message(lua_State *L, int err, const char *subject) {
 }
 
 int gr_fs_failed(lua_State *L, int err, const char *subject) {
-  return gr_push_failure(L, gr_sys_result(err), NULL, subject,
-                         strlen(subject));
+  return gr_push_failure(L, gr_sys_result(err), NULL, subject, strlen(subject));
 }
 
 int gr_fs_result(lua_State *L, int err, const char *subject) {
