@@ -228,9 +228,9 @@ int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool
   *of_cwd = false;
   int err = open_pipes(cmd, ours, theirs);
   if (err == 0) {
-    if (g != NULL) gr_block_begin(g);
+    gr_block_begin(g);
     err = start(cmd, theirs, child, of_cwd);
-    if (g != NULL) gr_block_end(g);
+    gr_block_end(g);
   }
   close_all(theirs);
   if (err != 0) close_all(ours);

@@ -54,8 +54,8 @@ typedef struct GrExit {
 /* Starts it. ours[i] is our end of a pipe, non-blocking, or -1; that and child->end are
  * close-on-exec, the caller's. The child has the signal mask and the limit of descriptors that this
  * process had when goro was loaded, and default actions but for the signals that were ignored then.
- * Blocks: g is the caller's, when it has a place to hand on meanwhile, or NULL. GR_OK, GR_NOMEM,
- * GR_SYS; *of_cwd then says that it was for the folder. */
+ * Blocks, in a blocking region of g, the caller's own. GR_OK, GR_NOMEM, GR_SYS; *of_cwd then says
+ * that it was for the folder. */
 int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool *of_cwd);
 /* Has it ended? Unless `keep`, it is reaped then. */
 bool gr_child_ended(const GrChild *c, bool keep, GrExit *out);

@@ -219,18 +219,18 @@ static int finish(GrRunning *r, int got) {
 
 int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
                 bool fresh) {
-  const GrReason why = GR_WAIT_PROCESS_RUN;
-  int got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, fresh);
+  static const GrWaitType running = {"process run", NULL};
+  int got = gr_fd_enter(r->ready, GR_READ, g, &running, GR_FOREVER, blocks, fresh);
   while (got == GR_OK) {
     if ((got = look(r)) == GR_OK) got = pump(r, in, len, until);
     if (got != GR_PARK) {
       gr_fd_leave(r->ready, GR_READ, g, false);
       return finish(r, got);
     }
-    got = gr_fd_await(r->ready, GR_READ, g, why, gr_earlier(until, r->look_at), blocks, false);
+    got = gr_fd_await(r->ready, GR_READ, g, &running, gr_earlier(until, r->look_at), blocks, false);
     if (got != GR_TIMEOUT) continue;
     if (gr_now_ns() >= until) return finish(r, time_out(r)); /* the turn is given up by now */
-    got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, false);
+    got = gr_fd_enter(r->ready, GR_READ, g, &running, GR_FOREVER, blocks, false);
   }
   return got;
 }

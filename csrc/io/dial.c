@@ -132,6 +132,8 @@ static int look(GrDial *d) {
   return -1;
 }
 
+static const GrWaitType dialling = {"dial", NULL};
+
 int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr *peer) {
   for (;;) {
     int i = look(d);
@@ -151,7 +153,7 @@ int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr
     bool more = d->next < d->n && d->open < AT_ONCE;
     if (d->open == 0 && !more) return d->refused;
     int64_t limit = more ? gr_earlier(d->next_at, until) : until;
-    int r = gr_fds_await(d->fds, d->open, GR_WRITE, g, GR_WAIT_DIAL, limit, blocks);
+    int r = gr_fds_await(d->fds, d->open, GR_WRITE, g, &dialling, limit, blocks);
     if (r == GR_TIMEOUT && limit < until) continue;
     if (r != GR_OK) return r;
   }

@@ -240,8 +240,8 @@ void gr_fd_unpin(GrFd *f) {
 
 /* A wait for an event is prepared, when this is GR_OK. A host's thread, or one that none of ours
  * is, looks for no work afterwards, so somebody must be there to poll. */
-static int start_wait(G *g, GrReason reason, int64_t until, bool blocks) {
-  int r = gr_poll_begin(g, reason, until, blocks);
+static int start_wait(G *g, const GrWaitType *type, int64_t until, bool blocks) {
+  int r = gr_poll_begin(g, type, until, blocks);
   if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
   gr_poll_cancel(g);
   return r;
@@ -292,8 +292,8 @@ static G *pass_on_locked(Way *w) {
   return NULL;
 }
 
-static int queue_up_locked(Way *w, G *g, GrReason reason, int64_t until, bool blocks) {
-  int r = start_wait(g, reason, until, blocks);
+static int queue_up_locked(Way *w, G *g, const GrWaitType *type, int64_t until, bool blocks) {
+  int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   if (enqueue_locked(w, g)) return GR_PARK;
   gr_poll_cancel(g);
@@ -308,13 +308,14 @@ static void take_locked(Way *w, G *g) {
   w->seq = 0;
 }
 
-int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool fresh) {
+int gr_fd_enter(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                bool fresh) {
   Way *w = &f->way[way];
   int r = GR_OK;
   gr_lock(&f->lock);
   if (gr_unlikely(f->closed)) r = fresh ? GR_ERRNO(EBADF) : GR_CLOSED;
   else if (is_free_locked(w)) take_locked(w, g);
-  else if (w->owner != g) r = queue_up_locked(w, g, reason, until, blocks);
+  else if (w->owner != g) r = queue_up_locked(w, g, type, until, blocks);
   else if (fresh) r = GR_ERRNO(EBUSY);
   if (r == GR_OK) {
     f->users++;
@@ -353,14 +354,15 @@ static bool take_ready_locked(Way *w, bool spent) {
 }
 
 /* GR_PARK: the owner waits for an event in this way too. */
-static int wait_locked(Way *w, G *g, GrReason reason, int64_t until, bool blocks) {
-  int r = start_wait(g, reason, until, blocks);
+static int wait_locked(Way *w, G *g, const GrWaitType *type, int64_t until, bool blocks) {
+  int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   w->seq = gr_wait_seq(g);
   return GR_PARK;
 }
 
-int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
+int gr_fd_await(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                bool spent) {
   Way *w = &f->way[way];
   G *next = NULL;
   gr_lock(&f->lock);
@@ -369,7 +371,7 @@ int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool b
     gr_unlock(&f->lock);
     return GR_OK;
   }
-  if (r == GR_OK) r = wait_locked(w, g, reason, until, blocks);
+  if (r == GR_OK) r = wait_locked(w, g, type, until, blocks);
   if (r != GR_PARK && w->owner == g) next = pass_on_locked(w);
   int fd = unpin_locked(f);
   gr_unlock(&f->lock);
@@ -378,13 +380,14 @@ int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool b
   return r;
 }
 
-int gr_fd_await_both(GrFd *f, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
+int gr_fd_await_both(GrFd *f, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                     bool spent) {
   Way *reads = &f->way[GR_READ], *writes = &f->way[GR_WRITE];
   G *reader = NULL, *writer = NULL;
   gr_lock(&f->lock);
   int r = f->closed ? GR_CLOSED : register_locked(f);
   bool again = r == GR_OK && (take_ready_locked(reads, spent) || take_ready_locked(writes, false));
-  if (r == GR_OK && !again) r = wait_locked(reads, g, reason, until, blocks);
+  if (r == GR_OK && !again) r = wait_locked(reads, g, type, until, blocks);
   if (r == GR_PARK) {
     writes->seq = reads->seq;
     writes->lent = true;
@@ -469,9 +472,9 @@ static void unlink_all(GrFd *const *fds, uint32_t n, GrWay way) {
   }
 }
 
-int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrReason reason, int64_t until,
-                 bool blocks) {
-  int r = start_wait(g, reason, until, blocks);
+int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, const GrWaitType *type,
+                 int64_t until, bool blocks) {
+  int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   uint32_t i = 0;
   while (i < n && (r = link_one(fds[i], &fds[i]->way[way], g)) == GR_PARK) i++;

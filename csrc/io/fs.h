@@ -7,21 +7,13 @@
  * A call blocks its thread, for no longer than the disk takes. Most do so without a word: one that
  * is over within microseconds must not pay for giving the place to run away, and if it is not,
  * sysmon finds the thread asleep and takes the place. Those that are known to last (fsync, a copy,
- * a tree, a megabyte) are given `g`, the goroutine that calls, and say it in a blocking region. g
- * is NULL where there is no place to give away: in a host. */
+ * a tree, a megabyte) are given `g`, the caller's own G, and run in a blocking region (sched.h,
+ * gr_block_begin). */
 #ifndef GR_IO_FS_H
 #define GR_IO_FS_H
 
 #include "sched/sched.h"
 
-/* ---- blocking regions ---- */
-
-static inline void gr_fs_block(G *g) {
-  if (g != NULL) gr_block_begin(g);
-}
-static inline void gr_fs_unblock(G *g) {
-  if (g != NULL) gr_block_end(g);
-}
 enum { GR_FS_LONG = 1 << 20 }; /* bytes: to move so many takes long enough for a region */
 
 /* ---- what a path is ---- */

@@ -146,9 +146,11 @@ const char *gr_file_path(const GrFile *f) { return f->path; }
 
 /* ---- the turn ---- */
 
+static const GrWaitType in_use = {"file in use", gr_chan_abandon};
+
 int gr_file_lock(G *g, GrFile *f, bool blocks) {
   GrMsg m;
-  return gr_chan_recv_as(g, f->turn, &m, GR_FOREVER, blocks, GR_WAIT_FILE);
+  return gr_chan_recv_as(g, f->turn, &m, GR_FOREVER, blocks, &in_use);
 }
 
 bool gr_file_try_lock(G *g, GrFile *f) {
@@ -181,9 +183,9 @@ bool gr_file_is_shut(const GrFile *f) { return atomic_load(&f->shut); }
  * gathered. */
 static int await(GrFile *f, G *g, short events) {
   struct pollfd fds[] = {{.fd = f->fd, .events = events}, {.fd = f->wake, .events = POLLIN}};
-  gr_fs_block(g);
+  gr_block_begin(g);
   while (poll(fds, f->closing ? 1 : 2, -1) < 0 && errno == EINTR) {}
-  gr_fs_unblock(g);
+  gr_block_end(g);
   return gr_file_is_shut(f) && !f->closing ? -ECANCELED : 0;
 }
 
@@ -197,9 +199,9 @@ bool gr_file_ready(const GrFile *f, int ms) {
 static int64_t read_some(GrFile *f, G *g, char *data, size_t n) {
   for (;;) {
     bool lasts = n >= GR_FS_LONG;
-    if (lasts) gr_fs_block(g);
+    if (lasts) gr_block_begin(g);
     int64_t r = gr_fs_read(f->fd, data, n);
-    if (lasts) gr_fs_unblock(g);
+    if (lasts) gr_block_end(g);
     if (r != -EAGAIN || !f->waits) return r;
     int err = await(f, g, POLLIN);
     if (err != 0) return err;
@@ -380,9 +382,9 @@ static int write_now(GrFile *f, G *g, struct iovec *vec, int n) {
     return err;
   }
   bool lasts = gr_iov_size(vec, n) >= GR_FS_LONG;
-  if (lasts) gr_fs_block(g);
+  if (lasts) gr_block_begin(g);
   err = write_all(f, g, vec, n);
-  if (lasts) gr_fs_unblock(g);
+  if (lasts) gr_block_end(g);
   return err;
 }
 
@@ -489,9 +491,9 @@ int64_t gr_file_seek(GrFile *f, G *g, int64_t offset, int whence) {
 int gr_file_sync(GrFile *f, G *g) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
-  gr_fs_block(g);
+  gr_block_begin(g);
   err = fsync(f->fd) == 0 ? 0 : -errno;
-  gr_fs_unblock(g);
+  gr_block_end(g);
   return err;
 }
 

@@ -361,9 +361,9 @@ static int remove_tree(Removal *r, const char *path) {
 
 int gr_fs_remove_tree(G *g, const char *path, GrBytes *where) {
   Removal r = {0};
-  gr_fs_block(g);
+  gr_block_begin(g);
   int err = remove_tree(&r, path);
-  gr_fs_unblock(g);
+  gr_block_end(g);
   gr_bytes_free(&r.levels);
   gr_bytes_free(&r.names);
   *where = r.where.len > 0 ? r.where : r.path;

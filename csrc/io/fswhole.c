@@ -47,9 +47,9 @@ static int read_all(G *g, int fd, GrBytes *out) {
       asked = true;
     }
     bool lasts = out->cap - out->len >= GR_FS_LONG;
-    if (lasts) gr_fs_block(g);
+    if (lasts) gr_block_begin(g);
     int64_t n = gr_fs_read(fd, out->data + out->len, out->cap - out->len);
-    if (lasts) gr_fs_unblock(g);
+    if (lasts) gr_block_end(g);
     if (n <= 0) return (int)n;
     out->len += (size_t)n;
   }
@@ -149,9 +149,9 @@ static int write_atomic(const char *path, const GrWrite *w) {
 int gr_fs_write_file(G *g, const char *path, const GrWrite *w) {
   bool lasts = w->atomic || w->len >= GR_FS_LONG;
   GrNoPipe quiet = gr_no_pipe_begin();
-  if (lasts) gr_fs_block(g);
+  if (lasts) gr_block_begin(g);
   int err = w->atomic ? write_atomic(path, w) : write_plain(path, w);
-  if (lasts) gr_fs_unblock(g);
+  if (lasts) gr_block_end(g);
   gr_no_pipe_end(&quiet, err == -EPIPE);
   return err;
 }
@@ -232,11 +232,11 @@ static int copy_opened(int from, const char *to) {
 
 int gr_fs_copy(G *g, const char *from, const char *to) {
   GrNoPipe quiet = gr_no_pipe_begin();
-  gr_fs_block(g);
+  gr_block_begin(g);
   int fd = gr_fs_open(from, O_RDONLY, 0);
   int err = fd < 0 ? fd : copy_opened(fd, to);
   if (fd >= 0) gr_fs_close(fd);
-  gr_fs_unblock(g);
+  gr_block_end(g);
   gr_no_pipe_end(&quiet, err == -EPIPE);
   return err;
 }

@@ -192,9 +192,11 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   }
 }
 
+static const GrWaitType accepting = {"accept", NULL};
+
 int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks,
                        bool fresh) {
-  int r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, fresh);
+  int r = gr_fd_enter(l->fd, GR_READ, g, &accepting, until, blocks, fresh);
   while (r == GR_OK) {
     int64_t limit = until;
     bool pausing = fresh && l->not_before != 0 && gr_now_ns() < l->not_before;
@@ -212,9 +214,9 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
     }
     if (pausing) limit = gr_earlier(until, l->not_before);
     fresh = false;
-    r = gr_fd_await(l->fd, GR_READ, g, GR_WAIT_ACCEPT, limit, blocks, false);
+    r = gr_fd_await(l->fd, GR_READ, g, &accepting, limit, blocks, false);
     if (r == GR_TIMEOUT && limit < until)
-      r = gr_fd_enter(l->fd, GR_READ, g, GR_WAIT_ACCEPT, until, blocks, false);
+      r = gr_fd_enter(l->fd, GR_READ, g, &accepting, until, blocks, false);
   }
   return r;
 }
@@ -239,9 +241,11 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
 /* GR_OK: the call would have to wait. */
 static int refused(void) { return errno == EAGAIN ? GR_OK : gr_sys_result(-errno); }
 
+static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
+
 int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until,
                 bool blocks, bool fresh) {
-  int r = gr_fd_enter(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_WRITE, g, &writing, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     do n = sendto(gr_fd_number(f), data, len, MSG_NOSIGNAL, &to->u.any, to->len);
@@ -250,14 +254,14 @@ int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, i
       gr_fd_leave(f, GR_WRITE, g, false);
       return r;
     }
-    r = gr_fd_await(f, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, false);
+    r = gr_fd_await(f, GR_WRITE, g, &writing, until, blocks, false);
   }
   return r;
 }
 
 int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks,
                 bool fresh) {
-  int r = gr_fd_enter(f, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_READ, g, &reading, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     from->len = sizeof from->u;
@@ -268,7 +272,7 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
       if (n >= 0) *len = (size_t)n;
       return r;
     }
-    r = gr_fd_await(f, GR_READ, g, GR_WAIT_READ, until, blocks, false);
+    r = gr_fd_await(f, GR_READ, g, &reading, until, blocks, false);
   }
   return r;
 }

@@ -185,10 +185,10 @@ int gr_poll_hold(int delta) {
   return r;
 }
 
-int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks) {
+int gr_poll_begin(G *g, const GrWaitType *type, int64_t until, bool blocks) {
   if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
   atomic_fetch_add(&waiting, 1);
-  gr_wait_prepare(g, reason, blocks);
+  gr_wait_prepare(g, type, blocks);
   int r = gr_wait_limit(g, until);
   if (r != GR_OK) gr_poll_cancel(g);
   return r;

@@ -250,12 +250,14 @@ static bool ended(Watch *w, GrExit *out) {
   return told;
 }
 
+static const GrWaitType ending = {"process wait", gr_chan_abandon};
+
 int gr_process_wait(GrProcess *p, G *g, GrExit *out, int64_t until, bool blocks) {
   GrMsg none = GR_MSG_EMPTY;
   if (ended(p->watch, out)) return GR_OK;
   int r = gr_poll_hold(1);
   if (r != GR_OK) return r;
-  r = gr_chan_recv_as(g, p->watch->done, &none, until, blocks, GR_WAIT_PROCESS);
+  r = gr_chan_recv_as(g, p->watch->done, &none, until, blocks, &ending);
   if (r != GR_PARK) gr_poll_hold(-1);
   if (r != GR_CLOSED) return r;
   ended(p->watch, out);

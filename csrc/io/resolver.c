@@ -196,10 +196,12 @@ void gr_lookup_free(GrLookup *l) {
   gr_free(l);
 }
 
+static const GrWaitType looking_up = {"host look-up", NULL};
+
 int gr_lookup_step(GrLookup *l, G *g, int64_t until, bool blocks, const struct addrinfo **found) {
   Question *q = l->q;
   gr_lock(&lock);
-  int r = q->answered ? GR_OK : gr_poll_begin(g, GR_WAIT_LOOKUP, until, blocks);
+  int r = q->answered ? GR_OK : gr_poll_begin(g, &looking_up, until, blocks);
   if (r == GR_OK && !q->answered) {
     l->g = g;
     l->seq = gr_wait_seq(g);

@@ -371,9 +371,8 @@ static bool report_one(G *g, GStatus status, void *arg) {
     char place[100];
     g->ops->where(g, place, sizeof place);
     double seconds = (double)(r->now - g->since) * 1e-9;
-    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s",
-             gr_wait_name((GrReason)g->reason), seconds < 0 ? 0 : seconds,
-             *place != '\0' ? place : "?");
+    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s", g->waits->name,
+             seconds < 0 ? 0 : seconds, *place != '\0' ? place : "?");
   }
   r->n++;
   return true;

@@ -147,19 +147,16 @@ P *gr_idle_p_get(Sched *s) {
 
 /* ---- threads ---- */
 
-static rlim_t limit_of(int resource, rlim_t otherwise) {
-  struct rlimit l;
-  return getrlimit(resource, &l) == 0 && l.rlim_cur != RLIM_INFINITY ? l.rlim_cur : otherwise;
-}
-
 /* What works on the program's main stack works here: C modules that recurse deeply (LPeg's
  * patterns) have as much. It is address space only, until it is used; where that is limited, a
  * thread must not take much of it. */
 static size_t stack_bytes(void) {
-  rlim_t bytes = limit_of(RLIMIT_STACK, STACK_MOST);
-  rlim_t share = limit_of(RLIMIT_AS, (rlim_t)STACK_MOST * STACK_SHARE) / STACK_SHARE;
-  if (bytes > share) bytes = share;
-  if (bytes > STACK_MOST) bytes = STACK_MOST;
+  struct rlimit main_stack, space; /* RLIM_INFINITY is the greatest number */
+  rlim_t bytes = STACK_MOST;
+  if (getrlimit(RLIMIT_STACK, &main_stack) == 0 && main_stack.rlim_cur < bytes)
+    bytes = main_stack.rlim_cur;
+  if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur / STACK_SHARE < bytes)
+    bytes = space.rlim_cur / STACK_SHARE;
   if (bytes < STACK_LEAST) bytes = STACK_LEAST;
   return (size_t)bytes & ~(size_t)(STACK_LEAST / 16 - 1); /* whole pages of any size */
 }
@@ -460,8 +457,19 @@ void gr_hand_p_over(M *m, G *g) {
 
 /* ---- blocking regions ---- */
 
+static bool has_status(G *g, GStatus status) {
+  return (atomic_load(&g->status) & ~(uint32_t)G_SCAN) == status;
+}
+
+/* May the caller, whose G this is, give its place away? A host has none. A finalizer that the end
+ * of the pool runs has none either: its G is DEAD. In a region the place is given away already. */
+static bool has_place(G *g) {
+  return g != NULL && !g->is_host && gr_m != NULL && !atomic_load(&gr_forked) &&
+         has_status(g, G_RUNNING);
+}
+
 void gr_block_begin(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
+  if (!has_place(g)) return;
   g->since = gr_coarse_ns();
   bool inside = gr_pool_enter(gr_m);
   if (inside) gr_release_p(gr_m);
@@ -470,7 +478,7 @@ void gr_block_begin(G *g) {
 }
 
 void gr_block_end(G *g) {
-  if (g->is_host || gr_m == NULL || atomic_load(&gr_forked)) return;
+  if (g == NULL || !has_status(g, G_BLOCKED) || atomic_load(&gr_forked)) return;
   gr_g_runs(g);
   if (!gr_pool_enter(gr_m)) return;
   gr_acquire_p(gr_m, g, GR_LINE_WOKEN);

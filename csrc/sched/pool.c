@@ -70,9 +70,9 @@ void gr_sched_poll(void) {
 
 /* ---- the pool's beginning and end ---- */
 
-int gr_num_cpu(void) {
-  cpu_set_t set;
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+static int64_t usual_maxprocs(void) {
+  int cpus = gr_num_cpu(), quota = gr_cpu_quota("");
+  return cpus < quota ? cpus : quota;
 }
 
 /* Anything but a number from 1 on is not heeded, as in Go. */
@@ -158,7 +158,7 @@ int gr_pool_start(void) {
     gr_timers_init(&s->timers);
   }
   int64_t threads = env_number("GOROMAXTHREADS", 10000),
-          procs = env_number("GOROMAXPROCS", gr_num_cpu());
+          procs = env_number("GOROMAXPROCS", usual_maxprocs());
   gr_exit_forget();
   gr_lock(&s->lock);
   clear(s);

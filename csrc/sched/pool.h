@@ -208,6 +208,7 @@ typedef enum GrDue {
   GR_DUE_WATCH = 8,  /* there are timers, or events are waited for, and nobody sleeps for them */
 } GrDue;
 unsigned gr_due(Sched *s, int64_t now);
+void gr_deliver(M *m);      /* after the poller's wait: what has happened; m may be NULL */
 void gr_fire_due(Sched *s); /* fires the timers of all heaps that are due */
 bool gr_poll_now(Sched *s); /* looks for events without waiting. False: somebody else is polling */
 bool gr_poll_for_others(Sched *s); /* the same by who will not look for work next: an M that wanted

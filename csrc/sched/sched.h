@@ -64,35 +64,13 @@ static inline bool gr_status_rests(uint32_t status) {
   return status == G_RUNNABLE || status == G_WAITING || status == G_BLOCKED;
 }
 
-/* What a G waits for: names in gr_wait_name, for dumps and the deadlock report. */
-typedef enum GrReason {
-  GR_WAIT_NONE,
-  GR_WAIT_SEND,
-  GR_WAIT_RECV,
-  GR_WAIT_SELECT,
-  GR_WAIT_SELECT_NONE, /* a select without a case that can happen */
-  GR_WAIT_SLEEP,
-  GR_WAIT_RUN,
-  GR_WAIT_FILE, /* the turn of a goro.fs file */
-  GR_WAIT_LOCK,
-  GR_WAIT_RLOCK,
-  GR_WAIT_WAITGROUP,
-  GR_WAIT_GROUP, /* its members, or a place in it */
-  GR_WAIT_MAP,   /* goro.map */
-  GR_WAIT_COND,
-  GR_WAIT_SEMA,
-  GR_WAIT_ONCE,
-  GR_WAIT_KEY, /* of a sync.map: somebody updates it */
-  GR_WAIT_READ,
-  GR_WAIT_WRITE,
-  GR_WAIT_ACCEPT,
-  GR_WAIT_DIAL,
-  GR_WAIT_LOOKUP,      /* a host's name to addresses */
-  GR_WAIT_PROCESS,     /* the end of a child */
-  GR_WAIT_PROCESS_RUN, /* the same, and its output */
-  GR_WAIT_REASONS
-} GrReason;
-const char *gr_wait_name(GrReason reason);
+/* A kind of waiting. Whoever waits has one, a static const in the file that defines the wait; the
+ * scheduler knows none of them. */
+typedef struct GrWaitType {
+  const char *name;      /* what dumps and the deadlock report say of a G that waits so */
+  void (*abandon)(G *g); /* or NULL: nothing to do. g will never run again (the pool ends): takes
+                            its sudogs out of their queues, and drops what they hold */
+} GrWaitType;
 
 /* Why a wait ended: written by its winner. */
 typedef enum GrCause {
@@ -160,7 +138,6 @@ struct G {
   atomic_bool blocks; /* this wait keeps its thread (always so for hosts): only that thread may make
                          it RUNNING again */
   bool keeps; /* counted in Sched.nkept: it waits, or has waited, with its thread in this round */
-  uint8_t reason;        /* GrReason of the wait */
   uint8_t cause;         /* GrCause of its end */
   uint8_t host_spins;    /* hosts: how often to spin before sleeping; grows when waits are short */
   _Atomic uint64_t wait; /* seq << 1 | done */
@@ -168,8 +145,9 @@ struct G {
   GrSlabOfGs *slab;      /* where its memory is */
   M *m;                  /* its thread while it runs or blocks there */
   const GOps *ops;
-  uint32_t used;        /* CPU time (ns) of its slice, so far as it was interrupted in it */
-  void *data;           /* ops' own */
+  const GrWaitType *waits; /* the wait that has begun and is not finished, or NULL */
+  uint32_t used;           /* CPU time (ns) of its slice, so far as it was interrupted in it */
+  void *data;              /* ops' own */
   GrHost *_Atomic host; /* the host state that it descends from: where its panic goes, and whose end
                            is its own. A reference */
   atomic_bool ends;     /* it has begun to end because its host closes */
@@ -201,7 +179,7 @@ void gr_spawn(G *g);
 /* ---- waiting: see the steps above; g is the caller's own ---- */
 
 /* Step 1. `blocks`: step 3 will be gr_wait_block. */
-void gr_wait_prepare(G *g, GrReason reason, bool blocks);
+void gr_wait_prepare(G *g, const GrWaitType *type, bool blocks);
 /* Arms the limit (absolute ns; GR_FOREVER: there is none). GR_OK; GR_NOMEM; GR_CROWDED: the wait
  * would keep its thread, and at the limit of threads nobody would be left to run the others (never
  * said to hosts, nor to a G that has waited with its thread in this round already). Takes SCHED
@@ -217,6 +195,8 @@ bool gr_wait_block(G *g, int64_t until);
 void gr_wait_taken(G *g);
 /* Step 6: disarms the limit, tells why the wait ended. */
 GrCause gr_wait_finish(G *g);
+/* The pool ends, and g will never run again: its wait's abandon, if it is in a wait. */
+void gr_wait_abandon(G *g);
 
 /* Step 4: true when this call ended the wait `seq` of g; then the caller must gr_ready(g). `sg` may
  * be NULL. */
@@ -233,9 +213,11 @@ void gr_yield_blocking(G *g);
 void gr_preempted(void);
 
 /* ---- blocking regions: Go's entersyscallblock ----
- * Between the two, the thread may block in the system; its P runs others. Nothing in between may
- * call goro. When an error jumps over the end, the thread goes on without a P until it waits or
- * ends. */
+ * Between gr_block_begin and gr_block_end the calling thread may block in the system, while its P
+ * runs other goroutines. g is the caller's own, or NULL. Where the caller has no place to give
+ * away, both do nothing: in a host, in a child of fork, in a finalizer that the end of the pool
+ * runs, and inside another region. Nothing in between may call goro. When an error jumps over the
+ * end, the thread goes on without a P until the G waits or ends. */
 void gr_block_begin(G *g);
 void gr_block_end(G *g);
 
@@ -336,7 +318,10 @@ void gr_sched_on_hold(void (*host)(void *data));
 
 /* Places to run. gr_maxprocs_set returns the value before; n < 1 changes nothing. */
 int gr_maxprocs_set(int64_t n);
-int gr_num_cpu(void);
+int gr_num_cpu(void); /* CPUs that this process may run on */
+/* How many CPUs' time its cgroup may use, rounded up; INT_MAX: no limit. `root` stands before the
+ * names of the system's files: "", but for tests. */
+int gr_cpu_quota(const char *root);
 
 typedef struct GrStats {
   int64_t goroutines;                             /* that exist, hosts included */

@@ -23,10 +23,6 @@ typedef struct Arrays {
   char *at[];
 } Arrays;
 
-G *gr_place_of(GrState *st) {
-  return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g;
-}
-
 void gr_push_signal(lua_State *L, int sig) {
   char buf[GR_SIGNAL_NAME];
   lua_pushstring(L, gr_signal_name(sig, buf));

@@ -56,17 +56,9 @@ static sigset_t no_signals(void) {
 
 /* ---- blocking regions ---- */
 
-/* A file may be used, or closed, by a finalizer while the pool destroys its goroutine's state: that
- * has no place to hand on. */
-static bool region_begin(GrState *st) {
-  if (st->is_host || atomic_load(&st->g->status) != G_RUNNING) return false;
-  gr_block_begin(st->g);
-  return true;
-}
-
-static void region_end(GrState *st, bool entered) {
+static void region_end(GrState *st) {
   int err = errno;
-  if (entered) gr_block_end(st->g);
+  gr_block_end(st->g);
   errno = err;
 }
 
@@ -75,9 +67,9 @@ static int wait_child(GrState *st, pid_t pid) {
   int status;
   pid_t r = waitpid(pid, &status, WNOHANG);
   if (r == 0) {
-    bool entered = region_begin(st);
+    gr_block_begin(st->g);
     while ((r = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {}
-    region_end(st, entered);
+    region_end(st);
   }
   if (r < 0) return -1;
   errno = 0; /* luaL_execresult takes it for a failure otherwise */
@@ -168,10 +160,11 @@ typedef struct Pipe {
 static ssize_t pipe_read(void *cookie, char *buf, size_t size) {
   Pipe *p = cookie;
   struct pollfd ready = {.fd = p->fd, .events = POLLIN};
-  bool entered = poll(&ready, 1, 0) == 0 && region_begin(p->st);
+  bool lasts = poll(&ready, 1, 0) == 0;
   ssize_t n;
+  if (lasts) gr_block_begin(p->st->g);
   while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR && !gr_exit_letting_go()) {}
-  region_end(p->st, entered);
+  if (lasts) region_end(p->st);
   return n;
 }
 
