@@ -73,6 +73,8 @@ typedef struct Slab {
   GrFd fds[SLAB];
 } Slab;
 
+const GrWaitType gr_fd_reading = {"I/O read", NULL}, gr_fd_writing = {"I/O write", NULL};
+
 static GrLock slabs_lock = GR_LOCK_INIT(GR_RANK_LEAF);
 static Slab *slabs;
 static GrFd *free_fds;

@@ -31,6 +31,7 @@
 
 typedef struct GrFd GrFd;
 typedef enum GrWay { GR_READ, GR_WRITE } GrWay;
+extern const GrWaitType gr_fd_reading, gr_fd_writing;
 
 /* Once a process, before the first pool: csrc/io polls from then on. */
 void gr_poll_init(void);

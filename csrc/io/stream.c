@@ -355,20 +355,19 @@ static void send_last(GrStream *s) {
   gr_fd_unpin(s->fd);
 }
 
-static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
-
 int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
                    bool blocks, bool fresh) {
   Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
-  int r = gr_fd_enter(s->fd, GR_READ, g, &reading, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_READ, g, &gr_fd_reading, until, blocks, fresh);
   if (r != GR_OK) return r;
   for (;;) {
     r = read_step(s, &rd);
     if (r == AGAIN) continue;
     if (r != WAIT) break;
     bool spent = rd.spent || gr_fd_spent(s->fd, GR_READ);
-    r = send_before_wait(s, g) ? gr_fd_await_both(s->fd, g, &reading, until, blocks, spent)
-                               : gr_fd_await(s->fd, GR_READ, g, &reading, until, blocks, spent);
+    r = send_before_wait(s, g)
+            ? gr_fd_await_both(s->fd, g, &gr_fd_reading, until, blocks, spent)
+            : gr_fd_await(s->fd, GR_READ, g, &gr_fd_reading, until, blocks, spent);
     rd.spent = false;
     if (r != GR_OK) return r;
   }
@@ -383,7 +382,7 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
 static int write_all(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks, bool *has_turn) {
   int r;
   while ((r = write_step(s, rest)) == WAIT) {
-    r = gr_fd_await(s->fd, GR_WRITE, g, &writing, until, blocks, false);
+    r = gr_fd_await(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, false);
     *has_turn = r == GR_OK;
     if (r != GR_OK) return r;
   }
@@ -429,7 +428,7 @@ static int write_or_gather(GrStream *s, G *g, Rest *rest, int64_t until, bool bl
 
 int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
                     bool blocks, bool fresh) {
-  int r = gr_fd_enter(s->fd, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   if (r != GR_OK) return r;
   Rest rest = {iov, n, done};
   if (s->kind != GR_STREAM_DATAGRAM) gr_iov_skip(&rest.iov, &rest.n, (size_t)*done);
@@ -442,7 +441,7 @@ int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done,
 
 /* Enters, and sends what was gathered. GR_OK: the turn is still the caller's. */
 static int enter_and_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
-  int r = gr_fd_enter(s->fd, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   if (r != GR_OK) return r;
   uint64_t done = 0;
   bool has_turn = true;
