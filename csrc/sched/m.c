@@ -17,6 +17,8 @@ enum { STACK_LEAST = 1 << 20, STACK_MOST = 8 << 20, STACK_SHARE = 256 };
 
 GR_TLS M *gr_m;
 
+bool gr_sched_own_thread(void) { return gr_m != NULL; }
+
 /* ---- the P's status word ---- */
 
 static void p_set(P *p, uint64_t state) {
