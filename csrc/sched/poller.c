@@ -82,10 +82,6 @@ static void deliver(M *m) {
   if (m != NULL) m->delivers = false;
 }
 
-bool gr_polled_now(Sched *s) {
-  return gr_coarse_ns() <= atomic_load_explicit(&s->polled_at, memory_order_relaxed);
-}
-
 bool gr_poll_now(Sched *s) {
   if (atomic_exchange(&s->polling, true)) return false;
   atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);

@@ -262,8 +262,11 @@ void gr_check_dead(Sched *s);
 
 /* ---- poller.c: who looks for events ---- */
 
-bool gr_polled_now(Sched *s); /* has somebody looked for events just now? */
-bool gr_poll_now(Sched *s);   /* looks, without waiting. False: another thread holds the token */
+/* Has somebody looked for events just now? */
+static inline bool gr_polled_now(Sched *s) {
+  return gr_coarse_ns() <= atomic_load_explicit(&s->polled_at, memory_order_relaxed);
+}
+bool gr_poll_now(Sched *s); /* looks, without waiting. False: another thread holds the token */
 /* The same, by a thread that will not look for work next. So it wakes an M when one that wanted to
  * sleep in the poller may have found the token taken meanwhile. */
 bool gr_poll_for_others(Sched *s);

@@ -73,7 +73,7 @@ static void repeat_locked(GrTimers *h, GrTimer *t, int64_t now) {
   publish(h);
 }
 
-int gr_timers_add(GrTimers *h, GrTimer *t) {
+static int add(GrTimers *h, GrTimer *t) {
   gr_lock(&h->lock);
   int r = add_locked(h, t);
   gr_unlock(&h->lock);
@@ -92,9 +92,8 @@ bool gr_timer_stop(GrTimer *t) {
   return false;
 }
 
-bool gr_timers_run(GrTimers *h) {
+bool gr_timers_run_due(GrTimers *h) {
   bool ran = false;
-  if (gr_timers_first(h) == INT64_MAX) return false;
   int64_t now = gr_now_ns();
   while (gr_timers_first(h) <= now) {
     gr_lock(&h->lock);
@@ -158,7 +157,7 @@ int gr_timer_start(GrTimer *t, int64_t when) {
   int r = gr_pool_need_thread(s);
   if (r == GR_OK) {
     t->when = when;
-    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
+    r = add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
   }
   if (r == GR_OK) gr_timer_added(s, when);
   gr_pool_leave(m);
