@@ -23,10 +23,11 @@
 enum {
   GR_OK = 0,
   GR_PARK = 1,      /* linked as a waiter: park now, then call the matching _finish */
+  GR_AGAIN = 2,     /* not yet: to be tried again */
   GR_NOMEM = -1,    /* nothing has changed */
   GR_TIMEOUT = -2,  /* the time is over, or a poll found nothing ready */
   GR_CLOSED = -3,   /* the object is closed */
-  GR_ABORTED = -4,  /* the wait was ended from outside: ask why by gr_wait_cause */
+  GR_ABORTED = -4,  /* the wait was ended from outside: the _finish tells the cause */
   GR_NOTHREAD = -5, /* the system (or GOROMAXTHREADS) gives no more threads */
   GR_CROWDED = -6,  /* this wait would keep its thread, and no thread would be left to run others */
 };

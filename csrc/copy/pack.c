@@ -20,7 +20,7 @@
 #include "heap/need.h"
 #include "heap/object.h"
 #include "copy/packer.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 #include "copy/placeholder.h"
 #include "copy/record.h"
 #include "run/state.h"
@@ -601,10 +601,7 @@ bool gr_pack_scalar(lua_State *L, int idx, GrMsg *out) {
     case LUA_TSTRING: {
       size_t len;
       const char *s = lua_tolstring(L, idx, &len);
-      if (!gr_msg_string(s, len, out)) {
-        lua_pushliteral(L, "not enough memory");
-        lua_error(L);
-      }
+      if (!gr_msg_string(s, len, out)) gr_raise_nomem(L);
       charge(L, len);
       return true;
     }

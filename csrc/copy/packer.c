@@ -20,7 +20,7 @@
 
 #include "heap/names.h"
 #include "heap/need.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 
 enum {
   APART = 65536, /* bytes: larger messages are not copied together */
@@ -248,9 +248,7 @@ void gr_packer_give_up(lua_State *L, Packer *k) {
 
 GR_NORETURN void gr_packer_no_memory(lua_State *L, Packer *k) {
   gr_packer_give_up(L, k);
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
-  gr_throw("lua_error returned");
+  gr_raise_nomem(L);
 }
 
 /* Both arrays become the message's, cut to size where that works. */

@@ -27,7 +27,7 @@
 #include "heap/need.h"
 #include "heap/object.h"
 #include "copy/pack.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 #include "copy/placeholder.h"
 #include "copy/record.h"
 #include "run/state.h"
@@ -155,10 +155,7 @@ static void set_made(lua_State *L, const Unpacker *u, uint32_t i) {
 static void make_linked(lua_State *L, Unpacker *u, uint32_t number) {
   const Item *items = u->p->items;
   GrMsg m = {.kind = M_PACK, .u.p = gr_record_copy(items[number].u.share)};
-  if (m.u.p == NULL) {
-    lua_pushliteral(L, "not enough memory");
-    lua_error(L);
-  }
+  if (m.u.p == NULL) gr_raise_nomem(L);
   int top = lua_gettop(L);
   gr_unpack(L, &m);
   gr_check_stack(L, 4);

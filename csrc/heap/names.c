@@ -13,7 +13,7 @@
  * its address. A module counts only if the receiver's require could find it: the sender's searchers
  * are asked, since a table may have been put into package.loaded by hand. */
 #include "heap/names.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 #include "run/state.h"
 
 #include <fcntl.h>

@@ -9,7 +9,7 @@
 
 #include "run/hook.h"
 #include "heap/names.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 #include "run/protect.h"
 
 typedef enum Kind {

@@ -197,13 +197,6 @@ void gr_fd_close_all(void) {
     for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
 }
 
-bool gr_fd_closed(GrFd *f) {
-  gr_lock(&f->lock);
-  bool closed = f->closed;
-  gr_unlock(&f->lock);
-  return closed;
-}
-
 void gr_fd_free(GrFd *f) {
   if (f == NULL) return;
   if (gr_unlikely(forked())) {
@@ -247,11 +240,10 @@ void gr_fd_unpin(GrFd *f) {
 
 /* A wait for an event is prepared, when this is GR_OK. A host's thread, or one that none of ours
  * is, looks for no work afterwards, so somebody must be there to poll. */
-static int start_wait(G *g, GrReason reason, int64_t until, bool blocks) {
-  int r = gr_poll_begin(g, reason, until, blocks);
+static int start_wait(G *g, const GrWaitType *type, int64_t until, bool blocks) {
+  int r = gr_poll_begin(g, type, until, blocks);
   if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
-  gr_wait_unprepare(g);
-  gr_poll_done();
+  gr_poll_cancel(g);
   return r;
 }
 
@@ -300,12 +292,11 @@ static G *pass_on_locked(Way *w) {
   return NULL;
 }
 
-static int queue_up_locked(Way *w, G *g, GrReason reason, int64_t until, bool blocks) {
-  int r = start_wait(g, reason, until, blocks);
+static int queue_up_locked(Way *w, G *g, const GrWaitType *type, int64_t until, bool blocks) {
+  int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   if (enqueue_locked(w, g)) return GR_PARK;
-  gr_wait_unprepare(g);
-  gr_poll_done();
+  gr_poll_cancel(g);
   return GR_NOMEM;
 }
 
@@ -317,13 +308,14 @@ static void take_locked(Way *w, G *g) {
   w->seq = 0;
 }
 
-int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool fresh) {
+int gr_fd_enter(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                bool fresh) {
   Way *w = &f->way[way];
   int r = GR_OK;
   gr_lock(&f->lock);
   if (gr_unlikely(f->closed)) r = fresh ? GR_ERRNO(EBADF) : GR_CLOSED;
   else if (is_free_locked(w)) take_locked(w, g);
-  else if (w->owner != g) r = queue_up_locked(w, g, reason, until, blocks);
+  else if (w->owner != g) r = queue_up_locked(w, g, type, until, blocks);
   else if (fresh) r = GR_ERRNO(EBUSY);
   if (r == GR_OK) {
     f->users++;
@@ -350,9 +342,8 @@ bool gr_fd_try_enter(GrFd *f, GrWay way, G *g) {
 static int register_locked(GrFd *f) {
   if (f->registered) return GR_OK;
   int err = gr_poll_add(f->fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, f);
-  if (err != 0) return err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
-  f->registered = true;
-  return GR_OK;
+  f->registered = err == 0;
+  return gr_sys_result(-err);
 }
 
 /* Is there a reason to make the call again? Then that is forgotten. */
@@ -363,14 +354,15 @@ static bool take_ready_locked(Way *w, bool spent) {
 }
 
 /* GR_PARK: the owner waits for an event in this way too. */
-static int wait_locked(Way *w, G *g, GrReason reason, int64_t until, bool blocks) {
-  int r = start_wait(g, reason, until, blocks);
+static int wait_locked(Way *w, G *g, const GrWaitType *type, int64_t until, bool blocks) {
+  int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   w->seq = gr_wait_seq(g);
   return GR_PARK;
 }
 
-int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
+int gr_fd_await(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                bool spent) {
   Way *w = &f->way[way];
   G *next = NULL;
   gr_lock(&f->lock);
@@ -379,7 +371,7 @@ int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool b
     gr_unlock(&f->lock);
     return GR_OK;
   }
-  if (r == GR_OK) r = wait_locked(w, g, reason, until, blocks);
+  if (r == GR_OK) r = wait_locked(w, g, type, until, blocks);
   if (r != GR_PARK && w->owner == g) next = pass_on_locked(w);
   int fd = unpin_locked(f);
   gr_unlock(&f->lock);
@@ -388,13 +380,14 @@ int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool b
   return r;
 }
 
-int gr_fd_await_both(GrFd *f, G *g, GrReason reason, int64_t until, bool blocks, bool spent) {
+int gr_fd_await_both(GrFd *f, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                     bool spent) {
   Way *reads = &f->way[GR_READ], *writes = &f->way[GR_WRITE];
   G *reader = NULL, *writer = NULL;
   gr_lock(&f->lock);
   int r = f->closed ? GR_CLOSED : register_locked(f);
   bool again = r == GR_OK && (take_ready_locked(reads, spent) || take_ready_locked(writes, false));
-  if (r == GR_OK && !again) r = wait_locked(reads, g, reason, until, blocks);
+  if (r == GR_OK && !again) r = wait_locked(reads, g, type, until, blocks);
   if (r == GR_PARK) {
     writes->seq = reads->seq;
     writes->lent = true;
@@ -421,9 +414,8 @@ static G *take_back_locked(Way *w, const G *g) {
 int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause) {
   Way *w = &f->way[way];
   G *next = NULL, *writer = NULL;
-  *cause = gr_wait_finish(g);
+  int r = gr_poll_finish(g, cause);
   gr_lock(&f->lock);
-  gr_poll_done();
   if (way == GR_READ) writer = take_back_locked(&f->way[GR_WRITE], g);
   if (w->owner == g) w->seq = 0;
   else if (*cause != GR_CAUSE_SUDOG) dequeue_locked(w, g);
@@ -431,7 +423,7 @@ int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause) {
   gr_unlock(&f->lock);
   if (next != NULL) gr_ready(next);
   if (writer != NULL) gr_ready(writer);
-  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return r;
 }
 
 void gr_fd_leave(GrFd *f, GrWay way, G *g, bool spent) {
@@ -472,7 +464,6 @@ static int link_one(GrFd *f, Way *w, G *g) {
 }
 
 static void unlink_all(GrFd *const *fds, uint32_t n, GrWay way) {
-  gr_poll_done();
   for (uint32_t i = 0; i < n; i++) {
     gr_lock(&fds[i]->lock);
     fds[i]->way[way].owner = NULL;
@@ -481,20 +472,20 @@ static void unlink_all(GrFd *const *fds, uint32_t n, GrWay way) {
   }
 }
 
-int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrReason reason, int64_t until,
-                 bool blocks) {
-  int r = start_wait(g, reason, until, blocks);
+int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, const GrWaitType *type,
+                 int64_t until, bool blocks) {
+  int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
   uint32_t i = 0;
   while (i < n && (r = link_one(fds[i], &fds[i]->way[way], g)) == GR_PARK) i++;
   if (i == n) return GR_PARK;
-  gr_wait_unprepare(g);
+  gr_poll_cancel(g);
   unlink_all(fds, n, way);
   return r;
 }
 
 int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause) {
-  *cause = gr_wait_finish(g);
+  int r = gr_poll_finish(g, cause);
   unlink_all(fds, n, way);
-  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return r;
 }

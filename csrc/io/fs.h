@@ -100,8 +100,6 @@ int gr_fs_open(const char *path, int flags, uint32_t mode);
 int gr_fs_close(int fd);
 /* read(2), going on after signals. */
 int64_t gr_fs_read(int fd, void *data, size_t n);
-/* All of it. */
-int gr_fs_write(int fd, const char *data, size_t n);
 
 /* ---- folders and trees: fsdir.c ---- */
 

@@ -148,9 +148,11 @@ const char *gr_file_path(const GrFile *f) { return f->path; }
 
 /* ---- the turn ---- */
 
+static const GrWaitType in_use = {"file in use", gr_chan_abandon};
+
 int gr_file_lock(G *g, GrFile *f, bool blocks) {
   GrMsg m;
-  return gr_chan_recv_as(g, f->turn, &m, GR_FOREVER, blocks, GR_WAIT_FILE);
+  return gr_chan_recv_as(g, f->turn, &m, GR_FOREVER, blocks, &in_use);
 }
 
 bool gr_file_try_lock(G *g, GrFile *f) {

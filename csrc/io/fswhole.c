@@ -45,7 +45,7 @@ int64_t gr_fs_read(int fd, void *data, size_t n) {
   return r >= 0 ? r : -errno;
 }
 
-int gr_fs_write(int fd, const char *data, size_t n) {
+static int write_all(int fd, const char *data, size_t n) {
   while (n > 0) {
     ssize_t r = write(fd, data, n);
     if (r < 0 && errno != EINTR) return -errno;
@@ -92,7 +92,7 @@ int gr_fs_read_file(G *g, const char *path, GrBytes *out) {
 /* ---- writing ---- */
 
 static int write_and_close(int fd, const GrWrite *w, bool sync) {
-  int err = gr_fs_write(fd, w->data, w->len);
+  int err = write_all(fd, w->data, w->len);
   if (err == 0 && sync && fsync(fd) != 0) err = -errno;
   int closed = gr_fs_close(fd);
   return err != 0 ? err : closed;
@@ -178,7 +178,7 @@ static int copy_by_hand(int from, int to) {
   for (;;) {
     int64_t n = gr_fs_read(from, part, sizeof part);
     if (n <= 0) return (int)n;
-    int err = gr_fs_write(to, part, (size_t)n);
+    int err = write_all(to, part, (size_t)n);
     if (err != 0) return err;
   }
 }

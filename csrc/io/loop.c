@@ -125,7 +125,7 @@ int gr_loop_watch(GrLoopFd *w) {
   if (atomic_exchange(&w->watched, true)) return GR_OK;
   w->req.run = begin_watch;
   gr_loop_post(&w->req);
-  return atomic_load(&w->watched) ? GR_OK : GR_ERRNO(-atomic_load(&w->error));
+  return atomic_load(&w->watched) ? GR_OK : gr_sys_result(atomic_load(&w->error));
 }
 
 /* ---- the end ---- */

@@ -134,7 +134,7 @@ static int start_locked(void) {
   }
   if (wake >= 0) close(wake);
   if (epoll >= 0) close(epoll);
-  return GR_ERRNO(err);
+  return gr_sys_result(-err);
 }
 
 int gr_poll_start(void) {
@@ -185,15 +185,26 @@ int gr_poll_hold(int delta) {
   return r;
 }
 
-int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks) {
+int gr_poll_begin(G *g, const GrWaitType *type, int64_t until, bool blocks) {
   if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
   atomic_fetch_add(&waiting, 1);
-  gr_wait_prepare(g, reason, blocks);
+  gr_wait_prepare(g, type, blocks);
   int r = gr_wait_limit(g, until);
-  if (r == GR_OK) return GR_OK;
-  gr_wait_unprepare(g);
-  atomic_fetch_sub(&waiting, 1);
+  if (r != GR_OK) gr_poll_cancel(g);
   return r;
 }
 
-void gr_poll_done(void) { atomic_fetch_sub(&waiting, 1); }
+void gr_poll_cancel(G *g) {
+  gr_wait_unprepare(g);
+  atomic_fetch_sub(&waiting, 1);
+}
+
+int gr_poll_finish(G *g, GrCause *cause) {
+  *cause = gr_wait_finish(g);
+  atomic_fetch_sub(&waiting, 1);
+  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+}
+
+int gr_poll_finish_attempt(int r, int64_t until) {
+  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until) ? GR_OK : r;
+}

@@ -5,9 +5,9 @@
  * it may use the descriptor in that way, others queue. A call on it is always this, with `way`
  * GR_READ or GR_WRITE:
  *
- *   first half:  r = gr_fd_enter(f, way, g, reason, until, blocks, fresh)     the turn; the
+ *   first half:  r = gr_fd_enter(f, way, g, type, until, blocks, fresh)     the turn; the
  * descriptor is pinned: it stays open although others may close f if r == GR_OK: the system call;
- *                  it says EAGAIN:  r = gr_fd_await(f, way, g, reason, until, blocks, false) GR_OK:
+ *                  it says EAGAIN:  r = gr_fd_await(f, way, g, type, until, blocks, false) GR_OK:
  * make it again at once it is done:      gr_fd_leave(f, way, g, spent) r is GR_PARK (from enter or
  * await): the caller parks, as channels do (sched.h), with no other Lua call before; and awake:
  *   second half: r = gr_fd_awake(f, way, g, &cause)                           GR_OK: the first half
@@ -49,11 +49,11 @@ void gr_fd_free(GrFd *f);
 /* Wakes all who wait, with GR_CLOSED; each call from now on is refused (UV_EBADF). The descriptor
  * is closed when the last one in a system call has left it. GR_OK; GR_CLOSED: it was closed. */
 int gr_fd_close(GrFd *f);
-bool gr_fd_closed(GrFd *f);
 
 /* GR_OK, GR_PARK. GR_SYS(UV_EBUSY): the turn is g's own (a hook or finalizer inside a call), and
  * `fresh`. */
-int gr_fd_enter(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool fresh);
+int gr_fd_enter(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                bool fresh);
 /* Enters when nobody has the turn. False: somebody has, or it is closed. Never waits. */
 bool gr_fd_try_enter(GrFd *f, GrWay way, G *g);
 /* The descriptor's number, while it is pinned. */
@@ -61,12 +61,13 @@ int gr_fd_number(const GrFd *f);
 /* After an enter: a call would say EAGAIN, as far as is known: go straight to await. */
 bool gr_fd_spent(const GrFd *f, GrWay way);
 /* `spent`: the call was not made, since it would say EAGAIN as far as is known. GR_OK, GR_PARK. */
-int gr_fd_await(GrFd *f, GrWay way, G *g, GrReason reason, int64_t until, bool blocks, bool spent);
+int gr_fd_await(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
+                bool spent);
 /* By who has both turns: waits to read, and also for room to write, since what it wrote before has
  * not gone out. As gr_fd_await of GR_READ; whatever it returns, the turn to write is given up, but
  * for GR_PARK: then it is lent, free for who wants it, until gr_fd_awake of GR_READ. GR_OK also
  * when there may be room. */
-int gr_fd_await_both(GrFd *f, G *g, GrReason reason, int64_t until, bool blocks, bool spent);
+int gr_fd_await_both(GrFd *f, G *g, const GrWaitType *type, int64_t until, bool blocks, bool spent);
 /* GR_OK, GR_TIMEOUT, GR_ABORTED. */
 int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause);
 /* Hands the turn on. `spent`: the call moved less than was asked for, so (of a stream) the next one
@@ -84,19 +85,25 @@ void gr_fd_unpin(GrFd *f);
  * used in this way ---- */
 
 /* GR_OK: one may be ready, try; GR_PARK; GR_TIMEOUT, … */
-int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrReason reason, int64_t until,
-                 bool blocks);
+int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, const GrWaitType *type,
+                 int64_t until, bool blocks);
 /* GR_OK, GR_TIMEOUT, GR_ABORTED. */
 int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause);
 
 /* ---- for those who wait in another manner (a child's end, a signal): puts off the deadlock
  * report, makes idle threads poll. GR_OK, GR_NOMEM, … when delta > 0 ---- */
 int gr_poll_hold(int delta);
-/* A goroutine's wait that another thread ends, not an event (a look-up), under the lock of what it
- * waits for. GR_OK: it is prepared, and puts off the deadlock report until gr_poll_done;
- * GR_TIMEOUT: the limit is past, or a poll; GR_NOMEM, … */
-int gr_poll_begin(G *g, GrReason reason, int64_t until, bool blocks);
-void gr_poll_done(void);
+/* Prepares a wait of g, and puts off the deadlock report until the wait ends. The caller holds the
+ * lock of what g waits for. GR_OK: g parks, then gr_poll_finish; or g does not park, then
+ * gr_poll_cancel. GR_TIMEOUT: the limit is past, or `until` is GR_POLL; GR_NOMEM, … */
+int gr_poll_begin(G *g, const GrWaitType *type, int64_t until, bool blocks);
+void gr_poll_cancel(G *g);
+/* g is awake, and *cause says why. GR_OK, GR_TIMEOUT, GR_ABORTED. */
+int gr_poll_finish(G *g, GrCause *cause);
+/* What a wait of one attempt ended with, where the whole call may last until `until`: GR_TIMEOUT
+ * becomes GR_OK (try again) unless that moment has come too. */
+int gr_poll_finish_attempt(int r, int64_t until);
+static inline int64_t gr_earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- between poll.c and fd.c ---- */
 

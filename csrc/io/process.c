@@ -250,12 +250,14 @@ static bool ended(Watch *w, GrExit *out) {
   return told;
 }
 
+static const GrWaitType ending = {"process wait", gr_chan_abandon};
+
 int gr_process_wait(GrProcess *p, G *g, GrExit *out, int64_t until, bool blocks) {
   GrMsg none = GR_MSG_EMPTY;
   if (ended(p->watch, out)) return GR_OK;
   int r = gr_poll_hold(1);
   if (r != GR_OK) return r;
-  r = gr_chan_recv_as(g, p->watch->done, &none, until, blocks, GR_WAIT_PROCESS);
+  r = gr_chan_recv_as(g, p->watch->done, &none, until, blocks, &ending);
   if (r != GR_PARK) gr_poll_hold(-1);
   if (r != GR_CLOSED) return r;
   ended(p->watch, out);
@@ -276,5 +278,5 @@ int gr_process_kill(GrProcess *p, int sig) {
   int err = w->reaped ? ESRCH : gr_child_signal(&w->child, sig);
   w->doomed = w->doomed || (sig == SIGKILL && err == 0);
   gr_unlock(&w->lock);
-  return err == 0 ? GR_OK : GR_ERRNO(err);
+  return gr_sys_result(-err);
 }

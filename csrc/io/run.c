@@ -57,13 +57,13 @@ static void close_one(GrRunning *r, int i) {
 
 static int watch_all(GrRunning *r) {
   int epoll = epoll_create1(EPOLL_CLOEXEC);
-  if (epoll < 0) return GR_ERRNO(errno);
+  if (epoll < 0) return gr_sys_result(-errno);
   for (int i = 0; i < ALL; i++) {
     struct epoll_event e = {.events = i == OF_IN ? EPOLLOUT : EPOLLIN, .data.u32 = (uint32_t)i};
     if (r->fds[i] < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, r->fds[i], &e) == 0) continue;
     int err = errno;
     close(epoll);
-    return err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
+    return gr_sys_result(-err);
   }
   int got = gr_fd_new(epoll, &r->ready);
   if (got != GR_OK) close(epoll);
@@ -232,22 +232,20 @@ static int finish(GrRunning *r, int got) {
   return GR_OK;
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, bool blocks,
                 bool fresh) {
-  const GrReason why = GR_WAIT_PROCESS_RUN;
-  int got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, fresh);
+  static const GrWaitType running = {"process run", NULL};
+  int got = gr_fd_enter(r->ready, GR_READ, g, &running, GR_FOREVER, blocks, fresh);
   while (got == GR_OK) {
     if ((got = look(r)) == GR_OK) got = pump(r, in, len, until);
     if (got != GR_PARK) {
       gr_fd_leave(r->ready, GR_READ, g, false);
       return finish(r, got);
     }
-    got = gr_fd_await(r->ready, GR_READ, g, why, earlier(until, r->look_at), blocks, false);
+    got = gr_fd_await(r->ready, GR_READ, g, &running, gr_earlier(until, r->look_at), blocks, false);
     if (got != GR_TIMEOUT) continue;
     if (gr_now_ns() >= until) return finish(r, time_out(r)); /* the turn is given up by now */
-    got = gr_fd_enter(r->ready, GR_READ, g, why, GR_FOREVER, blocks, false);
+    got = gr_fd_enter(r->ready, GR_READ, g, &running, GR_FOREVER, blocks, false);
   }
   return got;
 }

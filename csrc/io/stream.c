@@ -47,7 +47,6 @@ struct GrStream {
   size_t scanned; /* bytes after start that hold no newline */
   _Atomic int64_t timeout;
   _Atomic uint64_t line_max;
-  _Atomic size_t buffered; /* end - start, for who has no turn */
   char *out;
   size_t out_start, out_end, out_cap;
   int out_error;           /* of gathered bytes, not told yet; or GR_OK */
@@ -119,7 +118,6 @@ static void note_held(GrStream *s) {
     s->buf = NULL;
     s->start = s->end = s->cap = 0;
   }
-  atomic_store_explicit(&s->buffered, held(s), memory_order_relaxed);
 }
 
 /* Room for `more` bytes behind the end. */
@@ -225,13 +223,6 @@ static bool too_long(GrStream *s, const GrWant *want, size_t n) {
 
 /* ---- read ---- */
 
-/* Errors of a system call as one of ours; EAGAIN is 0. */
-static int refused(int err) {
-  return err == EAGAIN || err == EWOULDBLOCK ? GR_OK
-         : err == ENOMEM || err == ENOBUFS   ? GR_NOMEM
-                                             : GR_ERRNO(err);
-}
-
 static ssize_t receive(GrStream *s, char *to, size_t n) {
   ssize_t r;
   int fd = gr_fd_number(s->fd);
@@ -252,14 +243,14 @@ typedef struct Read {
 
 enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): call again; nothing is there */
 
+/* The system call has failed. */
+static int refused(void) { return errno == EAGAIN ? WAIT : gr_sys_result(-errno); }
+
 /* The buffer is empty: one call into the scratch. */
 static int read_scratch(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   ssize_t n = receive(s, rd->scratch, GR_SCRATCH);
-  if (n < 0) {
-    int r = refused(errno);
-    return r == GR_OK ? WAIT : r;
-  }
+  if (n < 0) return refused();
   if (s->kind == GR_STREAM_DATAGRAM) {
     *rd->got = (GrGot){.data = rd->scratch, .len = (size_t)n};
     return GR_OK;
@@ -287,10 +278,7 @@ static int read_buffer(GrStream *s, Read *rd) {
     return GR_NOMEM;
   if (s->cap - s->end < room) room = s->cap - s->end;
   ssize_t n = receive(s, s->buf + s->end, room);
-  if (n < 0) {
-    int r = refused(errno);
-    return r == GR_OK ? WAIT : r;
-  }
+  if (n < 0) return refused();
   if (n == 0) return at_end(s, want, rd->scratch, rd->got);
   rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < room;
   s->end += (size_t)n;
@@ -301,7 +289,7 @@ static int read_buffer(GrStream *s, Read *rd) {
 static int read_step(GrStream *s, Read *rd) {
   if (held(s) > 0) {
     End end = find_end(rd->want, s->buf + s->start, held(s), s->scanned);
-    if (too_long(s, rd->want, end.complete ? end.give : held(s))) return GR_SYS(-EMSGSIZE);
+    if (too_long(s, rd->want, end.complete ? end.give : held(s))) return GR_ERRNO(EMSGSIZE);
     if (end.complete) return hand_out(s, end.take, end.give, rd->scratch, rd->got);
     if (is_line(rd->want)) s->scanned = held(s);
   }
@@ -392,9 +380,9 @@ static int write_step(GrStream *s, Rest *rest) {
   while (gathered(s) > 0 || rest->n > 0 || datagram) {
     ssize_t sent = send_both(s, rest);
     if (sent < 0) {
-      int r = refused(errno);
-      if (r != GR_OK) drop_gathered(s);
-      return r == GR_OK ? WAIT : r;
+      int r = refused();
+      if (r != WAIT) drop_gathered(s);
+      return r;
     }
     take_sent(s, rest, (size_t)sent);
     if (datagram) break;
@@ -427,18 +415,20 @@ static void send_last(GrStream *s) {
   gr_fd_unpin(s->fd);
 }
 
+static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
+
 int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
                    bool blocks, bool fresh) {
   Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
-  int r = gr_fd_enter(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_READ, g, &reading, until, blocks, fresh);
   if (r != GR_OK) return r;
   for (;;) {
     r = read_step(s, &rd);
     if (r == AGAIN) continue;
     if (r != WAIT) break;
     bool spent = rd.spent || gr_fd_spent(s->fd, GR_READ);
-    r = send_before_wait(s, g) ? gr_fd_await_both(s->fd, g, GR_WAIT_READ, until, blocks, spent)
-                               : gr_fd_await(s->fd, GR_READ, g, GR_WAIT_READ, until, blocks, spent);
+    r = send_before_wait(s, g) ? gr_fd_await_both(s->fd, g, &reading, until, blocks, spent)
+                               : gr_fd_await(s->fd, GR_READ, g, &reading, until, blocks, spent);
     rd.spent = false;
     if (r != GR_OK) return r;
   }
@@ -453,7 +443,7 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
 static int write_all(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks, bool *has_turn) {
   int r;
   while ((r = write_step(s, rest)) == WAIT) {
-    r = gr_fd_await(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, false);
+    r = gr_fd_await(s->fd, GR_WRITE, g, &writing, until, blocks, false);
     *has_turn = r == GR_OK;
     if (r != GR_OK) return r;
   }
@@ -521,7 +511,7 @@ static int write_or_gather(GrStream *s, G *g, Rest *rest, int64_t until, bool bl
 
 int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
                     bool blocks, bool fresh) {
-  int r = gr_fd_enter(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, &writing, until, blocks, fresh);
   if (r != GR_OK) return r;
   Rest rest = {iov, n, done};
   if (s->kind != GR_STREAM_DATAGRAM) advance(&rest.iov, &rest.n, (size_t)*done);
@@ -534,7 +524,7 @@ int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done,
 
 /* Enters, and sends what was gathered. GR_OK: the turn is still the caller's. */
 static int enter_and_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
-  int r = gr_fd_enter(s->fd, GR_WRITE, g, GR_WAIT_WRITE, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, &writing, until, blocks, fresh);
   if (r != GR_OK) return r;
   uint64_t done = 0;
   bool has_turn = true;
@@ -561,7 +551,7 @@ int gr_stream_gather(GrStream *s, G *g, size_t size, int64_t until, bool blocks,
 static int shut_down(GrStream *s) {
   if (s->kind == GR_STREAM_PIPE) return gr_stream_close(s) == GR_OK ? GR_OK : GR_ERRNO(EBADF);
   if (!gr_fd_pin(s->fd)) return GR_ERRNO(EBADF);
-  int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : GR_ERRNO(errno);
+  int r = shutdown(gr_fd_number(s->fd), SHUT_WR) == 0 ? GR_OK : gr_sys_result(-errno);
   gr_fd_unpin(s->fd);
   return r;
 }
@@ -607,7 +597,4 @@ int64_t gr_stream_timeout(GrStream *s) {
 }
 void gr_stream_set_line_max(GrStream *s, uint64_t n) {
   atomic_store_explicit(&s->line_max, n, memory_order_relaxed);
-}
-size_t gr_stream_buffered(GrStream *s) {
-  return atomic_load_explicit(&s->buffered, memory_order_relaxed);
 }

@@ -42,7 +42,7 @@ static void add_state(GrTrace *t, GrState *st, lua_State *top) {
 /* ---- one goroutine ---- */
 
 static void add_head(GrTrace *t, const G *g, GStatus status, int64_t now) {
-  const char *what = status == G_WAITING    ? gr_wait_name((GrReason)g->reason)
+  const char *what = status == G_WAITING    ? g->waits->name
                      : status == G_RUNNABLE ? "runnable"
                      : status == G_BLOCKED  ? "system call"
                                             : "running";

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/untold.h"
+#include "heap/raise.h"
 #include "run/dump.h"
 #include "run/inherit.h"
 #include "run/state.h"
@@ -91,7 +92,7 @@ GrState *gr_state_host(lua_State *L) {
   lua_pop(L, 1);
   if (gr_standalone()) gr_dump_on_quit(st);
   st->host = gr_host_open(st);
-  if (st->host == NULL) luaL_error(L, "not enough memory");
+  if (st->host == NULL) gr_raise_nomem(L);
   st->g = gr_host_g(st->host);
   gr_state_remember(L, -1);
   lua_pop(L, 1);

@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap/arena.h"
 #include "copy/pack.h"
 #include "run/protect.h"
 #include "run/trace.h"
@@ -297,19 +296,6 @@ int gr_raise_remote(lua_State *L, int idx) {
   return lua_error(L);
 }
 
-/* Of a host's allocator nothing is known. */
-void gr_raise_stack(lua_State *L) {
-  void *arena;
-  if (lua_getallocf(L, &arena) == gr_arena_alloc && ((GrArena *)arena)->failed)
-    gr_raise_code(L, GR_NOMEM);
-  luaL_error(L, "stack overflow");
-  gr_throw("luaL_error returned");
-}
-
-void gr_check_stack(lua_State *L, int n) {
-  if (gr_unlikely(!lua_checkstack(L, n))) gr_raise_stack(L);
-}
-
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
   if (code == GR_ABORTED && st != NULL && st->is_host) gr_exit_await();
@@ -324,9 +310,7 @@ void gr_raise_code(lua_State *L, int code) {
     luaL_error(L,
                "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
                "GOROMAXTHREADS, or wait outside of sort comparators, gsub callbacks and the like)");
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
-  gr_throw("lua_error returned");
+  gr_raise_nomem(L);
 }
 
 void gr_check_forked(lua_State *L) {
@@ -371,9 +355,8 @@ static bool report_one(G *g, GStatus status, void *arg) {
     char place[100];
     g->ops->where(g, place, sizeof place);
     double seconds = (double)(r->now - g->since) * 1e-9;
-    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s",
-             gr_wait_name((GrReason)g->reason), seconds < 0 ? 0 : seconds,
-             *place != '\0' ? place : "?");
+    snprintf(r->lines[r->n], sizeof r->lines[0], "\n\t%s, %.1f s, at %s", g->waits->name,
+             seconds < 0 ? 0 : seconds, *place != '\0' ? place : "?");
   }
   r->n++;
   return true;

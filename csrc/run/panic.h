@@ -36,10 +36,5 @@ void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out);
 int gr_raise_remote(lua_State *L, int idx);
 /* Raises the Lua error of a core call's result code: no memory, no thread. */
 GR_NORETURN void gr_raise_code(lua_State *L, int code);
-/* luaL_checkstack, which takes a system without memory for a stack that is too deep: room for n
- * more, or an error that says which it was. */
-void gr_check_stack(lua_State *L, int n);
-/* The error, after lua_checkstack has failed in this state. */
-GR_NORETURN void gr_raise_stack(lua_State *L);
 
 #endif

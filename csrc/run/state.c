@@ -68,12 +68,6 @@ void gr_state_remember(lua_State *L, int idx) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &state_key);
 }
 
-void *gr_check_pointer(lua_State *L, int arg) {
-  void *p = lua_islightuserdata(L, arg) ? lua_touserdata(L, arg) : NULL;
-  if (gr_unlikely(p == NULL)) luaL_typeerror(L, arg, "pointer of goro's own");
-  return p;
-}
-
 /* ---- parking ---- */
 
 /* Lua stops its collector while a finalizer runs, and a collector that is stopped in this way

@@ -21,6 +21,7 @@
 #include "sched/sched.h"
 #include "sync/chan.h"
 #include "copy/pack.h"
+#include "heap/raise.h"
 
 typedef enum GrOutward {
   GR_OUT_NONE,
@@ -156,9 +157,6 @@ int gr_park(lua_State *L, GrState *st, lua_KFunction k, lua_KContext ctx);
 
 /* Raises in a child of fork. */
 void gr_check_forked(lua_State *L);
-/* Argument `arg` of a function that goro alone calls, with a light userdata. A program can meet
- * such a function on the stack (debug.getinfo) and call it with something else: that raises. */
-void *gr_check_pointer(lua_State *L, int arg);
 /* Does this call come from a finalizer, where nothing that is raised reaches anybody? */
 bool gr_state_finalizes(lua_State *L);
 /* What a host owes its program: raises the panic that was posted to it first, if any. Called by

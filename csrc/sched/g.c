@@ -165,7 +165,7 @@ G *gr_g_alloc(M *m) {
   g->runs_on = true;
   g->keeps = false;
   g->used = 0;
-  g->reason = GR_WAIT_NONE;
+  g->waits = NULL;
   gr_list_init(&g->one.link);
   return g;
 }

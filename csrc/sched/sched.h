@@ -81,35 +81,13 @@ static inline bool gr_status_rests(uint32_t status) {
   return status == G_RUNNABLE || status == G_WAITING || status == G_BLOCKED;
 }
 
-/* What a G waits for: names in gr_wait_name, for dumps and the deadlock report. */
-typedef enum GrReason {
-  GR_WAIT_NONE,
-  GR_WAIT_SEND,
-  GR_WAIT_RECV,
-  GR_WAIT_SELECT,
-  GR_WAIT_SELECT_NONE, /* a select without a case that can happen */
-  GR_WAIT_SLEEP,
-  GR_WAIT_RUN,
-  GR_WAIT_FILE, /* the turn of a goro.fs file */
-  GR_WAIT_LOCK,
-  GR_WAIT_RLOCK,
-  GR_WAIT_WAITGROUP,
-  GR_WAIT_GROUP, /* its members, or a place in it */
-  GR_WAIT_MAP,   /* goro.map */
-  GR_WAIT_COND,
-  GR_WAIT_SEMA,
-  GR_WAIT_ONCE,
-  GR_WAIT_KEY, /* of a sync.map: somebody updates it */
-  GR_WAIT_READ,
-  GR_WAIT_WRITE,
-  GR_WAIT_ACCEPT,
-  GR_WAIT_DIAL,
-  GR_WAIT_LOOKUP,      /* a host's name to addresses */
-  GR_WAIT_PROCESS,     /* the end of a child */
-  GR_WAIT_PROCESS_RUN, /* the same, and its output */
-  GR_WAIT_REASONS
-} GrReason;
-const char *gr_wait_name(GrReason reason);
+/* A kind of waiting. Whoever waits has one, a static const in the file that defines the wait; the
+ * scheduler knows none of them. */
+typedef struct GrWaitType {
+  const char *name;      /* what dumps and the deadlock report say of a G that waits so */
+  void (*abandon)(G *g); /* or NULL: nothing to do. g will never run again (the pool ends): takes
+                            its sudogs out of their queues, and drops what they hold */
+} GrWaitType;
 
 /* Why a wait ended: written by its winner. */
 typedef enum GrCause {
@@ -179,7 +157,6 @@ struct G {
   atomic_bool blocks; /* its wait keeps its thread (a host's always does): only that thread may make
                          it RUNNING again */
   bool keeps;         /* counted in Sched.nkept: in this round it has waited with its thread */
-  uint8_t reason;     /* GrReason of the wait */
   uint8_t cause;      /* GrCause of its end */
   uint8_t host_spins; /* a host's: spins before it sleeps if > 0; grows when its waits are short */
   _Atomic uint64_t wait; /* seq << 1 | done */
@@ -187,10 +164,11 @@ struct G {
   GrSlabOfGs *slab;      /* where its memory is */
   M *m;                  /* its M while it runs, or waits with its thread */
   const GOps *ops;
-  uint32_t used;        /* CPU time (ns) of its slice, up to where it was interrupted */
-  void *data;           /* what the ops know it by */
+  const GrWaitType *waits; /* the wait that has begun and is not finished, or NULL */
+  uint32_t used;           /* CPU time (ns) of its slice, up to where it was interrupted */
+  void *data;              /* what the ops know it by */
   GrHost *_Atomic host; /* the host that it descends from: its panics go there, and it ends when the
-                         * host closes. A reference */
+                            host closes. A reference */
   atomic_bool ends;     /* it has begun to end because its host closes */
   int64_t since;        /* gr_now_ns() when the wait began */
   GSudog *winner;       /* the sudog through which the wait was won */
@@ -220,7 +198,7 @@ void gr_spawn(G *g);
 /* ---- waiting: the steps at the head of this file; g is the caller's own ---- */
 
 /* Step 1. `blocks`: step 3 will be gr_wait_block. */
-void gr_wait_prepare(G *g, GrReason reason, bool blocks);
+void gr_wait_prepare(G *g, const GrWaitType *type, bool blocks);
 /* Arms the time limit of the wait (absolute ns; GR_FOREVER: there is none). GR_OK, GR_NOMEM,
  * GR_NOTHREAD, or GR_ABORTED. GR_CROWDED: the wait would keep its thread, and at the limit of
  * threads none would be left to run other goroutines; a host never gets that, nor a G that has
@@ -237,6 +215,8 @@ bool gr_wait_block(G *g, int64_t until);
 void gr_wait_taken(G *g);
 /* Step 6: disarms the time limit, tells why the wait ended. */
 GrCause gr_wait_finish(G *g);
+/* The pool ends, and g will never run again: its wait's abandon, if it is in a wait. */
+void gr_wait_abandon(G *g);
 
 /* Step 4. True: this call has ended wait `seq` of g, and the caller must call gr_ready(g). sg is
  * the sudog of the wait, or NULL. */

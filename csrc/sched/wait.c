@@ -24,8 +24,8 @@ static void limit_fired(void *arg, uint64_t seq) {
   if (gr_wait_win(g, seq, GR_CAUSE_TIMEOUT, NULL)) gr_ready(g);
 }
 
-void gr_wait_prepare(G *g, GrReason reason, bool blocks) {
-  g->reason = (uint8_t)reason;
+void gr_wait_prepare(G *g, const GrWaitType *type, bool blocks) {
+  g->waits = type;
   atomic_store_explicit(&g->blocks, blocks,
                         memory_order_relaxed); /* the status, a release, publishes it */
   g->since = gr_coarse_ns();
@@ -103,16 +103,20 @@ void gr_wait_await_ready(G *g) {
 void gr_wait_unprepare(G *g) {
   gr_timer_stop(&g->limit);
   if (!gr_wait_win(g, gr_wait_seq(g), GR_CAUSE_SIGNAL, NULL)) gr_wait_await_ready(g);
-  g->reason = GR_WAIT_NONE;
+  g->waits = NULL;
   gr_wait_taken(g);
 }
 
-/* From here on g->one belongs to no wait, and what it waited for may go: gr_wait_abandon asks the
- * reason before it looks there. */
+/* From here on g->one belongs to no wait, and what it waited for may go: gr_wait_abandon finds no
+ * type, and does not look there. */
 GrCause gr_wait_finish(G *g) {
-  g->reason = GR_WAIT_NONE;
+  g->waits = NULL;
   if (g->cause != GR_CAUSE_TIMEOUT) gr_timer_stop(&g->limit);
   return (GrCause)g->cause;
+}
+
+void gr_wait_abandon(G *g) {
+  if (g->waits != NULL && g->waits->abandon != NULL) g->waits->abandon(g);
 }
 
 void gr_ready(G *g) {
@@ -222,8 +226,9 @@ bool gr_wait_block(G *g, int64_t until) {
 }
 
 int gr_sleep(G *g, int64_t until, bool blocks) {
+  static const GrWaitType sleep = {"sleep", NULL};
   if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_OK;
-  gr_wait_prepare(g, GR_WAIT_SLEEP, blocks);
+  gr_wait_prepare(g, &sleep, blocks);
   int r = gr_wait_limit(g, until);
   if (r == GR_OK) return GR_PARK;
   gr_wait_unprepare(g);
@@ -261,34 +266,4 @@ static bool visit_held(G *g, void *arg) {
 void gr_sched_each(bool (*visit)(G *g, GStatus status, void *arg), void *arg) {
   Each each = {visit, arg};
   gr_g_each(visit_held, &each);
-}
-
-const char *gr_wait_name(GrReason reason) {
-  static const char *const names[GR_WAIT_REASONS] = {
-      [GR_WAIT_NONE] = "nothing",
-      [GR_WAIT_SEND] = "chan send",
-      [GR_WAIT_RECV] = "chan receive",
-      [GR_WAIT_SELECT] = "select",
-      [GR_WAIT_SELECT_NONE] = "select (no cases)",
-      [GR_WAIT_SLEEP] = "sleep",
-      [GR_WAIT_RUN] = "goro.run",
-      [GR_WAIT_FILE] = "file in use",
-      [GR_WAIT_LOCK] = "mutex lock",
-      [GR_WAIT_RLOCK] = "rwmutex read lock",
-      [GR_WAIT_WAITGROUP] = "waitgroup wait",
-      [GR_WAIT_GROUP] = "group wait",
-      [GR_WAIT_MAP] = "goro.map",
-      [GR_WAIT_COND] = "cond wait",
-      [GR_WAIT_SEMA] = "semaphore acquire",
-      [GR_WAIT_ONCE] = "once",
-      [GR_WAIT_KEY] = "map update",
-      [GR_WAIT_READ] = "I/O read",
-      [GR_WAIT_WRITE] = "I/O write",
-      [GR_WAIT_ACCEPT] = "accept",
-      [GR_WAIT_DIAL] = "dial",
-      [GR_WAIT_LOOKUP] = "host look-up",
-      [GR_WAIT_PROCESS] = "process wait",
-      [GR_WAIT_PROCESS_RUN] = "process run",
-  };
-  return reason < GR_WAIT_REASONS ? names[reason] : "?";
 }

@@ -84,9 +84,9 @@ GSudog *gr_waitq_win(GrList *queue) {
   return NULL;
 }
 
-int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks) {
+int gr_wait_start(G *g, const GrWaitType *type, int64_t until, bool blocks) {
   if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
-  gr_wait_prepare(g, reason, blocks);
+  gr_wait_prepare(g, type, blocks);
   int r = gr_wait_limit(g, until);
   if (r != GR_OK) gr_wait_unprepare(g);
   return r;
@@ -142,11 +142,14 @@ int gr_chan_recv_locked(GrChan *c, GrMsg *m, G **wake) {
 
 /* ---- send, receive ---- */
 
+static const GrWaitType sending = {"chan send", gr_chan_abandon},
+                        receiving = {"chan receive", gr_chan_abandon};
+
 int gr_chan_send(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
   G *wake = NULL;
   gr_lock(&c->lock);
   int r = gr_chan_send_locked(c, m, &wake);
-  if (r == GR_TIMEOUT && (r = gr_wait_start(g, GR_WAIT_SEND, until, blocks)) == GR_OK) {
+  if (r == GR_TIMEOUT && (r = gr_wait_start(g, &sending, until, blocks)) == GR_OK) {
     g->one.msg = *m;
     *m = GR_MSG_EMPTY;
     gr_sudog_link(&g->one, g, c, &c->sendq, 0);
@@ -157,11 +160,11 @@ int gr_chan_send(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
   return r;
 }
 
-int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrReason reason) {
+int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, const GrWaitType *type) {
   G *wake = NULL;
   gr_lock(&c->lock);
   int r = gr_chan_recv_locked(c, m, &wake);
-  if (r == GR_TIMEOUT && (r = gr_wait_start(g, reason, until, blocks)) == GR_OK) {
+  if (r == GR_TIMEOUT && (r = gr_wait_start(g, type, until, blocks)) == GR_OK) {
     g->one.msg = GR_MSG_EMPTY;
     gr_sudog_link(&g->one, g, c, &c->recvq, 0);
     r = GR_PARK;
@@ -172,16 +175,20 @@ int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrRea
 }
 
 int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
-  return gr_chan_recv_as(g, c, m, until, blocks, GR_WAIT_RECV);
+  return gr_chan_recv_as(g, c, m, until, blocks, &receiving);
 }
 
-/* Not won through the sudog: whoever met it in the queue meanwhile has skipped it. */
-static int ended_otherwise(G *g, GrCause cause) {
+void gr_chan_abandon(G *g) {
   GrChan *c = g->one.object;
   gr_lock(&c->lock);
   gr_list_remove(&g->one.link);
   gr_unlock(&c->lock);
   gr_msg_drop(&g->one.msg);
+}
+
+/* Not won through the sudog: whoever met it in the queue meanwhile has skipped it. */
+static int ended_otherwise(G *g, GrCause cause) {
+  gr_chan_abandon(g);
   return cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
 }
 

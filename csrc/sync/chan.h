@@ -53,8 +53,8 @@ int gr_chan_send_finish(G *g, GrCause *cause);
 
 /* *m gets the message. GR_OK, GR_PARK, GR_CLOSED (closed and drained), GR_TIMEOUT, GR_NOMEM. */
 int gr_chan_recv(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks);
-/* The same, shown in dumps as a wait for `reason`. */
-int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, GrReason reason);
+/* The same, as a wait of this type, whose abandon is gr_chan_abandon. */
+int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, const GrWaitType *type);
 int gr_chan_recv_finish(G *g, GrMsg *m, GrCause *cause);
 
 /* GR_OK; GR_CLOSED: it was closed already, and its feed does not allow that. Wakes all who wait. */
@@ -78,8 +78,7 @@ int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint6
               uint32_t *chosen, bool *ok);
 int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok, GrCause *cause);
 
-/* Ends a wait of a goroutine that will never run again (pool's end): unlinks and drops what its
- * sudogs hold. */
-void gr_wait_abandon(G *g);
+/* The abandon of a wait for one channel. */
+void gr_chan_abandon(G *g);
 
 #endif

@@ -38,9 +38,11 @@ GrCond *gr_cond_of(GrShare *s) { return gr_container_of(s, GrCond, share); }
 GrShare *gr_cond_mutex(GrCond *c) { return c->mutex; }
 uint64_t gr_cond_told(GrCond *c) { return atomic_load(&c->told); }
 
+static const GrWaitType waiting = {"cond wait", gr_queue_abandon};
+
 int gr_cond_wait(G *g, GrCond *c, int64_t until, bool blocks) {
   gr_lock(&c->lock);
-  int r = gr_queue_wait(g, GR_WAIT_COND, until, blocks, &c->lock, &c->queue, false);
+  int r = gr_queue_wait(g, &waiting, until, blocks, &c->lock, &c->queue, false);
   gr_unlock(&c->lock);
   return r;
 }

@@ -8,7 +8,10 @@
  * released when its state is closed, whatever has become of the wait. */
 #include "sync/group.h"
 
-void gr_group_init(GrGroup *gr, GrShare *owner, GrReason waits_as, int64_t limit, GrContext *ctx) {
+const GrWaitType gr_group_waits = {"group wait", gr_queue_abandon};
+
+void gr_group_init(GrGroup *gr, GrShare *owner, const GrWaitType *waits_as, int64_t limit,
+                   GrContext *ctx) {
   *gr = (GrGroup){.owner = owner, .waits_as = waits_as, .limit = limit, .ctx = ctx};
   gr_lock_init(&gr->lock, GR_RANK_SYNC);
   gr_list_init(&gr->goers);
@@ -107,7 +110,7 @@ int gr_group_take(G *g, GrGroup *gr, GrPlace *p, bool blocks) {
   int r = GR_OK;
   gr_lock(&gr->lock);
   if (gr->limit == 0 || gr->running < gr->limit) gr->running++;
-  else r = gr_queue_wait(g, GR_WAIT_GROUP, GR_FOREVER, blocks, &gr->lock, &gr->goers, false);
+  else r = gr_queue_wait(g, &gr_group_waits, GR_FOREVER, blocks, &gr->lock, &gr->goers, false);
   if (r == GR_OK || r == GR_PARK) place_init(p, gr, r == GR_OK);
   if (r == GR_PARK) *gr_queue_note(&g->one) = (intptr_t)p;
   gr_unlock(&gr->lock);

@@ -15,7 +15,7 @@
 
 typedef struct GrGroup {
   GrShare *owner; /* what it is part of */
-  GrReason waits_as;
+  const GrWaitType *waits_as;
   GrLock lock;
   int64_t limit;   /* 0: none */
   int64_t running; /* members, and places that have been taken for them */
@@ -27,8 +27,11 @@ typedef struct GrGroup {
   GrContext *ctx;   /* a reference, or NULL */
 } GrGroup;
 
+/* For its members, or for a place in it. */
+extern const GrWaitType gr_group_waits;
 /* Takes the reference ctx, or NULL. `waits_as` is what dumps say of who waits for all to end. */
-void gr_group_init(GrGroup *gr, GrShare *owner, GrReason waits_as, int64_t limit, GrContext *ctx);
+void gr_group_init(GrGroup *gr, GrShare *owner, const GrWaitType *waits_as, int64_t limit,
+                   GrContext *ctx);
 /* An error that nobody has been told of goes to stderr. */
 void gr_group_fini(GrGroup *gr);
 

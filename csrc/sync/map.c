@@ -420,6 +420,16 @@ static void own(GrClaim *c, Entry *e, GrMsg value) {
   e->value.u.p = c;
 }
 
+/* The wait was not won through the sudog. */
+static void leave(G *g) {
+  GrClaim *c = g->one.object;
+  gr_lock(&c->shard->lock);
+  gr_list_remove(&g->one.link);
+  gr_unlock(&c->shard->lock);
+}
+
+static const GrWaitType updating = {"map update", leave};
+
 int gr_map_acquire(G *g, GrMap *m, const GrKey *k, GrClaim *c, bool blocks) {
   Shard *s = shard_of(m, k);
   int r = GR_OK;
@@ -430,7 +440,7 @@ int gr_map_acquire(G *g, GrMap *m, const GrKey *k, GrClaim *c, bool blocks) {
   if (r == GR_OK) {
     claim(c, m, s, e, g);
     own(c, e, e->value);
-  } else if (r == GR_TIMEOUT && (r = gr_wait_start(g, GR_WAIT_KEY, GR_FOREVER, blocks)) == GR_OK) {
+  } else if (r == GR_TIMEOUT && (r = gr_wait_start(g, &updating, GR_FOREVER, blocks)) == GR_OK) {
     GrClaim *owner = e->value.u.p;
     claim(c, m, s, e, g);
     gr_sudog_link(&g->one, g, c, &owner->waiters, 0);
@@ -449,16 +459,9 @@ static void unclaim(GrClaim *c) {
 int gr_map_acquire_finish(G *g, GrClaim *c, GrCause *cause) {
   *cause = gr_wait_finish(g);
   if (*cause == GR_CAUSE_SUDOG) return GR_OK;
-  gr_map_abandon(&g->one);
+  leave(g);
   unclaim(c);
   return GR_ABORTED;
-}
-
-void gr_map_abandon(GSudog *sg) {
-  GrClaim *c = sg->object;
-  gr_lock(&c->shard->lock);
-  gr_list_remove(&sg->link);
-  gr_unlock(&c->shard->lock);
 }
 
 GrMsg gr_map_owned(const GrClaim *c) { return value_ref(&c->value); }

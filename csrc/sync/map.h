@@ -96,8 +96,6 @@ GrMsg gr_map_owned(const GrClaim *c);
 /* The key is everybody's again, with the value *v, which it takes, unless v is NULL: as it was. c
  * claims nothing; when it does so already, nothing happens, and v must be NULL. */
 void gr_map_release(GrClaim *c, GrMsg *v);
-/* For gr_wait_abandon: the goroutine, whose sudog this is, will never run again. */
-void gr_map_abandon(GSudog *sg);
 
 /* What was in the map, each entry as it was at some moment during gr_map_snap, and each one that
  * was there all the time. */

@@ -80,13 +80,15 @@ static void note_queue_locked(GrMutex *m) {
   if (gr_list_empty(&m->queue)) atomic_fetch_and(&m->word, ~(uint32_t)QUEUED);
 }
 
+static const GrWaitType locking = {"mutex lock", gr_queue_abandon};
+
 /* `since`: when it began to wait; 0: it begins. */
 static int lock_slow(G *g, GrMutex *m, int64_t until, bool blocks, int64_t since) {
   int r = GR_OK;
   bool again = since != 0;
   gr_lock(&m->lock);
   if (!take(m, QUEUED, again ? WOKEN : 0)) {
-    r = gr_queue_wait(g, GR_WAIT_LOCK, until, blocks, &m->lock, &m->queue, again);
+    r = gr_queue_wait(g, &locking, until, blocks, &m->lock, &m->queue, again);
     if (r == GR_PARK) *gr_queue_note(&g->one) = again ? since : gr_now_ns();
     else note_queue_locked(m);
   }

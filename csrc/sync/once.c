@@ -41,10 +41,12 @@ bool gr_once_is_done(GrOnce *o) {
   return atomic_load_explicit(&o->word, memory_order_acquire) >= DONE;
 }
 
+static const GrWaitType waiting = {"once", gr_queue_abandon};
+
 static int enter_locked(G *g, GrOnce *o, bool blocks, GrMsg *task) {
   if (gr_once_is_done(o)) return GR_OK;
   if (atomic_load_explicit(&o->word, memory_order_relaxed) == RUNNING)
-    return gr_queue_wait(g, GR_WAIT_ONCE, GR_FOREVER, blocks, &o->lock, &o->queue, false);
+    return gr_queue_wait(g, &waiting, GR_FOREVER, blocks, &o->lock, &o->queue, false);
   atomic_store_explicit(&o->word, RUNNING, memory_order_relaxed);
   *task = o->msg;
   o->msg = GR_MSG_EMPTY;

@@ -4,9 +4,9 @@
 
 #include "sync/wait.h"
 
-int gr_queue_wait(G *g, GrReason reason, int64_t until, bool blocks, GrLock *lock, GrList *queue,
-                  bool first) {
-  int r = gr_wait_start(g, reason, until, blocks);
+int gr_queue_wait(G *g, const GrWaitType *type, int64_t until, bool blocks, GrLock *lock,
+                  GrList *queue, bool first) {
+  int r = gr_wait_start(g, type, until, blocks);
   if (r != GR_OK) return r;
   g->one.msg = GR_MSG_EMPTY;
   /* Behind an entry is at the end of the ring that begins with it. */
@@ -27,21 +27,9 @@ void gr_queue_ready(GrList *won) {
     gr_ready(gr_container_of(l, GSudog, link)->g);
 }
 
-bool gr_queue_abandon(G *g) {
-  switch (g->reason) {
-    case GR_WAIT_LOCK:
-    case GR_WAIT_RLOCK:
-    case GR_WAIT_WAITGROUP:
-    case GR_WAIT_GROUP:
-    case GR_WAIT_MAP:
-    case GR_WAIT_COND:
-    case GR_WAIT_SEMA:
-    case GR_WAIT_ONCE: break;
-    default: return false;
-  }
+void gr_queue_abandon(G *g) {
   GrLock *lock = g->one.object;
   gr_lock(lock);
   gr_queue_leave(g);
   gr_unlock(lock);
-  return true;
 }

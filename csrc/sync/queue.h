@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* queue.h - how one waits for a lock, a count, a condition: the wait queues of what is no channel.
- * For the files of csrc/sync.
+ * For the files of csrc/sync; of the others, who gives a group's wait a name needs its abandon.
  *
  * All of them wait in the same way. An object has a word, by which an uncontended call is one
  * atomic operation, a GrLock of GR_RANK_SYNC, and under it queues of the goroutines' own sudogs
@@ -20,8 +20,8 @@
 /* g waits in `queue` of the object whose lock, `lock`, the caller holds: at its end or, `first`, at
  * its head. GR_PARK; else nothing is linked, and it is GR_TIMEOUT (the limit is past, or a poll),
  * GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
-int gr_queue_wait(G *g, GrReason reason, int64_t until, bool blocks, GrLock *lock, GrList *queue,
-                  bool first);
+int gr_queue_wait(G *g, const GrWaitType *type, int64_t until, bool blocks, GrLock *lock,
+                  GrList *queue, bool first);
 /* Under the lock: a wait that was not won through the sudog is taken out. */
 static inline void gr_queue_leave(G *g) { gr_list_remove(&g->one.link); }
 /* What the result of a wait is that did not end through the sudog. */
@@ -37,8 +37,8 @@ int64_t gr_queue_win_all(GrList *queue, GrList *won);
 /* Readies those in `won`. Under no lock. */
 void gr_queue_ready(GrList *won);
 
-/* The pool ends: if g is in such a queue, it is taken out (true). */
-bool gr_queue_abandon(G *g);
+/* The abandon of a wait in such a queue. */
+void gr_queue_abandon(G *g);
 
 /* A number that a waiter notes for who finds it: in the message that it does not have. */
 static inline int64_t *gr_queue_note(GSudog *sg) { return &sg->msg.u.i; }

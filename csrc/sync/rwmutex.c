@@ -126,13 +126,16 @@ static bool rtake_locked(GrRwmutex *rw) {
   }
 }
 
-static int lock_slow(G *g, GrRwmutex *rw, GrReason reason, int64_t until, bool blocks) {
+static const GrWaitType locking = {"mutex lock", gr_queue_abandon},
+                        rlocking = {"rwmutex read lock", gr_queue_abandon};
+
+static int lock_slow(G *g, GrRwmutex *rw, const GrWaitType *type, int64_t until, bool blocks) {
   if (until == GR_POLL) return GR_TIMEOUT;
-  bool writes = reason == GR_WAIT_LOCK;
+  bool writes = type == &locking;
   int r = GR_OK;
   gr_lock(&rw->lock);
   if (!(writes ? take_locked(rw) : rtake_locked(rw))) {
-    r = gr_queue_wait(g, reason, until, blocks, &rw->lock, writes ? &rw->writers : &rw->readers,
+    r = gr_queue_wait(g, type, until, blocks, &rw->lock, writes ? &rw->writers : &rw->readers,
                       false);
     if (r != GR_PARK && queues_empty(rw)) atomic_fetch_and(&rw->word, ~(uint64_t)QUEUED);
   }
@@ -141,12 +144,11 @@ static int lock_slow(G *g, GrRwmutex *rw, GrReason reason, int64_t until, bool b
 }
 
 int gr_rwmutex_lock(G *g, GrRwmutex *rw, int64_t until, bool blocks) {
-  return gr_likely(gr_rwmutex_try_lock(rw)) ? GR_OK : lock_slow(g, rw, GR_WAIT_LOCK, until, blocks);
+  return gr_likely(gr_rwmutex_try_lock(rw)) ? GR_OK : lock_slow(g, rw, &locking, until, blocks);
 }
 
 int gr_rwmutex_rlock(G *g, GrRwmutex *rw, int64_t until, bool blocks) {
-  return gr_likely(gr_rwmutex_try_rlock(rw)) ? GR_OK
-                                             : lock_slow(g, rw, GR_WAIT_RLOCK, until, blocks);
+  return gr_likely(gr_rwmutex_try_rlock(rw)) ? GR_OK : lock_slow(g, rw, &rlocking, until, blocks);
 }
 
 int gr_rwmutex_finish(G *g, GrRwmutex *rw, GrCause *cause) {

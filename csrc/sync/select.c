@@ -9,8 +9,6 @@
  * itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
 #include <stdlib.h>
 
-#include "sync/map.h"
-#include "sync/queue.h"
 #include "sync/wait.h"
 
 enum { SMALL = 16 };
@@ -96,6 +94,35 @@ static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uin
   }
 }
 
+/* One channel after the other: the wait is over, so nobody can win the remaining sudogs, only
+ * unlink them. */
+static void unlink_all(G *g) {
+  for (uint32_t i = 0; i < g->nmany; i++) {
+    GSudog *sg = &g->many[i];
+    GrChan *c = sg->object;
+    if (sg == g->winner || c == NULL) continue;
+    gr_lock(&c->lock);
+    gr_list_remove(&sg->link);
+    gr_unlock(&c->lock);
+  }
+}
+
+static void free_sudogs(G *g) {
+  gr_free(g->many);
+  g->many = NULL;
+  g->nmany = 0;
+}
+
+static void abandon(G *g) {
+  unlink_all(g);
+  for (uint32_t i = 0; i < g->nmany; i++)
+    if (g->many[i].object != NULL) gr_msg_drop(&g->many[i].msg);
+  free_sudogs(g);
+}
+
+static const GrWaitType selecting = {"select", abandon},
+                        for_ever = {"select (no cases)", abandon}; /* none that can happen */
+
 /* Working memory: channel order, then poll order; small selects use the stack. */
 int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint64_t *rand,
               uint32_t *chosen, bool *ok) {
@@ -116,33 +143,18 @@ int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint6
     g->many = n > 0 ? gr_malloc(n * sizeof *g->many) : NULL;
     g->nmany = n;
     if (n > 0 && g->many == NULL) r = GR_NOMEM;
-    else r = gr_wait_start(g, npoll > 0 ? GR_WAIT_SELECT : GR_WAIT_SELECT_NONE, until, blocks);
+    else r = gr_wait_start(g, npoll > 0 ? &selecting : &for_ever, until, blocks);
     if (r == GR_OK) {
       link_all(g, cases, n, order, npoll);
       r = GR_PARK;
     } else {
-      gr_free(g->many);
-      g->many = NULL;
-      g->nmany = 0;
+      free_sudogs(g);
     }
   }
   unlock_all(chans, nchans);
   if (wake != NULL) gr_ready(wake);
   if (n > SMALL) gr_free(chans);
   return r;
-}
-
-/* One channel after the other: the wait is over, so nobody can win the remaining sudogs, only
- * unlink them. */
-static void unlink_all(G *g) {
-  for (uint32_t i = 0; i < g->nmany; i++) {
-    GSudog *sg = &g->many[i];
-    GrChan *c = sg->object;
-    if (sg == g->winner || c == NULL) continue;
-    gr_lock(&c->lock);
-    gr_list_remove(&sg->link);
-    gr_unlock(&c->lock);
-  }
 }
 
 int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok, GrCause *cause) {
@@ -158,40 +170,6 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
   }
   for (uint32_t i = 0; i < g->nmany; i++)
     if (cases[i].chan != NULL) cases[i].msg = g->many[i].msg; /* what was not sent, or what came */
-  gr_free(g->many);
-  g->many = NULL;
-  g->nmany = 0;
+  free_sudogs(g);
   return r;
-}
-
-void gr_wait_abandon(G *g) {
-  if (g->many != NULL) {
-    unlink_all(g);
-    for (uint32_t i = 0; i < g->nmany; i++)
-      if (g->many[i].object != NULL) gr_msg_drop(&g->many[i].msg);
-    gr_free(g->many);
-    g->many = NULL;
-    g->nmany = 0;
-    return;
-  }
-  if (gr_queue_abandon(g)) return;
-  if (g->reason == GR_WAIT_KEY) {
-    gr_map_abandon(&g->one);
-    return;
-  }
-  /* A wait for one thing, begun and not finished: a G that is merely queued may have had others
-   * before. */
-  switch (g->reason) {
-    case GR_WAIT_SEND:
-    case GR_WAIT_RECV:
-    case GR_WAIT_RUN:
-    case GR_WAIT_FILE:
-    case GR_WAIT_PROCESS: break;
-    default: return;
-  }
-  GrChan *c = g->one.object;
-  gr_lock(&c->lock);
-  gr_list_remove(&g->one.link);
-  gr_unlock(&c->lock);
-  gr_msg_drop(&g->one.msg);
 }

@@ -79,13 +79,15 @@ static bool take_locked(GrSema *s, int64_t k) {
   }
 }
 
+static const GrWaitType acquiring = {"semaphore acquire", gr_queue_abandon};
+
 int gr_sema_acquire(G *g, GrSema *s, int64_t k, int64_t until, bool blocks) {
   if (gr_likely(gr_sema_try_acquire(s, k))) return GR_OK;
   if (until == GR_POLL) return GR_TIMEOUT;
   int r = GR_OK;
   gr_lock(&s->lock);
   if (!take_locked(s, k)) {
-    r = gr_queue_wait(g, GR_WAIT_SEMA, until, blocks, &s->lock, &s->queue, false);
+    r = gr_queue_wait(g, &acquiring, until, blocks, &s->lock, &s->queue, false);
     if (r == GR_PARK) *gr_queue_note(&g->one) = k;
     else if (gr_list_empty(&s->queue)) atomic_fetch_and(&s->word, ~(int64_t)QUEUED);
   }

@@ -26,7 +26,7 @@ GrMsg gr_ring_get(GrChan *c);
 GSudog *gr_waitq_win(GrList *queue);
 /* Prepares a wait: GR_OK, GR_TIMEOUT when the limit is past or a poll, GR_NOMEM, GR_NOTHREAD,
  * GR_ABORTED. */
-int gr_wait_start(G *g, GrReason reason, int64_t until, bool blocks);
+int gr_wait_start(G *g, const GrWaitType *type, int64_t until, bool blocks);
 void gr_sudog_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index);
 
 /* Without waiting: GR_OK (*m taken or given; *wake, when set, must be readied after unlocking),

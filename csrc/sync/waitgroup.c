@@ -79,12 +79,14 @@ static bool zero_locked(GrWaitgroup *wg) {
   return w < ONE;
 }
 
+static const GrWaitType waiting = {"waitgroup wait", gr_queue_abandon};
+
 int gr_waitgroup_wait(G *g, GrWaitgroup *wg, int64_t until, bool blocks) {
   int r = GR_OK;
   if (atomic_load_explicit(&wg->word, memory_order_acquire) < ONE) return r;
   gr_lock(&wg->lock);
   if (!zero_locked(wg)) {
-    r = gr_queue_wait(g, GR_WAIT_WAITGROUP, until, blocks, &wg->lock, &wg->queue, false);
+    r = gr_queue_wait(g, &waiting, until, blocks, &wg->lock, &wg->queue, false);
     if (r != GR_PARK) note_queue_locked(wg);
   }
   gr_unlock(&wg->lock);

@@ -1,17 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* chan.c - goro.chan and the methods of channels.
  *
- * A call that waits goes round once more when its wait was ended from outside for no reason of its
- * own (a hook had to run in the main script): its limit is absolute, so nothing is lost. Its
- * arguments are still on the stack, and so is the channel, which thereby stays alive. The absolute
- * limit is kept there too, since a continuation has no C locals: in the fourth slot, which a call
- * without a limit does not have.
+ * The calls that wait are three (call.h): send, recv, and the step of range. Their arguments stay
+ * on the stack, and so does the channel, which is thereby kept alive. The absolute limit is in the
+ * fourth slot, which a call without a limit does not have.
  *
- * What most calls do not need costs them nothing: the arguments are checked once, and a second time
- * only by a call that goes round. */
+ * What most calls do not need costs them nothing. The first half is called by the method itself,
+ * with the arguments that it has just checked; `begin` checks them a second time, for a call that
+ * begins anew. */
 #include <math.h>
 
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 #include "heap/names.h"
 #include "copy/pack.h"
 
@@ -104,43 +103,48 @@ static int64_t keep_limit(lua_State *L, int arg, int64_t until) {
 
 /* ---- send ---- */
 
-static int timeout_result(lua_State *L) {
+static int send_failed(lua_State *L, int r) {
+  if (r == GR_CLOSED) return luaL_error(L, "send on closed channel");
+  if (r != GR_TIMEOUT) gr_raise_code(L, r);
   lua_pushboolean(L, 0);
   lua_pushliteral(L, "timeout");
   return 2;
 }
 
-static int send_again(lua_State *L);
-
-static int send_result(lua_State *L, int r, GrCause cause) {
-  switch (r) {
-    case GR_OK: lua_pushboolean(L, 1); return 1;
-    case GR_TIMEOUT: return timeout_result(L);
-    case GR_CLOSED: return luaL_error(L, "send on closed channel");
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return send_again(L);
-    default: gr_raise_code(L, r);
-  }
-}
-
-static int sent(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_chan_send_finish(gr_state(L)->g, &cause);
-  return send_result(L, r, cause);
-}
-
-static int send_step(lua_State *L, GrState *st, GrChan *c, int64_t until) {
-  bool blocks = gr_blocks(L, st);
+static inline int send_first_half(lua_State *L, GrState *st, GrChan *c, int64_t until,
+                                  bool blocks) {
   GrMsg m;
   gr_pack_msg(L, 2, &m);
   int r = gr_chan_send(st->g, c, &m, until, blocks);
-  if (r == GR_PARK) return gr_park(L, st, sent, 0);
-  if (gr_unlikely(r != GR_OK)) gr_msg_drop(&m);
-  return send_result(L, r, GR_CAUSE_SUDOG);
+  if (gr_unlikely(r != GR_OK && r != GR_PARK)) gr_msg_drop(&m);
+  return r;
 }
 
-static int send_again(lua_State *L) {
-  return send_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_SEND), limit_of(L));
+/* r of a half. */
+static inline int sent(lua_State *L, GrStep *s, int r) {
+  if (gr_unlikely(r != GR_OK)) return r;
+  lua_pushboolean(L, 1);
+  s->n = 1;
+  return GR_OK;
+}
+
+static int send_begin(lua_State *L, GrStep *s) {
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
+  return sent(L, s, send_first_half(L, s->st, c, limit_of(L), s->blocks));
+}
+
+static int send_finish(lua_State *L, GrStep *s) {
+  return sent(L, s, gr_chan_send_finish(s->st->g, &s->cause));
+}
+
+static const GrCall send_call = {.begin = send_begin, .finish = send_finish, .failed = send_failed};
+
+static int send(lua_State *L, GrState *st, GrChan *c, int64_t until) {
+  bool blocks = gr_blocks(L, st);
+  int r = send_first_half(L, st, c, until, blocks);
+  if (r != GR_OK) return gr_call_begun(L, st, &send_call, blocks, r);
+  lua_pushboolean(L, 1);
+  return 1;
 }
 
 /* A value at idx is misuse. `hint` is the end of the message. */
@@ -169,7 +173,7 @@ static int chan_send(lua_State *L) {
   if (n != 2) luaL_checkany(L, 2);
   if (gr_unlikely(n > 2)) check_one_value(L);
   gr_enter(L, st);
-  return send_step(L, st, c, GR_FOREVER);
+  return send(L, st, c, GR_FOREVER);
 }
 
 /* try_send(v [, timeout]) -> true; false, "timeout". Without a timeout it does not wait. */
@@ -180,94 +184,98 @@ static int chan_try_send(lua_State *L) {
   check_nothing_at(L, 4, "");
   int64_t until = lua_isnoneornil(L, 3) ? GR_POLL : gr_check_timeout(L, 3);
   gr_enter(L, st);
-  return send_step(L, st, c, keep_limit(L, 3, until));
+  return send(L, st, c, keep_limit(L, 3, until));
 }
 
 /* ---- receive ---- */
 
-static int recv_again(lua_State *L);
+static inline int push_received(lua_State *L, GrMsg *m) {
+  gr_push_msg(L, m);
+  lua_pushboolean(L, 1);
+  return 2;
+}
 
-static int recv_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
-  switch (r) {
-    case GR_OK:
-      gr_push_msg(L, m);
-      lua_pushboolean(L, 1);
-      return 2;
-    case GR_CLOSED:
-      lua_pushnil(L);
-      lua_pushboolean(L, 0);
-      return 2;
-    case GR_TIMEOUT:
-      lua_pushnil(L);
-      lua_pushnil(L);
-      lua_pushliteral(L, "timeout");
-      return 3;
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return recv_again(L);
-    default: gr_raise_code(L, r);
+static int recv_failed(lua_State *L, int r) {
+  if (r != GR_CLOSED && r != GR_TIMEOUT) gr_raise_code(L, r);
+  lua_pushnil(L);
+  if (r == GR_CLOSED) {
+    lua_pushboolean(L, 0);
+    return 2;
   }
+  lua_pushnil(L);
+  lua_pushliteral(L, "timeout");
+  return 3;
 }
 
-static int received(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
+static int recv_begin(lua_State *L, GrStep *s) {
   GrMsg m = GR_MSG_EMPTY;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
-  return recv_result(L, r, &m, cause);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
+  int r = gr_chan_recv(s->st->g, c, &m, limit_of(L), s->blocks);
+  if (r == GR_OK) s->n = push_received(L, &m);
+  return r;
 }
 
-static int recv_step(lua_State *L, GrState *st, GrChan *c, int64_t until) {
+static int recv_finish(lua_State *L, GrStep *s) {
+  GrMsg m = GR_MSG_EMPTY;
+  int r = gr_chan_recv_finish(s->st->g, &m, &s->cause);
+  if (gr_likely(r == GR_OK)) s->n = push_received(L, &m);
+  return r;
+}
+
+static const GrCall recv_call = {.begin = recv_begin, .finish = recv_finish, .failed = recv_failed};
+
+static int recv(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   GrMsg m = GR_MSG_EMPTY;
   bool blocks = gr_blocks(L, st);
   int r = gr_chan_recv(st->g, c, &m, until, blocks);
-  if (r == GR_PARK) return gr_park(L, st, received, 0);
-  return recv_result(L, r, &m, GR_CAUSE_SUDOG);
-}
-
-static int recv_again(lua_State *L) {
-  return recv_step(L, gr_state(L), gr_check_chan(L, 1, GR_VIEW_RECV), limit_of(L));
+  return r == GR_OK ? push_received(L, &m) : gr_call_begun(L, st, &recv_call, blocks, r);
 }
 
 static int chan_recv(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
   gr_enter(L, st);
-  if (lua_gettop(L) == 1) return recv_step(L, st, c, GR_FOREVER);
-  return recv_step(L, st, c, keep_limit(L, 2, gr_check_timeout(L, 2)));
+  if (lua_gettop(L) == 1) return recv(L, st, c, GR_FOREVER);
+  return recv(L, st, c, keep_limit(L, 2, gr_check_timeout(L, 2)));
 }
 
 /* ---- range: the iterator is called with (channel, last value) ---- */
 
-static int range_result(lua_State *L, int r, GrMsg *m, GrCause cause);
-
-static int range_received(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrMsg m = GR_MSG_EMPTY;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
-  return range_result(L, r, &m, cause);
+static inline int push_ranged(lua_State *L, GrMsg *m) {
+  gr_push_msg(L, m);
+  if (gr_unlikely(lua_isnil(L, -1))) return luaL_error(L, "nil message in range");
+  return 1;
 }
+
+static int range_failed(lua_State *L, int r) {
+  if (r != GR_CLOSED) gr_raise_code(L, r);
+  lua_pushnil(L);
+  return 1;
+}
+
+static int range_begin(lua_State *L, GrStep *s) {
+  GrMsg m = GR_MSG_EMPTY;
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
+  int r = gr_chan_recv(s->st->g, c, &m, GR_FOREVER, s->blocks);
+  if (r == GR_OK) s->n = push_ranged(L, &m);
+  return r;
+}
+
+static int range_finish(lua_State *L, GrStep *s) {
+  GrMsg m = GR_MSG_EMPTY;
+  int r = gr_chan_recv_finish(s->st->g, &m, &s->cause);
+  if (gr_likely(r == GR_OK)) s->n = push_ranged(L, &m);
+  return r;
+}
+
+static const GrCall range_call = {
+    .begin = range_begin, .finish = range_finish, .failed = range_failed};
 
 static int range_next(lua_State *L) {
   GrState *st = gr_state(L);
-  GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
+  gr_check_chan(L, 1, GR_VIEW_RECV);
   gr_enter(L, st);
-  GrMsg m = GR_MSG_EMPTY;
-  bool blocks = gr_blocks(L, st);
-  int r = gr_chan_recv(st->g, c, &m, GR_FOREVER, blocks);
-  if (r == GR_PARK) return gr_park(L, st, range_received, 0);
-  return range_result(L, r, &m, GR_CAUSE_SUDOG);
-}
-
-static int range_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
-  switch (r) {
-    case GR_OK:
-      gr_push_msg(L, m);
-      if (gr_unlikely(lua_isnil(L, -1))) return luaL_error(L, "nil message in range");
-      return 1;
-    case GR_CLOSED: lua_pushnil(L); return 1;
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return range_next(L);
-    default: gr_raise_code(L, r);
-  }
+  return gr_call(L, st, &range_call);
 }
 
 static int chan_range(lua_State *L) {

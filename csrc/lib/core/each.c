@@ -9,6 +9,7 @@
  * gone so, new ones are started for the rest. */
 #include "lib/core/lib.h"
 #include "sync/group.h"
+#include "sync/queue.h"
 #include "heap/names.h"
 #include "copy/pack.h"
 
@@ -151,11 +152,13 @@ static int64_t default_limit(void) {
   return places > FOR_WAITING ? places : FOR_WAITING;
 }
 
+static const GrWaitType mapping = {"goro.map", gr_queue_abandon};
+
 static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
   Work *w = n < INT32_MAX ? gr_zalloc(sizeof *w + (size_t)n * sizeof w->slots[0]) : NULL;
   if (w == NULL) gr_raise_code(L, GR_NOMEM);
   gr_share_init(&w->share, &work_type.share);
-  gr_group_init(&w->gr, &w->share, GR_WAIT_MAP, 0, NULL);
+  gr_group_init(&w->gr, &w->share, &mapping, 0, NULL);
   atomic_init(&w->next, 0);
   w->n = n;
   w->limit = limit;

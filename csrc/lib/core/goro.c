@@ -89,12 +89,14 @@ static int run_done(lua_State *L, int status, lua_KContext ctx) {
   return run_result(L, r, &m, cause);
 }
 
+static const GrWaitType running = {"goro.run", gr_chan_abandon};
+
 /* The channel is at 1. */
 static int run_wait(lua_State *L) {
   GrState *st = gr_state(L);
   GrMsg m = GR_MSG_EMPTY;
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
-  int r = gr_chan_recv_as(st->g, c, &m, GR_FOREVER, gr_must_block(L, st), GR_WAIT_RUN);
+  int r = gr_chan_recv_as(st->g, c, &m, GR_FOREVER, gr_must_block(L, st), &running);
   if (r == GR_PARK) return gr_park(L, st, run_done, 0);
   return run_result(L, r, &m, GR_CAUSE_SUDOG);
 }

@@ -478,7 +478,7 @@ int gr_lib_group(lua_State *L) {
     gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
   }
   gr_share_init(&group->share, &group_type.share);
-  gr_group_init(&group->gr, &group->share, GR_WAIT_GROUP, limit == INT64_MAX ? 0 : limit, ctx);
+  gr_group_init(&group->gr, &group->share, &gr_group_waits, limit == INT64_MAX ? 0 : limit, ctx);
   group->options = options;
   return gr_push_owned(L, &group->share);
 }

@@ -22,8 +22,7 @@ void gr_fs_push_message(lua_State *L, int err, const char *subject) {
 }
 
 int gr_fs_failed(lua_State *L, int err, const char *subject) {
-  return gr_push_failure(L, err == -ENOMEM ? GR_NOMEM : GR_SYS(err), NULL, subject,
-                         strlen(subject));
+  return gr_push_failure(L, gr_sys_result(err), NULL, subject, strlen(subject));
 }
 
 int gr_fs_result(lua_State *L, int err, const char *subject) {

@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: MIT */
+/* call.c - the driver of all calls that wait.
+ *
+ *            .-- GR_AGAIN, a hook has run --.
+ *            v                              |
+ *   gr_call: begin -- GR_PARK --> park --> finish -- GR_OK --> results
+ *              |                                '-- GR_PARK --> park (a lock lost its race)
+ *              '-- GR_OK --> results; refused --> failed
+ *
+ * Parking. A goroutine that can yield goes out of Lua for each wait, and comes back in `resumed`,
+ * on a fresh C stack. Where it cannot, and in a host, the thread waits in the loop of go_on: not by
+ * calling itself again, since ten thousand waits would be ten thousand frames.
+ *
+ * Ends of a wait. What the call waits for, and its time limit, are known to its finish. All other
+ * reasons come here, to `aborted`, as a GrCause: a new one (cancellation) is a line in GrCause, its
+ * winner in sched, and its error in gr_raise_cause; no binding knows of it. A reason raises its
+ * error, or the call goes on: its limit is absolute and its arguments are on the stack, so nothing
+ * is lost. Before an error leaves the call, the call gives up what it holds (quit): the turn of a
+ * connection, a child, the place of a waiter.
+ *
+ * Hooks. A hook of the main script (Ctrl-C) may raise, or return and let the wait go on. So while
+ * it runs the call keeps what it holds: nobody else's bytes shall come into the middle of a write.
+ * The hook is called as one of the function that waits, for then its error and the traceback tell
+ * the script's line; a to-be-closed variable calls quit if it raises. An error that ends a
+ * coroutine of the program's leaves such variables open, so there the hook runs in a protected
+ * call, and the line is not told.
+ *
+ * Rejected: a userdata for each call that has its limit and phase. It would cost each wait an
+ * allocation, and the stack is there. */
+#include "lib/core/call.h"
+
+#include "heap/keep.h"
+
+/* ---- a hook runs ---- */
+
+/* To be closed while a hook runs. Its user value is the call's object. */
+typedef struct Guard {
+  GrKeep keep; /* first */
+  GrState *st;
+  const GrCall *call;
+} Guard;
+
+static void release_nothing(GrKeep *k) { (void)k; }
+
+static void left_by_error(lua_State *L, GrKeep *k, bool failed) {
+  Guard *guard = gr_container_of(k, Guard, keep);
+  gr_keep_release(k);
+  if (!failed) return;
+  lua_getiuservalue(L, 1, 1);
+  guard->call->quit(L, guard->st, lua_gettop(L), GR_CAUSE_SIGNAL);
+}
+
+/* (object) -> guard */
+static int new_guard(lua_State *L) {
+  static const GrKeepType type = {release_nothing, left_by_error};
+  gr_keep_new(L, sizeof(Guard), &type);
+  lua_pushvalue(L, 1);
+  lua_setiuservalue(L, -2, 1);
+  return 1;
+}
+
+static int run_hook(lua_State *L) {
+  gr_raise_cause(L, gr_state_find(L), GR_CAUSE_SIGNAL);
+  return 0;
+}
+
+static bool in_coroutine(lua_State *L) {
+  bool is_main = lua_pushthread(L);
+  lua_pop(L, 1);
+  return !is_main;
+}
+
+/* An error of the hook, or of what is needed to call it, leaves the call. */
+static void run_hook_or_quit(lua_State *L, const GrStep *s) {
+  const GrCall *call = s->call;
+  bool protects = in_coroutine(L);
+  lua_pushcfunction(L, protects ? run_hook : new_guard);
+  lua_pushvalue(L, call->object);
+  if (lua_pcall(L, 1, protects ? 0 : 1, 0) != LUA_OK) {
+    call->quit(L, s->st, call->object, GR_CAUSE_SIGNAL);
+    lua_error(L);
+  }
+  if (protects) return;
+  Guard *guard = lua_touserdata(L, -1);
+  guard->st = s->st;
+  guard->call = call;
+  lua_toclose(L, -1);
+  gr_raise_cause(L, s->st, GR_CAUSE_SIGNAL);
+  lua_closeslot(L, -1);
+  lua_pop(L, 1);
+}
+
+/* ---- a wait was ended from outside ---- */
+
+static int raise_panic(lua_State *L) {
+  gr_raise_cause(L, gr_state_find(L), GR_CAUSE_INBOX);
+  return 0;
+}
+
+/* The first one; stderr has told of the others. */
+static void keep_panic(lua_State *L, const GrStep *s) {
+  const GrCall *call = s->call;
+  gr_check_stack(L, 4);
+  lua_pushcfunction(L, raise_panic);
+  if (lua_pcall(L, 0, 0, 0) == LUA_OK) return;
+  if (call->quit != NULL) call->quit(L, s->st, call->object, GR_CAUSE_INBOX);
+  lua_settop(L, call->keeps);
+}
+
+/* Raises, or the call goes on. */
+static void aborted(lua_State *L, const GrStep *s) {
+  const GrCall *call = s->call;
+  bool keeps = call->keeps != 0;
+  if (keeps && s->cause == GR_CAUSE_INBOX) {
+    keep_panic(L, s);
+  } else if (call->quit != NULL && s->cause == GR_CAUSE_SIGNAL) {
+    run_hook_or_quit(L, s);
+  } else {
+    if (call->quit != NULL) call->quit(L, s->st, call->object, s->cause);
+    if (keeps && lua_gettop(L) >= call->keeps) lua_error(L);
+    gr_raise_cause(L, s->st, s->cause);
+  }
+}
+
+/* ---- the driver ---- */
+
+static int nothing(lua_State *L, int status, lua_KContext ctx) {
+  (void)L, (void)status, (void)ctx;
+  return 0;
+}
+
+static int begin(lua_State *L, GrStep *s) {
+  s->blocks = gr_must_block(L, s->st);
+  s->cause = GR_CAUSE_SHUTDOWN;
+  return s->call->begin(L, s);
+}
+
+static int finish(lua_State *L, GrStep *s) {
+  s->fresh = false;
+  s->cause = GR_CAUSE_SUDOG;
+  return s->call->finish(L, s);
+}
+
+static int resumed(lua_State *L, int status, lua_KContext ctx);
+
+/* A first or second half said r. */
+static int go_on(lua_State *L, GrStep *s, int r) {
+  const GrCall *call = s->call;
+  for (;;) switch (r) {
+      case GR_OK: return s->n;
+      case GR_PARK:
+        if (!s->blocks) return gr_park(L, s->st, resumed, (lua_KContext)call);
+        gr_park(L, s->st, nothing, 0);
+        r = finish(L, s);
+        break;
+      case GR_ABORTED: aborted(L, s); /* fall through */
+      case GR_AGAIN: r = begin(L, s); break;
+      default:
+        if (call->failed == NULL) gr_raise_code(L, r);
+        return call->failed(L, r);
+    }
+}
+
+static int resumed(lua_State *L, int status, lua_KContext ctx) {
+  (void)status;
+  GrStep s = {.st = gr_state(L), .call = (const GrCall *)ctx};
+  int r = finish(L, &s);
+  return gr_likely(r == GR_OK) ? s.n : go_on(L, &s, r);
+}
+
+int gr_call_begun(lua_State *L, GrState *st, const GrCall *call, bool blocks, int r) {
+  if (gr_likely(r == GR_PARK && !blocks)) return gr_park(L, st, resumed, (lua_KContext)call);
+  GrStep s = {.st = st, .call = call, .blocks = blocks, .cause = GR_CAUSE_SHUTDOWN};
+  return go_on(L, &s, r);
+}
+
+int gr_call(lua_State *L, GrState *st, const GrCall *call) {
+  GrStep s = {.st = st, .call = call, .fresh = true};
+  return go_on(L, &s, begin(L, &s));
+}
