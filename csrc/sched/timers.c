@@ -66,7 +66,7 @@ static void remove_locked(GrTimers *h, GrTimer *t) {
   publish(h);
 }
 
-/* t is the first. */
+/* t is the first timer of the heap. */
 static void repeat_locked(GrTimers *h, GrTimer *t, int64_t now) {
   t->when = t->again(t->arg, now);
   sift_down(h, t, 0);
@@ -107,7 +107,7 @@ bool gr_timers_run_due(GrTimers *h) {
     uint64_t seq = t->seq;
     if (t->again != NULL) repeat_locked(h, t, now);
     else remove_locked(h, t);
-    gr_unlock(&h->lock); /* from here on *t may be gone */
+    gr_unlock(&h->lock); /* from here on the owner may free t */
     fire(arg, seq);
     ran = true;
   }
