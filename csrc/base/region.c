@@ -30,6 +30,7 @@
  * waits for it, so that a child finds the heads whole. */
 #include "base/region.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -81,9 +82,25 @@ static uintptr_t page; /* bytes: 4 KB, 16, 64; a region has many of each. Known 
 
 static void before_fork(void) { gr_lock(&lock); }
 static void after_fork(void) { gr_unlock(&lock); }
+
+/* Bytes of a page. What the system says is checked on a mapping of our own: an emulator (box64,
+ * qemu-user) shows its program pages of 4 KB on a kernel that has larger ones, and that kernel
+ * refuses an address that is at none of its own pages' beginnings. */
+static uintptr_t page_bytes(void) {
+  enum { MOST = 64 << 10, ROOM = 4 * MOST };
+  uintptr_t bytes = (uintptr_t)sysconf(_SC_PAGESIZE);
+  char *room = mmap(NULL, ROOM, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (room == MAP_FAILED) return bytes;
+  char *start = (char *)(((uintptr_t)room + MOST - 1) & ~(uintptr_t)(MOST - 1));
+  while (bytes < MOST && madvise(start + bytes, bytes, MADV_DONTNEED) != 0 && errno == EINVAL)
+    bytes *= 2;
+  munmap(room, ROOM);
+  return bytes;
+}
+
 static void init(void) {
   pthread_atfork(before_fork, after_fork, after_fork);
-  page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  page = page_bytes();
 }
 
 static uint32_t new_class_locked(uint32_t at) {

@@ -9,7 +9,7 @@
 
 #include "heap/names.h"
 #include "copy/packer.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 #include "copy/record.h"
 
 static int look_up(lua_State *L) {

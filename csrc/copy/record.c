@@ -50,7 +50,7 @@
 
 #include "copy/class.h"
 #include "heap/names.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 
 enum {
   BYTES_MOST = 1 << 18,

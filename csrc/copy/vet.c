@@ -22,7 +22,7 @@
 #include "heap/names.h"
 #include "copy/opcodes.h"
 #include "copy/packer.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 
 atomic_bool gr_vet;
 

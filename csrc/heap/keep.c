@@ -12,6 +12,7 @@
 #include <lauxlib.h>
 
 #include "heap/foreign.h"
+#include "heap/raise.h"
 
 enum { FEW = 3 };
 
@@ -204,8 +205,7 @@ static void add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *key
   if (keeper->closed) luaL_error(L, "goro is shutting down");
   k->type = type;
   if (enter(keeper, k, key, share)) return;
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
+  gr_raise_nomem(L);
 }
 
 void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *key, GrShare *share) {

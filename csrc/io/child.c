@@ -178,36 +178,46 @@ static int above_stdio(int *fd) {
   return 0;
 }
 
-static int open_pipe(int i, int *ours, int *theirs) {
+static int open_pipe(int i, bool blocking, int *ours, int *theirs) {
   int ends[2], err;
   if (pipe2(ends, O_CLOEXEC) != 0) return errno;
   *ours = ends[i == 0];
   *theirs = ends[i != 0];
   if ((err = above_stdio(ours)) != 0 || (err = above_stdio(theirs)) != 0) return err;
-  return fcntl(*ours, F_SETFL, O_NONBLOCK) == 0 ? 0 : errno;
+  return blocking || fcntl(*ours, F_SETFL, O_NONBLOCK) == 0 ? 0 : errno;
 }
 
 static int open_pipes(const GrCommand *cmd, int ours[3], int theirs[3]) {
   int err = 0;
   for (int i = 0; i < 3 && err == 0; i++)
-    if (cmd->stdio[i] == GR_STDIO_PIPE) err = open_pipe(i, &ours[i], &theirs[i]);
+    if (cmd->stdio[i] == GR_STDIO_PIPE) err = open_pipe(i, cmd->blocking, &ours[i], &theirs[i]);
   return err;
+}
+
+/* *set is used only where the command names signals of its own. */
+static const sigset_t *defaults_of(const GrCommand *cmd, sigset_t *set) {
+  if (cmd->defaults == NULL) return gr_exec_defaults();
+  *set = *cmd->defaults;
+  if (sigismember(gr_exec_defaults(), SIGPIPE) == 1) sigaddset(set, SIGPIPE);
+  return set;
 }
 
 static int start(const GrCommand *cmd, const int theirs[3], GrChild *child, bool *of_cwd) {
   char found[PATH_MAX];
-  GrExec s = {.argv = cmd->argv,
+  sigset_t set;
+  GrExec s = {.file = cmd->file,
+              .argv = cmd->argv,
               .env = cmd->env != NULL ? cmd->env : environ,
               .cwd = cmd->cwd,
               .group = cmd->group,
-              .defaults = gr_exec_defaults()};
-  s.file = strchr(cmd->argv[0], '/') != NULL ? cmd->argv[0] : found;
+              .defaults = defaults_of(cmd, &set)};
+  if (s.file == NULL) s.file = strchr(cmd->argv[0], '/') != NULL ? cmd->argv[0] : found;
   for (int i = 0; i < 3; i++)
     s.fds[i] = theirs[i] >= 0                   ? theirs[i]
                : cmd->stdio[i] == GR_STDIO_NULL ? GR_EXEC_NULL
                                                 : GR_EXEC_INHERIT;
   int err = s.file == found ? search(cmd, s.env, found) : 0;
-  if (err == 0) err = gr_exec(&s, &child->pid, &child->end, of_cwd);
+  if (err == 0) err = gr_exec(&s, &child->pid, cmd->blocking ? NULL : &child->end, of_cwd);
   return err;
 }
 
@@ -218,11 +228,11 @@ int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool
   *of_cwd = false;
   int err = open_pipes(cmd, ours, theirs);
   if (err == 0) {
-    if (g != NULL) gr_block_begin(g);
+    gr_block_begin(g);
     err = start(cmd, theirs, child, of_cwd);
-    if (g != NULL) gr_block_end(g);
+    gr_block_end(g);
   }
   close_all(theirs);
   if (err != 0) close_all(ours);
-  return err == 0 ? GR_OK : err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
+  return gr_sys_result(-err);
 }

@@ -8,6 +8,7 @@
 #ifndef GR_IO_CHILD_H
 #define GR_IO_CHILD_H
 
+#include <signal.h>
 #include <sys/types.h>
 
 #include "io/error.h"
@@ -20,12 +21,20 @@ typedef enum GrStdio {
 } GrStdio;
 
 typedef struct GrCommand {
-  char *const *argv; /* at least one, then NULL. The first is looked for in PATH, the child's, when
-                        it has no slash */
+  char *const *argv; /* at least one, then NULL */
+  const char *file;  /* the program's path. NULL: it is argv[0], which is looked for in the child's
+                        PATH when it has no slash */
   char *const *env;  /* NULL: this process's own */
   const char *cwd;   /* or NULL */
   GrStdio stdio[3];
   bool group; /* the child leads a process group of its own */
+  /* The caller blocks its thread for the child: our ends of the pipes block, and the child has no
+   * descriptor that tells of its end (none may be left for it). */
+  bool blocking;
+  /* What this process ignores now, the child ignores too, but for these signals, and for SIGPIPE
+   * unless it was ignored when goro was loaded. NULL: the child ignores only what was ignored when
+   * goro was loaded. */
+  const sigset_t *defaults;
 } GrCommand;
 
 /* A child that has been started. */
@@ -45,8 +54,8 @@ typedef struct GrExit {
 /* Starts it. ours[i] is our end of a pipe, non-blocking, or -1; that and child->end are
  * close-on-exec, the caller's. The child has the signal mask and the limit of descriptors that this
  * process had when goro was loaded, and default actions but for the signals that were ignored then.
- * Blocks: g is the caller's, when it has a place to hand on meanwhile, or NULL. GR_OK, GR_NOMEM,
- * GR_SYS; *of_cwd then says that it was for the folder. */
+ * Blocks, in a blocking region of g, the caller's own. GR_OK, GR_NOMEM, GR_SYS; *of_cwd then says
+ * that it was for the folder. */
 int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool *of_cwd);
 /* Has it ended? Unless `keep`, it is reaped then. */
 bool gr_child_ended(const GrChild *c, bool keep, GrExit *out);

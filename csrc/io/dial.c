@@ -92,7 +92,7 @@ static int start_next(GrDial *d) {
   const GrAddr *a = &d->list[d->next];
   int fd = socket(a->u.any.sa_family, d->net->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   if (fd < 0) {
-    note_refusal(d, GR_ERRNO(errno));
+    note_refusal(d, gr_sys_result(-errno));
     d->next++;
     return GR_OK;
   }
@@ -106,7 +106,7 @@ static int start_next(GrDial *d) {
       d->next_at = gr_now_ns() + FULL_NS;
       return GR_OK;
     }
-    if (r == GR_OK) note_refusal(d, GR_ERRNO(err));
+    if (r == GR_OK) note_refusal(d, gr_sys_result(-err));
     d->next++;
     return r;
   }
@@ -125,7 +125,7 @@ static int look(GrDial *d) {
       i++;
       continue;
     }
-    note_refusal(d, GR_ERRNO(err));
+    note_refusal(d, gr_sys_result(-err));
     drop(d, i);
     d->next_at = GR_POLL;
   }
@@ -152,7 +152,7 @@ int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr
     }
     bool more = d->next < d->n && d->open < AT_ONCE;
     if (d->open == 0 && !more) return d->refused;
-    int64_t limit = more && d->next_at < until ? d->next_at : until;
+    int64_t limit = more ? gr_earlier(d->next_at, until) : until;
     int r = gr_fds_await(d->fds, d->open, GR_WRITE, g, &dialling, limit, blocks);
     if (r == GR_TIMEOUT && limit < until) continue;
     if (r != GR_OK) return r;
@@ -160,6 +160,5 @@ int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr
 }
 
 int gr_dial_awake(GrDial *d, G *g, int64_t until, GrCause *cause) {
-  int r = gr_fds_awake(d->fds, d->open, GR_WRITE, g, cause);
-  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until) ? GR_OK : r;
+  return gr_poll_finish_attempt(gr_fds_awake(d->fds, d->open, GR_WRITE, g, cause), until);
 }

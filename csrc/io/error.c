@@ -20,6 +20,11 @@ static int uv_code(int r) {
   return r - GR_SYS_FIRST;
 }
 
+int gr_sys_result(int code) {
+  if (code == 0) return GR_OK;
+  return code == UV_ENOMEM || code == UV_EAI_MEMORY ? GR_NOMEM : GR_SYS(code);
+}
+
 int gr_sys_errno(int r) {
   int code = gr_is_sys(r) ? uv_code(r) : 0;
   return code > UV_EAI_ADDRFAMILY ? -code : 0; /* libuv's own begin there */

@@ -14,6 +14,12 @@ enum { GR_SYS_FIRST = -0x10000 };
 #define GR_SYS(uv_code) (GR_SYS_FIRST + (uv_code)) /* uv_code <= 0 */
 #define GR_ERRNO(e) GR_SYS(-(e))                   /* of an errno */
 
+/* The result of a call that ended with this code: 0, a negative errno, or one of libuv's own. GR_OK
+ * for 0, GR_NOMEM where memory was missing (ENOMEM, UV_EAI_MEMORY), else GR_SYS. Every refusal
+ * comes through here, with one exception: accept tells even ENOMEM by its name (net.c). ENOBUFS is
+ * a refusal by its name: the system's buffers are full, not the program's memory. */
+int gr_sys_result(int code);
+
 static inline bool gr_is_sys(int r) { return r <= GR_SYS_FIRST; }
 /* The errno of such a result; 0 for others, and for codes that are libuv's own. */
 int gr_sys_errno(int r);

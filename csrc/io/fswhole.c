@@ -16,6 +16,8 @@
  * write. uv_fs_copyfile was rejected: it goes by the size that stat tells, so a copy of a file in
  * /proc is empty, and when it fails it deletes the target, also one that was there before (a folder
  * as the source is enough). */
+#include "io/fswhole.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,35 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/fs.h"
 #include "io/sigpipe.h"
-
-/* ---- descriptors ---- */
-
-int gr_fs_open(const char *path, int flags, uint32_t mode) {
-  int fd;
-  while ((fd = open(path, flags | O_CLOEXEC, mode)) < 0 && errno == EINTR) {}
-  return fd >= 0 ? fd : -errno;
-}
-
-int gr_fs_close(int fd) { return close(fd) == 0 || errno == EINTR ? 0 : -errno; }
-
-int64_t gr_fs_read(int fd, void *data, size_t n) {
-  ssize_t r;
-  while ((r = read(fd, data, n)) < 0 && errno == EINTR) {}
-  return r >= 0 ? r : -errno;
-}
-
-int gr_fs_write(int fd, const char *data, size_t n) {
-  while (n > 0) {
-    ssize_t r = write(fd, data, n);
-    if (r < 0 && errno != EINTR) return -errno;
-    if (r <= 0) continue;
-    data += r;
-    n -= (size_t)r;
-  }
-  return 0;
-}
 
 /* ---- reading ---- */
 
@@ -73,9 +47,9 @@ static int read_all(G *g, int fd, GrBytes *out) {
       asked = true;
     }
     bool lasts = out->cap - out->len >= GR_FS_LONG;
-    if (lasts) gr_fs_block(g);
+    if (lasts) gr_block_begin(g);
     int64_t n = gr_fs_read(fd, out->data + out->len, out->cap - out->len);
-    if (lasts) gr_fs_unblock(g);
+    if (lasts) gr_block_end(g);
     if (n <= 0) return (int)n;
     out->len += (size_t)n;
   }
@@ -91,8 +65,19 @@ int gr_fs_read_file(G *g, const char *path, GrBytes *out) {
 
 /* ---- writing ---- */
 
+static int write_all(int fd, const char *data, size_t n) {
+  while (n > 0) {
+    ssize_t r = write(fd, data, n);
+    if (r < 0 && errno != EINTR) return -errno;
+    if (r <= 0) continue;
+    data += r;
+    n -= (size_t)r;
+  }
+  return 0;
+}
+
 static int write_and_close(int fd, const GrWrite *w, bool sync) {
-  int err = gr_fs_write(fd, w->data, w->len);
+  int err = write_all(fd, w->data, w->len);
   if (err == 0 && sync && fsync(fd) != 0) err = -errno;
   int closed = gr_fs_close(fd);
   return err != 0 ? err : closed;
@@ -164,9 +149,9 @@ static int write_atomic(const char *path, const GrWrite *w) {
 int gr_fs_write_file(G *g, const char *path, const GrWrite *w) {
   bool lasts = w->atomic || w->len >= GR_FS_LONG;
   GrNoPipe quiet = gr_no_pipe_begin();
-  if (lasts) gr_fs_block(g);
+  if (lasts) gr_block_begin(g);
   int err = w->atomic ? write_atomic(path, w) : write_plain(path, w);
-  if (lasts) gr_fs_unblock(g);
+  if (lasts) gr_block_end(g);
   gr_no_pipe_end(&quiet, err == -EPIPE);
   return err;
 }
@@ -178,7 +163,7 @@ static int copy_by_hand(int from, int to) {
   for (;;) {
     int64_t n = gr_fs_read(from, part, sizeof part);
     if (n <= 0) return (int)n;
-    int err = gr_fs_write(to, part, (size_t)n);
+    int err = write_all(to, part, (size_t)n);
     if (err != 0) return err;
   }
 }
@@ -247,11 +232,11 @@ static int copy_opened(int from, const char *to) {
 
 int gr_fs_copy(G *g, const char *from, const char *to) {
   GrNoPipe quiet = gr_no_pipe_begin();
-  gr_fs_block(g);
+  gr_block_begin(g);
   int fd = gr_fs_open(from, O_RDONLY, 0);
   int err = fd < 0 ? fd : copy_opened(fd, to);
   if (fd >= 0) gr_fs_close(fd);
-  gr_fs_unblock(g);
+  gr_block_end(g);
   gr_no_pipe_end(&quiet, err == -EPIPE);
   return err;
 }

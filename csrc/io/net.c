@@ -40,7 +40,7 @@ struct GrListener {
 /* ---- options of a number ---- */
 
 static int set_option(int fd, int level, int option, int value) {
-  return setsockopt(fd, level, option, &value, sizeof value) == 0 ? GR_OK : GR_ERRNO(errno);
+  return setsockopt(fd, level, option, &value, sizeof value) == 0 ? GR_OK : gr_sys_result(-errno);
 }
 
 static int nodelay(int fd, int on) { return set_option(fd, IPPROTO_TCP, TCP_NODELAY, on); }
@@ -85,12 +85,12 @@ static int bound_socket(const GrAddr *a, int type) {
 
 static int listen_at(const GrAddr *a, GrListener *l) {
   int fd = bound_socket(a, SOCK_STREAM);
-  if (fd < 0) return GR_ERRNO(errno);
+  if (fd < 0) return gr_sys_result(-errno);
   l->addr.len = sizeof l->addr.u;
   if (a->u.any.sa_family != AF_UNIX) gr_socket_defaults(fd);
   int r = listen(fd, BACKLOG) == 0 && getsockname(fd, &l->addr.u.any, &l->addr.len) == 0
               ? gr_fd_new(fd, &l->fd)
-              : GR_ERRNO(errno);
+              : gr_sys_result(-errno);
   if (r != GR_OK) close(fd);
   return r;
 }
@@ -192,8 +192,6 @@ static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   }
 }
 
-static int64_t earlier(int64_t a, int64_t b) { return a < b ? a : b; }
-
 static const GrWaitType accepting = {"accept", NULL};
 
 int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks,
@@ -206,7 +204,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
     if (a == TAKEN) l->pause = l->not_before = 0;
     if (a == SHORT) {
       r = GR_ERRNO(errno);
-      l->pause = l->pause == 0 ? PAUSE_MIN_NS : earlier(l->pause * 2, PAUSE_MAX_NS);
+      l->pause = l->pause == 0 ? PAUSE_MIN_NS : gr_earlier(l->pause * 2, PAUSE_MAX_NS);
       l->not_before = gr_now_ns() + l->pause;
     }
     if (a == BROKEN) r = GR_ERRNO(errno);
@@ -214,7 +212,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
       gr_fd_leave(l->fd, GR_READ, g, false);
       return r;
     }
-    if (pausing) limit = earlier(until, l->not_before);
+    if (pausing) limit = gr_earlier(until, l->not_before);
     fresh = false;
     r = gr_fd_await(l->fd, GR_READ, g, &accepting, limit, blocks, false);
     if (r == GR_TIMEOUT && limit < until)
@@ -224,10 +222,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
 }
 
 int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause) {
-  int r = gr_fd_awake(l->fd, GR_READ, g, cause);
-  return r == GR_TIMEOUT && (until == GR_FOREVER || gr_now_ns() < until)
-             ? GR_OK
-             : r; /* the pause is over */
+  return gr_poll_finish_attempt(gr_fd_awake(l->fd, GR_READ, g, cause), until);
 }
 void gr_listener_quit(GrListener *l, G *g) { gr_fd_quit(l->fd, GR_READ, g); }
 
@@ -237,48 +232,45 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
   int fd = -1, r = GR_OK;
   if (n == 0) fd = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   for (uint32_t i = 0; i < n && fd < 0; i++) fd = bound_socket(&list[i], SOCK_DGRAM);
-  if (fd < 0) return GR_ERRNO(errno);
+  if (fd < 0) return gr_sys_result(-errno);
   gr_socket_broadcast(fd);
   if ((r = gr_fd_new(fd, out)) != GR_OK) close(fd);
   return r;
 }
 
-static int refused(int err) {
-  return err == EAGAIN || err == EWOULDBLOCK ? GR_OK : err == ENOMEM ? GR_NOMEM : GR_ERRNO(err);
-}
-
-static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
+/* GR_OK: the call would have to wait. */
+static int refused(void) { return errno == EAGAIN ? GR_OK : gr_sys_result(-errno); }
 
 int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until,
                 bool blocks, bool fresh) {
-  int r = gr_fd_enter(f, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     do n = sendto(gr_fd_number(f), data, len, MSG_NOSIGNAL, &to->u.any, to->len);
     while (n < 0 && errno == EINTR);
-    if (n >= 0 || (r = refused(errno)) != GR_OK) {
+    if (n >= 0 || (r = refused()) != GR_OK) {
       gr_fd_leave(f, GR_WRITE, g, false);
       return r;
     }
-    r = gr_fd_await(f, GR_WRITE, g, &writing, until, blocks, false);
+    r = gr_fd_await(f, GR_WRITE, g, &gr_fd_writing, until, blocks, false);
   }
   return r;
 }
 
 int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks,
                 bool fresh) {
-  int r = gr_fd_enter(f, GR_READ, g, &reading, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_READ, g, &gr_fd_reading, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     from->len = sizeof from->u;
     do n = recvfrom(gr_fd_number(f), buf, GR_DATAGRAM_MAX, 0, &from->u.any, &from->len);
     while (n < 0 && errno == EINTR);
-    if (n >= 0 || (r = refused(errno)) != GR_OK) {
+    if (n >= 0 || (r = refused()) != GR_OK) {
       gr_fd_leave(f, GR_READ, g, false);
       if (n >= 0) *len = (size_t)n;
       return r;
     }
-    r = gr_fd_await(f, GR_READ, g, &reading, until, blocks, false);
+    r = gr_fd_await(f, GR_READ, g, &gr_fd_reading, until, blocks, false);
   }
   return r;
 }
@@ -295,18 +287,15 @@ static int with_number(GrFd *f, int (*set)(int fd, int value), int value) {
 int gr_socket_nodelay(GrFd *f, bool on) { return with_number(f, nodelay, on); }
 int gr_socket_keepalive(GrFd *f, int seconds) { return with_number(f, keepalive, seconds); }
 
-int gr_socket_local(GrFd *f, GrAddr *a) {
+typedef int NameCall(int fd, struct sockaddr *name, socklen_t *len);
+
+static int name_of(GrFd *f, NameCall *call, GrAddr *a) {
   if (!gr_fd_pin(f)) return GR_ERRNO(EBADF);
   a->len = sizeof a->u;
-  int r = getsockname(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : GR_ERRNO(errno);
+  int r = call(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : gr_sys_result(-errno);
   gr_fd_unpin(f);
   return r;
 }
 
-int gr_socket_remote(GrFd *f, GrAddr *a) {
-  if (!gr_fd_pin(f)) return GR_ERRNO(EBADF);
-  a->len = sizeof a->u;
-  int r = getpeername(gr_fd_number(f), &a->u.any, &a->len) == 0 ? GR_OK : GR_ERRNO(errno);
-  gr_fd_unpin(f);
-  return r;
-}
+int gr_socket_local(GrFd *f, GrAddr *a) { return name_of(f, getsockname, a); }
+int gr_socket_remote(GrFd *f, GrAddr *a) { return name_of(f, getpeername, a); }

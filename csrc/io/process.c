@@ -278,5 +278,5 @@ int gr_process_kill(GrProcess *p, int sig) {
   int err = w->reaped ? ESRCH : gr_child_signal(&w->child, sig);
   w->doomed = w->doomed || (sig == SIGKILL && err == 0);
   gr_unlock(&w->lock);
-  return err == 0 ? GR_OK : GR_ERRNO(err);
+  return gr_sys_result(-err);
 }

@@ -210,18 +210,15 @@ int gr_lookup_step(GrLookup *l, G *g, int64_t until, bool blocks, const struct a
   gr_unlock(&lock);
   if (r != GR_OK) return r;
   *found = q->found;
-  return q->code == UV_ENOMEM || q->code == UV_EAI_MEMORY ? GR_NOMEM
-         : q->code != 0                                   ? GR_SYS(q->code)
-                                                          : GR_OK;
+  return gr_sys_result(q->code);
 }
 
 int gr_lookup_awake(GrLookup *l, G *g, GrCause *cause) {
-  *cause = gr_wait_finish(g);
-  gr_poll_done();
+  int r = gr_poll_finish(g, cause);
   gr_lock(&lock);
   l->seq = 0;
   gr_unlock(&lock);
-  return *cause == GR_CAUSE_SUDOG ? GR_OK : *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return r;
 }
 
 void gr_lookup_end(void) {

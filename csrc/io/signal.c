@@ -92,7 +92,7 @@ static int take_locked(int sig) {
   if (t->ours && is_ours(sig)) return GR_OK;
   struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART | SA_ONSTACK}, before;
   sigemptyset(&action.sa_mask);
-  if (sigaction(sig, &action, &before) != 0) return GR_ERRNO(errno);
+  if (sigaction(sig, &action, &before) != 0) return gr_sys_result(-errno);
   t->before = before;
   t->ours = true;
   return GR_OK;
@@ -226,7 +226,7 @@ static int make_event(void) {
   gr_lock(&lock);
   if (r == GR_OK && event.fd < 0) {
     event.fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (event.fd < 0) r = GR_ERRNO(errno);
+    if (event.fd < 0) r = gr_sys_result(-errno);
     atomic_store(&event_fd, event.fd);
   }
   gr_unlock(&lock);
@@ -279,7 +279,7 @@ int gr_signal_ignore(uint64_t set) {
     held += narrow_locked(gr_container_of(l, Listener, link), set);
   give_unwanted_back_locked();
   for (int sig = 1; sig < GR_SIGNALS && r == GR_OK; sig++)
-    if (set & GR_SIGNAL_BIT(sig) && signal(sig, SIG_IGN) == SIG_ERR) r = GR_ERRNO(errno);
+    if (set & GR_SIGNAL_BIT(sig) && signal(sig, SIG_IGN) == SIG_ERR) r = gr_sys_result(-errno);
   gr_unlock(&lock);
   for (; held > 0; held--) gr_poll_hold(-1);
   return r;

@@ -112,7 +112,5 @@ void gr_stream_set_timeout(GrStream *s, int64_t ns);
 int64_t gr_stream_timeout(GrStream *s);
 /* How long a line may be, in bytes: 16 MB until it is set. */
 void gr_stream_set_line_max(GrStream *s, uint64_t n);
-/* Bytes that were read and not yet asked for: memory that the stream holds besides itself. */
-size_t gr_stream_buffered(GrStream *s);
 
 #endif

@@ -207,7 +207,7 @@ static void on_end(int error) {
 static int open_notes(int *fd, uint64_t *before) {
   gr_lock(&lock);
   if (notes.fd < 0) notes.fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-  int r = notes.fd >= 0 ? GR_OK : GR_ERRNO(errno);
+  int r = notes.fd >= 0 ? GR_OK : gr_sys_result(-errno);
   *fd = notes.fd;
   *before = taken_back;
   gr_unlock(&lock);
@@ -235,7 +235,7 @@ static int add(Watch *w) {
     int r = open_notes(&fd, &before);
     if (r != GR_OK) return r;
     wd = inotify_add_watch(fd, w->path, WANTED | IN_EXCL_UNLINK);
-    if (wd < 0) return errno == ENOMEM ? GR_NOMEM : GR_ERRNO(errno);
+    if (wd < 0) return gr_sys_result(-errno);
   } while (!keep(w, wd, before));
   return GR_OK;
 }

@@ -63,10 +63,8 @@ int gr_turn_take(GrTurn *t, const GrState *st) {
   if (!taken) gr_list_push_back(&t->waiters, &w.link);
   gr_unlock(&t->lock);
   if (taken) return GR_OK;
-  bool region = !st->is_host &&
-                atomic_load(&st->g->status) == G_RUNNING; /* else the pool's end runs a finalizer */
-  if (region) gr_block_begin(st->g);
+  gr_block_begin(st->g);
   int r = await(t, st, &w);
-  if (region) gr_block_end(st->g);
+  gr_block_end(st->g);
   return r;
 }

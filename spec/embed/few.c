@@ -2,15 +2,19 @@
 /* few.c - an interpreter to which the system gives few threads: `few script.lua arguments…`.
  *
  * It runs the script as lua would, with one more global function: ration(n) lets n more threads be
- * made from then on, and returns how many were left. It may be called in any goroutine. */
+ * made from then on, and returns how many were left. It may be called in any goroutine. With
+ * FEW_CPUS=n in the environment the machine has that many CPUs, and the kernel's sets of them are
+ * for 8,192. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <lauxlib.h>
 #include <lua.h>
 #include <lualib.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static atomic_int left = 1 << 30;
 
@@ -24,6 +28,22 @@ pthread_create(pthread_t *thread, const pthread_attr_t *attr, void *(*start)(voi
     return EAGAIN;
   }
   return real(thread, attr, start, arg);
+}
+
+/* The same. */
+__attribute__((visibility("default"))) int sched_getaffinity(pid_t pid, size_t size,
+                                                             cpu_set_t *set) {
+  int (*real)(pid_t, size_t, cpu_set_t *);
+  *(void **)&real = dlsym(RTLD_NEXT, "sched_getaffinity");
+  const char *cpus = getenv("FEW_CPUS");
+  if (cpus == NULL) return real(pid, size, set);
+  if (size < 8192 / 8) {
+    errno = EINVAL;
+    return -1;
+  }
+  CPU_ZERO_S(size, set);
+  for (int i = 0; i < atoi(cpus); i++) CPU_SET_S((size_t)i, size, set);
+  return 0;
 }
 
 static int l_ration(lua_State *L) {

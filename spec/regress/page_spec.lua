@@ -10,9 +10,14 @@ local library = (os.getenv "GORO_BUILD_DIR" or "build") .. "/embed/pages.so"
 local its_own_memory = (os.getenv "GORO_SANITIZE" or "") == ""
 
 describe("memory that is given back", function()
-  for _, kb in ipairs { 4, 16, 64 } do
-    it(("is nobody else's, with pages of %d KB"):format(kb), function()
-      local env = helper.with_ctest { GORO_TEST_PAGE = kb * 1024, LD_PRELOAD = its_own_memory and library or false }
+  for _, case in ipairs { { 4 }, { 16 }, { 64 }, { 16, true }, { 64, true } } do
+    local kb, emulated = table.unpack(case)
+    local name = ("is nobody else's, with pages of %d KB"):format(kb)
+    it(emulated and name .. " of which an emulator does not tell" or name, function()
+      local env = helper.with_ctest {
+        GORO_TEST_PAGE = kb * 1024, GORO_TEST_EMULATED = emulated and "1" or false,
+        LD_PRELOAD = its_own_memory and library or false,
+      }
       helper.passes(function(own)
         local goro = require "goro"
         local pages = require "pages"
@@ -46,7 +51,8 @@ describe("memory that is given back", function()
         until dropped > 20 or own ~= "own"
         for i = 5, N, 5 do gates[i]:send(1) end
         for _ = 1, left do assert(back:recv() == 0, "a string has changed") end
-        assert(refused == 0 and rounded == 0, ("%d, %d, %d"):format(dropped, refused, rounded))
+        local tried = os.getenv "GORO_TEST_EMULATED" and 4 or 0 -- finding out
+        assert(refused <= tried and rounded == 0, ("%d, %d, %d"):format(dropped, refused, rounded))
       end, { env = env, args = { its_own_memory and "own" or "malloc" } })
     end)
   end

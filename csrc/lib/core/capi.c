@@ -14,7 +14,7 @@
 
 static void *block_begin(lua_State *L) {
   GrState *st = gr_state_find(L);
-  if (st == NULL || st->is_host) return NULL;
+  if (st == NULL) return NULL;
   gr_block_begin(st->g);
   return st;
 }

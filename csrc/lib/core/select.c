@@ -187,10 +187,12 @@ static int call_handler(lua_State *L, int nargs) {
   return handler_done(L, LUA_OK, 0);
 }
 
-static int nothing_ready(lua_State *L, const Plan *p) {
-  lua_getfield(L, SLOT_CASES, p->polls ? "default" : "on_timeout");
+static int nothing_ready(lua_State *L, Plan *p) {
+  bool polls = p->polls;
+  gr_keep_release(&p->keep); /* a state in which it were left could not be dropped */
+  lua_getfield(L, SLOT_CASES, polls ? "default" : "on_timeout");
   if (lua_isfunction(L, -1)) return call_handler(L, 0);
-  lua_pushstring(L, p->polls ? "default" : "timeout");
+  lua_pushstring(L, polls ? "default" : "timeout");
   return 1;
 }
 

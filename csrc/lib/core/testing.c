@@ -11,6 +11,7 @@
 
 #ifdef GORO_TESTING
 
+#include <limits.h>
 #include <string.h>
 
 #include "io/exec.h"
@@ -218,10 +219,23 @@ static int l_damage(lua_State *L) {
 
 #endif
 
+/* cpu_quota(folder) -> what the cgroup files in that folder allow, or nil */
+static int l_cpu_quota(lua_State *L) {
+  int quota = gr_cpu_quota(luaL_checkstring(L, 1));
+  if (quota == INT_MAX) return 0;
+  lua_pushinteger(L, quota);
+  return 1;
+}
+
 int luaopen_goro_testing(lua_State *L) {
   static const luaL_Reg functions[] = {
-      {"fail_at", l_fail_at}, {"live", l_live},     {"image_bytes", l_image_bytes},
-      {"weigh", l_weigh},     {"closed", l_closed}, {"no_pidfds", l_no_pidfds},
+      {"fail_at", l_fail_at},
+      {"live", l_live},
+      {"image_bytes", l_image_bytes},
+      {"cpu_quota", l_cpu_quota},
+      {"weigh", l_weigh},
+      {"closed", l_closed},
+      {"no_pidfds", l_no_pidfds},
 #ifdef GORO_HOSTILE
       {"damage", l_damage},
 #endif

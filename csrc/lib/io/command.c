@@ -23,10 +23,6 @@ typedef struct Arrays {
   char *at[];
 } Arrays;
 
-G *gr_place_of(GrState *st) {
-  return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g;
-}
-
 void gr_push_signal(lua_State *L, int sig) {
   char buf[GR_SIGNAL_NAME];
   lua_pushstring(L, gr_signal_name(sig, buf));
@@ -54,11 +50,9 @@ static bool add(lua_State *L, Arrays *a) {
 
 /* The string on top has a zero in it. */
 static bool refuse(lua_State *L) {
-  lua_pushnil(L);
-  lua_pushliteral(L, "EINVAL: invalid argument (a zero in the string): ");
-  lua_pushvalue(L, -3);
-  lua_concat(L, 2);
-  lua_pushliteral(L, "EINVAL");
+  size_t len;
+  const char *s = lua_tolstring(L, -1, &len);
+  gr_push_failure(L, GR_ERRNO(EINVAL), "invalid argument (a zero in the string)", s, len);
   return false;
 }
 

@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/fstree.h"
+#include "io/fswhole.h"
 #include "lib/io/io.h"
 #include "heap/keep.h"
 
@@ -22,8 +24,7 @@ void gr_fs_push_message(lua_State *L, int err, const char *subject) {
 }
 
 int gr_fs_failed(lua_State *L, int err, const char *subject) {
-  return gr_push_failure(L, err == -ENOMEM ? GR_NOMEM : GR_SYS(err), NULL, subject,
-                         strlen(subject));
+  return gr_push_failure(L, gr_sys_result(err), NULL, subject, strlen(subject));
 }
 
 int gr_fs_result(lua_State *L, int err, const char *subject) {
@@ -42,16 +43,8 @@ const char *gr_fs_path(lua_State *L, int arg) {
   size_t len;
   const char *path = luaL_checklstring(L, arg, &len);
   if (strlen(path) == len) return path;
-  lua_pushnil(L);
-  lua_pushliteral(L, "EINVAL: invalid argument (a zero in the path): ");
-  lua_pushvalue(L, arg);
-  lua_concat(L, 2);
-  lua_pushliteral(L, "EINVAL");
+  gr_push_failure(L, GR_ERRNO(EINVAL), "invalid argument (a zero in the path)", path, len);
   return NULL;
-}
-
-G *gr_fs_g(GrState *st) {
-  return st->is_host || atomic_load(&st->g->status) != G_RUNNING ? NULL : st->g;
 }
 
 void gr_fs_charge(lua_State *L) {
@@ -140,7 +133,7 @@ static int l_read_file(lua_State *L) {
   gr_enter(L, st);
   char small[SMALL];
   GrBytes data = gr_bytes_in(small, sizeof small);
-  int err = gr_fs_read_file(gr_fs_g(st), path, &data);
+  int err = gr_fs_read_file(st->g, path, &data);
   if (err < 0) {
     gr_bytes_free(&data);
     return gr_fs_failed(L, err, path);
@@ -155,7 +148,7 @@ static int write_file(lua_State *L, GrWrite *w) {
   if (path == NULL) return 3;
   w->data = luaL_checklstring(L, 2, &w->len);
   gr_enter(L, st);
-  return gr_fs_result(L, gr_fs_write_file(gr_fs_g(st), path, w), path);
+  return gr_fs_result(L, gr_fs_write_file(st->g, path, w), path);
 }
 
 static int l_write_file(lua_State *L) {
@@ -174,7 +167,7 @@ static int l_copy(lua_State *L) {
   const char *from = gr_fs_path(L, 1), *to = from != NULL ? gr_fs_path(L, 2) : NULL;
   if (to == NULL) return 3;
   gr_enter(L, st);
-  return result_of_two(L, gr_fs_copy(gr_fs_g(st), from, to), from, to);
+  return result_of_two(L, gr_fs_copy(st->g, from, to), from, to);
 }
 
 /* ---- what a path is ---- */
@@ -239,7 +232,7 @@ static int l_mkdir(lua_State *L) {
 
 static int remove_tree(lua_State *L, GrState *st, const char *path) {
   GrBytes where;
-  int err = gr_fs_remove_tree(gr_fs_g(st), path, &where);
+  int err = gr_fs_remove_tree(st->g, path, &where);
   if (err == 0 || where.len == 0) {
     gr_bytes_free(&where);
     return gr_fs_result(L, err, path);

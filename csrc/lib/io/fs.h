@@ -3,6 +3,7 @@
 #ifndef GR_LIB_FS_H
 #define GR_LIB_FS_H
 
+#include "io/bytes.h"
 #include "io/fs.h"
 #include "lib/core/lib.h"
 
@@ -17,9 +18,6 @@ void gr_fs_push_stat(lua_State *L, const GrStat *st);
 /* The path at arg. NULL: no file can have it, since there is a zero in it; the failure has been
  * pushed, three values. */
 const char *gr_fs_path(lua_State *L, int arg);
-/* The goroutine, if it has a place to give away: not a host, and not one whose state is being
- * closed. */
-G *gr_fs_g(GrState *st);
 /* Pushes the string, and frees it, also when it raises. */
 void gr_fs_push_bytes(lua_State *L, GrBytes *b);
 /* An object with a descriptor has been made: tells the collector, which sees neither the buffer nor

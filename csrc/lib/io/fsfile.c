@@ -202,7 +202,7 @@ static int do_read(lua_State *L, GrState *st, GrFile *f, Op op) {
   char small[SMALL];
   GrBytes out = gr_bytes_in(small, sizeof small);
   int last = lua_gettop(L);
-  int r = read_values(L, gr_fs_g(st), f, last, &out);
+  int r = read_values(L, st->g, f, last, &out);
   gr_file_unlock(st->g, f);
   if (r < 0) {
     gr_bytes_free(&out);
@@ -255,7 +255,7 @@ static int do_write(lua_State *L, GrState *st, GrFile *f) {
     int n = 0;
     for (; n < AT_ONCE && arg <= last; n++, arg++)
       vec[n].iov_base = (void *)(uintptr_t)lua_tolstring(L, arg, &vec[n].iov_len);
-    err = gr_file_write(f, gr_fs_g(st), vec, n);
+    err = gr_file_write(f, st->g, vec, n);
   }
   gr_file_unlock(st->g, f);
   if (err < 0) return failed(L, f, OP_WRITE, err);
@@ -288,7 +288,7 @@ static int file_write(lua_State *L) {
 
 static int do_seek(lua_State *L, GrState *st, GrFile *f) {
   static const int whence[] = {SEEK_SET, SEEK_CUR, SEEK_END};
-  int64_t at = gr_file_seek(f, gr_fs_g(st), lua_tointeger(L, 3), whence[lua_tointeger(L, 2)]);
+  int64_t at = gr_file_seek(f, st->g, lua_tointeger(L, 3), whence[lua_tointeger(L, 2)]);
   gr_file_unlock(st->g, f);
   if (at < 0) return failed(L, f, OP_SEEK, (int)at);
   lua_pushinteger(L, (lua_Integer)at);
@@ -308,7 +308,7 @@ static int file_seek(lua_State *L) {
 
 static int do_stat(lua_State *L, GrState *st, GrFile *f) {
   GrStat stat;
-  int err = gr_file_stat(f, gr_fs_g(st), &stat);
+  int err = gr_file_stat(f, st->g, &stat);
   gr_file_unlock(st->g, f);
   if (err < 0) return failed(L, f, OP_STAT, err);
   gr_fs_push_stat(L, &stat);
@@ -341,7 +341,7 @@ enum { NOT, FULL, BY_LINE };
 static int do_setvbuf(lua_State *L, GrState *st, GrFile *f) {
   lua_Integer mode = lua_tointeger(L, 2);
   size_t size = mode == NOT ? 0 : (size_t)lua_tointeger(L, 3);
-  return done(L, st, f, gr_file_gather(f, gr_fs_g(st), size, mode == BY_LINE));
+  return done(L, st, f, gr_file_gather(f, st->g, size, mode == BY_LINE));
 }
 
 /* setvbuf(mode [, size]) */
@@ -379,11 +379,11 @@ static int do_op(lua_State *L, GrState *st, GrFile *f, Op op) {
     case OP_WRITE: return do_write(L, st, f);
     case OP_SEEK: return do_seek(L, st, f);
     case OP_STAT: return do_stat(L, st, f);
-    case OP_FLUSH: return done(L, st, f, gr_file_flush(f, gr_fs_g(st)));
+    case OP_FLUSH: return done(L, st, f, gr_file_flush(f, st->g));
     case OP_SETVBUF: return do_setvbuf(L, st, f);
-    case OP_SYNC: return done(L, st, f, gr_file_sync(f, gr_fs_g(st)));
-    case OP_TRUNCATE: return done(L, st, f, gr_file_truncate(f, gr_fs_g(st), lua_tointeger(L, 2)));
-    case OP_CLOSE: return done(L, st, f, gr_file_close(f, gr_fs_g(st)));
+    case OP_SYNC: return done(L, st, f, gr_file_sync(f, st->g));
+    case OP_TRUNCATE: return done(L, st, f, gr_file_truncate(f, st->g, lua_tointeger(L, 2)));
+    case OP_CLOSE: return done(L, st, f, gr_file_close(f, st->g));
     default: return do_read(L, st, f, op);
   }
 }

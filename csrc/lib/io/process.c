@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "io/process.h"
-#include "io/run.h"
+#include "io/childrun.h"
 #include "io/signame.h"
 #include "lib/io/process.h"
 #include "heap/keep.h"
@@ -123,7 +123,7 @@ static int l_run(lua_State *L) {
   else lua_pushnil(L);
   lua_pushinteger(L, (cmd.stdio[1] == GR_STDIO_PIPE) | (cmd.stdio[2] == GR_STDIO_PIPE) << 1);
   RunBox *box = gr_keep_new(L, sizeof *box, &run_keep);
-  int r = gr_run_start(&cmd, gr_place_of(st), &box->run, &of_cwd);
+  int r = gr_run_start(&cmd, st->g, &box->run, &of_cwd);
   return r == GR_OK ? gr_call(L, st, &run_call) : gr_start_failed(L, r, &cmd, of_cwd);
 }
 
@@ -156,8 +156,7 @@ static int l_spawn(lua_State *L) {
   bool of_cwd;
   if (!gr_check_command(L, false, &cmd)) return 3;
   gr_enter(L, st);
-  int r = gr_process_start(&cmd, gr_place_of(st), &process_type.share, &gr_conn_type.share, &p,
-                           &of_cwd);
+  int r = gr_process_start(&cmd, st->g, &process_type.share, &gr_conn_type.share, &p, &of_cwd);
   return r == GR_OK ? gr_push_owned(L, gr_process_share(p)) : gr_start_failed(L, r, &cmd, of_cwd);
 }
 

@@ -12,8 +12,6 @@
 bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd);
 /* nil, message, code: it could not be started. */
 int gr_start_failed(lua_State *L, int r, const GrCommand *cmd, bool of_cwd);
-/* The goroutine, if it has a place to give away. */
-G *gr_place_of(GrState *st);
 /* "TERM" or its number: the signal's name, or nil, is pushed. */
 void gr_push_signal(lua_State *L, int sig);
 

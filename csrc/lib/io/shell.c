@@ -17,7 +17,6 @@
  *   - SIGINT and SIGQUIT are ignored meanwhile, as system() does, for a host only: that is the
  * whole process's setting, not a goroutine's. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -27,45 +26,39 @@
 #include <unistd.h>
 
 #include "base/lock.h"
-#include "io/exec.h"
+#include "io/child.h"
 #include "lib/core/stdlib.h"
-
-extern char **environ;
 
 /* ---- children ---- */
 
-/* `also`: more signals that begin with their default action; or NULL. `theirs`, the end of a pipe,
- * becomes the child's descriptor `as`; -1: none. 0 or errno. */
-static int spawn_shell(pid_t *pid, const char *command, const sigset_t *also, int theirs, int as) {
+/* `defaults`: as in GrCommand. `piped`: the child's descriptor that is a pipe, of which ours[piped]
+ * is our end; -1: none. 0 or errno. */
+static int start_shell(const char *command, const sigset_t *defaults, int piped, GrChild *child,
+                       int ours[3]) {
   char shell[] = "sh", dash_c[] = "-c";
   char *argv[] = {shell, dash_c, (char *)(uintptr_t)command, NULL};
-  sigset_t defaults;
+  GrCommand cmd = {.file = "/bin/sh",
+                   .argv = argv,
+                   .stdio = {GR_STDIO_INHERIT, GR_STDIO_INHERIT, GR_STDIO_INHERIT},
+                   .blocking = true,
+                   .defaults = defaults};
   bool of_cwd;
-  if (also != NULL) defaults = *also;
-  else sigemptyset(&defaults);
-  if (sigismember(gr_exec_defaults(), SIGPIPE) == 1) sigaddset(&defaults, SIGPIPE);
-  GrExec s = {.file = "/bin/sh",
-              .argv = argv,
-              .env = environ,
-              .fds = {GR_EXEC_INHERIT, GR_EXEC_INHERIT, GR_EXEC_INHERIT},
-              .defaults = &defaults};
-  if (theirs >= 0) s.fds[as] = theirs;
-  return gr_exec(&s, pid, NULL, &of_cwd);
+  if (piped >= 0) cmd.stdio[piped] = GR_STDIO_PIPE;
+  int r = gr_child_start(&cmd, NULL, child, ours, &of_cwd);
+  return r == GR_NOMEM ? ENOMEM : gr_sys_errno(r);
+}
+
+static sigset_t no_signals(void) {
+  sigset_t set;
+  sigemptyset(&set);
+  return set;
 }
 
 /* ---- blocking regions ---- */
 
-/* A file may be used, or closed, by a finalizer while the pool destroys its goroutine's state: that
- * has no place to hand on. */
-static bool region_begin(GrState *st) {
-  if (st->is_host || atomic_load(&st->g->status) != G_RUNNING) return false;
-  gr_block_begin(st->g);
-  return true;
-}
-
-static void region_end(GrState *st, bool entered) {
+static void region_end(GrState *st) {
   int err = errno;
-  if (entered) gr_block_end(st->g);
+  gr_block_end(st->g);
   errno = err;
 }
 
@@ -74,9 +67,9 @@ static int wait_child(GrState *st, pid_t pid) {
   int status;
   pid_t r = waitpid(pid, &status, WNOHANG);
   if (r == 0) {
-    bool entered = region_begin(st);
+    gr_block_begin(st->g);
     while ((r = waitpid(pid, &status, 0)) < 0 && errno == EINTR) {}
-    region_end(st, entered);
+    region_end(st);
   }
   if (r < 0) return -1;
   errno = 0; /* luaL_execresult takes it for a failure otherwise */
@@ -86,10 +79,11 @@ static int wait_child(GrState *st, pid_t pid) {
 /* ---- os.execute ---- */
 
 /* The command's wait status, or -1 and errno. */
-static int run_shell(GrState *st, const char *command, const sigset_t *also) {
-  pid_t pid;
-  errno = spawn_shell(&pid, command, also, -1, 0);
-  return errno != 0 ? -1 : wait_child(st, pid);
+static int run_shell(GrState *st, const char *command, const sigset_t *defaults) {
+  GrChild child;
+  int ours[3];
+  errno = start_shell(command, defaults, -1, &child, ours);
+  return errno != 0 ? -1 : wait_child(st, child.pid);
 }
 
 static int has_shell(lua_State *L) {
@@ -99,7 +93,9 @@ static int has_shell(lua_State *L) {
 
 int gr_shell_execute(lua_State *L) {
   const char *command = luaL_optstring(L, 1, NULL);
-  return command == NULL ? has_shell(L) : luaL_execresult(L, run_shell(gr_state(L), command, NULL));
+  const sigset_t none = no_signals();
+  return command == NULL ? has_shell(L)
+                         : luaL_execresult(L, run_shell(gr_state(L), command, &none));
 }
 
 /* The actions of SIGINT and SIGQUIT while hosts run commands; the first and the last of several
@@ -115,7 +111,7 @@ static const int keyboard_signals[2] = {SIGINT, SIGQUIT};
 static void keyboard_off(sigset_t *defaults) {
   struct sigaction ignore = {.sa_handler = SIG_IGN};
   sigemptyset(&ignore.sa_mask);
-  sigemptyset(defaults);
+  *defaults = no_signals();
   gr_lock(&keyboard.lock);
   for (int i = 0; i < 2; i++) {
     if (keyboard.users == 0) sigaction(keyboard_signals[i], &ignore, &keyboard.before[i]);
@@ -158,16 +154,17 @@ typedef struct Pipe {
   luaL_Stream stream; /* what liolib.c knows of it */
   GrState *st;
   int fd; /* of a FILE that has no descriptor */
-  pid_t pid;
+  GrChild child;
 } Pipe;
 
 static ssize_t pipe_read(void *cookie, char *buf, size_t size) {
   Pipe *p = cookie;
   struct pollfd ready = {.fd = p->fd, .events = POLLIN};
-  bool entered = poll(&ready, 1, 0) == 0 && region_begin(p->st);
+  bool lasts = poll(&ready, 1, 0) == 0;
   ssize_t n;
+  if (lasts) gr_block_begin(p->st->g);
   while ((n = read(p->fd, buf, size)) < 0 && errno == EINTR && !gr_exit_letting_go()) {}
-  region_end(p->st, entered);
+  if (lasts) region_end(p->st);
   return n;
 }
 
@@ -189,7 +186,7 @@ static FILE *open_stream(Pipe *p, const char *mode) {
 static int close_pipe(lua_State *L) {
   Pipe *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
   fclose(p->stream.f); /* like pclose, which does not tell either when the last output was lost */
-  return luaL_execresult(L, wait_child(p->st, p->pid));
+  return luaL_execresult(L, wait_child(p->st, p->child.pid));
 }
 
 static void flush_outputs(lua_State *L) {
@@ -201,19 +198,18 @@ static void flush_outputs(lua_State *L) {
   lua_pop(L, 1);
 }
 
-/* 0 or errno; nothing is left open then. */
+/* 0 or errno: then nothing is left open, and no child. */
 static int open_pipe(Pipe *p, const char *command, const char *mode) {
-  int ends[2];
-  if (pipe2(ends, O_CLOEXEC) != 0) return errno;
-  int theirs =
-      mode[0] == 'r' ? 1 : 0; /* the end and the descriptor that it becomes have the same number */
-  p->fd = ends[1 - theirs];
-  FILE *f = open_stream(p, mode);
-  int err = f == NULL ? errno : spawn_shell(&p->pid, command, NULL, ends[theirs], theirs);
-  close(ends[theirs]);
-  if (err == 0) p->stream.f = f;
-  else if (f != NULL) fclose(f);
-  else close(p->fd);
+  const sigset_t none = no_signals();
+  int ours[3], piped = mode[0] == 'r' ? 1 : 0;
+  int err = start_shell(command, &none, piped, &p->child, ours);
+  if (err != 0) return err;
+  p->fd = ours[piped];
+  p->stream.f = open_stream(p, mode);
+  if (p->stream.f != NULL) return 0;
+  err = errno;
+  close(p->fd);
+  gr_child_kill(&p->child, &(GrExit){0});
   return err;
 }
 
@@ -222,7 +218,7 @@ int gr_shell_popen(lua_State *L) {
   const char *mode = luaL_optstring(L, 2, "r");
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
   Pipe *p = lua_newuserdatauv(L, sizeof *p, 0);
-  gr_state(L)->finalizers = true;
+  gr_state(L)->heap.finalizers = true;
   *p = (Pipe){.st = gr_state(L)}; /* closef is NULL: for liolib.c the file is closed */
   luaL_setmetatable(L, LUA_FILEHANDLE);
   flush_outputs(L);

@@ -2,6 +2,9 @@
 /* pages.c - a kernel with larger pages than this machine's, as far as memory is given back: preload
  * it, with GORO_TEST_PAGE=16384 (Raspberry Pi 5, Apple's machines) or 65536 (some servers).
  *
+ * With GORO_TEST_EMULATED the program is not told, as under an emulator, which shows it its own
+ * machine's pages.
+ *
  * Such a kernel refuses a start that is not at a page's beginning, and rounds a length up. The
  * program sees it as the Lua module `pages`: counts() -> dropped, refused, rounded: how many times
  * memory was given back, how many calls would have been refused, and how many rounded up. */
@@ -48,7 +51,7 @@ EXPORTED int madvise(void *start, size_t n, int advice) {
 
 EXPORTED long sysconf(int name) {
   static long (*_Atomic real)(int);
-  if (name == _SC_PAGESIZE) return (long)page();
+  if (name == _SC_PAGESIZE && getenv("GORO_TEST_EMULATED") == NULL) return (long)page();
   long (*f)(int) = atomic_load(&real);
   if (f == NULL) {
     f = (long (*)(int))(uintptr_t)dlsym(RTLD_NEXT, "sysconf");
