@@ -111,7 +111,7 @@ typedef struct GrNames {
 } GrNames;
 /* names is all zeros before, and to be freed afterwards whatever happened. */
 int gr_fs_list(const char *path, GrNames *names);
-void gr_names_free(GrNames *names);
+void gr_fs_list_free(GrNames *names);
 
 /* What is below a folder. */
 typedef struct GrWalk GrWalk;

@@ -95,7 +95,7 @@ int gr_fs_list(const char *path, GrNames *names) {
   return err;
 }
 
-void gr_names_free(GrNames *names) {
+void gr_fs_list_free(GrNames *names) {
   gr_bytes_free(&names->text);
   gr_free(names->at);
   *names = (GrNames){0};

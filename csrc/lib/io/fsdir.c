@@ -16,7 +16,7 @@ typedef struct KeptNames {
   GrNames names;
 } KeptNames;
 
-static void release_names(GrKeep *k) { gr_names_free(&((KeptNames *)k)->names); }
+static void release_names(GrKeep *k) { gr_fs_list_free(&((KeptNames *)k)->names); }
 
 int gr_lib_fs_list(lua_State *L) {
   static const GrKeepType type = {release_names, NULL};
