@@ -95,11 +95,7 @@ int gr_fs_list(const char *path, GrListing *names) {
   return err;
 }
 
-<<<<<<< HEAD:csrc/io/fstree.c
 void gr_listing_free(GrListing *names) {
-=======
-void gr_fs_list_free(GrNames *names) {
->>>>>>> w-b-floors:csrc/io/fsdir.c
   gr_bytes_free(&names->text);
   gr_free(names->at);
   *names = (GrListing){0};

@@ -194,3 +194,8 @@ int gr_call(lua_State *L, GrState *st, const GrCall *call) {
   GrStep s = {.st = st, .call = call, .fresh = true};
   return go_on(L, &s, begin(L, &s));
 }
+
+void gr_call_look_up(lua_State *L, GrState *st) {
+  gr_raise_cause(L, st, GR_CAUSE_SIGNAL);
+  gr_check_inbox(L, st);
+}

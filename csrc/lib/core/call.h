@@ -44,10 +44,17 @@ struct GrCall {
   const void *with; /* the call's own */
 };
 
+/* For a finish after which begin looks again. */
+static inline int gr_again(int r) { return r == GR_OK ? GR_AGAIN : r; }
+
 /* Makes the call: `return gr_call(L, st, &call)`. */
 int gr_call(lua_State *L, GrState *st, const GrCall *call);
 /* The same, when the binding has called the core's first half itself, because most calls end
  * there. `r` is what the core said, and `blocks` what it was told. */
 int gr_call_begun(lua_State *L, GrState *st, const GrCall *call, bool blocks, int r);
+
+/* For a host that waits in the system instead, a little at a time: lets a hook run and a panic be
+ * met. May raise. */
+void gr_call_look_up(lua_State *L, GrState *st);
 
 #endif

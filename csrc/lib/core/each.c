@@ -143,8 +143,7 @@ static int map_begin(lua_State *L, GrStep *s) {
 }
 
 static int map_finish(lua_State *L, GrStep *s) {
-  int r = gr_group_wait_finish(s->st->g, &check_work(L, SLOT_WORK)->gr, &s->cause);
-  return r == GR_OK ? GR_AGAIN : r;
+  return gr_again(gr_group_wait_finish(s->st->g, &check_work(L, SLOT_WORK)->gr, &s->cause));
 }
 
 static const GrCall map_call = {.begin = map_begin,

@@ -17,11 +17,7 @@ typedef struct KeptNames {
   GrListing names;
 } KeptNames;
 
-<<<<<<< HEAD
 static void release_names(GrKeep *k) { gr_listing_free(&((KeptNames *)k)->names); }
-=======
-static void release_names(GrKeep *k) { gr_fs_list_free(&((KeptNames *)k)->names); }
->>>>>>> w-b-floors
 
 int gr_lib_fs_list(lua_State *L) {
   static const GrKeepType type = {release_names, NULL};
