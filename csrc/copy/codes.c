@@ -21,6 +21,7 @@
 #include "base/lock.h"
 #include "copy/code.h"
 #include "heap/need.h"
+#include "heap/raise.h"
 
 enum {
   BUCKETS = 1024,
@@ -251,7 +252,7 @@ bool gr_codes_vet(const GrCode *code) {
 
 typedef struct Plan {
   GrImagePlan image; /* first */
-  GrState owner;
+  GrHeap owner;
   const GrCode *code;
 } Plan;
 

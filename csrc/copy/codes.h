@@ -10,7 +10,6 @@
 #define GR_CODES_H
 
 #include "heap/image.h"
-#include "copy/pack.h"
 
 typedef struct GrCode {
   GrNeed need;       /* of the standard globals */

@@ -23,7 +23,6 @@
 #include "heap/raise.h"
 #include "copy/placeholder.h"
 #include "copy/record.h"
-#include "run/state.h"
 #include "copy/vet.h"
 
 enum {
@@ -189,14 +188,14 @@ static bool is_being_made(const Making *outer, const void *value) {
 static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
                       const Origin *origin) {
   GrMsg made = GR_MSG_EMPTY;
-  GrState *st = gr_state_find(L);
+  GrHeap *h = gr_heap_find(L);
   uint32_t number = k->p.nitems;
   if (k->recording != 0) {
     k->failed = true; /* it might change what is being recorded */
     return;
   }
-  bool again = is_being_made(st->making, identity);
-  if (again || is_too_deep(k, st->making)) {
+  bool again = is_being_made(h->making, identity);
+  if (again || is_too_deep(k, h->making)) {
     push_kind(L, idx);
     if (again) lua_pushliteral(L, " whose __goro leads to itself"), lua_concat(L, 2);
     refuse(L, k, idx, origin, lua_tostring(L, -1));
@@ -210,10 +209,10 @@ static void pack_made(lua_State *L, Packer *k, int idx, const void *identity,
   lua_pushlightuserdata(L, &made);
   lua_insert(L, -2);
   lua_pushvalue(L, idx);
-  Making making = {st->making, identity, st->making != NULL ? st->making->depth + 1 : 1};
-  st->making = &making;
+  Making making = {h->making, identity, h->making != NULL ? h->making->depth + 1 : 1};
+  h->making = &making;
   int status = lua_pcall(L, 3, 0, 0);
-  st->making = making.outer;
+  h->making = making.outer;
   if (status == LUA_OK) {
     k->p.items[number].u.made = made.u.p; /* a function at least: always a GrPack */
   } else if (k->carrying != 0 && status != LUA_ERRMEM) {

@@ -10,9 +10,7 @@
 #include <lua.h>
 
 #include "base/msg.h"
-
-/* A set of standard globals: need.h. */
-typedef uint64_t GrNeed;
+#include "heap/heap.h"
 
 /* How an error names the root value. */
 typedef enum GrPackNames {

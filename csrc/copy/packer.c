@@ -216,7 +216,7 @@ Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
   k->globals_table = lua_topointer(L, -1);
   lua_pop(L, 1);
-  k->no_modules = gr_state_lacks(L, GR_NEED_ALL);
+  k->no_modules = gr_need_lacks(L, GR_NEED_ALL);
   return k;
 }
 
@@ -359,9 +359,9 @@ Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identit
 
 void gr_packer_need_index(lua_State *L, Packer *k) {
   if (!lua_isnil(L, k->index)) return;
-  GrState *st = k->no_modules ? gr_state_find(L) : NULL;
-  gr_names_push_index(L, st != NULL && st->indexed);
-  if (st != NULL) st->indexed = true;
+  GrHeap *h = k->no_modules ? gr_heap_find(L) : NULL;
+  gr_names_push_index(L, h != NULL && h->indexed);
+  if (h != NULL) h->indexed = true;
   lua_replace(L, k->index);
 }
 

@@ -30,7 +30,6 @@
 #include "heap/raise.h"
 #include "copy/placeholder.h"
 #include "copy/record.h"
-#include "run/state.h"
 #include "copy/verify.h"
 #include "copy/wire.h"
 
@@ -197,7 +196,7 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       else gr_object_push(L, item->u.share, item->view);
       return false;
     case I_NATIVE:
-      gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view));
+      gr_heap_push(L, gr_heap_find(L), gr_names_native_at((int)item->view));
       return false;
     case I_MADE: make_made(L, u, i); return false;
     case I_LINK:
@@ -244,7 +243,7 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at) {
     }
     case T_CFUNCTION: {
       READ(lua_CFunction, f);
-      gr_state_find(L)->foreign = true;
+      gr_heap_find(L)->foreign = true;
       lua_pushcfunction(L, f);
       return at + sizeof f;
     }
@@ -273,7 +272,7 @@ static void fill_table(lua_State *L, Unpacker *u, const Item *item) {
   int table = lua_gettop(L);
   const char *at = push_value(L, u, u->p->bytes + item->at);
   if (lua_istable(L, -1)) {
-    gr_state_note_gc(L, -1);
+    gr_heap_note_gc(L, -1);
     lua_setmetatable(L, table);
   } else {
     lua_pop(L, 1);
@@ -394,8 +393,8 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
  * that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
   const GrMsg *m = gr_check_pointer(L, 1);
-  GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
-  if (st != NULL && st->arena != NULL) st->arena->circulate = true;
+  GrHeap *h = m->w[0] >= GR_BIG_LEAST ? gr_heap_find(L) : NULL;
+  if (h != NULL && h->arena != NULL) h->arena->circulate = true;
   lua_pushlstring(L, m->u.p, m->w[0]);
   return 1;
 }
@@ -415,7 +414,7 @@ static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMs
 
 /* (GrMsg *): what the message needs, before anything of it is made. */
 static int open_needed(lua_State *L) {
-  gr_state_need(L, gr_msg_need(gr_check_pointer(L, 1)));
+  gr_need_fill(L, gr_msg_need(gr_check_pointer(L, 1)));
   return 0;
 }
 
@@ -485,7 +484,7 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     gr_msg_drop(m);
     return 1;
   }
-  if (gr_state_lacks(L, gr_msg_need(m))) guarded(L, open_needed, m, 0, m);
+  if (gr_need_lacks(L, gr_msg_need(m))) guarded(L, open_needed, m, 0, m);
   int top = lua_gettop(L);
   Unpacker *u = push_unpacker(L, m);
   int n = work(L, u);

@@ -33,7 +33,7 @@
 #include <lua.h>
 
 #include "heap/arena.h"
-#include "copy/pack.h"
+#include "heap/heap.h"
 
 typedef struct GrImage GrImage;
 

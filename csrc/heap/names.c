@@ -13,8 +13,8 @@
  * its address. A module counts only if the receiver's require could find it: the sender's searchers
  * are asked, since a table may have been put into package.loaded by hand. */
 #include "heap/names.h"
+#include "heap/heap.h"
 #include "heap/raise.h"
-#include "run/state.h"
 
 #include <fcntl.h>
 #include <string.h>
@@ -129,8 +129,8 @@ bool gr_names_push_own(lua_State *L, const char *name) {
     lua_call(L, 1, 1);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, name);
-    GrState *st = gr_state_find(L);
-    if (st != NULL) st->indexed = false;
+    GrHeap *h = gr_heap_find(L);
+    if (h != NULL) h->indexed = false;
   }
   lua_remove(L, -2);
   return true;
@@ -529,13 +529,13 @@ static bool push_standard(lua_State *L, const char *module, const char *field) {
   }
   lua_settop(L, top);
   bool ours = false;
-  GrState *st = gr_state_find(L);
-  lua_CFunction f = standard(module, field, st == NULL || st->is_host, &ours);
+  GrHeap *h = gr_heap_find(L);
+  lua_CFunction f = standard(module, field, h == NULL || gr_heap_is_host(h), &ours);
   if (f == NULL) return false;
-  if (ours && st != NULL) {
+  if (ours && h != NULL) {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, (void *)(uintptr_t)f) == LUA_TFUNCTION) return true;
     lua_pop(L, 1);
-    gr_pushcfunction(L, st, f);
+    gr_heap_push(L, h, f);
   } else {
     lua_pushcfunction(L, f);
   }

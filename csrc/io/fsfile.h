@@ -4,12 +4,11 @@
  * Calls named after the turn want it: taken by gr_file_lock, given back by gr_file_unlock. They
  * return what they say or a negative errno: -ECANCELED when the file was closed while they waited
  * for the other end of a pipe. `g` is the caller's own (fs.h), or NULL. */
-#ifndef GR_FSFILE_H
-#define GR_FSFILE_H
-
-#include <sys/uio.h>
+#ifndef GR_IO_FSFILE_H
+#define GR_IO_FSFILE_H
 
 #include "base/share.h"
+#include "io/bytes.h"
 #include "io/fs.h"
 
 typedef struct GrFile GrFile;

@@ -241,11 +241,9 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
 /* GR_OK: the call would have to wait. */
 static int refused(void) { return errno == EAGAIN ? GR_OK : gr_sys_result(-errno); }
 
-static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
-
 int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until,
                 bool blocks, bool fresh) {
-  int r = gr_fd_enter(f, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     do n = sendto(gr_fd_number(f), data, len, MSG_NOSIGNAL, &to->u.any, to->len);
@@ -254,14 +252,14 @@ int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, i
       gr_fd_leave(f, GR_WRITE, g, false);
       return r;
     }
-    r = gr_fd_await(f, GR_WRITE, g, &writing, until, blocks, false);
+    r = gr_fd_await(f, GR_WRITE, g, &gr_fd_writing, until, blocks, false);
   }
   return r;
 }
 
 int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks,
                 bool fresh) {
-  int r = gr_fd_enter(f, GR_READ, g, &reading, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_READ, g, &gr_fd_reading, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     from->len = sizeof from->u;
@@ -272,7 +270,7 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
       if (n >= 0) *len = (size_t)n;
       return r;
     }
-    r = gr_fd_await(f, GR_READ, g, &reading, until, blocks, false);
+    r = gr_fd_await(f, GR_READ, g, &gr_fd_reading, until, blocks, false);
   }
   return r;
 }

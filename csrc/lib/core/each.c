@@ -8,6 +8,7 @@
  * worker in which the function calls goexit is gone, and its item's result is nil: when all have
  * gone so, new ones are started for the rest. */
 #include "lib/core/lib.h"
+#include "run/go.h"
 #include "sync/group.h"
 #include "sync/queue.h"
 #include "heap/names.h"

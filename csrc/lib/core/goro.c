@@ -13,6 +13,11 @@
 #include "heap/names.h"
 #include "heap/need.h"
 #include "copy/pack.h"
+#include "run/coroutine.h"
+#include "run/go.h"
+#include "run/hook.h"
+#include "run/life.h"
+#include "run/program.h"
 #include "run/protect.h"
 #include "run/setup.h"
 #include "copy/vet.h"
@@ -218,7 +223,7 @@ typedef struct DumpText {
 static void release_dump(GrKeep *k) { gr_free(((DumpText *)k)->text); }
 
 static int l_stats(lua_State *L) {
-  gr_state_init();
+  gr_life_init();
   GrStats s;
   gr_sched_stats(&s);
   struct mallinfo2 memory =
@@ -316,9 +321,9 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-static void push_module(lua_State *L, GrState *st) {
+static void push_module(lua_State *L, GrHeap *h) {
   lua_newtable(L);
-  gr_setfuncs(L, st, functions);
+  gr_heap_setfuncs(L, h, functions);
   lua_pushliteral(L, "goro 0.2.0");
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 3);
@@ -331,13 +336,13 @@ static void push_module(lua_State *L, GrState *st) {
   lua_setmetatable(L, -2);
 }
 
-static void adjust(lua_State *L, GrState *st, const char *module) {
+static void adjust(lua_State *L, GrHeap *h, const char *module) {
   if (strcmp(module, "goro") != 0) {
-    gr_stdlib_open(L, st, module);
+    gr_stdlib_open(L, h, module);
     return;
   }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  push_module(L, st);
+  push_module(L, h);
   lua_setfield(L, -2, "goro");
   lua_pop(L, 1);
 }
@@ -346,7 +351,9 @@ static void init_once(void) {
   gr_pack_init();
   gr_module_names();
   gr_warn_init();
-  gr_vm_names();
+  gr_coroutine_names();
+  gr_protect_names();
+  gr_hook_names();
   gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
@@ -361,7 +368,7 @@ static void init_once(void) {
   gr_signal_names();
   gr_watch_names();
   gr_poll_init();
-  gr_state_adjust = adjust;
+  gr_need_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
   const char *vet = getenv("GORO_VET");
   atomic_store(&gr_vet, vet != NULL && strcmp(vet, "0") != 0 && *vet != '\0');
@@ -374,12 +381,12 @@ int luaopen_goro(lua_State *L) {
   pthread_once(&once, init_once);
   GrState *st = gr_state_find(L);
   if (st == NULL) {
-    st = gr_state_host(L);
+    st = gr_program_open(L);
     gr_pack_open(L);
-    gr_stdlib_open_host(L, st);
+    gr_stdlib_open_host(L, &st->heap);
     gr_capi_open(L);
   }
-  push_module(L, st);
+  push_module(L, &st->heap);
   return 1;
 }
 

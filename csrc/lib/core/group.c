@@ -22,6 +22,7 @@
 #include "heap/keep.h"
 #include "heap/names.h"
 #include "copy/pack.h"
+#include "run/go.h"
 #include "run/panic.h"
 #include "run/protect.h"
 

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "io/process.h"
-#include "io/run.h"
+#include "io/childrun.h"
 #include "io/signame.h"
 #include "lib/io/process.h"
 #include "heap/keep.h"

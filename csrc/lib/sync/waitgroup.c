@@ -7,6 +7,7 @@
 #include "sync/waitgroup.h"
 
 #include "lib/sync/sync.h"
+#include "run/go.h"
 
 static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType waitgroup_type = {{GR_TYPE_WAITGROUP, gr_waitgroup_destroy, false},
