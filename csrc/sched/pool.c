@@ -32,42 +32,6 @@ Sched gr_sched = {.lock = GR_LOCK_INIT(GR_RANK_SCHED), .stopping = true, .door =
 atomic_bool gr_forked;
 struct GrPast gr_past;
 
-/* ---- the default poller: a note ---- */
-
-static GrNote poll_note;
-
-static bool note_wait(int64_t until) {
-  if (until == GR_POLL) return false;
-  gr_note_sleep(&poll_note, until);
-  gr_note_clear(&poll_note);
-  return false;
-}
-static void nothing(void) {}
-static void note_wake(void) { gr_note_wake(&poll_note); }
-static bool never(void) { return false; }
-
-static const GrPoller note_poller = {note_wait, nothing, note_wake, never, never, nothing};
-const GrPoller *gr_poller = &note_poller;
-
-void gr_sched_set_poller(const GrPoller *poller) { gr_poller = poller; }
-
-int gr_sched_poll_wanted(void) {
-  Sched *s = &gr_sched;
-  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
-  int r = gr_pool_need_thread(s);
-  if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
-  gr_pool_leave(gr_m);
-  return r;
-}
-
-bool gr_sched_own_thread(void) { return gr_m != NULL; }
-
-void gr_sched_poll(void) {
-  if (!gr_pool_enter(gr_m)) return;
-  if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
-  gr_pool_leave(gr_m);
-}
-
 /* ---- the pool's beginning and end ---- */
 
 static int64_t usual_maxprocs(void) {

@@ -37,9 +37,10 @@ struct GrCall {
   void (*quit)(lua_State *L, GrState *st, int at, GrCause cause);
   int object;
   /* Not 0: the call may not be left before it has what it waits for. A panic that comes to a host
-   * meanwhile is kept in slot `keeps`, one above the call's own, the first one only, and quit is
-   * told (GR_CAUSE_INBOX). Raising it at the end is the call's. */
+   * meanwhile, and with keeps_hook a hook's error, is kept in slot `keeps`, one above the call's
+   * own, the first one only, and quit is told. Raising it at the end is the call's. */
   int keeps;
+  bool keeps_hook;
   const void *with; /* the call's own */
 };
 
