@@ -158,6 +158,8 @@ describe("README", function()
   end)
 
   it("has a C program that embeds goro", function()
+    -- A program without the sanitizer's runtime cannot load a goro that has it.
+    if (os.getenv "GORO_SANITIZE" or "") ~= "" then return pending "the stock compiler's program" end
     local code
     for block in slurp "README.md":gmatch "\n\n(    #include.-)\n\n%f[^%s]" do code = block end
     code = assert(code, "no program"):gsub("\n    ", "\n"):gsub("^    ", "")

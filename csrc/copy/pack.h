@@ -62,7 +62,7 @@ bool gr_msg_copy(const GrMsg *m, GrMsg *out);
  * without memory. */
 bool gr_msg_error_value(const GrMsg *m, GrMsg *out);
 
-/* Fast paths without a call into the packer, for one value: true when done. */
+/* The fast ways for one value: true when done. */
 bool gr_pack_scalar(lua_State *L, int idx,
                     GrMsg *out); /* nil, boolean, number, short string, light userdata */
 bool gr_unpack_scalar(lua_State *L, GrMsg *m); /* pushes one value; the stack must have room */

@@ -8,7 +8,7 @@
  * it is trusted. Only the hostile build looks at it first (verify.c).
  *
  * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as
- * with packers (packer.c) each state keeps one for reuse. The first message of a goroutine is its
+ * with drafts (draft.c) each state keeps one for reuse. The first message of a goroutine is its
  * state's own, so there it is a C variable, and many goroutines never need another one. Values of a
  * few items lie on the stack, of more in a table. A class is known to the state before it is
  * filled, since a __goro function, or a message within a message, may want it meanwhile. Were an
@@ -20,18 +20,19 @@
 #include <lauxlib.h>
 
 #include "base/big.h"
-#include "heap/arena.h"
 #include "copy/class.h"
-#include "heap/keep.h"
-#include "heap/names.h"
-#include "heap/need.h"
-#include "heap/object.h"
 #include "copy/pack.h"
-#include "heap/raise.h"
 #include "copy/placeholder.h"
 #include "copy/record.h"
 #include "copy/verify.h"
 #include "copy/wire.h"
+#include "heap/arena.h"
+#include "heap/keep.h"
+#include "heap/modules.h"
+#include "heap/names.h"
+#include "heap/need.h"
+#include "heap/object.h"
+#include "heap/raise.h"
 
 enum { FEW = 16 }; /* items: the values of so many lie on the stack */
 
@@ -188,7 +189,7 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       return true;
     case I_NAME: {
       const char *field = bytes + strlen(bytes) + 1;
-      gr_names_push(L, bytes, *field != '\0' ? field : NULL);
+      gr_modules_push(L, bytes, *field != '\0' ? field : NULL);
       return false;
     }
     case I_OBJECT:
@@ -351,7 +352,7 @@ static void fill_classes(lua_State *L, Unpacker *u) {
 static bool replaces(lua_State *L, int value) {
   const GrObject *o = gr_object_test(L, value);
   return o == NULL || !gr_placeholder_is(o->share) ||
-         gr_names_is_standard(L, value - 1, lua_tostring(L, value - 2));
+         gr_modules_is_standard(L, value - 1, lua_tostring(L, value - 2));
 }
 
 /* Those that came with a message do not replace what is there. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* bytes.h - bytes that grow: a string (GrBytes), a queue (GrBuffer), and the end of a line in one.
- */
+/* bytes.h - bytes that grow: a string (GrBytes), a queue (GrBuffer), and the end of a line in
+ * one. */
 #ifndef GR_IO_BYTES_H
 #define GR_IO_BYTES_H
 
@@ -10,8 +10,8 @@
 
 /* ---- a string ---- */
 
-/* It may begin in memory of the caller's; what does not fit there goes to the heap. All zeros is
- * an empty one. */
+/* It may begin in memory of the caller's; what does not fit there goes to the heap. All zeros is an
+ * empty one. */
 typedef struct GrBytes {
   char *data;
   size_t len, cap;

@@ -51,8 +51,8 @@ int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end);
 int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n);
 /* The rest, which may be empty: always 1. */
 int gr_file_rest(GrFile *f, G *g, GrBytes *out);
-/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is empty.
- */
+/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is
+ * empty. */
 enum { GR_NUMERAL = 200 };
 int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]);
 

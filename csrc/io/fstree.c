@@ -17,9 +17,9 @@
  *
  * What cannot be removed stays, with the folders that it is in; all else goes, and the first
  * failure is told, as rm -rf and Go do it. A folder is read until a pass over it has removed
- * nothing more; the names of the folders in it are noted in that pass, and gone into one by one.
- * So no name is met twice, however many stay: what is noted are the folders that are left to be
- * done on each level above. */
+ * nothing more; the names of the folders in it are noted in that pass, and gone into one by one. So
+ * no name is met twice, however many stay: what is noted are the folders that are left to be done
+ * on each level above. */
 #include "io/fstree.h"
 
 #include <dirent.h>

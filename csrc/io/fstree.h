@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fstree.h - folders and what is below them: list, walk, remove. Results and `g` are those of fs.h.
- */
+/* fstree.h - folders and what is below them: list, walk, remove. Results and `g` are those of
+ * fs.h. */
 #ifndef GR_IO_FSTREE_H
 #define GR_IO_FSTREE_H
 
@@ -29,8 +29,8 @@ int gr_walk_open(const char *path, GrWalk **walk);
 int gr_walk_next(GrWalk *w, GrWalkItem *item);
 void gr_walk_free(GrWalk *w);
 
-/* The tree, or file, at path, never what a link in it leads to. What can be is removed; the
- * first failure is returned, and `where` says what it was about, and is to be freed. */
+/* The tree, or file, at path, never what a link in it leads to. What can be is removed; the first
+ * failure is returned, and `where` says what it was about, and is to be freed. */
 int gr_fs_remove_tree(G *g, const char *path, GrBytes *where);
 
 #endif

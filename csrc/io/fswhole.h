@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fswhole.h - files as wholes: read, written, replaced, copied. Results and `g` are those of fs.h.
- */
+/* fswhole.h - files as wholes: read, written, replaced, copied. Results and `g` are those of
+ * fs.h. */
 #ifndef GR_IO_FSWHOLE_H
 #define GR_IO_FSWHOLE_H
 

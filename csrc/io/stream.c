@@ -1,33 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* stream.c - reading and writing of connections.
  *
- * A read goes through stages, each of which may end it: what the buffer holds; else a system call
- * into the caller's scratch, and if that completes what is wanted (a packet with the line in it)
- * only the rest of it goes into the buffer; else all of it does, and from then on the system call
- * fills the buffer directly. So who reads packets, or lines that come whole, never has a buffer,
- * and an idle connection has none.
+ * A read goes through three stages, and each of them may end it:
  *
- * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked
- * for: read(1 << 40) costs nothing before a peer sends it. A small count takes from the system what
- * is there, as a line does: messages that came together cost one call, and one that came alone
- * leaves the socket spent, so that the next read waits without asking. A count larger than the
- * scratch takes no more than it wants, so that the buffer itself can be handed out.
+ *   1. The buffer holds what is wanted: hand it out.
+ *   2. The buffer is empty: one system call into the caller's scratch. If those bytes complete what
+ *      is wanted (a packet that holds the line), hand them out; only what follows them goes into
+ *      the buffer. Otherwise all of them go there.
+ *   3. From then on the system calls fill the buffer directly.
  *
- *   buf: | gone … | start: bytes … end | room … cap |
+ * So a program that reads packets, or lines that arrive whole, never needs a buffer, and an idle
+ * connection has none.
  *
- * Gathered writes lie in `out`, which exists only while it holds bytes. A write that would fill it
- * sends what it holds and the write's own bytes in one system call. A reader that is about to wait
- * sends it too, without waiting for that: when the socket has no room, the reader parks for both
- * ways at once, for a peer that does not read until we have read must not stop us. It says so in
- * `wanted` before it tries to get the turn: whoever has that looks there before it leaves, and once
- * more when it has left, so that one of the two sends.
+ * The buffer (bytes.h) doubles as bytes arrive, up to the size that is wanted. It grows by what has
+ * arrived, not by what was asked for: read(1 << 40) costs nothing before a peer sends that much. A
+ * small count takes from the system everything that is there, as a line does. So messages that
+ * arrived together cost one call, and a message that arrived alone leaves the socket spent, so that
+ * the next read waits without asking. A count larger than the scratch takes no more than it wants,
+ * so that the buffer itself can be handed out.
  *
- *   out: | sent … | out_start: gathered … | out_end … out_cap |
+ * Gathered writes lie in `out`. A write that would fill `out` sends what it holds, and the write's
+ * own bytes behind it, in one system call. A reader that is about to wait sends `out` too, for the
+ * peer may not send anything before it has got those bytes. The reader does not wait for room: if
+ * the socket has none, it parks for both ways at once. For the peer may be one that does not read
+ * before we have read what it sends.
  *
- * Owned by who has the turn of its way: buffer and `scanned` by reading, `out` and out_error by
- * writing. The rest is set at any time by anybody: atomics.
+ * The reader may find that another goroutine has the turn to write. So it sets `wanted` before it
+ * tries to take the turn. The goroutine that has the turn looks at `wanted` before it leaves, and
+ * once more after it has left. So one of the two sends.
  *
- * Sockets are written to with MSG_NOSIGNAL; there is no such flag for pipes: sigpipe.h. */
+ * Owners. `in` belongs to the goroutine that has the turn to read; `out` and out_error to the one
+ * that has the turn to write. The atomics may be used by anybody at any time.
+ *
+ * Sockets are written to with MSG_NOSIGNAL. Pipes have no such flag: see sigpipe.h. */
 #include "io/stream.h"
 
 #include <errno.h>
@@ -43,14 +48,14 @@ enum { BUFFER_MIN = 4096, LINE_MAX_DEFAULT = 16 << 20 };
 struct GrStream {
   GrShare share;
   GrFd *fd;
-  GrBuffer in; /* of who has the turn to read */
+  GrBuffer in; /* of the turn to read */
   _Atomic int64_t timeout;
   _Atomic uint64_t line_max;
-  GrBuffer out;            /* this and out_error: of who has the turn to write */
-  int out_error;           /* of gathered bytes, not told yet; or GR_OK */
-  _Atomic size_t out_max;  /* how many are gathered; 0: none */
-  _Atomic size_t out_held; /* the length of `out`, for who has no turn */
-  atomic_bool wanted;      /* a reader waits, and did not have the turn to send them */
+  GrBuffer out;  /* this and out_error: of the turn to write */
+  int out_error; /* why gathered bytes could not be sent, until a call reports it; or GR_OK */
+  _Atomic size_t out_max;  /* how many bytes are gathered before they are sent; 0: none */
+  _Atomic size_t out_held; /* the length of `out`, to be read without the turn */
+  atomic_bool wanted;      /* a reader waits, and could not send `out` itself */
   uint8_t kind;
   uint8_t peer_len;
   char peer[sizeof(struct sockaddr_in6)];
@@ -110,8 +115,8 @@ GrStreamKind gr_stream_kind(const GrStream *s) { return (GrStreamKind)s->kind; }
 
 static size_t held(const GrStream *s) { return gr_buffer_len(&s->in); }
 
-/* Bytes that have arrived and find no memory would be missing later: so nothing is read after that.
- */
+/* When there is no memory for bytes that have arrived, they are lost. So nothing may be read after
+ * them. */
 static bool append(GrStream *s, const char *data, size_t n) {
   s->lost = !gr_buffer_add(&s->in, data, n, BUFFER_MIN);
   return !s->lost;
@@ -122,7 +127,8 @@ static void drop(GrStream *s, size_t n) {
   if (held(s) == 0) gr_buffer_free(&s->in);
 }
 
-/* The first `take` bytes, of which `give` are handed out. Without memory nothing is taken. */
+/* Takes the first `take` bytes out of the buffer, and hands out the first `give` of them. Without
+ * memory the buffer is as before. */
 static int hand_out(GrStream *s, size_t take, size_t give, char *scratch, GrGot *got) {
   const char *from = s->in.data + s->in.start;
   *got = (GrGot){.data = scratch, .len = give};
@@ -165,7 +171,7 @@ static End find_end(const GrWant *want, GrBuffer *b) {
   return end;
 }
 
-/* The stream has ended: what is there is what there is. */
+/* The stream has ended: the reader gets what the buffer holds. */
 static int at_end(GrStream *s, const GrWant *want, char *scratch, GrGot *got) {
   size_t n = held(s);
   if (n > 0 || want->kind == GR_WANT_ALL) return hand_out(s, n, n, scratch, got);
@@ -191,18 +197,19 @@ typedef struct Read {
   const GrWant *want;
   char *scratch;
   GrGot *got;
-  bool polls; /* it will not wait, so no event is waited for that would tell: it looks for itself */
-  bool
-      spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others
-                stop short for reasons of their own (passed descriptors, lines of a terminal) */
+  /* The read will not wait, so no event will tell it that there is something: it must ask. */
+  bool polls;
+  /* The last system call gave less than it could, so the next would say EAGAIN. True for TCP only:
+   * others stop short for reasons of their own (passed descriptors, lines of a terminal). */
+  bool spent;
 } Read;
 
-enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): call again; nothing is there */
+enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): make the step again; nothing is there, wait */
 
 /* The system call has failed. */
 static int refused(void) { return errno == EAGAIN ? WAIT : gr_sys_result(-errno); }
 
-/* The buffer is empty: one call into the scratch. */
+/* The buffer is empty: one system call into the scratch. */
 static int read_scratch(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   ssize_t n = receive(s, rd->scratch, GR_SCRATCH);
@@ -222,7 +229,7 @@ static int read_scratch(GrStream *s, Read *rd) {
   return GR_OK;
 }
 
-/* One call into the buffer, behind what it holds. */
+/* One system call into the buffer, behind what it holds. */
 static int read_buffer(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   size_t room = held(s) < GR_SCRATCH ? GR_SCRATCH : held(s);
@@ -273,7 +280,7 @@ static ssize_t send_some(GrStream *s, struct iovec *iov, int n) {
   return r;
 }
 
-/* What a call has still to write, behind what was gathered. */
+/* What a call still has to write, after what was gathered. */
 typedef struct Rest {
   struct iovec *iov;
   int n;
@@ -295,7 +302,7 @@ static void drop_gathered(GrStream *s) {
   note_gathered(s);
 }
 
-/* One system call with all there is. */
+/* One system call with what was gathered and the rest. */
 static ssize_t send_both(GrStream *s, const Rest *rest) {
   struct iovec all[GR_IOVS + 1];
   if (gathered(s) == 0) return send_some(s, rest->iov, rest->n);
@@ -314,7 +321,7 @@ static void take_sent(GrStream *s, Rest *rest, size_t sent) {
   if (s->kind != GR_STREAM_DATAGRAM) gr_iov_skip(&rest->iov, &rest->n, sent - first);
 }
 
-/* GR_OK: all of it; WAIT; or an error, and what was gathered is gone. */
+/* GR_OK: everything was sent; WAIT: there is no room; or an error, and `out` is empty. */
 static int write_step(GrStream *s, Rest *rest) {
   bool datagram = s->kind == GR_STREAM_DATAGRAM;
   while (gathered(s) > 0 || rest->n > 0 || datagram) {
@@ -330,7 +337,7 @@ static int write_step(GrStream *s, Rest *rest) {
   return GR_OK;
 }
 
-/* What was gathered, without waiting. False: some is left, for there is no room. */
+/* Sends what was gathered, without waiting. False: there was no room for all of it. */
 static bool send_gathered(GrStream *s) {
   uint64_t done = 0;
   int r = write_step(s, &(Rest){.done = &done});
@@ -338,17 +345,18 @@ static bool send_gathered(GrStream *s) {
   return r != WAIT;
 }
 
-/* True: there is no room for all, and the reader has the turn to write. */
+/* A reader is about to wait. True: there was no room for all of `out`, and the reader has the turn
+ * to write. */
 static bool send_before_wait(GrStream *s, G *g) {
   if (gr_likely(atomic_load(&s->out_held) == 0)) return false;
   atomic_store(&s->wanted, true);
-  if (!gr_fd_try_enter(s->fd, GR_WRITE, g)) return false; /* who has it will look there */
+  if (!gr_fd_try_enter(s->fd, GR_WRITE, g)) return false; /* its owner looks at `wanted` */
   if (!send_gathered(s)) return true;
   gr_fd_leave(s->fd, GR_WRITE, g, false);
   return false;
 }
 
-/* Nobody has it any more. */
+/* Nobody has the stream any more. */
 static void send_last(GrStream *s) {
   if (gathered(s) == 0 || !gr_fd_pin(s->fd)) return;
   send_gathered(s);
@@ -377,8 +385,8 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
 
 /* ---- calls that write ---- */
 
-/* All of it, waiting for room. When it parks, or has waited in vain, the turn is not the caller's
- * any more: *has_turn is false. */
+/* Writes everything, and waits for room. *has_turn becomes false when the call parks, or has waited
+ * in vain: the turn is not the caller's any more. */
 static int write_all(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks, bool *has_turn) {
   int r;
   while ((r = write_step(s, rest)) == WAIT) {
@@ -389,14 +397,14 @@ static int write_all(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks, 
   return r;
 }
 
-/* True: the turn is the caller's again, for now that it was left a reader waits for what was
- * gathered to go out. */
+/* Gives the turn up. True: the caller has taken it again, since a reader waits for what was
+ * gathered to be sent. */
 static bool leave_writing(GrStream *s, G *g, int r) {
   gr_fd_leave(s->fd, GR_WRITE, g, false);
   return r == GR_OK && atomic_load(&s->wanted) && gr_fd_try_enter(s->fd, GR_WRITE, g);
 }
 
-/* What went wrong with gathered bytes, once. */
+/* Why gathered bytes could not be sent; reported once. */
 static int take_error(GrStream *s) {
   int r = s->out_error;
   s->out_error = GR_OK;
@@ -439,7 +447,7 @@ int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done,
   return r;
 }
 
-/* Enters, and sends what was gathered. GR_OK: the turn is still the caller's. */
+/* Takes the turn, and sends what was gathered. GR_OK: the caller still has the turn. */
 static int enter_and_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
   int r = gr_fd_enter(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   if (r != GR_OK) return r;

@@ -39,8 +39,8 @@
 
 #include <lualib.h>
 
-#include "run/dump.h"
 #include "heap/names.h"
+#include "run/dump.h"
 #include "run/protect.h"
 
 enum { COUNT_MAX = 1000 };

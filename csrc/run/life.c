@@ -21,14 +21,14 @@
 #include <lualib.h>
 
 #include "base/chunk.h"
+#include "copy/pack.h"
 #include "heap/foreign.h"
-#include "run/hook.h"
 #include "heap/image.h"
-#include "run/inherit.h"
 #include "heap/keep.h"
 #include "heap/need.h"
 #include "heap/object.h"
-#include "copy/pack.h"
+#include "run/hook.h"
+#include "run/inherit.h"
 #include "run/panic.h"
 #include "run/protect.h"
 #include "run/setup.h"

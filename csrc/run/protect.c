@@ -24,8 +24,8 @@
  * limit; a handler that lies deeper is called with a light userdata, which does no harm. */
 #include "run/protect.h"
 
-#include "run/hook.h"
 #include "heap/names.h"
+#include "run/hook.h"
 
 enum {
   HANDLER = 2,     /* where xpcall keeps its handler */

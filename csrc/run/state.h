@@ -18,11 +18,11 @@
 #include <lauxlib.h>
 #include <lua.h>
 
-#include "sched/sched.h"
 #include "copy/pack.h"
 #include "heap/heap.h"
 #include "heap/raise.h"
 #include "run/join.h"
+#include "sched/sched.h"
 
 typedef enum GrOutward {
   GR_OUT_NONE,

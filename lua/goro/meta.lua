@@ -12,13 +12,13 @@
 ---met yet (the goroutine's own error value), and, when it waits and nobody can ever run again,
 ---`all goroutines are asleep - deadlock!` and a list of them.
 ---
----With `goro.vet` starting a goroutine warns on stderr of what its function does to copies, once
----for each variable of a function, as far as the code shows it:
+---When `goro.vet` is true, starting a goroutine warns on stderr of what its function does to
+---copies. It warns once for each variable of a function, as far as the code shows it:
 ---`job.lua:14: assigns to captured variable 'n', which is a copy`,
 ---`… changes captured table 'results', which is a copy`,
 ---`… assigns to global 'counter', which is a copy`,
----`… changes global table 'cfg', which is a copy`; of tables and globals only those that are plain
----data.
+---`… changes global table 'cfg', which is a copy`. Of tables and globals it looks at plain data
+---only.
 ---@class goro
 ---@field _VERSION string  `"goro 0.2.0"`
 ---@field runtime goro.runtime
@@ -32,10 +32,12 @@
 ---@field vet boolean  see above; true at first when `GORO_VET` is set
 local goro = {}
 
----What can be copied from state to state: all but coroutines, full userdata without `__goro`, C
----functions with upvalues, and tables that hold such, or have a `__gc` and no `__goro`. In the
----globals that a function names, which come along with it, a placeholder stands for such a value: a
----userdata that raises
+---What can be copied from state to state. Excepted are coroutines, full userdata without `__goro`,
+---C functions with upvalues, tables that hold one of these, and tables that have a `__gc` and no
+---`__goro`.
+---
+---A function's globals come along with it. There a placeholder stands for a value that cannot be
+---copied: a userdata that raises
 ---`global 'conf'.out (FILE*) could not come along: open it inside the goroutine` when it is used in
 ---any way but `==`, truth and passing on.
 ---@alias goro.sendable nil|boolean|number|string|table|function|lightuserdata|userdata
@@ -44,10 +46,9 @@ local goro = {}
 ---`f`, its upvalues and the arguments are copied before `go` returns. An uncaught error in it is a
 ---panic: it is printed and raised in the main goroutine that it descends from. Does not block.
 ---
----Goroutines have modules of their own: `require` runs a Lua module in each, compiled once for all
----of them while its file keeps its inode, size and times of modification and change; a C module is
----opened for the first time by one goroutine at a time, and others that want to open one for the
----first time wait.
+---Goroutines have modules of their own: `require` runs a Lua module in each. It is compiled once
+---for all of them, as long as its file keeps its inode, size and times of modification and change.
+---C modules are opened for the first time by one goroutine at a time; others wait.
 ---
 ---Errors: `cannot send <path> (<type>)` when something cannot be copied (`f` is argument #1),
 ---`not enough memory`; nothing has been started then.
@@ -80,11 +81,11 @@ function goro.gosched() end
 ---Errors: misuse in a host state (the main script).
 function goro.goexit() end
 
----`f` (copied) runs in each goroutine that is started from now on, before its function and its
----modules, in that goroutine's state: for settings of modules, strict globals, coverage. Several
----run in the order of the calls; nil clears them. It may wait; an error in it is the goroutine's.
----Goroutines that `f` itself starts run none of them. Of the process: for all main scripts. Does
----not block.
+---A copy of `f` runs in each goroutine that is started from now on, in that goroutine's state,
+---before its function and its modules. It is for settings of modules, strict globals, coverage.
+---Several run in the order of the calls; nil clears them. `f` may wait, and an error in it is the
+---goroutine's. Goroutines that `f` starts run no setup. It holds for the whole process: for all
+---main scripts. Does not block.
 ---
 ---Errors: `cannot send …` when `f` cannot be copied; misuse when it is neither a function nor nil.
 ---@param f? fun()
@@ -259,10 +260,11 @@ function runtime.dump() end
 ---`local g <close> = goro.group()` waits for all of them, whichever way it is left; by an error it
 ---cancels `g.ctx` first. Does not block.
 ---
----With `on_error` each member's error goes there, called in the goroutine that failed with the
----error and its traceback; it is not raised by `wait` and cancels nobody. An error in `on_error` is
----a panic. Without it, an error that nobody has been told of when the group is dropped, or when the
----script ends, goes to stderr as a panic's text does.
+---With `on_error` each member's error goes there: the function is called in the goroutine that
+---failed, with the error and its traceback. Then `wait` does not raise the error, and nobody is
+---cancelled. An error in `on_error` is a panic. Without `on_error`, an error that nobody has been
+---told of when the group is dropped, or when the script ends, goes to stderr as a panic's text
+---does.
 ---
 ---Errors: misuse when `limit` is no integer of at least 1 (infinity is no limit), `ctx` is no
 ---context, or `on_error` no function; `cannot send …` when `on_error` cannot be copied.
@@ -281,9 +283,9 @@ function goro.group(opts) end
 ---@field ctx goro.context
 local group = {}
 
----Starts `f(...)` as a goroutine of the group; its error is the group's, and no panic. With a limit
----blocks while so many run, strictly first come, first served; a cancelled context does not end
----that wait, nor does it keep `f` from being started: `f` asks `g.ctx`.
+---Starts `f(...)` as a goroutine of the group. Its error is the group's, and no panic. With a limit
+---this blocks while so many run, strictly first come, first served. A cancelled context does not
+---end that wait, and does not keep `f` from being started: `f` asks `g.ctx`.
 ---
 ---Errors: those of `goro.go`.
 ---@param f fun(...: goro.sendable)
@@ -294,12 +296,13 @@ function group:go(f, ...) end
 ---with its value; `goro.traceback` tells where it was thrown. Again, it raises it again. Blocks.
 function group:wait() end
 
----`f(item, i)` for each item of the list, in parallel; the results, in the list's order (the first
----result of each; where it was nil there is a hole, so `#` of the result is then one of its
----borders, while `#list` remains what it was). A few workers take the items one by one, each with
----one copy of `f` and what it refers to: what `f` changes there is seen by the items that the same
----worker takes later. `limit` is the number of workers: by default 16 or four times `maxprocs`,
----whichever is more, so that items that wait do not hold each other up. Blocks.
+---Calls `f(item, i)` for each item of the list, in parallel, and gives the first result of each, in
+---the list's order. Where the result was nil there is a hole: use `#list`, not `#` of the result.
+---
+---A few workers take the items one by one, each with one copy of `f` and what it refers to. What
+---`f` changes there is seen by the items that the same worker takes later. `limit` is the number of
+---workers: by default 16 or four times `maxprocs`, whichever is more, so that items that wait do
+---not hold each other up. Blocks.
 ---
 ---Errors: the first one in `f` is raised here with its value, see `goro.traceback`, when those that
 ---ran have ended; no more are started then. `cannot send …` for an item, a result, or `f`.
@@ -851,11 +854,11 @@ function sync.rwmutex() end
 ---@return goro.sync.cond
 function sync.cond(lock) end
 
----A function that is called once, by the first who calls the once, in his state; all callers get
----what it returned, or its error is raised in them (`goro.traceback` tells where it was thrown).
----Who comes meanwhile waits. The function is copied at once, as by `goro.go`; its results, or its
----error, are copied once into each state, where later calls give the same values, as long as the
----state holds the once.
+---A function that runs once, in the state of the first caller. All callers get what it returned, or
+---its error is raised in them (`goro.traceback` tells where it was thrown). A caller that comes
+---while it runs waits. The function is copied at once, as by `goro.go`. Its results, or its error,
+---are copied once into each state; later calls there give the same values, as long as the state
+---holds the once.
 ---
 ---Errors: `cannot send …` here for the function, in the call for its results;
 ---`the function of this once did not return` when it ended by `goexit`.
@@ -879,8 +882,8 @@ function sync.waitgroup(n) end
 ---@return goro.sync.atomic
 function sync.atomic(v) end
 
----Held by one at a time. It belongs to nobody: whoever locked it, anyone may unlock it. A newcomer
----may take it before those who wait, but who has waited for a millisecond is handed it, in order.
+---Held by one at a time. It belongs to nobody: anyone may unlock it. A newcomer may take it before
+---those who wait; but after a millisecond of waiting it is handed over, in order.
 ---@class goro.sync.mutex
 local mutex = {}
 
@@ -937,9 +940,9 @@ function rwmutex:rguard() end
 ---@class goro.sync.cond
 local cond = {}
 
----Unlocks the mutex, waits to be told, and locks it again, which is so whichever way it returns,
----also with a timeout or an error (but when all are asleep, or the program ends, and the mutex is
----not free). Ask again whether the condition holds.
+---Unlocks the mutex, waits to be told, and locks it again. The mutex is locked whichever way this
+---returns, also with a timeout or an error (except when all are asleep, or the program ends, and
+---the mutex is not free). Ask again whether the condition holds.
 ---
 ---Errors: misuse when the mutex is not locked.
 ---@param timeout? number

@@ -23,6 +23,7 @@
 #include "run/hook.h"
 #include "run/loader.h"
 #include "run/program.h"
+#include "heap/modules.h"
 #include "heap/names.h"
 #include "run/protect.h"
 
@@ -167,7 +168,7 @@ static void push_holder(lua_State *L, const Replacement *r) {
 static void put(lua_State *L, GrHeap *h, const Replacement *r, lua_CFunction f) {
   lua_pushstring(L, r->field);
   gr_heap_push(L, h, f);
-  if (gr_heap_is_host(h)) gr_names_keep(L, f);
+  if (gr_heap_is_host(h)) gr_modules_keep(L, f);
   lua_rawset(L, -3);
 }
 

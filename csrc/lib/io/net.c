@@ -26,7 +26,9 @@ static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
   const char *name = luaL_checkstring(L, arg);
   const GrNetwork *net = gr_network(name);
   if (net == NULL || (listens && net->type != SOCK_STREAM))
-    luaL_argerror(L, arg, lua_pushfstring(L, "invalid network '%s'", name));
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L, "invalid network '%s'; known are tcp, tcp4, tcp6, unix%s",
+                                  name, listens ? "" : ", udp"));
   return net;
 }
 
