@@ -7,7 +7,7 @@
  *     state's keeper (keep.h), which is looked after in both ways of ending.
  *   - Lua's own are the fields of the standard libraries, the methods of files, and what opens the
  *     libraries. Their userdata is memory alone, too: buffers, an iteration's state. Files are
- * noted elsewhere (lib/core/stdlib.c).
+ * noted elsewhere (lib/core/replaced.c).
  *   - Everything else is foreign: a function that a program registered, a module of its own in
  *     package.preload. What came from a C library is in no need of this, since a state that has
  *     loaded one is closed anyway.

@@ -27,7 +27,7 @@
 
 #include "base/lock.h"
 #include "io/child.h"
-#include "lib/core/stdlib.h"
+#include "lib/core/replaced.h"
 
 /* ---- children ---- */
 

@@ -12,7 +12,7 @@
 #include <stdio.h>
 
 #include "io/sigpipe.h"
-#include "lib/core/stdlib.h"
+#include "lib/core/replaced.h"
 
 /* The caller holds no lock: the process may end. */
 static void tell_broken(FILE *f, bool ok, int err) {
