@@ -25,7 +25,7 @@
 
 #include "heap/keep.h"
 #include "heap/object.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 
 enum { NAMED_MOST = 64 }; /* metatables of their own in one state */
 

@@ -11,7 +11,7 @@
 
 #include "base/chunk.h"
 #include "heap/need.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 
 enum {
   TEMPLATE_BYTES = 256 << 10,

@@ -19,7 +19,7 @@
 
 #include "heap/foreign.h"
 #include "heap/keep.h"
-#include "run/panic.h"
+#include "heap/raise.h"
 
 typedef struct Handle {
   GrObject o; /* first: what lua_touserdata gives */

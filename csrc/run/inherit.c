@@ -13,7 +13,6 @@
 
 #include "heap/names.h"
 #include "heap/need.h"
-#include "run/panic.h"
 
 struct GrInherited {
   atomic_int refs;
@@ -243,7 +242,7 @@ static void pack_anew(lua_State *L, GrState *st, uint64_t sum) {
     inherited = gr_malloc(sizeof *inherited);
     if (inherited == NULL) {
       gr_msg_drop(&m);
-      gr_raise_code(L, GR_NOMEM);
+      gr_raise_nomem(L);
     }
     atomic_init(&inherited->refs, 1);
     inherited->message = m;
@@ -309,11 +308,11 @@ void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins) {
   gr_check_stack(L, 20);
   if (st->inherited != NULL) {
     GrMsg copy;
-    if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_code(L, GR_NOMEM);
+    if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_nomem(L);
     if (begins) gr_msg_set_start(&copy);
-    bool foreign = st->foreign;
+    bool foreign = st->heap.foreign;
     gr_unpack(L, &copy);
-    st->foreign = foreign; /* what is merely in package.preload does not count (foreign.h) */
+    st->heap.foreign = foreign; /* what is merely in package.preload does not count (foreign.h) */
     set_parts(L, top + 1, before);
     lua_settop(L, top);
   }

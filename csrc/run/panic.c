@@ -12,7 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "heap/arena.h"
 #include "copy/pack.h"
 #include "run/protect.h"
 #include "run/trace.h"
@@ -280,7 +279,7 @@ void gr_panic(GrState *st, const char *traceback) {
   if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
   GrFailure failure = {st, traceback};
   if (!taken) bring_down(st, &failure, &m);
-  gr_join_end(st, GR_END_ERROR, &m, &failure);
+  gr_join_end(&st->join, st->g, GR_END_ERROR, &m, &failure);
 }
 
 static void keep_traceback(lua_State *L, int idx) {
@@ -297,19 +296,6 @@ int gr_raise_remote(lua_State *L, int idx) {
   return lua_error(L);
 }
 
-/* Of a host's allocator nothing is known. */
-void gr_raise_stack(lua_State *L) {
-  void *arena;
-  if (lua_getallocf(L, &arena) == gr_arena_alloc && ((GrArena *)arena)->failed)
-    gr_raise_code(L, GR_NOMEM);
-  luaL_error(L, "stack overflow");
-  gr_throw("luaL_error returned");
-}
-
-void gr_check_stack(lua_State *L, int n) {
-  if (gr_unlikely(!lua_checkstack(L, n))) gr_raise_stack(L);
-}
-
 void gr_raise_code(lua_State *L, int code) {
   GrState *st = gr_state_find(L);
   if (code == GR_ABORTED && st != NULL && st->is_host) gr_exit_await();
@@ -324,15 +310,7 @@ void gr_raise_code(lua_State *L, int code) {
     luaL_error(L,
                "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
                "GOROMAXTHREADS, or wait outside of sort comparators, gsub callbacks and the like)");
-  lua_pushliteral(L, "not enough memory");
-  lua_error(L);
-  gr_throw("lua_error returned");
-}
-
-void gr_check_forked(lua_State *L) {
-  if (gr_likely(!atomic_load_explicit(&gr_forked, memory_order_relaxed))) return;
-  luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program "
-                "there, or end by os.exit)");
+  gr_raise_nomem(L);
 }
 
 void gr_check_inbox(lua_State *L, GrState *st) {
