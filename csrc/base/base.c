@@ -108,13 +108,12 @@ double gr_wall_s(void) {
 
 int64_t gr_deadline(double seconds) {
   if (seconds <= 0) return GR_POLL;
-  if (seconds >= 9e9)
-    return GR_FOREVER; /* 285 years: as good as for ever, and it cannot overflow */
+  if (seconds >= 9e9) return GR_FOREVER; /* 285 years, and no overflow */
   return gr_now_ns() + (int64_t)(seconds * 1e9) + 1;
 }
 
-/* Each thread draws from a generator of its own, which the system has seeded: a system call for
- * each goroutine would be half of what it costs. */
+/* Each thread has a generator of its own, which the system has seeded. A system call for each
+ * goroutine would take half as long as all else at its start. */
 uint64_t gr_rand_seed(void) {
   static atomic_uint_fast64_t counter = 0x9e3779b97f4a7c15ULL;
   static GR_TLS uint64_t state;

@@ -22,45 +22,48 @@
 /* Results of core functions: 0 or one of these. */
 enum {
   GR_OK = 0,
-  GR_PARK = 1,      /* linked as a waiter: park now, then call the matching _finish */
+  GR_PARK = 1,      /* the caller is linked as a waiter: park now, then call the matching _finish */
   GR_AGAIN = 2,     /* not yet: to be tried again */
   GR_NOMEM = -1,    /* nothing has changed */
-  GR_TIMEOUT = -2,  /* the time is over, or a poll found nothing ready */
+  GR_TIMEOUT = -2,  /* the time is over, or a call that was not to wait found nothing ready */
   GR_CLOSED = -3,   /* the object is closed */
   GR_ABORTED = -4,  /* the wait was ended from outside: the _finish tells the cause */
   GR_NOTHREAD = -5, /* the system (or GOROMAXTHREADS) gives no more threads */
-  GR_CROWDED = -6,  /* this wait would keep its thread, and no thread would be left to run others */
+  GR_CROWDED =
+      -6, /* this wait would keep its thread, and no thread would be left to run other goroutines */
 };
 
-/* The user's doing: says what to change, ends the process with status 1. */
+/* The user's doing: says what to change, and ends the process with status 1. */
 GR_NORETURN GR_PRINTF(1, 2) void gr_fatal(const char *fmt, ...);
-/* Our bug: prints and aborts. */
+/* A bug of goro's: prints and aborts. */
 GR_NORETURN GR_PRINTF(1, 2) void gr_throw(const char *fmt, ...);
 
-/* Memory of everything in goro, Lua states included. All return NULL when there is none;
- * gr_realloc then leaves the old block alone. gr_free(NULL) does nothing. Any thread. */
+/* The memory of everything in goro, Lua states included. All three return NULL when there is
+ * none; gr_realloc then leaves the old block alone. gr_free(NULL) does nothing. Any thread may
+ * call them. */
 void *gr_malloc(size_t size);
 void *gr_zalloc(size_t size);
 void *gr_realloc(void *p, size_t size);
 void gr_free(void *p);
 
-/* For allocators that do not come here for each block: must this allocation fail? */
+/* For allocators that do not call gr_malloc for each block: must this allocation fail? */
 #ifdef GORO_TESTING
 bool gr_mem_must_fail(void);
 #else
 static inline bool gr_mem_must_fail(void) { return false; }
 #endif
-/* Fault injector, for specs, in GORO_TESTING builds: from the n-th allocation from now on (n >= 1;
- * 0: never) `many` fail in a row. Returns how many were made since the last call. */
+/* The fault injector of GORO_TESTING builds, for specs: `many` allocations fail in a row, from
+ * the n-th one from now on (n >= 1; 0: none). Returns how many allocations were made since the
+ * last call. */
 int64_t gr_mem_fail_at(int64_t n, int64_t many);
-/* Counts a block of an allocator of its own. */
+/* For such an allocator: counts its blocks, for gr_mem_live. */
 void gr_mem_count(int delta);
-/* Blocks allocated and not yet freed: counted in GORO_TESTING builds, else -1. */
+/* How many blocks are allocated and not yet freed; -1 without GORO_TESTING. */
 int64_t gr_mem_live(void);
 
 /* Nanoseconds of CLOCK_MONOTONIC. */
 int64_t gr_now_ns(void);
-/* The same clock, a few milliseconds behind, at a quarter of the price. */
+/* The same clock, up to a few milliseconds behind, at a quarter of the price. */
 int64_t gr_coarse_ns(void);
 /* Seconds since the epoch. */
 double gr_wall_s(void);
@@ -69,12 +72,12 @@ double gr_wall_s(void);
 #define GR_FOREVER INT64_MAX /* no limit */
 #define GR_POLL INT64_MIN    /* do not wait at all */
 
-/* A limit from seconds: NULL-like infinity -> GR_FOREVER, <= 0 -> GR_POLL. NaN must be refused
- * before. */
+/* A time limit from seconds: infinity gives GR_FOREVER, 0 and less give GR_POLL. NaN must be
+ * refused before. */
 int64_t gr_deadline(double seconds);
 
-/* A cheap counter of the CPU's time, for telling short from long: its unit is some fraction of a
- * nanosecond to a few of them. */
+/* A cheap counter of time, to tell short from long. Its unit is between a fraction of a
+ * nanosecond and a few nanoseconds. */
 static inline uint64_t gr_ticks(void) {
 #if defined(__x86_64__) || defined(__i386__)
   return __builtin_ia32_rdtsc();
@@ -92,7 +95,7 @@ static inline void gr_relax(void) {
 #endif
 }
 
-/* wyrand (Wang Yi): one multiplication a number. `state` belongs to the caller. */
+/* wyrand (Wang Yi): one multiplication for each number. `state` is the caller's. */
 static inline uint64_t gr_rand(uint64_t *state) {
   *state += 0xa0761d6478bd642fULL;
   __extension__ unsigned __int128 product =

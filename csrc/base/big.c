@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* big.c - a few freed blocks in a row of slots; see big.h.
+/* big.c - a few freed blocks in a row of slots: see big.h.
  *
- * Who takes a block out of its slot by an exchange owns it, and may put it back or elsewhere; an
- * empty slot is filled by a compare-and-exchange. So there is no lock, and a fork in the middle
- * costs a child one block. What is said of a block beside it, its size and its age, are hints: they
- * may be another block's.
+ *        slots:  | block | none | block | none | ...      32 for all threads
+ *        take: exchange with NULL            leave: CAS from NULL
  *
- * One for all threads, since a message's block is taken by the sender and put by the receiver. What
- * nobody wanted between two looks of sysmon's is freed: memory that is idle goes back in a fifth of
- * a second. With SUM bytes waiting, blocks are freed at once.
+ * The thread that takes a block out of its slot by an exchange owns the block. A block is put
+ * into an empty slot by a compare-and-exchange. So there is no lock, and a fork in the middle
+ * costs the child one block at most. Size and age beside the block are hints: they may be those
+ * of another block.
  *
- * For messages alone, and for the strings that come out of them: for all big blocks of all states
- * it made programs slower that build strings (cpumix_strings by a fifth), since malloc lets a
- * buffer grow where another one has just ended. */
+ * All threads share the slots, since the sender takes the block of a message and the receiver
+ * frees it. A block that nobody wanted between two looks of sysmon is freed, so idle memory goes
+ * back within a fifth of a second. When SUM bytes wait, further blocks are freed at once.
+ *
+ * Only messages, and the strings that come out of them, use this. When all big blocks of all
+ * states did, programs that build strings became slower (cpumix_strings by a fifth), since malloc
+ * lets a buffer grow into the place where another one has just ended. */
 #include "base/big.h"
 
 #include <malloc.h>
@@ -26,14 +29,14 @@ enum { MOST = 8 << 20, SUM = 16 << 20, MUCH = 4 << 20, SLOTS = 32 };
 typedef struct Slot {
   _Atomic(void *) block;
   atomic_size_t size;
-  atomic_bool old; /* it was here at the last look */
+  atomic_bool old; /* it was here at sysmon's last look */
 } Slot;
 
 static Slot slots[SLOTS];
 static atomic_int_fast64_t waiting; /* bytes */
-static int64_t look_at, given;      /* sysmon's; `given`: bytes freed since nothing waited */
+static int64_t look_at, given;      /* sysmon's. `given`: bytes freed since no block waited */
 
-/* The block of a slot if it is of a size in [least, most], else NULL. */
+/* Takes the block of a slot if its size is in [least, most]; else NULL. */
 static void *take(Slot *s, size_t least, size_t most) {
   size_t size = atomic_load_explicit(&s->size, memory_order_relaxed);
   if (size < least || size > most || atomic_load_explicit(&s->block, memory_order_relaxed) == NULL)
@@ -63,7 +66,7 @@ void *gr_big_get(size_t size) {
   return block;
 }
 
-/* False: there is no room for it. */
+/* Puts the block into a slot. False: there is no room. */
 static bool leave(void *block) {
   int64_t size = (int64_t)malloc_usable_size(block);
   if (size > MOST + MOST / 4) return false;

@@ -1,19 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* chunk.c - caches of chunks, one for each thread; see chunk.h.
+/* chunk.c - caches of chunks, one for each thread: see chunk.h.
  *
- * A cache is a list for each class of size, last in first out; threads get from the regions, and
- * give back, several chunks at a time. So a goroutine that starts and ends costs a pop and a push.
- * One whose memory is not there yet takes its share of a BATCH that the kernel fills in at once.
+ * A cache has a list for each class of size, last in, first out. So the start and the end of a
+ * goroutine cost a pop and a push. A thread gets several chunks at a time from the regions, and
+ * gives several back. Chunks that are not yet in memory are filled in by the kernel a BATCH at a
+ * time.
  *
- * The cache itself is malloc's: thread-local memory of a library that is loaded late is scarce.
+ * The cache itself comes from malloc, since a library that is loaded late has little thread-local
+ * memory.
  *
- * A thread may sit in foreign code for hours, and hundreds may: so what a cache has, and its thread
- * has not asked for in 0.1 s, sysmon takes back (take_unused). The thread must not pay for that at
- * each chunk. It makes `turn` odd before it touches its cache, by a plain store, and then looks
- * whether that is `closed`; who wants to take closes it, makes all threads of the process pass a
- * barrier (membarrier), and then looks at `turn`. So one of the two sees the other: before the
- * barrier its store is done, after it its load is still to come. Where the system has no
- * membarrier, nothing is taken. */
+ * Sysmon takes back what is in a cache that its thread has not used for 0.1 s, since hundreds of
+ * threads may sit in foreign code for hours. A thread must not pay for that at each chunk, so it
+ * takes no lock:
+ *     the thread:  turn becomes odd (a plain store);   then look at `closed`
+ *     sysmon:      closed = true;    membarrier;       then look at `turn`
+ * The membarrier makes all threads of the process pass a barrier. Before it, the store of a
+ * thread is done; after it, the load of a thread is still to come. So at least one of the two
+ * sees the other's store. Where the system has no membarrier, sysmon takes nothing. */
 #include "base/chunk.h"
 
 #include <linux/membarrier.h>
@@ -37,9 +40,9 @@ typedef struct Free {
 
 typedef struct Cache {
   GrList link;           /* in `caches` */
-  atomic_bool closed;    /* somebody else wants to empty it */
-  _Atomic uint32_t turn; /* odd: its thread is busy with it. Its thread's */
-  uint32_t seen;         /* that, when sysmon last looked. Sysmon's, as is: */
+  atomic_bool closed;    /* sysmon wants to empty it */
+  _Atomic uint32_t turn; /* odd: its thread is busy with it. The thread writes */
+  uint32_t seen;         /* the turn at sysmon's last look. Sysmon's, as is the next: */
   bool taken_from;
   _Atomic size_t bytes;
   struct {
@@ -56,7 +59,7 @@ static inline uint32_t turn(const Cache *k, memory_order order) {
   return atomic_load_explicit(&k->turn, order);
 }
 
-/* Between the two the caller, whose cache it is, has it. */
+/* The caller, whose cache k is, has it to itself between enter and leave. */
 static inline void enter(Cache *k) {
   for (;;) {
     atomic_store_explicit(&k->turn, turn(k, memory_order_relaxed) + 1, memory_order_relaxed);
@@ -100,7 +103,7 @@ static void thread_ends(void *ours) {
 static pthread_key_t key;
 static void make_key(void) { pthread_key_create(&key, thread_ends); }
 
-/* NULL without memory: then chunks come and go one by one. */
+/* NULL: there is no memory for a cache; then chunks come and go one by one. */
 static Cache *my_cache(void) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   if (gr_likely(cache != NULL)) return cache;
@@ -114,7 +117,7 @@ static Cache *my_cache(void) {
   return cache;
 }
 
-/* One for the caller, more for the cache. */
+/* Gets one chunk for the caller, and more for the cache. */
 static void *refill(uint32_t c, size_t size) {
   Cache *k = my_cache();
   void *chunks[BATCH];
@@ -136,8 +139,8 @@ static void empty(Cache *k) {
   atomic_store_explicit(&k->bytes, 0, memory_order_relaxed);
 }
 
-/* The hotter half stays; with few chunks of this class, others fill the cache that are not in use
- * now. */
+/* The half that was used last stays. When there are few chunks of this class, the chunks that
+ * fill the cache are of other classes and not in use now: then the cache is emptied. */
 static void make_room(Cache *k, uint32_t c, size_t size) {
   uint32_t n = k->lists[c].n;
   if (n < FEW) {
@@ -213,7 +216,7 @@ static bool barrier(void) {
   return registered > 0 && syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0) == 0;
 }
 
-/* All chunks of k, before *all. */
+/* Takes all chunks of k and links them before *all. */
 static void take_all(Cache *k, Free **all) {
   for (uint32_t c = 1; c < GR_REGION_CLASSES; c++) {
     Free *last = k->lists[c].first;
@@ -227,8 +230,8 @@ static void take_all(Cache *k, Free **all) {
   atomic_store_explicit(&k->bytes, 0, memory_order_relaxed);
 }
 
-/* Closes those that have not been used since the last time; true: there are any. *used: others
- * have. */
+/* Closes the caches that were not used since the last look. True: there are any. *used: there are
+ * others that were. */
 static bool close_unused_locked(bool *used) {
   bool any = false;
   for (GrList *l = caches.next; l != &caches; l = l->next) {
@@ -255,7 +258,7 @@ static Free *take_closed_locked(void) {
   return all;
 }
 
-/* When to look again, or GR_FOREVER. */
+/* Returns when to look again, or GR_FOREVER. */
 static int64_t take_unused(int64_t now) {
   enum { EVERY_NS = 100000000 };
   static int64_t look_at;
@@ -270,7 +273,7 @@ static int64_t take_unused(int64_t now) {
   return used ? look_at : GR_FOREVER;
 }
 
-/* malloc gives back by itself only what is at the end of its heap. */
+/* By itself malloc gives back only what lies at the end of its heap. */
 bool gr_chunk_settle(int64_t now, int64_t *again) {
   int64_t big_again = gr_big_settle(now), caches_again = take_unused(now);
   bool over = gr_region_settle(now, again);

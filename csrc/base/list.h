@@ -7,7 +7,8 @@
 #include "base/base.h"
 
 typedef struct GrList {
-  struct GrList *next, *prev; /* both point to itself: an empty list, or an entry that is in none */
+  struct GrList *next,
+      *prev; /* both point to the entry itself: an empty list, or an entry in no list */
 } GrList;
 
 static inline void gr_list_init(GrList *l) { l->next = l->prev = l; }
@@ -20,14 +21,14 @@ static inline void gr_list_push_back(GrList *head, GrList *entry) {
   head->prev = entry;
 }
 
-/* Takes the entry out; it may be in no list. */
+/* Takes the entry out of its list; it may be in none. */
 static inline void gr_list_remove(GrList *entry) {
   entry->prev->next = entry->next;
   entry->next->prev = entry->prev;
   gr_list_init(entry);
 }
 
-/* The first entry, taken out, or NULL. */
+/* Takes the first entry out and returns it, or NULL. */
 static inline GrList *gr_list_pop_front(GrList *head) {
   if (gr_list_empty(head)) return NULL;
   GrList *first = head->next;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* lock.c - futexes: a mutex, a note. See lock.h for the order of locks. */
+/* lock.c - a mutex and a note, made of futexes. The order of locks is in lock.h. */
 #include "base/lock.h"
 
 #include <errno.h>
@@ -10,7 +10,7 @@
 
 enum {
   SPIN = 60
-}; /* about 2 us: longer than any section under our locks, shorter than a futex call */
+}; /* about 2 us: longer than any section under a lock of goro's, shorter than a call of futex */
 
 static void futex_wake_one(_Atomic uint32_t *word) {
   syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);

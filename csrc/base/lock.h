@@ -1,21 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /* lock.h - a mutex of one word, with a rank, and a note to sleep on.
  *
- * Lock order: a thread may take a lock only when its rank is above that of each lock it holds; of
- * equal rank only channels may be held together, and then in address order. GORO_TESTING builds
- * check this at each lock.
+ * Lock order. A thread may take a lock only when the rank of that lock is above the rank of each
+ * lock that it holds. There is one exception: several channels may be held together, taken in the
+ * order of their addresses. GORO_TESTING builds check this at each lock.
  *
- *   rank            guards                                     may be taken while holding
- *   GR_RANK_HOST    the table of host states, pool start/end;  -
- *                   one dump at a time
- *   GR_RANK_CONTEXT the children of one context                HOST
- *   GR_RANK_SYNC    one mutex, semaphore, …: its queue         HOST, CONTEXT
- *   GR_RANK_CHAN    one channel: ring, both queues             HOST, CONTEXT, SYNC
- *   GR_RANK_IO      one descriptor: who reads, writes, waits   HOST to CHAN
- *   GR_RANK_SCHED   global queue, idle lists, thread counts    HOST to IO
- *   GR_RANK_TIMERS  one heap of timers                         HOST to SCHED
- *   GR_RANK_INBOX   one host's inbox                           all above
- *   GR_RANK_LEAF    slabs of Gs, regions, tables of names      all above
+ *   rank    lock                          guards                              taken while held
+ *   HOST    sched/host.c lifecycle        beginning and end of the pool       SYNC, IO to LEAF
+ *           run/dump.c one_at_a_time      one dump at a time                  SCHED, LEAF
+ *   CONTEXT sync/context.c Canceler       the children of a context           CHAN
+ *   SYNC    sync/: one of each mutex,     its state and its queue of sudogs   SCHED, TIMERS
+ *           rwmutex, sema, cond, once,
+ *           waitgroup, group
+ *           sync/atomic.c                 its value                           -
+ *           sync/map.c, of each shard     the keys and values of the shard    SCHED, TIMERS
+ *           sync/context.c Deadline       its timer and its context           -
+ *           sync/alarm.c                  a timer or ticker, and its channel  CHAN, TIMERS
+ *           io/signal.c, io/watch.c       who listens for signals, files      CHAN
+ *   CHAN    sync/chan.c                   the ring and both queues            CHAN, SCHED, TIMERS
+ *   IO      io/fd.c, of each descriptor   its turns, its waits, its closing   SCHED, TIMERS
+ *           io/resolver.c                 look-ups and the cache of names     SCHED, TIMERS, LEAF
+ *   SCHED   sched/pool.c gr_sched.lock    global queues, idle lists, counts   LEAF
+ *   TIMERS  sched/timers.c, of each heap  the heap and its timers             -
+ *   INBOX   sched/host.c, of each host    its posts, `closed`                 -
+ *   LEAF    sched/g.c                     the slabs of Gs                     -
+ *           sched/host.c list_lock        the list of hosts                   -
+ *           sched/helpers.h               jobs and idle helpers               -
+ *           base/region.c, base/chunk.c   regions; the list of caches         -
+ *           base/untold.c                 errors that nobody was told of      -
+ *           copy/codes.c                  the cache of code                   -
+ *           run/loader.c, run/setup.c     cached modules; goro.setup's list   -
+ *           run/turn.h, of each turn      its owner and who waits for it      -
+ *           io/fd.c slabs, io/poll.c,     free GrFds; the start of epoll;     -
+ *           io/fsfile.c, io/process.c     files that gather; one child
+ *           lib/io/shell.c                the keyboard's signals              -
+ *
+ * The last column says which ranks the specs see taken under a lock. It is no promise: any higher
+ * rank is allowed.
  *
  * Algorithm of the mutex: U. Drepper, "Futexes Are Tricky" (mutex 2), with a short spin before the
  * sleep. */
@@ -37,7 +58,7 @@ typedef enum GrRank {
 } GrRank;
 
 typedef struct GrLock {
-  _Atomic uint32_t word; /* 0 free, 1 taken, 2 taken and somebody may sleep */
+  _Atomic uint32_t word; /* 0 free, 1 taken, 2 taken and a thread may sleep for it */
   uint32_t rank;
 } GrLock;
 
@@ -47,8 +68,8 @@ void gr_lock_init(GrLock *l, GrRank rank);
 void gr_lock(GrLock *l);
 void gr_unlock(GrLock *l);
 
-/* A note: one thread sleeps until another has woken it, once for each clear. A wake-up before the
- * sleep is kept. Only the owner clears and sleeps; anybody wakes. */
+/* A note: its owner sleeps until another thread has woken it, once for each clear. A wake-up that
+ * comes before the sleep is kept. Only the owner clears and sleeps; any thread may wake. */
 typedef struct GrNote {
   _Atomic uint32_t word; /* 0 clear, 1 woken, 2 clear and the owner sleeps */
 } GrNote;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* msg.c - the one pointer that lets lower floors drop what only vm understands. */
+/* msg.c - the one pointer through which lower floors drop what only csrc/copy understands. */
 #include "base/msg.h"
 
 void (*gr_msg_drop_hook)(GrMsg *m);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* msg.h - a value on its way between two goroutines.
  *
- * A GrMsg is moved by plain assignment and has one owner at a time: who holds it last either hands
- * it to vm's unpack or drops it. What the bytes mean is known to vm alone; below vm it is 32 opaque
- * bytes and a way to drop them. */
+ * A GrMsg is moved by plain assignment and has one owner at any moment. The last owner either
+ * hands it to csrc/copy to unpack, or drops it. Only csrc/copy knows what the bytes mean; for the
+ * floors below, a message is 32 bytes and a way to drop them. */
 #ifndef GR_MSG_H
 #define GR_MSG_H
 
 #include "base/base.h"
 
 typedef struct GrMsg {
-  uint8_t kind;  /* 0: nothing (also what an emptied message is); else vm's */
-  uint8_t len;   /* vm's: length of a short string */
-  char bytes[6]; /* vm's: short strings run on through `u` and `w` */
+  uint8_t kind;  /* 0: no value, as in a message that was emptied; else csrc/copy's */
+  uint8_t len;   /* csrc/copy's: the length of a short string */
+  char bytes[6]; /* csrc/copy's: a short string goes on through `u` and `w` */
   union {
     int64_t i;
     double n;
@@ -23,7 +23,7 @@ typedef struct GrMsg {
 
 #define GR_MSG_EMPTY ((GrMsg){0})
 
-/* How messages are dropped: set once, by vm, before the first message exists. */
+/* How messages are dropped. csrc/copy sets it once, before the first message exists. */
 extern void (*gr_msg_drop_hook)(GrMsg *m);
 
 static inline void gr_msg_drop(GrMsg *m) {

@@ -1,33 +1,34 @@
 /* SPDX-License-Identifier: MIT */
-/* region.c - where chunks come from and go to; see region.h.
+/* region.c - where chunks come from and go to: see region.h.
  *
- * Why not malloc. A goroutine's state touches two to eight pages, and the first touch of a page
- * costs as much as all else at its start. Only who knows that memory is going to be used can have
- * it filled in at once: by MADV_POPULATE_WRITE for the few chunks that a thread takes at a time,
- * and by huge pages once a size has filled some regions. Starting 30,000 goroutines of 30 KB,
- * against malloc: regions alone 0.8 to 1.15 of its time, populated 0.5 to 0.8, with huge pages as
- * well 0.13 to 0.24. (Chunks of 8 KB alone, all touched: 0.2 to 0.7.) Where huge pages are off,
- * that advice does nothing. As to giving back, malloc_trim is as good, holes between survivors
- * included; but somebody has to call it, and it keeps the heap locked for all of it at once: 0.25 s
- * for 1.6 GB, where regions go by BUDGET. Hot, a chunk comes from the cache in both cases.
+ * Why not malloc. The state of a goroutine touches two to eight pages, and the first touch of a
+ * page costs as much as all else at its start. An allocator that knows that memory is about to be
+ * used can have the kernel fill it in at once: by MADV_POPULATE_WRITE for the few chunks that a
+ * thread takes at a time, and by huge pages when a size has filled some regions. Starting 30,000
+ * goroutines of 30 KB, compared to malloc: regions alone take 0.8 to 1.15 of the time, populated
+ * ones 0.5 to 0.8, with huge pages as well 0.13 to 0.24. (Chunks of 8 KB alone, all touched: 0.2
+ * to 0.7.) Where huge pages are off, that advice does nothing. malloc_trim gives memory back as
+ * well as this does, holes between survivors included. But somebody has to call it, and it locks
+ * the heap until all is done, 0.25 s for 1.6 GB; here regions go by BUDGET. A chunk that is in
+ * use all the time comes from the cache of the thread in both cases.
  *
- * Which chunk. A region has chunks of one size, so freed ones fit the next goroutine exactly and
- * nothing has to be merged. Warm chunks go first, lowest address first, from a region that has used
- * ones, so that others become empty. What is free is told by bits in the head, never by links in
- * the chunks: pages of free chunks can be given back.
+ * Which chunk. The chunks of a region have one size, so a freed chunk fits the next goroutine
+ * exactly and nothing has to be merged. Warm chunks are taken first, lowest address first, from a
+ * region that has used ones, so that other regions become empty. Bits in the head tell which
+ * chunks are free, never links in the chunks: so the pages of free chunks can be given back.
  *
- * What is given back: what nobody needed for a while. `low` is the least warm memory there was
- * since the last look; what it has above KEEP was of no use for all that time, and half of it goes:
- * so a burst of gigabytes is gone in some tenths of a second, and one that returns soon finds most
- * of its memory. Sysmon calls gr_region_settle at its ticks and does not sleep for good before
- * there is nothing to give back. Empty regions are unmapped; of others, the pages that lie wholly
- * in free chunks are dropped, and huge pages are turned off there, lest the kernel fill the holes
- * again. When a burst is over, others are told: malloc's heap and the Gs have small things of the
- * same goroutines (sysmon).
+ * What is given back: memory that nobody needed for a while. `low` is the least warm memory that
+ * there was since the last look. What it has above KEEP was of no use for all that time, and half
+ * of it is given back. So a burst of gigabytes is gone within some tenths of a second, and a
+ * burst that returns soon finds most of its memory. Sysmon calls gr_region_settle at its ticks,
+ * and does not sleep for good before nothing is left to give back. Empty regions are unmapped. Of
+ * other regions, the pages that lie wholly in free chunks are dropped; huge pages are turned off
+ * there, or the kernel would fill the holes again. When a burst is over, sysmon tells others:
+ * malloc's heap and the slabs of Gs have small things of the same goroutines.
  *
- * One lock for all: threads come here with a batch at a time. It is held over a mmap and over
- * nothing longer; advice is given outside of it, on chunks that count as used meanwhile. fork()
- * waits for it, so that a child finds the heads whole. */
+ * One lock guards all of it; threads come here with a batch at a time. It is held over a mmap and
+ * over nothing longer. Advice is given without the lock, on chunks that count as used meanwhile.
+ * fork() waits for the lock, so that a child finds the heads whole. */
 #include "base/region.h"
 
 #include <errno.h>
@@ -43,9 +44,9 @@ enum {
   HEAD = 4096,
   LEAST = 256,
   WORDS = REGION / LEAST / 64,
-  DENSE = 8,         /* so many regions of a size: the next ones will be filled too */
+  DENSE = 8,         /* after so many regions of a size, the next ones will be filled too */
   KEEP = 16 << 20,   /* warm memory that stays */
-  BUDGET = 64 << 20, /* given back in one call: some ms */
+  BUDGET = 64 << 20, /* is given back in one call: some ms */
   OVER = 32 << 20,   /* much */
 };
 #define LOOK_NS INT64_C(20000000)
@@ -55,7 +56,7 @@ enum {
 #endif
 
 typedef struct Region {
-  GrList link; /* in a list of its class; alone when nothing is free */
+  GrList link; /* in a list of its class; in none when no chunk is free */
   uint32_t class, count, used, warm;
   uint64_t free[WORDS];
   uint64_t cold[WORDS]; /* of the free ones */
@@ -64,7 +65,7 @@ _Static_assert(sizeof(Region) <= HEAD, "the head has room");
 
 typedef struct Class {
   uint32_t size, regions;
-  GrList warm; /* regions with a warm chunk; empty ones at the end */
+  GrList warm; /* regions with a warm chunk; empty regions at the end */
   GrList cold; /* regions whose free chunks are all cold */
 } Class;
 
@@ -74,9 +75,10 @@ static uint32_t nclasses = 1;
 static _Atomic uint8_t class_of_size[GR_REGION_MOST / GR_REGION_GRAIN + 1];
 static atomic_int_fast64_t used, warm; /* bytes; written under the lock */
 static int64_t low, surplus, look_at;
-static atomic_int_fast64_t given; /* since much had gone back the last time */
+static atomic_int_fast64_t given; /* bytes given back since the last burst was over */
 static atomic_bool settling;
-static uintptr_t page; /* bytes: 4 KB, 16, 64; a region has many of each. Known before any class */
+static uintptr_t
+    page; /* bytes: 4, 16 or 64 KB; a region has many pages. Known before the first class */
 
 /* ---- classes ---- */
 
@@ -153,7 +155,8 @@ static void *map_aligned(void) {
   return at;
 }
 
-/* r, which is empty, is nobody's any more; how much warm memory it had. */
+/* Takes r, which is empty, out of its list, for the caller to unmap. Returns how much warm memory
+ * it had. */
 static int64_t unlink_locked(Region *r) {
   Class *c = &classes[r->class];
   int64_t bytes = (int64_t)r->warm * c->size;
@@ -163,14 +166,15 @@ static int64_t unlink_locked(Region *r) {
   return bytes;
 }
 
-/* The warm region of a class that may best be missed, or NULL. */
+/* The warm region of a class that is missed least, or NULL. */
 static Region *last_warm_locked(Class *c, bool only_empty) {
   if (gr_list_empty(&c->warm)) return NULL;
   Region *r = gr_container_of(c->warm.prev, Region, link);
   return !only_empty || r->used == 0 ? r : NULL;
 }
 
-/* When the system has no more, what is free in other sizes may help. */
+/* The system has no more memory: empty regions of all sizes go back to it. False: there were
+ * none. */
 static bool unmap_empty_locked(void) {
   bool any = false;
   for (Class *c = classes + 1; c < classes + nclasses; c++)
@@ -196,7 +200,7 @@ static Region *new_region_locked(uint32_t class) {
   return r;
 }
 
-/* r is in the list that its free chunks want. */
+/* Moves r to the list that its free chunks ask for. */
 static void relink_locked(Region *r, bool first) {
   Class *c = &classes[r->class];
   gr_list_remove(&r->link);
@@ -207,7 +211,8 @@ static void relink_locked(Region *r, bool first) {
 
 /* ---- taking and giving ---- */
 
-/* Neighbours of one kind from r; the first one's index, and *n. */
+/* Takes up to *n neighbours from r, all warm or all cold; returns the index of the first, and *n.
+ */
 static uint32_t take_run_locked(Region *r, uint32_t *n, bool *was_cold) {
   uint32_t w = 0, size = classes[r->class].size;
   *was_cold = r->warm == 0;
@@ -229,8 +234,8 @@ static uint32_t take_run_locked(Region *r, uint32_t *n, bool *was_cold) {
   return w * 64 + bit;
 }
 
-/* The pages that have something of it: it makes no difference to others there. Where the kernel
- * does not know the advice (before 5.14), the pages come one by one. */
+/* Populates each page that has a part of it; other chunks there are not harmed. Where the kernel
+ * does not know the advice (before 5.14), the pages come one by one, when they are touched. */
 static void populate(char *start, size_t len) {
   uintptr_t from = (uintptr_t)start & ~(page - 1),
             to = ((uintptr_t)start + len + page - 1) & ~(page - 1);
@@ -283,8 +288,8 @@ int64_t gr_region_bytes(void) { return atomic_load(&used); }
 
 /* ---- giving back ---- */
 
-/* The pages that have nothing but it. Too small a number for `page` would be fatal: the kernel
- * rounds the length up, and what follows would become zeros. */
+/* Drops the pages that lie wholly in [start, end). If `page` were less than the size of a page,
+ * the kernel would round the length up, and the memory that follows would become zeros. */
 static void drop_pages(char *start, char *end) {
   uintptr_t from = ((uintptr_t)start + page - 1) & ~(page - 1), to = (uintptr_t)end & ~(page - 1);
   if (from < to) madvise((void *)from, to - from, MADV_DONTNEED);
@@ -295,8 +300,8 @@ void gr_region_clear(void *chunk, size_t size) {
   drop_pages(chunk, (char *)chunk + size);
 }
 
-/* The warm chunks of r, run by run; the lock is let go meanwhile, so r may change, but not go while
- * a run of it counts as used. */
+/* Drops the pages of r's warm chunks, run by run. The lock is released meanwhile, so r may
+ * change; but r stays while a run of it counts as used. */
 static int64_t chill_locked(Region *r) {
   int64_t bytes = 0;
   size_t size = classes[r->class].size;
@@ -326,7 +331,7 @@ static int64_t unmap_unlocking(Region *r) {
   return bytes;
 }
 
-/* Empty regions first. */
+/* The region to give back next, an empty one if there is any; or NULL. */
 static Region *to_give_back_locked(void) {
   for (int only_empty = 1; only_empty >= 0; only_empty--)
     for (Class *c = classes + 1; c < classes + nclasses; c++) {

@@ -2,7 +2,7 @@
 /* share.c - reference counts with flat destruction. */
 #include "base/share.h"
 
-static GR_TLS GrShare *dying;  /* queue of this thread */
+static GR_TLS GrShare *dying;  /* the objects that this thread is to destroy */
 static GR_TLS bool destroying; /* the outermost unref is at work */
 
 void gr_share_init(GrShare *s, const GrShareType *type) {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* untold.c - errors that nobody has been told of yet; see untold.h.
+/* untold.c - errors that nobody has been told of yet: see untold.h.
  *
- * One list of all of them, for the end of the program. Who takes a text out of the list, under the
- * lock, prints it; so each is printed once. */
+ * One list has all of them, for the end of the program. The thread that takes a text out of the
+ * list, under the lock, prints it; so each text is printed once. */
 #include "base/untold.h"
 
 #include <stdio.h>
@@ -14,7 +14,7 @@
 struct GrUntold {
   GrList link;
   const void *host;
-  char *text; /* NULL: it has been printed */
+  char *text; /* NULL: the text has been printed */
   size_t len;
 };
 
@@ -46,7 +46,7 @@ GrUntold *gr_untold_new(const void *host, const char *text, size_t len) {
   return u;
 }
 
-/* The caller's from now on; NULL when it has been printed. */
+/* The text, now the caller's; NULL: it has been printed. */
 static char *take_text_locked(GrUntold *u) {
   char *text = u->text;
   gr_list_remove(&u->link);
@@ -54,7 +54,7 @@ static char *take_text_locked(GrUntold *u) {
   return text;
 }
 
-/* The text is the caller's. */
+/* Frees u and returns its text, the caller's. */
 static char *free_but_text(GrUntold *u) {
   gr_lock(&lock);
   char *text = take_text_locked(u);
@@ -75,7 +75,7 @@ void gr_untold_print(GrUntold *u) {
   gr_free(text);
 }
 
-/* One text of this host, the caller's, or NULL. */
+/* One text of this host (NULL: of any), now the caller's; or NULL. */
 static char *next_text(const void *host, size_t *len) {
   char *text = NULL;
   gr_lock(&lock);

@@ -61,8 +61,8 @@ int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool
 bool gr_child_ended(const GrChild *c, bool keep, GrExit *out);
 /* The signal that has stopped it; 0: it is not stopped. */
 int gr_child_stopped(const GrChild *c);
-/* To the child, or its group. 0 or errno: ESRCH when it has ended and somebody else has reaped it.
- */
+/* To the child, or its group. 0 or errno: ESRCH when it has ended and somebody else has reaped
+ * it. */
 int gr_child_signal(const GrChild *c, int sig);
 /* Kills it, or its group, and reaps it, which takes no time but for one that the kernel holds:
  * false after a second, or at once when this process may not. */

@@ -16,31 +16,20 @@
 #include <unistd.h>
 #include <uv.h>
 
-/* ---- bytes that grow ---- */
+/* ---- descriptors ---- */
 
-bool gr_bytes_room(GrBytes *b, size_t n) {
-  if (b->cap - b->len >= n) return true;
-  if (n > PTRDIFF_MAX - b->len) return false;
-  size_t cap = b->len + n > b->cap * 2 ? b->len + n : b->cap * 2;
-  char *data = b->heap ? gr_realloc(b->data, cap) : gr_malloc(cap);
-  if (data == NULL) return false;
-  if (!b->heap && b->len > 0) memcpy(data, b->data, b->len);
-  b->data = data;
-  b->cap = cap;
-  b->heap = true;
-  return true;
+int gr_fs_open(const char *path, int flags, uint32_t mode) {
+  int fd;
+  while ((fd = open(path, flags | O_CLOEXEC, mode)) < 0 && errno == EINTR) {}
+  return fd >= 0 ? fd : -errno;
 }
 
-bool gr_bytes_add(GrBytes *b, const char *data, size_t n) {
-  if (!gr_bytes_room(b, n)) return false;
-  if (n > 0) memcpy(b->data + b->len, data, n);
-  b->len += n;
-  return true;
-}
+int gr_fs_close(int fd) { return close(fd) == 0 || errno == EINTR ? 0 : -errno; }
 
-void gr_bytes_free(GrBytes *b) {
-  if (b->heap) gr_free(b->data);
-  *b = (GrBytes){0};
+int64_t gr_fs_read(int fd, void *data, size_t n) {
+  ssize_t r;
+  while ((r = read(fd, data, n)) < 0 && errno == EINTR) {}
+  return r >= 0 ? r : -errno;
 }
 
 /* ---- what a path is ---- */

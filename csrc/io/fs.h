@@ -7,30 +7,14 @@
  * A call blocks its thread, for no longer than the disk takes. Most do so without a word: one that
  * is over within microseconds must not pay for giving the place to run away, and if it is not,
  * sysmon finds the thread asleep and takes the place. Those that are known to last (fsync, a copy,
- * a tree, a megabyte) are given `g`, the caller's own G, and run in a
- * blocking region (sched.h, gr_block_begin). */
-#ifndef GR_FS_H
-#define GR_FS_H
+ * a tree, a megabyte) are given `g`, the caller's own G, and run in a blocking region (sched.h,
+ * gr_block_begin). */
+#ifndef GR_IO_FS_H
+#define GR_IO_FS_H
 
-#include "base/base.h"
 #include "sched/sched.h"
 
 enum { GR_FS_LONG = 1 << 20 }; /* bytes: to move so many takes long enough for a region */
-
-/* ---- bytes that grow ---- */
-
-/* Begins in memory of the caller's; what does not fit there goes to the heap. */
-typedef struct GrBytes {
-  char *data;
-  size_t len, cap;
-  bool heap; /* data is gr_malloc'd */
-} GrBytes;
-
-static inline GrBytes gr_bytes_in(char *data, size_t cap) { return (GrBytes){data, 0, cap, false}; }
-/* Room for n more. False without memory; nothing has changed. */
-bool gr_bytes_room(GrBytes *b, size_t n);
-bool gr_bytes_add(GrBytes *b, const char *data, size_t n);
-void gr_bytes_free(GrBytes *b);
 
 /* ---- what a path is ---- */
 
@@ -79,20 +63,7 @@ int gr_fs_realpath(const char *path, char out[GR_PATH_SIZE]);
 int gr_fs_mkdtemp(const char *template, char made[GR_PATH_SIZE]);
 int gr_fs_mkstemp(const char *template, char made[GR_PATH_SIZE]);
 
-/* ---- whole files: fswhole.c ---- */
-
-int gr_fs_read_file(G *g, const char *path, GrBytes *out);
-
-typedef struct GrWrite {
-  const char *data;
-  size_t len;
-  bool append, atomic;
-  int64_t mode; /* of a new file; -1: 0666, less the umask */
-} GrWrite;
-int gr_fs_write_file(G *g, const char *path, const GrWrite *w);
-
-/* The contents and the permissions; an existing file is overwritten. */
-int gr_fs_copy(G *g, const char *from, const char *to);
+/* ---- descriptors ---- */
 
 /* Opens with close-on-exec. A descriptor. */
 int gr_fs_open(const char *path, int flags, uint32_t mode);
@@ -100,33 +71,5 @@ int gr_fs_open(const char *path, int flags, uint32_t mode);
 int gr_fs_close(int fd);
 /* read(2), going on after signals. */
 int64_t gr_fs_read(int fd, void *data, size_t n);
-
-/* ---- folders and trees: fsdir.c ---- */
-
-/* The names in a folder, sorted by their bytes: each is its type, a byte, and a C string. */
-typedef struct GrNames {
-  GrBytes text;
-  size_t *at;
-  size_t n, cap;
-} GrNames;
-/* names is all zeros before, and to be freed afterwards whatever happened. */
-int gr_fs_list(const char *path, GrNames *names);
-void gr_fs_list_free(GrNames *names);
-
-/* What is below a folder. */
-typedef struct GrWalk GrWalk;
-typedef struct GrWalkItem {
-  const char *path; /* the walk's, until the next step */
-  GrFileType type;
-  int err; /* why the folder `path` cannot be looked into, or 0 */
-} GrWalkItem;
-int gr_walk_open(const char *path, GrWalk **walk);
-/* 1: an item; 0: the end; or without memory. */
-int gr_walk_next(GrWalk *w, GrWalkItem *item);
-void gr_walk_free(GrWalk *w);
-
-/* The tree, or file, at path, never what a link in it leads to. What can be is removed; the
- * first failure is returned, and `where` says what it was about, and is to be freed. */
-int gr_fs_remove_tree(G *g, const char *path, GrBytes *where);
 
 #endif

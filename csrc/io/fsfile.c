@@ -47,16 +47,16 @@ struct GrFile {
   int wake;   /* the eventfd of such a one, else -1 */
   /* of who has the turn: */
   int fd;         /* -1: closed */
-  char *buf;      /* BUFFER bytes, or NULL */
-  size_t at, end; /* what is in it still to be read */
-  int64_t end_at; /* where in the file that ends, the system's position; -1: not known */
-  char *out;      /* out_cap bytes, or NULL */
-  size_t out_at, out_end, out_cap; /* what is in it still to be written */
+  GrBuffer in;    /* what was read ahead: BUFFER bytes at most */
+  int64_t end_at; /* where in the file `in` ends: the system's position; -1: not known */
+  GrBuffer out;   /* what was gathered; its cap is what setvbuf said; 0: writes are not gathered */
   bool by_line;
   bool closing; /* its closer waits for room */
   GrList link;  /* in `gathering`, since it was first told to gather; under its lock */
   char path[];
 };
+
+static size_t held(const GrFile *f) { return gr_buffer_len(&f->in); }
 
 static GrLock gathering_lock = GR_LOCK_INIT(GR_RANK_LEAF);
 static GrList gathering = {&gathering, &gathering};
@@ -112,10 +112,8 @@ int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file
 }
 
 static void close_file(GrFile *f) {
-  gr_free(f->buf);
-  gr_free(f->out);
-  f->buf = f->out = NULL;
-  f->at = f->end = f->out_at = f->out_end = f->out_cap = 0;
+  gr_buffer_free(&f->in);
+  gr_buffer_free(&f->out);
   if (f->wake >= 0) gr_fs_close(f->wake);
   f->wake = -1;
 }
@@ -195,7 +193,7 @@ bool gr_file_may_wait(const GrFile *f) { return f->waits && !gr_file_is_shut(f);
 
 bool gr_file_ready(const GrFile *f, int ms) {
   struct pollfd fds[] = {{.fd = f->fd, .events = POLLIN}, {.fd = f->wake, .events = POLLIN}};
-  return f->at < f->end || gr_file_is_shut(f) || poll(fds, 2, ms) > 0;
+  return held(f) > 0 || gr_file_is_shut(f) || poll(fds, 2, ms) > 0;
 }
 
 static int64_t read_some(GrFile *f, G *g, char *data, size_t n) {
@@ -227,31 +225,31 @@ static int64_t write_some(GrFile *f, G *g, const struct iovec *vec, int n) {
 static int64_t fill(GrFile *f, G *g) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
-  if (f->buf == NULL && (f->buf = gr_malloc(BUFFER)) == NULL) return -ENOMEM;
-  int64_t n = read_some(f, g, f->buf, BUFFER);
-  f->at = 0;
-  f->end = n > 0 ? (size_t)n : 0;
-  if (f->end_at >= 0) f->end_at += (int64_t)f->end;
+  if (!gr_buffer_room(&f->in, BUFFER, BUFFER)) return -ENOMEM;
+  int64_t n = read_some(f, g, f->in.data, BUFFER);
+  if (n <= 0) return n;
+  f->in.end = (size_t)n;
+  if (f->end_at >= 0) f->end_at += n;
   return n;
 }
 
 int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end) {
   for (int got = 0;; got = 1) {
-    int64_t r = f->at < f->end ? 1 : fill(f, g);
+    int64_t r = held(f) > 0 ? 1 : fill(f, g);
     if (r <= 0) return r < 0 ? (int)r : got;
-    const char *from = f->buf + f->at, *nl = memchr(from, '\n', f->end - f->at);
-    size_t n = nl != NULL ? (size_t)(nl - from) + 1 : f->end - f->at;
-    if (!gr_bytes_add(out, from, nl != NULL && !keep_end ? n - 1 : n)) return -ENOMEM;
-    f->at += n;
-    if (nl != NULL) return 1;
+    size_t taken, given;
+    bool whole = gr_buffer_line(&f->in, keep_end, &taken, &given);
+    if (!gr_bytes_add(out, f->in.data + f->in.start, given)) return -ENOMEM;
+    gr_buffer_drop(&f->in, taken);
+    if (whole) return 1;
   }
 }
 
 /* So much of n as the buffer holds. */
 static int64_t from_buffer(GrFile *f, GrBytes *out, size_t n) {
-  if (n > f->end - f->at) n = f->end - f->at;
-  if (!gr_bytes_add(out, f->buf + f->at, n)) return -ENOMEM;
-  f->at += n;
+  if (n > held(f)) n = held(f);
+  if (!gr_bytes_add(out, f->in.data + f->in.start, n)) return -ENOMEM;
+  gr_buffer_drop(&f->in, n);
   return (int64_t)n;
 }
 
@@ -271,10 +269,10 @@ static int64_t directly(GrFile *f, G *g, GrBytes *out, size_t n) {
 int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n) {
   size_t left = n;
   int64_t r = 1;
-  if (n == 0) return f->at < f->end || (r = fill(f, g)) > 0 ? 1 : (int)r;
+  if (n == 0) return held(f) > 0 || (r = fill(f, g)) > 0 ? 1 : (int)r;
   for (; left > 0 && r > 0; left -= r > 0 ? (size_t)r : 0) {
-    if (f->at == f->end && left < BUFFER && (r = fill(f, g)) <= 0) break;
-    r = f->at < f->end ? from_buffer(f, out, left) : directly(f, g, out, left);
+    if (held(f) == 0 && left < BUFFER && (r = fill(f, g)) <= 0) break;
+    r = held(f) > 0 ? from_buffer(f, out, left) : directly(f, g, out, left);
   }
   return r < 0 ? (int)r : left < n;
 }
@@ -306,19 +304,20 @@ typedef struct Scan {
 /* The next character, which stays; -1: none. */
 static int peek(Scan *s) {
   if (s->err != 0) return -1;
-  if (s->f->at == s->f->end) {
+  if (held(s->f) == 0) {
     int64_t r = fill(s->f, s->g);
     if (r < 0) s->err = r;
     if (r <= 0) return -1;
   }
-  return (unsigned char)s->f->buf[s->f->at];
+  return (unsigned char)s->f->in.data[s->f->in.start];
 }
 
 /* Takes the next character. False: the text has become too long, and is none. */
 static bool take(Scan *s) {
   s->too_long = s->too_long || s->n == GR_NUMERAL;
   if (s->too_long) return false;
-  s->text[s->n++] = s->f->buf[s->f->at++];
+  s->text[s->n++] = s->f->in.data[s->f->in.start];
+  gr_buffer_drop(&s->f->in, 1);
   return true;
 }
 
@@ -337,7 +336,7 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
   Scan s = {.f = f, .g = g, .text = text};
   bool hex = false;
   int digits = 0, c;
-  while ((c = peek(&s)) >= 0 && isspace(c)) f->at++;
+  while ((c = peek(&s)) >= 0 && isspace(c)) gr_buffer_drop(&f->in, 1);
   take_one_of(&s, "+-");
   if (take_one_of(&s, "0")) {
     if (take_one_of(&s, "xX")) hex = true;
@@ -359,26 +358,17 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
  * no such place, and its two directions are apart. */
 static int unread(GrFile *f) {
   f->end_at = -1;
-  if (f->at == f->end || f->waits) return 0;
-  if (lseek(f->fd, -(off_t)(f->end - f->at), SEEK_CUR) < 0) return -errno;
-  f->at = f->end = 0;
+  if (held(f) == 0 || f->waits) return 0;
+  if (lseek(f->fd, -(off_t)held(f), SEEK_CUR) < 0) return -errno;
+  gr_buffer_drop(&f->in, held(f));
   return 0;
-}
-
-static size_t size_of(const struct iovec *vec, int n) {
-  size_t size = 0;
-  for (int i = 0; i < n; i++) size += vec[i].iov_len;
-  return size;
 }
 
 static int write_all(GrFile *f, G *g, struct iovec *vec, int n) {
   while (n > 0) {
     int64_t done = write_some(f, g, vec, n);
     if (done < 0) return (int)done;
-    for (; n > 0 && (size_t)done >= vec->iov_len; vec++, n--) done -= (int64_t)vec->iov_len;
-    if (n == 0) break;
-    vec->iov_base = (char *)vec->iov_base + done;
-    vec->iov_len -= (size_t)done;
+    gr_iov_skip(&vec, &n, (size_t)done);
   }
   return 0;
 }
@@ -391,7 +381,7 @@ static int write_now(GrFile *f, G *g, struct iovec *vec, int n) {
     gr_no_pipe_end(&quiet, err == -EPIPE);
     return err;
   }
-  bool lasts = size_of(vec, n) >= GR_FS_LONG;
+  bool lasts = gr_iov_size(vec, n) >= GR_FS_LONG;
   if (lasts) gr_block_begin(g);
   err = write_all(f, g, vec, n);
   if (lasts) gr_block_end(g);
@@ -401,11 +391,11 @@ static int write_now(GrFile *f, G *g, struct iovec *vec, int n) {
 /* ---- gathering ---- */
 
 int gr_file_flush(GrFile *f, G *g) {
-  if (f->out_at == f->out_end) return 0;
-  struct iovec rest = {f->out + f->out_at, f->out_end - f->out_at};
+  size_t size = gr_buffer_len(&f->out);
+  if (size == 0) return 0;
+  struct iovec rest = {f->out.data + f->out.start, size};
   int err = write_now(f, g, &rest, 1);
-  f->out_at = err != 0 ? f->out_end - rest.iov_len : 0;
-  if (err == 0) f->out_end = 0;
+  gr_buffer_drop(&f->out, err != 0 ? size - rest.iov_len : size);
   return err;
 }
 
@@ -415,23 +405,17 @@ static bool ends_line(const struct iovec *vec, int n) {
   return false;
 }
 
-static void gather(GrFile *f, const struct iovec *vec, int n) {
-  for (int i = 0; i < n; i++) {
-    if (vec[i].iov_len > 0) memcpy(f->out + f->out_end, vec[i].iov_base, vec[i].iov_len);
-    f->out_end += vec[i].iov_len;
-  }
-}
-
 int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
-  size_t size = size_of(vec, n);
+  size_t size = gr_iov_size(vec, n);
   int err = unread(f);
   if (err != 0 || size == 0) return err;
-  if (f->out_cap == 0) return write_now(f, g, vec, n);
-  if (size > f->out_cap - f->out_end && (err = gr_file_flush(f, g)) != 0) return err;
-  if (size >= f->out_cap || (f->by_line && f->out_at == f->out_end && ends_line(vec, n)))
-    return write_now(f, g, vec, n);
-  gather(f, vec, n);
-  return f->by_line && ends_line(vec, n) ? gr_file_flush(f, g) : 0;
+  GrBuffer *o = &f->out;
+  if (o->cap == 0) return write_now(f, g, vec, n);
+  if (size > o->cap - o->end && (err = gr_file_flush(f, g)) != 0) return err;
+  bool ends = f->by_line && ends_line(vec, n);
+  if (size >= o->cap || (ends && gr_buffer_len(o) == 0)) return write_now(f, g, vec, n);
+  gr_buffer_put(o, vec, n);
+  return ends ? gr_file_flush(f, g) : 0;
 }
 
 /* One of the list, which it leaves, with a reference; NULL: there is none. */
@@ -472,12 +456,10 @@ int gr_file_gather(GrFile *f, G *g, size_t size, bool by_line) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
   if (size > 0) remember_gathering(f);
-  char *out = size > 0 ? gr_malloc(size) : NULL;
-  if (size > 0 && out == NULL) return -ENOMEM;
-  gr_free(f->out);
+  GrBuffer out = {0};
+  if (!gr_buffer_room(&out, size, size)) return -ENOMEM;
+  gr_buffer_free(&f->out);
   f->out = out;
-  f->out_at = f->out_end = 0;
-  f->out_cap = size;
   f->by_line = by_line;
   return 0;
 }
@@ -490,18 +472,18 @@ static int64_t tell(GrFile *f) {
     f->end_at = lseek(f->fd, 0, SEEK_CUR);
     if (f->end_at < 0) return -errno;
   }
-  return f->end_at - (int64_t)(f->end - f->at);
+  return f->end_at - (int64_t)held(f);
 }
 
 int64_t gr_file_seek(GrFile *f, G *g, int64_t offset, int whence) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
   if (whence == SEEK_CUR && offset == 0) return tell(f);
-  int64_t ahead = (int64_t)(f->end - f->at);
+  int64_t ahead = (int64_t)held(f);
   if (whence == SEEK_CUR && __builtin_sub_overflow(offset, ahead, &offset)) return -EINVAL;
   off_t at = lseek(f->fd, (off_t)offset, whence);
   if (at < 0) return -errno;
-  f->at = f->end = 0;
+  gr_buffer_drop(&f->in, held(f));
   f->end_at = at;
   return at;
 }

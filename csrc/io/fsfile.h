@@ -4,12 +4,11 @@
  * Calls named after the turn want it: taken by gr_file_lock, given back by gr_file_unlock. They
  * return what they say or a negative errno: -ECANCELED when the file was closed while they waited
  * for the other end of a pipe. `g` is the caller's own (fs.h), or NULL. */
-#ifndef GR_FSFILE_H
-#define GR_FSFILE_H
-
-#include <sys/uio.h>
+#ifndef GR_IO_FSFILE_H
+#define GR_IO_FSFILE_H
 
 #include "base/share.h"
+#include "io/bytes.h"
 #include "io/fs.h"
 
 typedef struct GrFile GrFile;
@@ -52,8 +51,8 @@ int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end);
 int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n);
 /* The rest, which may be empty: always 1. */
 int gr_file_rest(GrFile *f, G *g, GrBytes *out);
-/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is empty.
- */
+/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is
+ * empty. */
 enum { GR_NUMERAL = 200 };
 int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]);
 

@@ -16,6 +16,8 @@
  * write. uv_fs_copyfile was rejected: it goes by the size that stat tells, so a copy of a file in
  * /proc is empty, and when it fails it deletes the target, also one that was there before (a folder
  * as the source is enough). */
+#include "io/fswhole.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -26,35 +28,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "io/fs.h"
 #include "io/sigpipe.h"
-
-/* ---- descriptors ---- */
-
-int gr_fs_open(const char *path, int flags, uint32_t mode) {
-  int fd;
-  while ((fd = open(path, flags | O_CLOEXEC, mode)) < 0 && errno == EINTR) {}
-  return fd >= 0 ? fd : -errno;
-}
-
-int gr_fs_close(int fd) { return close(fd) == 0 || errno == EINTR ? 0 : -errno; }
-
-int64_t gr_fs_read(int fd, void *data, size_t n) {
-  ssize_t r;
-  while ((r = read(fd, data, n)) < 0 && errno == EINTR) {}
-  return r >= 0 ? r : -errno;
-}
-
-static int write_all(int fd, const char *data, size_t n) {
-  while (n > 0) {
-    ssize_t r = write(fd, data, n);
-    if (r < 0 && errno != EINTR) return -errno;
-    if (r <= 0) continue;
-    data += r;
-    n -= (size_t)r;
-  }
-  return 0;
-}
 
 /* ---- reading ---- */
 
@@ -90,6 +64,17 @@ int gr_fs_read_file(G *g, const char *path, GrBytes *out) {
 }
 
 /* ---- writing ---- */
+
+static int write_all(int fd, const char *data, size_t n) {
+  while (n > 0) {
+    ssize_t r = write(fd, data, n);
+    if (r < 0 && errno != EINTR) return -errno;
+    if (r <= 0) continue;
+    data += r;
+    n -= (size_t)r;
+  }
+  return 0;
+}
 
 static int write_and_close(int fd, const GrWrite *w, bool sync) {
   int err = write_all(fd, w->data, w->len);

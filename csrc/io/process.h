@@ -19,8 +19,8 @@ void gr_process_destroy(GrShare *s);
 GrShare *gr_process_share(GrProcess *p);
 GrProcess *gr_process_of(GrShare *s);
 pid_t gr_process_pid(const GrProcess *p);
-/* Our end of the pipe that is the child's stdin (0), stdout, stderr; NULL: there is none. Borrowed.
- */
+/* Our end of the pipe that is the child's stdin (0), stdout, stderr; NULL: there is none.
+ * Borrowed. */
 GrStream *gr_process_stream(const GrProcess *p, int i);
 
 /* GR_OK: it has ended, *out says how; GR_PARK: then gr_process_awake; GR_TIMEOUT, GR_NOMEM,

@@ -214,8 +214,8 @@ static int open_notes(int *fd, uint64_t *before) {
   return r;
 }
 
-/* From here on its channel has it. False: the number may have been taken back before it was ours.
- */
+/* From here on its channel has it. False: the number may have been taken back before it was
+ * ours. */
 static bool keep(Watch *w, int wd, uint64_t before) {
   gr_lock(&lock);
   bool valid = taken_back == before;

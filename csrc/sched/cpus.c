@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* cpus.c - how many CPUs this process may use: by its affinity, and by the quota of its cgroup.
  *
- * A container is mostly given CPU time, not CPUs: cgroup v2's cpu.max says "quota period", in
- * microseconds, or "max period". The quota of each cgroup on the way from the process's own one up
- * to the root of the hierarchy holds for all that are below it, so the least counts. It is rounded
- * up, as Go does since 1.25 (internal/cgroup). Where the process is comes from /proc/self/cgroup
- * (the line "0::/path"), where the hierarchy is from /proc/self/mountinfo; a part of it may be
- * mounted alone, in a container without a namespace of cgroups: then paths begin there. */
+ * A container is mostly given CPU time, not CPUs. The file cpu.max of cgroup v2 says "quota
+ * period", in microseconds, or "max period". The quota of a cgroup holds for all cgroups below
+ * it, so the least quota counts, from the process's own cgroup up to the root of the hierarchy.
+ * It is rounded up, as Go does since 1.25 (internal/cgroup).
+ *
+ * /proc/self/cgroup says which cgroup the process is in (the line "0::/path");
+ * /proc/self/mountinfo says where the hierarchy is mounted. A container without a namespace of
+ * cgroups may have only a part of the hierarchy mounted; then the path of the process begins with
+ * that part. */
 #include <errno.h>
 #include <limits.h>
 #include <sched.h>
@@ -25,7 +28,7 @@ int gr_num_cpu(void) {
     int r = sched_getaffinity(0, size, set), err = errno, n = CPU_COUNT_S(size, set);
     CPU_FREE(set);
     if (r == 0) return n > 0 ? n : 1;
-    if (err != EINVAL) return 1; /* else the kernel knows more CPUs than that */
+    if (err != EINVAL) return 1; /* EINVAL: the kernel knows more CPUs than the set has bits */
   }
   return 1;
 }

@@ -1,36 +1,39 @@
 /* SPDX-License-Identifier: MIT */
-/* due.c - what there is to be seen to, and who sees to it, whoever holds the places.
+/* due.c - what there is to do besides running goroutines, and who does it, whichever goroutines
+ * hold the places.
  *
- * One function, gr_due, says what that is: queued Gs, due timers, events that nobody has looked
- * for, and timers or events that nobody sleeps for. Whoever could leave it undone asks that one: an
- * M that goes idle, one that hands its P on, one whose G cannot yield, sysmon before it sleeps. For
- * each source of wake-ups, with all Ps in use by goroutines that never yield of their own will:
- *   - Queued Gs. Sysmon looks every half millisecond while any is queued, and asks a G that has had
- *     its slice. That one yields; or, where it cannot, hands its P on (gr_yield_blocking); or does
- *     not answer, being in C, and its P is taken.
- *   - Timers (sleeps, limits, tickers, deadlines of contexts, of hosts too). A due one shortens
- *     slices to 2 ms, and who is asked fires it. What is overdue by 10 ms, say because no thread
- *     can be had for a P that was taken, sysmon fires itself.
- *   - Events (sockets; signals, ends of children, files that are watched: through libuv's epoll).
- *     An M polls before it runs a G that has only yielded; and sysmon, when nobody has for 10 ms.
- *   - Hosts, and threads that are none of ours, are woken by their note, by whoever ends their
- * wait; their time limits are timers of the pool. They need no P.
- *   - What is posted to a host (a panic) wakes its note.
- *   - The end of all (the deadlock report): who goes idle last says so; when it is a timer's stop
- *     that leaves nobody, a host that waits looks twenty times a second.
- * Sysmon sleeps only while every P is idle and gr_due says nothing; a P that is taken into use
- * wakes it. Modelled, with threads that fail to start, in spec/model/look.pml.
+ * gr_due tells what there is: queued Gs, due timers, events that nobody has looked for, and
+ * timers or events that nobody sleeps for. Each thread that could leave such work undone asks it
+ * first: an M that goes idle, an M that hands its P on, an M whose G cannot yield, and sysmon
+ * before it sleeps. For each source of wake-ups the following holds, even while goroutines that
+ * never yield of their own will hold all Ps:
+ *   - Queued Gs. Sysmon looks every half millisecond while any is queued, and asks a G that has
+ *     had its slice to yield. That G yields; or it hands its P on, where it cannot yield
+ *     (gr_yield_blocking); or it is in C and does not answer, and its P is taken.
+ *   - Timers (sleeps, limits, tickers, deadlines of contexts; a host's too). A due timer shortens
+ *     slices to 2 ms, and the G that is asked fires it. Sysmon itself fires a timer that is
+ *     overdue by 10 ms, say because no thread can be had for a P that was taken.
+ *   - Events (sockets; signals, ends of children, watched files: through epoll). An M polls
+ *     before it runs a G that has only yielded. Sysmon polls when nobody has for 10 ms.
+ *   - Hosts, and threads of the program's own. The thread that ends their wait wakes their note.
+ *     Their time limits are timers of the pool. They need no P.
+ *   - A post to a host (a panic) wakes the note of the host.
+ *   - The deadlock report. The last M that goes idle makes it. When stopping a timer leaves
+ *     nobody who could run, a waiting host finds that out: it looks twenty times a second.
+ * Sysmon sleeps only while every P is idle and gr_due returns 0; whoever takes a P into use wakes
+ * it. Modelled, with threads that fail to start, in spec/model/look.pml.
  *
- * When no thread can be had (GOROMAXTHREADS, or the system's limit), the one who wanted it owes it
- * (m.c, owe): first to a bound G, whose thread only waits for a P; then to an M that has gone idle,
- * or fallen asleep in the poller, since. If all threads are in use, sysmon asks again every 10 ms
- * while anything is due. A wait that would keep the last thread, when no other can be made, is
- * refused (GR_CROWDED), when it comes to it and not before: nkept, which counts the Gs that waited
- * with their thread in this round, stays below nm, so that at least one comes back to look for
- * work. (Who waits counts itself, then reads nm; a thread that ends takes itself from nm, then
- * reads nkept.) If that one loops where it cannot yield, others run on top of it: run_on_top. If
- * sysmon itself can have no thread, that is told, each start of a thread tries again, and hosts
- * that wait look in its place. */
+ * When no thread can be had (GOROMAXTHREADS, or the system's limit), the M that wanted one for a
+ * P passes the P on by m.c, owe: to the thread of a queued bound G, which only waits for a P;
+ * else to an M that has gone idle or fallen asleep in the poller since. If all threads are in
+ * use, sysmon asks for one again every 10 ms while there is anything to do.
+ *
+ * A wait that would keep the last thread is refused (GR_CROWDED) when it comes to it. `nkept`
+ * counts the Gs that have waited with their thread in this round. It stays below `nm`, so at
+ * least one M comes back to look for work: a G that waits increments nkept, then reads nm; a
+ * thread that ends decrements nm, then reads nkept. If the G on that one M loops where it cannot
+ * yield, other Gs run on top of it (proc.c, run_on_top). If sysmon can have no thread, the user
+ * is told, each start of a thread tries again, and hosts that wait do its work. */
 #include "sched/pool.h"
 
 /* ---- what is due ---- */
@@ -63,8 +66,9 @@ void gr_fire_due(Sched *s) {
   for (int32_t i = 0; i < n; i++) gr_timers_run(&atomic_load(&s->ps[i])->timers);
 }
 
-/* Nobody runs, nobody will: the host that has waited longest is told. Who sleeps for a timer that
- * has been stopped meanwhile counts as idle: awake, it finds nothing either. */
+/* When no G runs and none ever will, the host that has waited longest is told. An M that sleeps
+ * for a timer that has been stopped meanwhile counts as idle: when it wakes up, it finds nothing
+ * to do. */
 void gr_check_dead_locked(Sched *s) {
   if (atomic_load(&s->nm) - s->nidle - s->nlocked - atomic_load(&s->asleep_in_poll) > 0 ||
       atomic_load(&s->stopping) || gr_work_anywhere(s))
@@ -79,32 +83,4 @@ void gr_check_dead(Sched *s) {
   gr_lock(&s->lock);
   gr_check_dead_locked(s);
   gr_unlock(&s->lock);
-}
-
-/* ---- looking for events ---- */
-
-void gr_timer_added(Sched *s, int64_t when) {
-  if (!atomic_load(&s->polling)) gr_wakep(s);
-  else if (atomic_load(&s->poll_until) > when) gr_poller->wake();
-}
-
-void gr_deliver(M *m) {
-  if (m != NULL) m->delivers = true;
-  gr_poller->deliver();
-  if (m != NULL) m->delivers = false;
-}
-
-bool gr_poll_now(Sched *s) {
-  if (atomic_exchange(&s->polling, true)) return false;
-  atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
-  if (gr_poller->wait(GR_POLL)) gr_deliver(gr_m);
-  atomic_store(&s->polling, false);
-  return true;
-}
-
-bool gr_poll_for_others(Sched *s) {
-  if (!gr_poll_now(s)) return false;
-  if (atomic_load(&s->nidle_ps) > 0 && (gr_poller->waited_for() || gr_first_timer(s) != INT64_MAX))
-    gr_wakep(s);
-  return true;
 }

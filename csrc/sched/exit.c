@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* exit.c - the end of the process.
  *
- * It has these steps, taken by one thread:
- *   1. Claim (gr_exit_claim). Whoever calls os.exit first, the main script or a goroutine, ends the
- * process, with its status. Who comes later waits for the end (gr_exit_await): exit() called twice
- * is undefined.
- *   2. Halt (gr_exit_prepare). Goroutines are stopped for a limited time, as the first step of the
- * pool's end (pool.c).
- *   3. Let go (gr_exit_prepare). exit() writes out each FILE, and for that newer C libraries lock
- * it: a thread that sits in io.read would hold exit() up until its line comes. So threads that sit
- * in a read or a write are interrupted by a signal whose handler does not restart system calls,
- * again each millisecond until the thread has answered, for 200 ms at most: the C library gives up,
- * unlocks its FILE, and returns to Lua. Nothing of Lua runs there any more: the handler sets a
- * hook, as pre-emption does, and the hook never returns (gr_exit_hold). Threads that run are
- * stopped by the hook too, but not waited for, nor are those that sit in other system calls.
- *   4. exit(). What others have registered runs, and FILEs are written out.
- * Steps 2 and 3 come before exit() where goro calls it, since what a program has registered may
- * lock FILEs itself. Where others call exit(), they are an atexit handler; at the end of a
- * stand-alone lua's script, step 2 is the pool's end.
+ * One thread takes these steps:
+ *   1. Claim (gr_exit_claim). The first thread to call os.exit, in the main script or in a
+ *      goroutine, ends the process, with its status. A thread that calls it later waits for the
+ *      end (gr_exit_await): to call exit() twice is undefined.
+ *   2. Halt (gr_exit_prepare). Goroutines are stopped for a limited time, as in the first step of
+ *      the pool's end (pool.c).
+ *   3. Let go (gr_exit_prepare). exit() writes out each FILE, and newer C libraries lock the FILE
+ *      for that: a thread that sits in io.read would hold exit() up until its line comes. So a
+ *      signal interrupts each thread that sits in a read or a write; its handler does not restart
+ *      system calls. The signal is sent again every millisecond until the thread answers, for 200
+ *      ms at most. The C library then gives the call up, unlocks its FILE, and returns to Lua. No
+ *      Lua code runs there any more: the handler sets a hook, as pre-emption does, and the hook
+ *      never returns (gr_exit_hold). The hook also stops threads that run, but these are not
+ *      waited for, nor are threads in other system calls.
+ *   4. exit(). It runs what others have registered, and writes out FILEs.
+ * Where goro calls exit(), steps 2 and 3 come first, since what a program has registered may lock
+ * FILEs itself. Where others call exit(), steps 2 and 3 are an atexit handler. At the end of a
+ * stand-alone lua's script, the end of the pool is step 2.
  *
- * A host's hook is set in the main thread of its state, as lua.c does at SIGINT: one that reads in
- * a coroutine goes on until that one ends. */
+ * The hook of a host is set in the main thread of its state, as lua.c does at SIGINT. A host that
+ * reads in a coroutine goes on until that coroutine ends. */
 #include "sched/pool.h"
 
 #include <errno.h>
@@ -95,8 +96,8 @@ static void on_urg(int sig) {
   errno = err;
 }
 
-/* What the kernel knows of a thread: "running", or the number of its system call. When it does not
- * tell, the worst is assumed. */
+/* The kernel says "running" of a thread, or the number of its system call. When the kernel does
+ * not tell, the worst is assumed. */
 GrSits gr_thread_sits(int32_t tid) {
   static const long calls[] = {SYS_read, SYS_write, SYS_readv, SYS_writev};
   char name[64], text[64];
@@ -141,8 +142,8 @@ static void *go_on(void *arg) {
   return NULL;
 }
 
-/* One that ran all the time may come to a read after that: a thread of its own goes on until the
- * process has ended. */
+/* A thread that ran all the time may come to a read later: a thread of its own goes on with this
+ * until the process has ended. */
 void gr_exit_let_go(void) {
   struct sigaction urg = {.sa_handler = on_urg, .sa_flags = SA_ONSTACK};
   if (atomic_exchange(&letting_go, true)) return;

@@ -1,16 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* g.c - the memory of Gs: slabs that serve Gs only, so that a G pointer stays one for the life of
- * the process.
+/* g.c - the memory of Gs. It comes from slabs that serve Gs only, so a pointer to a G stays a
+ * pointer to a G for the life of the process.
  *
- * A late waker may look at a G that has ended and been reused; the sequence number in its wait
- * word, which only ever grows, tells it so. Free Gs lie in a list of the M that freed them; what is
- * too many goes back to its slab, and slabs with free Gs are in a common list, those that are all
- * free at its end.
+ *        slab (head elsewhere)          gs: 64 KB
+ *        +------------------+           +----+----+----+----+ ... +----+
+ *        | gs, free, seq, … |---------> | G  | G  | G  | G  |     | G  |
+ *        +------------------+           +----+----+----+----+ ... +----+
+ *           | with_free, in the order:  some are free ... all are free
+ *           | cleared:                  the pages of the 64 KB are given back
  *
- * After a burst, slabs that are all free lose their pages (gr_g_settle), but not their addresses: a
- * late look finds zeros, that is a free G in its wait 0, which nobody waits in. So that numbers go
- * on growing when the slab is used again, it remembers the greatest that it had; its head lies
- * elsewhere for that. */
+ * A thread may look at a G after that has ended and its memory was reused: a late waker, say. The
+ * sequence number in the wait word, which only grows, tells it so.
+ *
+ * A free G lies in a list of the M that freed it; when that list is long, the G goes back to its
+ * slab. After a burst, slabs whose Gs are all free lose their pages (gr_g_settle), but not their
+ * addresses. A late look finds zeros there: a free G in wait 0, in which no goroutine waits. The
+ * head of a slab lies elsewhere and remembers the greatest sequence number that the slab has
+ * seen, so that numbers go on growing when the slab is used again. */
 #include "sched/pool.h"
 
 #include <string.h>
@@ -21,20 +27,20 @@ enum { SLAB_BYTES = 64 << 10, SLAB = SLAB_BYTES / sizeof(G), KEEP = 64, KEEP_SLA
 
 struct GrSlabOfGs {
   GrSlabOfGs *all; /* next of all slabs */
-  GrList link;     /* in `with_free` or `cleared`; alone when none of its Gs is free */
+  GrList link;     /* in `with_free` or `cleared`, or in none when none of its Gs is free */
   G *gs;
   G *free;
   uint32_t nfree;
-  uint64_t seq;        /* none of its free Gs has had a later wait */
+  uint64_t seq;        /* the greatest sequence number of its free Gs */
   atomic_bool cleared; /* its Gs are zeros */
 };
 typedef GrSlabOfGs Slab;
 
 static Slab *_Atomic slabs;
 static GrLock free_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-/* Under the lock, as is all of a slab but `all` and `gs`. */
+/* The lock guards these, and all of a slab but `all` and `gs`. */
 static GrList with_free = {&with_free, &with_free}, cleared = {&cleared, &cleared};
-static uint32_t all_free; /* slabs whose Gs are all free, not cleared */
+static uint32_t all_free; /* how many slabs have only free Gs and are not cleared */
 
 static void give(G *g) {
   Slab *slab = g->slab;
@@ -52,7 +58,7 @@ static void give(G *g) {
   gr_unlock(&free_lock);
 }
 
-/* All of its Gs are nobody's, and zeros. */
+/* Makes all Gs of the slab free. Nobody has them, and they are zeros. */
 static void fill(Slab *slab) {
   for (uint32_t i = 0; i < SLAB; i++) {
     G *g = &slab->gs[i];
@@ -77,7 +83,7 @@ static Slab *new_slab(void) {
   return slab;
 }
 
-/* A slab that was cleared, or a new one. */
+/* Adds a slab with free Gs: one that was cleared, or a new one. False: no memory. */
 static bool add_slab(void) {
   gr_lock(&free_lock);
   GrList *entry = gr_list_pop_front(&cleared);
@@ -110,15 +116,15 @@ static G *take_common(void) {
   return g;
 }
 
-/* A dump that asked a G which ended meanwhile looks there again for its question. */
+/* A dump may have asked a G that ended meanwhile. Then it looks at the question there again. */
 static bool is_asked(const Slab *slab) {
   for (uint32_t i = 0; i < SLAB; i++)
     if (atomic_load_explicit(&slab->gs[i].report, memory_order_relaxed) != NULL) return true;
   return false;
 }
 
-/* The slabs that are all free, but some, one by one: nobody can take a G of one that is in no list.
- */
+/* Clears the slabs that are all free, but KEEP_SLABS, one by one. While a slab is in no list, no
+ * thread can take a G of it. */
 void gr_g_settle(void) {
   for (;;) {
     Slab *slab = NULL;
@@ -143,7 +149,8 @@ void gr_g_settle(void) {
   }
 }
 
-/* Status FREE, wait done, everything else unset. */
+/* A G of status FREE, with a wait that is done and everything else unset. m: the caller's M, or
+ * NULL. NULL: no memory. */
 G *gr_g_alloc(M *m) {
   G *g;
   if (m != NULL && (g = m->free) != NULL) {

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* helpers.c - threads that run jobs: see helpers.h.
  *
- * An idle thread is in a list, the last to become idle first, so that those which are not needed
- * stay idle and end. A job goes straight to an idle thread, else into the queue; a thread that has
- * done its job looks there. So while a job is queued, each thread is busy and will come by.
+ *        gr_helpers_do --+--> an idle helper         the last one to become idle first
+ *                        +--> a new helper           below the limit; the job is queued for it
+ *                        +--> the queue              a helper that has done its job looks there
  *
- * What an idle thread sleeps on lies on its stack. It is woken under the lock, and takes the lock
- * before it goes on: so nobody wakes a thread that has gone.
+ * Helpers that are not needed stay idle, since the last one to become idle gets the next job, and
+ * end after IDLE_S. While a job is queued, each helper is busy and will look into the queue.
  *
- * (Rejected: the pool's own threads in a blocking region, as for file calls. Each caller would hold
- * one, so that three hundred look-ups are three hundred threads.) */
+ * The note of an idle helper lies on its stack. A waker wakes it under the lock, and the helper
+ * takes the lock before it goes on. So no waker touches a helper that has ended.
+ *
+ * (Rejected: the pool's own threads in a blocking region, as for calls on files. Each caller
+ * would hold one, so three hundred look-ups would be three hundred threads.) */
 #include "sched/helpers.h"
 
 #include <pthread.h>
@@ -21,7 +24,7 @@ enum { IDLE_S = 5 };
 typedef struct GrHelper Helper;
 struct GrHelper {
   Helper *next; /* in the idle list */
-  GrJob *job;   /* given by who wakes it */
+  GrJob *job;   /* given by the waker */
   GrNote note;
 };
 
@@ -62,7 +65,7 @@ static void leave_idle_locked(GrHelpers *h, Helper *self) {
   }
 }
 
-/* The next job; NULL: there has been none for long, and the thread has been counted out. */
+/* The next job. NULL: there has been none for IDLE_S, and the helper is no longer counted. */
 static GrJob *next_job(GrHelpers *h, Helper *self) {
   gr_lock(&h->lock);
   GrJob *job = self->job = get_locked(h);

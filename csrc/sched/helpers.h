@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* helpers.h - a few threads for calls that block and that no event can stand in for (getaddrinfo).
+/* helpers.h - a few threads for calls that block and for which the system has no event
+ * (getaddrinfo).
  *
- * Jobs queue for them, first come first served. A thread is started when a job finds none idle, up
- * to the limit; one that has had nothing to do for some seconds ends. They have goro's signal mask
- * and run no Lua; they are none of the pool's threads, and outlive it. */
+ * Jobs are done in the order in which they come. When a job finds no idle thread, a new one is
+ * started, up to the limit. A thread that has had no job for some seconds ends. Helpers have
+ * goro's signal mask and run no Lua. They are not part of the pool, and outlive it. */
 #ifndef GR_HELPERS_H
 #define GR_HELPERS_H
 
@@ -12,13 +13,13 @@
 typedef struct GrJob GrJob;
 struct GrJob {
   GrJob *next;
-  void (*run)(GrJob *job); /* on a helper. The job is its own from then on: it may free it */
+  void (*run)(GrJob *job); /* called on a helper. Takes the job, and may free it */
 };
 
 typedef struct GrHelpers {
-  const char *name; /* of the threads, as the system shows them: at most 15 bytes */
-  int32_t limit;    /* of threads; GOROMAXTHREADS when that is less */
-  GrLock lock;      /* what follows */
+  const char *name; /* what the system shows for the threads: at most 15 bytes */
+  int32_t limit;    /* how many threads; GOROMAXTHREADS when that is less */
+  GrLock lock;      /* guards what follows */
   GrJob *first, *last;
   struct GrHelper *idle;
   int32_t threads;
@@ -27,8 +28,8 @@ typedef struct GrHelpers {
 #define GR_HELPERS_INIT(of_name, most) \
   { .name = (of_name), .limit = (most), .lock = GR_LOCK_INIT(GR_RANK_LEAF) }
 
-/* Takes job. GR_OK; GR_NOTHREAD: there is not one thread to run it, and it remains the caller's.
- * Any lock below LEAF may be held; job->run may take any. */
+/* Takes job. GR_OK. GR_NOTHREAD: there is no thread and none can be had; job remains the
+ * caller's. The caller may hold any lock of a rank below LEAF; job->run holds none. */
 int gr_helpers_do(GrHelpers *h, GrJob *job);
 /* True: job was still in the queue, and is the caller's again. */
 bool gr_helpers_take_back(GrHelpers *h, GrJob *job);

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* host.c - hosts: programs' own Lua states, as goroutines that keep their thread; and what is
- * posted to them.
+/* host.c - hosts: Lua states of programs, as goroutines that keep their thread; what is posted to
+ * them; their end.
  *
- * Each goroutine holds a reference to the host that it descends from, so a host outlives its
- * program's state: closed, it takes no more posts. The first host to open makes the pool, the last
- * to close ends it. One that closes while others are open ends its goroutines, and they end as by
- * goexit: again and again all are looked at, waits are won with GR_CAUSE_SHUTDOWN, and who runs is
- * asked by the signal of pre-emption; csrc/vm does the rest in the goroutine itself. So what comes
- * late ends too. The list of hosts has a leaf lock, because the deadlock check looks at it under
- * the pool's lock. */
+ * Each goroutine holds a reference to the host that it descends from, so a host outlives the Lua
+ * state of its program. Once closed, it takes no posts. The first host to open begins the life of
+ * the pool, the last one to close ends it.
+ *
+ * A host that closes while others are open ends its goroutines, as by goexit. Until all have
+ * ended it goes through all Gs again and again: it wins the waits of its goroutines with
+ * GR_CAUSE_SHUTDOWN, and asks those that run by the signal of pre-emption. csrc/run does the
+ * rest, in the goroutine itself. So a goroutine that starts late is met, too.
+ *
+ * The list of hosts has a lock of rank LEAF, because the deadlock check reads the list under the
+ * pool's lock. */
 #include "sched/pool.h"
 
 #include <stdio.h>
@@ -19,18 +23,18 @@ struct GrHost {
   G *g;
   GrLock lock; /* inbox, closed */
   bool closed;
-  atomic_bool ends;           /* its goroutines end */
-  _Atomic int64_t ends_until; /* what they do meanwhile ends */
+  atomic_bool ends;           /* its goroutines are to end */
+  _Atomic int64_t ends_until; /* what they do to end must be over by then */
   GrPost *first, **last;
   atomic_bool posted;
   int32_t tid; /* of its thread */
   void *data;
-  atomic_bool held; /* exit.c keeps that one for ever */
-  atomic_bool deaf; /* its wait is not ended by a post */
+  atomic_bool held; /* exit.c keeps that thread for ever */
+  atomic_bool deaf; /* a post does not end its wait */
   GrList link;      /* in the list of open hosts */
 };
 
-static GrLock lifecycle = GR_LOCK_INIT(GR_RANK_HOST); /* pool's beginning and end */
+static GrLock lifecycle = GR_LOCK_INIT(GR_RANK_HOST); /* the pool's beginning and end */
 static GrLock list_lock = GR_LOCK_INIT(GR_RANK_LEAF);
 static GrList hosts = {&hosts, &hosts};
 
@@ -42,7 +46,7 @@ static size_t no_place(G *g, char *buf, size_t size) {
 static const GOps host_ops = {.where = no_place};
 
 static atomic_int
-    foreign; /* handles by which threads of the program's own may send, of this life */
+    foreign; /* handles by which the program's own threads may send, of this life of the pool */
 
 static int open_first_locked(void) {
   if (!atomic_load(&gr_sched.stopping)) return GR_OK;
@@ -50,7 +54,7 @@ static int open_first_locked(void) {
   return gr_pool_start();
 }
 
-/* ---- threads that are none of ours ---- */
+/* ---- threads of the program's own ---- */
 
 G *gr_foreign_open(void) {
   G *g = gr_g_alloc(NULL);
@@ -74,7 +78,7 @@ uint32_t gr_foreign_hold(void) {
   return gr_sched_life();
 }
 
-/* What another life has left is not counted any more. */
+/* A handle of an earlier life is not counted any more. */
 void gr_foreign_unhold(uint32_t life) {
   if (!gr_foreign_enter()) return;
   if (life == gr_sched_life() && atomic_fetch_sub(&foreign, 1) == 1) gr_check_dead(&gr_sched);
@@ -85,7 +89,7 @@ bool gr_foreign_held(void) { return atomic_load(&foreign) != 0; }
 
 /* ---- hosts ---- */
 
-static GR_TLS GrHost *volatile here; /* the newest of this thread; a signal handler looks there */
+static GR_TLS GrHost *volatile here; /* the newest host of this thread; signal handlers read it */
 
 void *gr_host_data_here(void) { return here != NULL ? here->data : NULL; }
 
@@ -144,7 +148,8 @@ G *gr_host_g(GrHost *h) { return h->g; }
 
 void gr_host_ref(GrHost *h) { atomic_fetch_add_explicit(&h->refs, 1, memory_order_relaxed); }
 
-/* The G goes with the last reference: who posts holds one, so it cannot wake a stranger. */
+/* The G goes with the last reference. A thread that posts holds a reference, so it cannot wake a
+ * G that has become another's. */
 void gr_host_unref(GrHost *h) {
   if (atomic_fetch_sub_explicit(&h->refs, 1, memory_order_acq_rel) != 1) return;
   gr_g_free(NULL, h->g);
@@ -166,7 +171,7 @@ bool gr_host_post(GrHost *h, GrPost *post) {
   return open;
 }
 
-/* Before the look at `posted`: a post that finds it deaf is found there later. */
+/* Called before the look at `posted`: a post that finds the host deaf is seen there later. */
 void gr_host_deafen(GrHost *h, bool deaf) {
   if (atomic_load_explicit(&h->deaf, memory_order_relaxed) != deaf) atomic_store(&h->deaf, deaf);
 }
@@ -201,12 +206,13 @@ bool gr_g_ends(G *g) { return atomic_exchange(&g->ends, true); }
 
 typedef struct Round {
   const GrHost *host;
-  bool late;              /* what they do to end has had its time */
-  int64_t ending, others; /* goroutines there are: that have begun to end, that have not */
-  int64_t stuck;          /* of both: that sit in foreign C, in the kernel */
+  bool late;              /* the time for what they do to end is over */
+  int64_t ending, others; /* goroutines that have begun to end, and that have not */
+  int64_t stuck;          /* how many of both sit in foreign C, in the kernel */
 } Round;
 
-/* The sequence number is read first: a wait that is won is one of a goroutine of this host. */
+/* The sequence number is read before the host: so a wait that is won here is a wait of a
+ * goroutine of this host. */
 static bool end_one(G *g, void *arg) {
   Round *r = arg;
   uint64_t seq = gr_wait_seq(g);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* m.c - threads and places: who holds which P, when a thread is woken, started, or gives its P
- * away.
+/* m.c - threads and places: which M holds which P, when a thread is woken, started, or gives its
+ * P away.
  *
- * An M that needs no P any more (its G blocks, there is no work) hands it to whoever has a use for
- * it, so a P with work is never left without an M: gr_release_p. An M that needs one again takes an
- * idle P, or queues its G as a bound one and sleeps until an M hands it a P (gr_acquire_p). Threads
- * are made on demand, when a P has work and no idle M is left, up to GOROMAXTHREADS. */
+ * An M that needs its P no more (its G blocks, or there is no work) gives it to an M that has a
+ * use for it (gr_release_p). So a P with work never stays without an M. An M that needs a P again
+ * takes an idle one; when there is none, it queues its G as a bound one and sleeps until another
+ * M hands it a P (gr_acquire_p). A thread is started when a P has work and no M is idle, up to
+ * GOROMAXTHREADS. */
 #include "sched/pool.h"
 
 #include <signal.h>
@@ -17,6 +18,8 @@ enum { STACK_LEAST = 1 << 20, STACK_MOST = 8 << 20, STACK_SHARE = 256 };
 
 GR_TLS M *gr_m;
 
+bool gr_sched_own_thread(void) { return gr_m != NULL; }
+
 /* ---- the P's status word ---- */
 
 static void p_set(P *p, uint64_t state) {
@@ -24,7 +27,7 @@ static void p_set(P *p, uint64_t state) {
   atomic_store_explicit(&p->status, tick << 8 | state, memory_order_release);
 }
 
-/* Not m's any more: it is P-less from here on. */
+/* False: the P is not m's any more, and m is P-less. */
 static bool p_enter(M *m) {
   uint64_t expected = m->in_word, entered = (expected & ~(uint64_t)0xff) | P_RUNNING;
   if (!atomic_compare_exchange_strong_explicit(&m->p->status, &expected, entered,
@@ -44,7 +47,7 @@ static void p_leave(M *m) {
 
 /* ---- into the pool and out of it ---- */
 
-/* Threads that are no Ms: the word counts them, unless it is closed. */
+/* For threads that are no Ms. The door counts them, unless it is closed. */
 static bool door_enter(void) {
   uint32_t door = atomic_load(&gr_sched.door);
   do {
@@ -58,7 +61,7 @@ static void door_leave(void) {
     gr_note_wake(&gr_sched.left);
 }
 
-/* At home from now on, unless its time is over. */
+/* m is at home from now on. False: the pool is over for m. */
 static bool m_enter(M *m) {
   if (m->p != NULL && p_enter(m)) return true;
   uint32_t abroad = M_ABROAD;
@@ -95,7 +98,8 @@ bool gr_m_come_home(M *m) {
     m->leaving = true;
     return false;
   }
-  atomic_store_explicit(&m->at, M_HOME, memory_order_relaxed); /* the P's word says so already */
+  atomic_store_explicit(&m->at, M_HOME,
+                        memory_order_relaxed); /* the word of the P says so already */
   atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
   return true;
 }
@@ -147,9 +151,9 @@ P *gr_idle_p_get(Sched *s) {
 
 /* ---- threads ---- */
 
-/* What works on the program's main stack works here: C modules that recurse deeply (LPeg's
- * patterns) have as much. It is address space only, until it is used; where that is limited, a
- * thread must not take much of it. */
+/* A goroutine's thread has a stack as large as the program's main stack, so that C modules that
+ * recurse deeply (LPeg's patterns) work in it as well. A stack is address space only, until it is
+ * used. Where address space is limited, a thread must not take much of it. */
 static size_t stack_bytes(void) {
   struct rlimit main_stack, space; /* RLIM_INFINITY is the greatest number */
   rlim_t bytes = STACK_MOST;
@@ -158,12 +162,12 @@ static size_t stack_bytes(void) {
   if (getrlimit(RLIMIT_AS, &space) == 0 && space.rlim_cur / STACK_SHARE < bytes)
     bytes = space.rlim_cur / STACK_SHARE;
   if (bytes < STACK_LEAST) bytes = STACK_LEAST;
-  return (size_t)bytes & ~(size_t)(STACK_LEAST / 16 - 1); /* whole pages of any size */
+  return (size_t)bytes & ~(size_t)(STACK_LEAST / 16 - 1); /* whole pages, whatever their size */
 }
 
-/* Our threads block every signal from their first instruction, except those that report the
- * thread's own fault and the one that pre-empts: the program's handlers (lua.c's for SIGINT) run on
- * the program's threads. */
+/* goro's threads block every signal from their first instruction on, except the ones that report
+ * a fault of the thread itself and the one that pre-empts. The program's handlers (lua.c's for
+ * SIGINT) run on the program's threads. */
 int gr_thread_start(void *(*start)(void *), void *arg) {
   sigset_t all, old;
   sigfillset(&all);
@@ -187,8 +191,8 @@ int gr_thread_start(void *(*start)(void *), void *arg) {
   return err;
 }
 
-/* An M without a thread: a used one, or a new one. NULL without memory, at the limit, or when the
- * pool ends: *err says which. */
+/* An M without a thread: one whose thread has ended, or a new one. NULL: *err says why: there is
+ * no memory; or the limit of threads is reached or the pool ends (GR_NOTHREAD). */
 static M *get_m(Sched *s, int *err) {
   gr_lock(&s->lock);
   *err = GR_NOTHREAD;
@@ -220,8 +224,8 @@ static void say_short_of_threads(Sched *s, int err) {
           strerror(err), (int)atomic_load(&s->nm));
 }
 
-/* A new thread with this P, or without one (it looks for work and goes idle). On failure the P
- * remains the caller's. */
+/* Starts a thread with P p; without one (NULL) the thread looks for work and goes idle. On
+ * failure p remains the caller's. */
 static int new_m(Sched *s, P *p, bool spinning) {
   int r;
   M *m = get_m(s, &r);
@@ -242,7 +246,7 @@ static int new_m(Sched *s, P *p, bool spinning) {
   return GR_NOTHREAD;
 }
 
-/* An idle M, which has p from here on and is to be woken; or NULL. */
+/* An idle M, which has p from here on; the caller wakes it. Or NULL. */
 static M *idle_m_get_locked(Sched *s, P *p, bool spinning) {
   M *m = s->idle_ms;
   if (m == NULL) return NULL;
@@ -253,7 +257,7 @@ static M *idle_m_get_locked(Sched *s, P *p, bool spinning) {
   return m;
 }
 
-/* The M of g, a bound G that was queued, has p from here on and is to be woken. */
+/* The M of g, a bound G that was queued. It has p from here on; the caller wakes it. */
 static M *bound_m_get_locked(Sched *s, P *p, G *g) {
   M *m = g->m;
   s->nlocked--;
@@ -261,10 +265,11 @@ static M *bound_m_get_locked(Sched *s, P *p, G *g) {
   return m;
 }
 
-/* No thread can be had for p, although somebody wanted one. First: a thread that waits with its G
- * for a P needs no other to pick it. Second: an M may have gone idle since, and one may be asleep
- * in the poller: it has looked for work before p came back, and looks again. Else all threads are
- * in use, and those of them that come back find what is queued; and sysmon asks again: proc.c. */
+/* No thread can be had for p, although there is work for it. These Ms may have a use for p:
+ * first, a thread that waits for a P with its own G, since it need not be started; second, an M
+ * that has gone idle since; third, an M that sleeps in the poller: it looked for work before p
+ * came back, and now it looks again. Otherwise all threads are in use. The next one that comes
+ * back finds what is queued, and sysmon asks for a thread again (due.c). */
 static void owe(Sched *s, P *p) {
   gr_lock(&s->lock);
   gr_runq_drain_locked(s, p);
@@ -276,8 +281,8 @@ static void owe(Sched *s, P *p) {
   else if (atomic_load(&s->polling)) gr_poller->wake();
 }
 
-/* Somebody runs this P (which is not idle): an idle M, or a new one. `spinning`: nspinning has been
- * counted for it. */
+/* An idle M gets p (which is not in the idle list), or a new thread does. `spinning`: nspinning
+ * counts that M already. */
 static int start_m(Sched *s, P *p, bool spinning) {
   gr_lock(&s->lock);
   M *m = idle_m_get_locked(s, p, spinning);
@@ -302,11 +307,11 @@ bool gr_nobody_takes_p(Sched *s) {
   return none;
 }
 
-/* At least one M must not wait with its G: it will come back to look for work. So there must be
- * another before this one waits, and if there is none, one is made. */
+/* At least one M must not wait with its G, so that it comes back to look for work. So there must
+ * be another one before this one waits; if there is none, one is made. */
 bool gr_may_keep_thread(M *m) {
   Sched *s = &gr_sched;
-  if (m->under > 0) return false; /* it may be one of those below that would have to wake it */
+  if (m->under > 0) return false; /* the G that would wake it may lie below it on this stack */
   int32_t kept = atomic_fetch_add(&s->nkept, 1) + 1;
   if (kept >= atomic_load(&s->nm)) new_m(s, NULL, false);
   if (kept < atomic_load(&s->nm)) return true;
@@ -314,8 +319,8 @@ bool gr_may_keep_thread(M *m) {
   return false;
 }
 
-/* Who finds that another has taken the idle P looks again: others have left to it, while it was
- * counted as spinning, what they queued. */
+/* When another thread has taken the idle P meanwhile, the caller looks again: while nspinning
+ * counted the caller, other threads left to it what they queued. */
 void gr_wakep(Sched *s) {
   do {
     if (atomic_load(&s->nidle_ps) == 0 || atomic_load(&s->nspinning) != 0) return;
@@ -338,7 +343,6 @@ int gr_pool_need_thread(Sched *s) {
   return start_m(s, p, true);
 }
 
-/* m leaves the list of idle Ms, if it is in it. */
 void gr_idle_m_remove_locked(Sched *s, M *m) {
   for (M **at = &s->idle_ms; *at != NULL; at = &(*at)->link) {
     if (*at != m) continue;
@@ -354,7 +358,8 @@ bool gr_m_await_p(M *m, int64_t until) {
   gr_lock(&s->lock);
   P *p = m->nextp;
   m->nextp = NULL;
-  if (p == NULL) gr_idle_m_remove_locked(s, m); /* or somebody would give it one when it has left */
+  if (p == NULL)
+    gr_idle_m_remove_locked(s, m); /* else another thread would give a P to an M that has left */
   gr_unlock(&s->lock);
   if (p != NULL) gr_m_take_p(m, p);
   return p != NULL;
@@ -393,10 +398,10 @@ void gr_hand_on(Sched *s, P *p) {
   if (first != INT64_MAX) gr_timer_added(s, first);
 }
 
-/* A thread that is going to wait has no use for a P; if its own was taken, sysmon need not look
- * after it any more. */
+/* m is going to wait. If its P was taken, m does not run Lua without one any more, and sysmon
+ * need not look after it. */
 static void not_lost(M *m) {
-  gr_lock(&gr_sched.lock); /* sysmon takes the P first and marks the thread then */
+  gr_lock(&gr_sched.lock); /* sysmon takes the P and marks the M under this lock */
   atomic_store(&m->retaken, false);
   gr_unlock(&gr_sched.lock);
 }
@@ -407,7 +412,7 @@ void gr_release_p(M *m) {
     not_lost(m);
     return;
   }
-  atomic_store(&m->at, M_HOME); /* what the P's word has said so far */
+  atomic_store(&m->at, M_HOME); /* the word of the P has said so until now */
   m->p = NULL;
   bump_own(m->handoffs);
   gr_hand_on(&gr_sched, p);
@@ -439,13 +444,13 @@ void gr_acquire_p(M *m, G *g, GrLine line) {
   }
 }
 
-/* m has picked a G that waits with its thread: that one gets m's P. */
 void gr_hand_p_over(M *m, G *g) {
   Sched *s = &gr_sched;
   P *p = m->p;
   M *other = g->m;
   gr_lock(&s->lock);
-  if (atomic_load(&s->stopping)) { /* that one has been woken already, and takes its G by itself */
+  if (atomic_load(
+          &s->stopping)) { /* its thread has been woken already, and takes the G by itself */
     gr_unlock(&s->lock);
     return;
   }

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* pool.c - the pool's lives: beginning, size, end, counts.
+/* pool.c - the lives of the pool: beginning, size, end, counts.
  *
- * The pool is one static object. It lives from the first host's opening to the last one's close,
- * then waits for the next first host. Its Ps and Ms are kept: whoever has a pointer to one, however
- * late, finds one.
+ * The pool is one static object. It lives from the opening of the first host to the close of the
+ * last one, and lives again with the next first host. Its Ps and Ms are kept: a pointer to one
+ * stays valid for ever.
  *
- * The end, in steps (gr_pool_end):
- *   1. Halt. The stop flag is set and the door closed: nothing is started or queued any more. All
- * sleeping Ms are woken and leave, those that wait with their G raise "shutting down" in it; those
- * that run are pre-empted again and again. All this has a limited time.
- *   2. Take. The Ps of Ms that run Lua or sit in foreign C are taken, and these Ms become M_OVER:
- * they find out at their next gr_pool_enter, end their own G, and touch nothing of the pool. An M
- * that is at home is waited for without limit, since only the scheduler's own code runs there.
- *   3. Empty the door. Threads of the program's own that wait in chan_send are woken; all others
- * there run code of ours and leave soon. From here on the caller is alone in the pool.
- *   4. Drain. The queues are emptied. So nobody has a pointer to a G but by a wait's sudog or
- * timer, which a sequence number protects, and a G's memory may serve another at once.
+ * The end (gr_pool_end) has these steps:
+ *   1. Halt. The stop flag is set and the door is closed: no goroutine is started or queued any
+ *      more. All sleeping Ms are woken, and leave; an M that waits with its G raises "shutting
+ *      down" in it. An M that runs Lua is pre-empted again and again. All this has a limited
+ *      time.
+ *   2. Take. The Ps of Ms that run Lua or sit in foreign C are taken, and these Ms become M_OVER.
+ *      Such an M finds that out at its next gr_pool_enter, ends its own G, and touches nothing of
+ *      the pool. An M that is at home is waited for without limit, since it runs the scheduler's
+ *      own code only.
+ *   3. Empty the door. Threads of the program's own that wait in a channel's send are woken. All
+ *      other threads inside run goro's code and leave soon. From here on the caller is alone in
+ *      the pool.
+ *   4. Drain. The queues are emptied. Now only the sudog or the timer of a wait can lead to a G;
+ *      a sequence number protects these, so the memory of a G may serve another goroutine.
  *   5. Sweep. Each G that waits or is runnable is destroyed.
- *   6. The poller closes what is open, timers are dropped, signal handlers are given back.
+ *   6. Close. The poller closes what is open, timers are dropped, signal handlers are given back.
  * Modelled in spec/model/end.pml. */
 #include "sched/pool.h"
 
@@ -32,42 +35,6 @@ Sched gr_sched = {.lock = GR_LOCK_INIT(GR_RANK_SCHED), .stopping = true, .door =
 atomic_bool gr_forked;
 struct GrPast gr_past;
 
-/* ---- the default poller: a note ---- */
-
-static GrNote poll_note;
-
-static bool note_wait(int64_t until) {
-  if (until == GR_POLL) return false;
-  gr_note_sleep(&poll_note, until);
-  gr_note_clear(&poll_note);
-  return false;
-}
-static void nothing(void) {}
-static void note_wake(void) { gr_note_wake(&poll_note); }
-static bool never(void) { return false; }
-
-static const GrPoller note_poller = {note_wait, nothing, note_wake, never, never, nothing};
-const GrPoller *gr_poller = &note_poller;
-
-void gr_sched_set_poller(const GrPoller *poller) { gr_poller = poller; }
-
-int gr_sched_poll_wanted(void) {
-  Sched *s = &gr_sched;
-  if (gr_over() || !gr_pool_enter(gr_m)) return GR_ABORTED;
-  int r = gr_pool_need_thread(s);
-  if (r == GR_OK && !atomic_load(&s->polling)) gr_wakep(s);
-  gr_pool_leave(gr_m);
-  return r;
-}
-
-bool gr_sched_own_thread(void) { return gr_m != NULL; }
-
-void gr_sched_poll(void) {
-  if (!gr_pool_enter(gr_m)) return;
-  if (!gr_poll_for_others(&gr_sched)) gr_poller->wake();
-  gr_pool_leave(gr_m);
-}
-
 /* ---- the pool's beginning and end ---- */
 
 static int64_t usual_maxprocs(void) {
@@ -75,7 +42,7 @@ static int64_t usual_maxprocs(void) {
   return cpus < quota ? cpus : quota;
 }
 
-/* Anything but a number from 1 on is not heeded, as in Go. */
+/* As in Go, a value that is no number from 1 on counts as none. */
 static int64_t env_number(const char *name, int64_t otherwise) {
   const char *text = getenv(name);
   if (text == NULL || *text == '\0') return otherwise;
@@ -96,7 +63,7 @@ static bool add_p(Sched *s) {
   return true;
 }
 
-/* As many Ps as memory allows; the idle list is made anew. */
+/* Makes n Ps, or as many as memory allows, and the idle list anew. */
 static void set_maxprocs_locked(Sched *s, int32_t n) {
   while (atomic_load(&s->nps) < n && add_p(s)) {}
   if (n > atomic_load(&s->nps)) n = atomic_load(&s->nps);
@@ -130,7 +97,7 @@ int gr_maxprocs_set(int64_t n) {
 
 static void in_child(void) { atomic_store(&gr_forked, true); }
 
-/* What the last life has left: nothing, but for memory of Ps and Ms. */
+/* The last life has left nothing but the memory of Ps and Ms. */
 static void clear(Sched *s) {
   for (int32_t i = 0; i < atomic_load(&s->nps); i++)
     atomic_store(&atomic_load(&s->ps[i])->status,
@@ -176,7 +143,7 @@ int gr_pool_start(void) {
 
 /* ---- the end ---- */
 
-/* Threads that are none of ours wait no longer. */
+/* Ends the wait of a thread of the program's own. */
 static bool turn_away(G *g, void *arg) {
   (void)arg;
   if (g->is_host && g->host == NULL && atomic_load(&g->status) != G_FREE &&
@@ -197,15 +164,15 @@ static bool somebody_inside(Sched *s, bool abroad_too) {
   return false;
 }
 
-/* Until the next one leaves, or for a millisecond. */
+/* Sleeps until the next thread leaves, or for a millisecond. */
 static void await_leave(Sched *s, bool abroad_too) {
   enum { LOOK_NS = 1000000 };
   gr_note_clear(&s->left);
   if (somebody_inside(s, abroad_too)) gr_note_sleep(&s->left, gr_now_ns() + LOOK_NS);
 }
 
-/* Step 1. Who is in C code is reached only when it is back; but the signal also ends many a system
- * call that would last (sleep, poll). */
+/* Step 1. A thread in C code answers only when it is back; but the signal ends many a long system
+ * call (sleep, poll). */
 void gr_pool_halt(int64_t grace_ns) {
   Sched *s = &gr_sched;
   gr_lock(&s->lock);
@@ -224,7 +191,7 @@ void gr_pool_halt(int64_t grace_ns) {
   }
 }
 
-/* Step 2, a P: it is idle afterwards, and stays so. */
+/* Step 2 for one P. It is idle or retired afterwards, and stays so. */
 static void take_p(Sched *s, P *p) {
   for (;;) {
     uint64_t word = atomic_load(&p->status);
@@ -233,13 +200,14 @@ static void take_p(Sched *s, P *p) {
       await_leave(s, false);
     } else if (atomic_compare_exchange_strong(&p->status, &word,
                                               (word & ~(uint64_t)0xff) | P_RETIRED)) {
-      atomic_store(&atomic_load(&p->m)->retaken, true); /* the next life's sysmon asks it, too */
+      atomic_store(&atomic_load(&p->m)->retaken,
+                   true); /* the sysmon of the next life asks it, too */
       return;
     }
   }
 }
 
-/* Step 2. An M that enters from Lua meanwhile goes abroad again, or leaves. */
+/* Step 2. An M that comes home meanwhile goes abroad again, or leaves. */
 static void take_all(Sched *s) {
   for (int32_t i = 0; i < atomic_load(&s->nps); i++) take_p(s, atomic_load(&s->ps[i]));
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) {
@@ -274,16 +242,21 @@ bool gr_sched_stopping(void) { return gr_over() || atomic_load(&gr_forked); }
 
 /* ---- destroying what is left ----
  *
- * A finalizer may loop for ever or sleep in C, and nothing can stop it there: so this is a thread's
- * work that the closing host can leave behind. It touches one G at a time, with the baton in hand;
- * the host that takes the baton for good leaves it at most the G that it is stuck in. */
+ * Destroying a G may run finalizers. A finalizer may loop for ever or sleep in C, and nothing can
+ * stop it there. So a thread of its own does this work (the sweeper), and the closing host can
+ * leave it behind. The sweeper holds the baton while it touches a G:
+ *
+ *        NOBODY <------> SWEEPER         around each G
+ *        NOBODY, SWEEPER --> GIVEN_UP    the host has waited for long enough, for good
+ *
+ * So the host leaves behind at most the one G that the sweeper is stuck in. */
 
 typedef enum Baton { NOBODY, SWEEPER, GIVEN_UP } Baton;
 
 typedef struct Sweep {
-  M m; /* its thread's, and over: whatever a finalizer calls finds a pool that has ended */
+  M m; /* the sweeper's M, and over: what a finalizer calls finds a pool that has ended */
   int64_t until;
-  bool rest_too; /* Gs are destroyed even after that */
+  bool rest_too; /* destroy Gs even after that */
   _Atomic uint32_t baton;
   _Atomic uint32_t progress;
   atomic_bool done;
@@ -295,7 +268,7 @@ static bool is_left(G *g, uint32_t status) {
   return !g->is_host && (status == G_WAITING || status == G_RUNNABLE);
 }
 
-/* The wait is won first, so that nobody can end it later, in the pool's next life. */
+/* The wait is won first, so that no thread can end it later, in the next life of the pool. */
 static bool destroy_one(G *g, void *arg) {
   Sweep *sweep = arg;
   uint64_t seq = gr_wait_seq(g);
@@ -312,8 +285,8 @@ static bool destroy_one(G *g, void *arg) {
     gr_host_unref(g->host);
     atomic_fetch_add(&gr_past.ended, 1);
     if (destroyed)
-      gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, so its memory must not
-                             serve another */
+      gr_g_free(NULL, g); /* else its sudogs may still be linked somewhere, and its memory must not
+                             serve another G */
   }
   atomic_fetch_add(&sweep->progress, 1);
   uint32_t mine = SWEEPER;
@@ -341,7 +314,7 @@ static bool look_for_left(G *g, void *any) {
   return !*(bool *)any;
 }
 
-/* Waits for the sweeper until the time is over or, with rest_too, until it is stuck. */
+/* Waits for the sweeper until the time is over or, with rest_too, until the sweeper is stuck. */
 static void await_sweep(Sweep *sweep) {
   enum { STUCK_NS = 500000000, LOOK_NS = 10000000 };
   uint32_t seen = 0;

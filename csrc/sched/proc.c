@@ -1,40 +1,50 @@
 /* SPDX-License-Identifier: MIT */
-/* proc.c - the scheduler's loop: how an M finds a goroutine, when threads are woken, started and
- * put to sleep.
+/* proc.c - how an M runs goroutines: queueing, running, yielding.
  *
- * After Go's runtime (proc.go: findRunnable, wakep, startm, handoffp, resetspinning). The question
- * that shapes it is when to wake a thread. Too late, and a core idles beside waiting work; too
- * often, and the machine spends itself on futexes (14 us a wake). So: an M without work looks for
- * some while it is counted in `nspinning`; whoever makes a G runnable wakes another M only if there
- * is an idle P and nobody spins; and an M that stops spinning because it found work wakes the next
- * one only if it sees more work.
+ * Three letters, as in Go:
+ *     G  a goroutine. It is queued; or it runs on one M; or it waits, and no queue here has it.
+ *     M  a thread. It runs one G at a time; without work it sleeps.
+ *     P  a place to run. There are `maxprocs` of them. An M needs one to take a G from a queue. So
+ *        at most `maxprocs` Gs run Lua at once, besides code that has lost its P (sysmon.c).
  *
- * The race in it: a G is queued just when the last spinner gives up. The producer writes the queue,
- * then reads nspinning; the spinner decrements nspinning, then looks through all queues once more.
- * Both orders are sequentially consistent, so one sees the other. The same holds for timers: who
- * adds one publishes it in its heap, then reads poll_until; who is going to sleep in the poller
- * publishes poll_until = 0 ("tell me"), then looks at the heaps, then publishes the time.
+ * The loop of an M (gr_m_main) has these steps:
+ *   1. gr_find_runnable (find.c): the M gets a P and a G, or sleeps until it does.
+ *   2. execute: the G becomes RUNNING, and GOps.run runs it until it ends, waits or yields.
+ *   3. What the G did decides where it goes. It ended: its memory is free. It waits: it is
+ *      WAITING, and whoever ends the wait queues it (gr_ready). It yielded: it goes to the list
+ *      `yielded`.
  *
- * A bound G (it waits where Lua cannot yield, so its C stack must stay) is queued like any other;
- * the M that picks it hands its own P to the G's M, as Go's startlockedm does. So a wake-up costs a
- * thread switch there, but the number of Ms that run Lua stays at maxprocs.
+ *     gr_spawn, gr_ready --> runnext --> ring of the P --(full)--> global queue    woken or new
+ *     a G that yields   ------------------------------------> list `yielded`       had its turn
  *
- * Who sees to what, whoever holds the places, and when no thread can be had: due.c.
+ * A bound G waits where Lua cannot yield, so its C stack must stay, and with it its thread. When
+ * it can go on it is queued like any other G. The M that picks it hands its own P to the thread
+ * of the G, as startlockedm does in Go. Such a wake-up costs a switch of threads, but the number
+ * of Ms that run Lua stays at maxprocs.
  *
- * Fairness. Runnable Gs are of two classes: those that were woken, or are new, and those that have
- * yielded or used up a slice of CPU time (in the pool's list `yielded`, never in a ring). The first
- * come first, so that a goroutine that waits for a time or an event does not stand behind a hundred
- * loops. They cannot keep the second from running: on each P, after 10 ms of the first class one of
- * the second has its turn, and after that turn the first class has 10 ms again. Within a class it
- * is first come, first served, with three exceptions. runnext may go before its ring, but not more
- * than 64 times in a row. Each 61st round looks into the global queue before the ring. And a G that
- * was interrupted for a timer goes to the front of its class, until it has used up what is left of
- * its slice: then it goes to the end, so nobody stays in front for longer than a slice. That slices
- * are CPU time and not time of the day keeps one whose thread the system did not run from being
- * taken for a loop.
+ * Fairness. There are two classes of runnable Gs: Gs that were woken or are new, in rings and the
+ * global queue; and Gs that yielded or used up a slice of CPU time, in `yielded`. The first class
+ * comes first, so that a goroutine that waited for a time or an event does not stand behind a
+ * hundred loops. It cannot starve the second class: on each P, after 10 ms of the first class one
+ * G of the second has its turn, and then the first class has 10 ms again. Inside a class the
+ * order is first come, first served, with three exceptions:
+ *   - runnext goes before the ring, but at most 64 times in a row.
+ *   - Every 61st round looks into the global queue before the ring.
+ *   - A G that was interrupted for a timer goes to the front of `yielded` until the rest of its
+ *     slice is used up. Then it goes to the end, so no G stays in front for longer than a slice.
+ * A slice is CPU time, not time of the day: a goroutine whose thread got no CPU from the system
+ * has not looped.
  *
- * Rejected: one queue for all (the lock is the bottleneck from four cores on); waking for each
- * readied G (ping-pong would pay a futex a message). */
+ * Rejected, each measured by bench/run's programs on two busy cores (the least of nine runs):
+ *   - One queue for all Ps instead of rings: a message through a buffered channel costs 1.15
+ *     times as much (oneway), and each further core would wait for the same lock.
+ *   - Waking an M for each readied G: a round trip between two goroutines takes 1.4 times as long
+ *     (pingpong), since the woken M carries one of the two to another core.
+ *   - An M that sleeps at once instead of spinning: 20,000 short goroutines (spawn) take 1.2
+ *     times as long and wake a thread ten times as often, 2,000 to 2,700 times instead of 150 to
+ *     280. Two goroutines that only talk to each other would gain (oneway: 0.6 of the time).
+ *
+ * After Go's runtime (proc.go: schedule, execute, goready, startlockedm). */
 #include "sched/pool.h"
 
 #include "base/chunk.h"
@@ -43,15 +53,17 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { GLOBAL_EVERY = 61, SPIN_NS = GR_STEADY ? 0 : 20000, TURN_NS = 10000000, UNDER_MAX = 3 };
-#define IDLE_NS INT64_C(5000000000) /* a thread without work ends after that */
+enum { UNDER_MAX = 3 };
 
 /* ---- queueing ---- */
 
-/* What the running G readies goes into runnext. Is another M to be woken for it? Not when the G is
- * about to wait, as in a ping-pong: the place will be free sooner than a thread awake. So each G is
- * judged by what it did last time: whether it ran on for LONG after it had readied one. Sysmon sees
- * to a G that changes its ways. An M that has polled runs a single G that it found itself. */
+/* The G that the running G readies goes into runnext. Should another M be woken to take it? Not
+ * when the running G is about to wait, as in a ping-pong: its place is free before a thread is
+ * awake. So each G is judged by its last time: did it run on for LONG_TICKS after it had readied
+ * another G? When a G behaves differently this time, sysmon sees the queued G and wakes an M.
+ *
+ * Events are delivered by an M that is about to look for work. When it finds a single G, it runs
+ * that G itself and wakes nobody. */
 enum { LONG_TICKS = 50000 };
 
 static void judge(M *m) {
@@ -63,7 +75,7 @@ static void judge(M *m) {
 
 void gr_put_runnable(Sched *s, G *g) {
   M *m = gr_m;
-  if (!gr_pool_enter(m)) return; /* the pool has ended: g is swept, or is its thread's */
+  if (!gr_pool_enter(m)) return; /* the pool has ended: g is the sweep's or its own thread's */
   P *p = m != NULL ? m->p : NULL;
   bool wake = true;
   if (p != NULL) {
@@ -113,242 +125,6 @@ void gr_spawn(G *g) {
   gr_put_runnable(&gr_sched, g);
 }
 
-/* ---- idling ---- */
-
-/* Sleeps until somebody gives it a P. Without one when the pool ends, or when there was nothing to
- * do for long: then its thread ends, unless it is the last. */
-static void stop_m(M *m) {
-  Sched *s = &gr_sched;
-  gr_note_clear(&m->note);
-  gr_lock(&s->lock);
-  if (atomic_load(&s->stopping)) {
-    gr_unlock(&s->lock);
-    return;
-  }
-  m->link = s->idle_ms;
-  s->idle_ms = m;
-  s->nidle++;
-  bool wanted = atomic_load(&s->nidle_ps) > 0 &&
-                (gr_due(s, gr_coarse_ns()) & (GR_DUE_WORK | GR_DUE_WATCH)) != 0;
-  if (wanted) gr_idle_m_remove_locked(s, m);
-  else gr_check_dead_locked(s);
-  gr_unlock(&s->lock);
-  if (wanted) return;
-  if (gr_m_await_p(m, gr_now_ns() + IDLE_NS)) return;
-  gr_lock(&s->lock);
-  m->leaving = atomic_fetch_sub(&s->nm, 1) - 1 > atomic_load(&s->nkept); /* as may_keep_thread */
-  if (!m->leaving) atomic_fetch_add(&s->nm, 1);
-  gr_unlock(&s->lock);
-}
-
-/* The M without a P that holds the poll token sleeps until the first timer or an event. False:
- * there is nothing to wait for. */
-static bool sleep_in_poll(M *m) {
-  Sched *s = &gr_sched;
-  bool timers = gr_first_timer(s) != INT64_MAX, waited_for = gr_poller->waited_for();
-  if (!timers && !waited_for && !gr_poller->wanted()) return false;
-  if (atomic_exchange(&s->polling, true)) return false;
-  atomic_store(&s->poll_until, INT64_MAX); /* each new timer wakes us, until we have told when */
-  int64_t until = gr_first_timer(s);
-  atomic_store(&s->poll_until, until);
-  atomic_store(&s->asleep_in_poll, 1);
-  if (!timers && !waited_for) gr_check_dead(s);
-  bool owed = atomic_load(&s->nidle_ps) > 0 && gr_work_anywhere(s);
-  bool happened =
-      gr_first_timer(s) >= until && !owed && !atomic_load(&s->stopping) && gr_poller->wait(until);
-  atomic_store(&s->asleep_in_poll, 0);
-  atomic_store_explicit(&s->polled_at, gr_coarse_ns(), memory_order_relaxed);
-  if (happened) { /* it goes on with what it found itself, and so needs a P first: without one all
-                     would go to the global queue, and another M be woken for it */
-    P *p = gr_idle_p_get(s);
-    if (p != NULL) gr_m_take_p(m, p);
-    gr_deliver(m);
-  }
-  atomic_store(&s->polling, false);
-  return true;
-}
-
-/* ---- finding work ---- */
-
-static void stop_spinning(M *m) {
-  m->spinning = false;
-  atomic_fetch_sub(&gr_sched.nspinning, 1);
-}
-
-static G *globq_get(M *m, int32_t max) {
-  Sched *s = &gr_sched;
-  if (atomic_load_explicit(&s->globq.n, memory_order_relaxed) == 0) return NULL;
-  gr_lock(&s->lock);
-  G *g = gr_globq_get_locked(s, m->p, max);
-  gr_unlock(&s->lock);
-  return g;
-}
-
-/* One that yielded has its turn. */
-static G *yielded_get(M *m) {
-  Sched *s = &gr_sched;
-  if (atomic_load_explicit(&s->yielded.n, memory_order_relaxed) == 0) return NULL;
-  gr_lock(&s->lock);
-  G *g = gr_yielded_get_locked(s);
-  gr_unlock(&s->lock);
-  if (g != NULL) m->p->turn_at = 0;
-  return g;
-}
-
-/* Have those that yielded waited here for long enough? */
-static bool is_their_turn(Sched *s, P *p) {
-  if (gr_likely(atomic_load_explicit(&s->yielded.n, memory_order_relaxed) == 0)) return false;
-  int64_t now = gr_coarse_ns();
-  if (p->turn_at == 0) p->turn_at = now + TURN_NS;
-  return now >= p->turn_at;
-}
-
-/* Did somebody look for events just now? */
-static bool polled_now(Sched *s) {
-  return gr_coarse_ns() <= atomic_load_explicit(&s->polled_at, memory_order_relaxed);
-}
-
-/* One pass over all Ps from a random one on, with their timers. */
-static G *steal(M *m, bool last) {
-  Sched *s = &gr_sched;
-  uint32_t n = (uint32_t)atomic_load(&s->nps), at = gr_rand_below(&m->rand, n);
-  if (gr_timers_run(&s->timers)) return gr_runq_get(m->p);
-  for (uint32_t i = 0; i < n; i++) {
-    P *from = atomic_load(&s->ps[(at + i) % n]);
-    if (from == m->p) continue;
-    if (gr_timers_run(&from->timers)) {
-      G *g = gr_runq_get(m->p);
-      if (g != NULL) return g;
-    }
-    G *g = gr_runq_steal(m->p, from, last);
-    if (g != NULL) {
-      bump_own(m->steals);
-      return g;
-    }
-  }
-  return NULL;
-}
-
-/* Looks everywhere for a while. runnext of a busy P is taken only after it had time to run it
- * itself. */
-static G *spin(M *m) {
-  Sched *s = &gr_sched;
-  if (!m->spinning) {
-    int32_t busy = atomic_load(&s->maxprocs) - atomic_load(&s->nidle_ps);
-    if (2 * atomic_load(&s->nspinning) >= busy) return NULL;
-    m->spinning = true;
-    atomic_fetch_add(&s->nspinning, 1);
-  }
-  int64_t end = gr_now_ns() + SPIN_NS;
-  for (int round = 0;; round++) {
-    bool last = gr_now_ns() >= end || atomic_load(&s->stopping);
-    G *g = steal(m, last);
-    if (g == NULL) g = globq_get(m, INT32_MAX);
-    if (g == NULL) g = yielded_get(m);
-    if (g != NULL || last) return g;
-    for (int i = 0; i < 40; i++) gr_relax();
-  }
-}
-
-/* The P has nothing to do and goes idle; then everything is looked at once more. True: m has a P
- * again, and looks again. */
-static bool give_up_p(M *m) {
-  Sched *s = &gr_sched;
-  gr_lock(&s->lock);
-  if (atomic_load(&s->globq.n) > 0 || atomic_load(&s->yielded.n) > 0 || atomic_load(&s->stopping)) {
-    gr_unlock(&s->lock);
-    return true;
-  }
-  P *p = m->p;
-  m->p = NULL;
-  gr_idle_p_put_locked(s, p);
-  gr_unlock(&s->lock);
-  if (m->spinning) stop_spinning(m);
-  if (!gr_work_anywhere(s) || (p = gr_idle_p_get(s)) == NULL) return false;
-  gr_m_take_p(m, p);
-  return true;
-}
-
-/* This P is one too many since maxprocs was lowered. */
-static void retire_p(M *m) {
-  Sched *s = &gr_sched;
-  P *p = m->p;
-  m->p = NULL;
-  gr_lock(&s->lock);
-  gr_idle_p_put_locked(s, p);
-  gr_unlock(&s->lock);
-  if (m->spinning)
-    stop_spinning(
-        m); /* it may sleep next, and a sleeping spinner would keep everybody from being woken */
-  gr_wakep(s);
-}
-
-/* Timers that have no M of their own: those of threads without a P, and of Ps that are too many
- * since maxprocs was lowered. */
-static GR_INLINE void run_common_timers(Sched *s) {
-  gr_timers_run(&s->timers);
-  int32_t n = atomic_load_explicit(&s->nps, memory_order_relaxed);
-  for (int32_t i = atomic_load_explicit(&s->maxprocs, memory_order_relaxed); i < n; i++)
-    gr_timers_run(&atomic_load(&s->ps[i])->timers);
-}
-
-static GR_INLINE G *look_here(M *m) {
-  P *p = m->p;
-  G *g = NULL;
-  gr_timers_run(&p->timers);
-  run_common_timers(&gr_sched);
-  uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed) + 1;
-  atomic_store_explicit(&p->tick, tick, memory_order_relaxed);
-  if (is_their_turn(&gr_sched, p)) g = yielded_get(m);
-  if (g == NULL && tick % GLOBAL_EVERY == 0) g = globq_get(m, 1);
-  if (g == NULL) g = gr_runq_get(p);
-  if (g == NULL) g = globq_get(m, INT32_MAX);
-  bool others = atomic_load_explicit(&gr_sched.yielded.n, memory_order_relaxed) > 0;
-  if (g == NULL && gr_poller->waited_for() && !(others && polled_now(&gr_sched)) &&
-      gr_poll_now(&gr_sched))
-    g = gr_runq_get(p);
-  return g == NULL && others ? yielded_get(m) : g;
-}
-
-static G *look_once(M *m) {
-  G *g = look_here(m);
-  return g != NULL ? g : spin(m);
-}
-
-/* The next G for m, which then has a P; NULL when the pool ends. */
-static G *find_runnable(M *m) {
-  Sched *s = &gr_sched;
-  if (atomic_load(&gr_forked))
-    gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a "
-             "child by os.exit, or exec");
-  bool was_idle = false; /* others may rely on what this M did while it was: looking for work,
-                            sleeping for timers */
-  while (!atomic_load(&s->stopping) && !m->leaving) {
-    if (m->p == NULL) {
-      was_idle = true;
-      P *p = gr_idle_p_get(s);
-      if (p != NULL) gr_m_take_p(m, p);
-      else stop_m(m);
-      continue;
-    }
-    if (m->p->id >= (uint32_t)atomic_load_explicit(&s->maxprocs, memory_order_relaxed)) {
-      retire_p(m);
-      continue;
-    }
-    G *g = look_once(m);
-    if (g != NULL) {
-      was_idle = was_idle || m->spinning;
-      if (m->spinning) stop_spinning(m);
-      if (was_idle && (gr_due(s, gr_coarse_ns()) & (GR_DUE_WORK | GR_DUE_WATCH)) != 0) gr_wakep(s);
-      return g;
-    }
-    was_idle = true; /* it counted as spinning until then, and others left to it what they added
-                        meanwhile: timers, more Gs than one */
-    if (!give_up_p(m) && !sleep_in_poll(m)) stop_m(m);
-  }
-  return NULL;
-}
-
 /* ---- running ---- */
 
 static void g_ended(M *m, G *g) {
@@ -358,7 +134,7 @@ static void g_ended(M *m, G *g) {
   gr_g_free(m, g);
 }
 
-/* Into a global queue. */
+/* g becomes runnable, in a queue of the pool. */
 static void put_global(Sched *s, G *g, GrLine line) {
   gr_lock(&s->lock);
   atomic_store_explicit(&g->status, G_RUNNABLE, memory_order_release);
@@ -370,7 +146,8 @@ static GrLine line_of(M *m, G *g) {
   return gr_slice_left(m, g) ? GR_LINE_INTERRUPT : GR_LINE_YIELDED;
 }
 
-/* False: it was readied before it had parked, and m still has its P: run it on. */
+/* g has prepared a wait and left Lua. True: it waits now, and the M is done with it. False: it
+ * was readied before that, and m still has its P, so m runs it on. */
 static bool parked(M *m, G *g) {
   uint32_t parking = G_PARKING;
   if (atomic_compare_exchange_strong(&g->status, &parking, G_WAITING)) return true;
@@ -379,7 +156,7 @@ static bool parked(M *m, G *g) {
   return true;
 }
 
-/* The pool ended while m was abroad. Its goroutine, unless that has ended, goes with it. */
+/* The pool ended while m was abroad. m's goroutine, unless it has ended, is destroyed here. */
 static void end_over(M *m, G *g, GrRun r) {
   enum { CLOSE_NS = 100000000 };
   if (r == GR_RUN_PARK) {
@@ -390,7 +167,7 @@ static void end_over(M *m, G *g, GrRun r) {
     gr_g_runs(g);
     g->ops->destroy(g, gr_now_ns() + CLOSE_NS);
   }
-  atomic_store(&m->in_lua, false); /* only now: what ran until here must find no pool */
+  atomic_store(&m->in_lua, false); /* only now: until here the goroutine's code must find no pool */
   g_ended(m, g);
 }
 
@@ -429,10 +206,9 @@ static GR_INLINE void execute(M *m, G *g) {
   }
 }
 
-/* It may serve a new thread at once. */
+/* The thread of m ends. From the unlock on, m may serve a new thread. */
 static void m_leave(M *m) {
   Sched *s = &gr_sched;
-  if (m->spinning) stop_spinning(m);
   P *p = m->p;
   m->p = NULL;
   while (m->free != NULL) {
@@ -455,42 +231,46 @@ static void m_leave(M *m) {
 void *gr_m_main(void *arg) {
   M *m = arg;
   clockid_t clock;
-  pthread_setname_np(pthread_self(), "goro"); /* else it would have its maker's */
+  pthread_setname_np(pthread_self(), "goro"); /* a new thread has its maker's name */
   gr_m = m;
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,
                pthread_getcpuclockid(pthread_self(), &clock) == 0 ? clock : CLOCK_MONOTONIC);
   if (m->nextp != NULL) gr_m_take_p(m, m->nextp);
   m->nextp = NULL;
-  for (G *g; (g = find_runnable(m)) != NULL;) execute(m, g);
+  for (G *g; (g = gr_find_runnable(m)) != NULL;) execute(m, g);
   m_leave(m);
   return NULL;
 }
 
 /* ---- what goroutines call ---- */
 
-/* Whoever comes by does what is due, also one that cannot give its place away. */
+/* An M whose G cannot yield fires due timers and polls all the same. */
 static void see_to_what_is_due(M *m) {
   Sched *s = &gr_sched;
   if (m->p == NULL) return;
   gr_fire_due(s);
-  if (gr_poller->waited_for() && !polled_now(s)) gr_poll_now(s);
+  if (gr_poller->waited_for() && !gr_polled_now(s)) gr_poll_now(s);
 }
 
-/* g cannot yield, and no other thread can be had: so others run on top of it, on this stack, a
- * round each. None of them may then wait with this thread (gr_may_keep_thread), but one may loop
- * where it cannot yield, and g waits until that has ended; such a one does the same in its turn, up
- * to UNDER_MAX, for stacks may be small. The caller has entered the pool, and still has when it
- * comes back; unless the pool's life ended meanwhile (false). */
+/* g cannot yield, and no other thread can be had. So other goroutines run on top of g, on this
+ * stack, a round each, for GR_TURN_NS. None of them may wait with this thread (gr_may_keep_thread
+ * refuses). But one of them may loop where it cannot yield. Then g waits until that one has
+ * ended; meanwhile others run on top of it in the same way, up to UNDER_MAX, since stacks may be
+ * small.
+ *
+ * The caller has entered the pool. True: it is inside still. False: the life of the pool ended
+ * meanwhile. */
 static __attribute__((noinline)) bool run_on_top(M *m, G *g) {
-  int64_t until = gr_now_ns() + TURN_NS;
+  int64_t until = gr_now_ns() + GR_TURN_NS;
   judge(m);
   atomic_store(&m->at, M_HOME);
   atomic_store_explicit(&m->in_lua, false, memory_order_relaxed);
   g->since = gr_coarse_ns();
   atomic_store_explicit(&g->status, G_BLOCKED, memory_order_release);
   m->under++;
-  for (G *next; m->p != NULL && !gr_over() && gr_now_ns() < until && (next = look_here(m)) != NULL;)
+  for (G *next;
+       m->p != NULL && !gr_over() && gr_now_ns() < until && (next = gr_find_here(m)) != NULL;)
     execute(m, next);
   m->under--;
   gr_g_runs(g);

@@ -1,21 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* runq.c - run queues: a ring for each P, two lists for all.
+/* runq.c - run queues: a ring for each P, and two lists for all.
  *
- * The ring has one producer, its P's M, and many thieves; `head` moves by CAS, `tail` by the
- * owner's release store, as in Go's runqput, runqget and runqgrab (proc.go). Entries are atomics
- * because a thief reads them before its CAS tells it whether they were still there. A full ring
- * gives half of itself to the global queue, a linked list through the Gs under the pool's lock, so
- * a G can always be queued and no memory is asked for.
+ *             head: thieves and the owner take     tail: the owner puts
+ *                        v                             v
+ *     ring    [ .  .  .  G  G  G  G  G  G  G  G  G  G  .  .  . ]    256 places, used as a circle
+ *     runnext [ G ]    the owner puts and takes; a thief takes as its last resort
  *
- * The second list, `yielded`, is of Gs that have had their turn: they yielded, or used up a slice.
- * None of them is ever in a ring, so that what is in a ring, woken or new, never waits behind them
- * for longer than proc.c says. */
+ * The ring has one producer, the M of its P, and many consumers. Whoever takes moves `head` by
+ * CAS; the owner alone moves `tail`, by a release store: Go's runqput, runqget and runqgrab
+ * (proc.go). The entries are atomics, because a thief reads them before its CAS tells it whether
+ * they were still there. When the ring is full, half of it moves to the global queue, which is a
+ * list through the Gs themselves. So a G can always be queued, and no memory is asked for.
+ *
+ * The second list, `yielded`, has the Gs that have had their turn: they yielded, or used up a
+ * slice. They are never in a ring. So a G in a ring, woken or new, never waits behind them for
+ * longer than proc.c says. */
 #include "sched/pool.h"
 
 enum { STREAK_MAX = 64 };
 
-/* When the pool ends nothing is queued any more, and nothing taken: a G that is RUNNABLE is its own
- * thread's or the sweep's then, and its link too. */
+/* When the pool ends, nothing is queued and nothing is taken any more: from then on a RUNNABLE G,
+ * and its link, belong to its own thread or to the sweep (pool.c). */
 static void append_locked(Sched *s, GrQueue *q, G *first, G *last, int32_t n) {
   if (atomic_load(&s->stopping)) return;
   last->link = NULL;
@@ -40,7 +45,7 @@ void gr_line_up_locked(Sched *s, G *g, GrLine line) {
   else append_locked(s, line == GR_LINE_WOKEN ? &s->globq : &s->yielded, g, g, 1);
 }
 
-/* The first n are gone. */
+/* The first n Gs of q are gone; `rest` is the next one. */
 static void shorten_locked(GrQueue *q, G *rest, int32_t n) {
   q->first = rest;
   if (rest == NULL) q->last = NULL;
@@ -76,7 +81,8 @@ G *gr_bound_get_locked(Sched *s) {
   return g != NULL ? g : bound_of_locked(&s->yielded);
 }
 
-/* One G to run; up to max more go into p's ring (a fair share, at most half of the ring). */
+/* Returns one G to run; moves up to max - 1 more into p's ring: a fair share of the queue, at
+ * most half of a ring. */
 G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
   int32_t size = atomic_load_explicit(&s->globq.n, memory_order_relaxed);
   if (size == 0 || atomic_load(&s->stopping)) return NULL;
@@ -87,7 +93,7 @@ G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
   G *first = s->globq.first, *rest = first->link;
   for (int32_t i = 1; i < n; i++) {
     G *g = rest;
-    rest = g->link; /* in the ring it may be a thief's at once */
+    rest = g->link; /* read before g is in the ring, where a thief may take it at once */
     uint32_t tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
     atomic_store_explicit(&p->runq[tail % GR_RUNQ], g, memory_order_relaxed);
     atomic_store_explicit(&p->tail, tail + 1, memory_order_release);
@@ -96,7 +102,7 @@ G *gr_globq_get_locked(Sched *s, P *p, int32_t max) {
   return first;
 }
 
-/* The ring is full: half of it and g go to the global queue. False: thieves have made room
+/* The ring is full: half of it and g move to the global queue. False: thieves have made room
  * meanwhile. */
 static bool put_half(Sched *s, P *p, G *g, uint32_t head) {
   G *batch[GR_RUNQ / 2 + 1];
@@ -150,7 +156,8 @@ static G *take_head(P *p) {
   return NULL;
 }
 
-/* runnext first; but two Gs that ready each other for ever must not keep the ring waiting. */
+/* runnext first. But two Gs that ready each other for ever must not keep the ring waiting: after
+ * STREAK_MAX rounds the ring has its turn. */
 G *gr_runq_get(P *p) {
   G *g = NULL;
   if (p->streak < STREAK_MAX && (g = take_next(p)) != NULL) {
@@ -166,8 +173,9 @@ bool gr_runq_empty(P *p) {
   return atomic_load(&p->head) == atomic_load(&p->tail) && atomic_load(&p->runnext) == NULL;
 }
 
-/* Half of from's ring, one of them to run, the others into to's ring (which is empty). `next_too`:
- * when the ring has nothing, runnext, which its P's M may be about to run: the last resort. */
+/* Takes half of from's ring: returns one G to run, and moves the others into to's ring, which is
+ * empty. `next_too`: when the ring has nothing, takes runnext, which the M of that P may be about
+ * to run. */
 G *gr_runq_steal(P *to, P *from, bool next_too) {
   for (;;) {
     uint32_t head = atomic_load_explicit(&from->head, memory_order_acquire);
@@ -175,7 +183,7 @@ G *gr_runq_steal(P *to, P *from, bool next_too) {
     uint32_t n = tail - head;
     n -= n / 2;
     if (n == 0) return next_too ? take_next(from) : NULL;
-    if (n > GR_RUNQ / 2) continue; /* head and tail are of different moments */
+    if (n > GR_RUNQ / 2) continue; /* head and tail were read at different moments */
     uint32_t at = atomic_load_explicit(&to->tail, memory_order_relaxed);
     for (uint32_t i = 0; i < n; i++) {
       G *g = atomic_load_explicit(&from->runq[(head + i) % GR_RUNQ], memory_order_relaxed);
@@ -190,7 +198,7 @@ G *gr_runq_steal(P *to, P *from, bool next_too) {
   }
 }
 
-/* A P retires: everything to the global queue. */
+/* p retires: all its Gs move to the global queue. */
 void gr_runq_drain_locked(Sched *s, P *p) {
   G *g;
   while ((g = take_next(p)) != NULL || (g = take_head(p)) != NULL) gr_globq_put_locked(s, g);

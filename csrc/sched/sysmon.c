@@ -1,31 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* sysmon.c - a thread that sees to it that no goroutine keeps its place from others: pre-emption,
- * and hand-off from foreign C code.
+/* sysmon.c - a thread that sees to it that no goroutine keeps its place from others: it pre-empts
+ * goroutines, and takes Ps from threads that sit in foreign C code.
  *
- * It needs no P and looks at each P a few hundred to two thousand times a second, or not at all
- * while none is in use. Of a P whose status word says IN_LUA it wants to know three things, and
- * asks for them in this order, since the later ones cost more:
- *   - Does the thread's CPU clock stand still (340 ns)? And does /proc say that it is not running
- * (some us)? Then it sits in the kernel, in code that we do not know: its P is taken at once,
- * without a signal, which might disturb a system call. The second question is for threads that the
- * system has merely descheduled: their clock stands still too.
- *   - Has the same scheduling round lasted for 10 ms while somebody waits for a P? Then the thread
- * is asked to let others run, by SIGURG: its handler calls GOps.preempt. For a timer that is due 2
- * ms are enough: who waits for a time waits for a precise one.
- *   - Has the thread computed for another millisecond and still not answered? It is in long C code.
- * Its P is taken. A thread whose P was taken goes on without one as soon as it is back, since its
- * Lua state is its own; but not for long: it is asked every 10 ms until it has got a P by the
- * ordinary way (an idle one, or by queueing up). Nothing is taken but by the CAS of pool.h, and by
- * that only what was looked at.
+ * Sysmon needs no P. It looks at each P two hundred to two thousand times a second, or not at all
+ * while none is in use. When the status word of a P says IN_LUA, sysmon asks three questions, the
+ * cheap one first:
+ *   1. Does the CPU clock of the thread stand still (340 ns)? And does /proc say that the thread
+ *      is not running (some us)? Then the thread sits in the kernel, in code that goro does not
+ *      know. Its P is taken at once, without a signal, which might disturb a system call. /proc
+ *      is asked because the clock also stands still when the system has merely descheduled the
+ *      thread.
+ *   2. Has the same scheduling round lasted for 10 ms while other goroutines wait for a P? Then
+ *      the thread is asked to let them run, by SIGURG: its handler calls GOps.preempt. When a
+ *      timer is due, 2 ms are enough: a goroutine that waits for a time shall wake up at that
+ *      time.
+ *   3. Has the thread computed for one more millisecond and still not answered? Then it is in
+ *      long C code, and its P is taken.
  *
- * The signal. SIGURG, as in Go: its default is to be ignored, and nearly nobody uses it. The
+ * A thread whose P was taken goes on without one when it comes back, since its Lua state is its
+ * own. It shall not do so for long: sysmon asks it every 10 ms until it has got a P in the
+ * ordinary way (an idle one, or by queueing for one). A P is taken only by the CAS of pool.h, and
+ * only if its word is still the one that was looked at.
+ *
+ * The signal. SIGURG, as in Go: its default is to be ignored, and hardly any program uses it. The
  * handler runs on the thread that is meant and touches only that thread's own M and G. A SIGURG
- * that we did not send goes to whatever handler the program had before. Both that and SIGQUIT's are
- * given back at the pool's end.
+ * that goro did not send goes to the handler that the program had before. The handlers of SIGURG
+ * and SIGQUIT are given back at the end of the pool.
  *
- * Rejected: a timer signal for each thread (setitimer counts the process, timer_create costs a
- * kernel timer a thread); a flag that Lua code polls, for there is no place for it in stock Lua but
- * a standing hook, which costs 18 % to 100 %.
+ * Rejected:
+ *   - A timer signal for each thread: setitimer counts the time of the whole process, and
+ *     timer_create costs a kernel timer for each thread.
+ *   - A flag that Lua code polls: stock Lua has no place for it but a standing hook, which costs
+ *     18 % to 100 %.
  *
  * After Go's runtime (proc.go: sysmon, retake, preemptone). */
 #include "sched/pool.h"
@@ -59,14 +65,14 @@ enum {
 };
 #endif
 enum {
-  STILL_NS = 400000,        /* a clock that has not moved for this long stands still */
-  STILL_CALM_NS = 10000000, /* the same when nobody waits */
-  ANSWER_NS = 1000000,      /* CPU time in which Lua code would have answered */
-  MOVED_NS = 20000,         /* less than that is a thread that was woken and sleeps again */
-  OVERDUE_NS = 10000000,    /* a timer that nobody has come by to fire is fired from here */
-  LOST_NS = 10000000,       /* how often threads without a P are asked */
-  RETRY_NS = 10000000,      /* how often a thread is asked of a system that refused one */
-  WATCH_NS = 50000,         /* when it looks for timers itself, it is not more precise than that */
+  STILL_NS = 400000,        /* a clock that has not moved for so long stands still */
+  STILL_CALM_NS = 10000000, /* the same while no goroutine waits for a P */
+  ANSWER_NS = 1000000,      /* Lua code answers the signal within so much CPU time */
+  MOVED_NS = 20000,         /* a thread that used less was woken and sleeps again */
+  OVERDUE_NS = 10000000,    /* sysmon fires a timer that is overdue by so much */
+  LOST_NS = 10000000,       /* how often threads that run Lua without a P are asked to get one */
+  RETRY_NS = 10000000,      /* how often sysmon asks for a thread after the system refused one */
+  WATCH_NS = 50000,         /* how precise timers are that sysmon looks after */
 };
 
 /* ---- signals ---- */
@@ -116,7 +122,7 @@ static void install_handlers(void) {
   if (!quit_installed && quit_report != NULL) quit_installed = install(SIGQUIT, &quit, &old_quit);
 }
 
-/* Not when the program has put its own there meanwhile. */
+/* Does nothing when the program has installed a handler of its own meanwhile. */
 static void uninstall(int sig, void *ours, const struct sigaction *old) {
   struct sigaction now;
   if (sigaction(sig, NULL, &now) != 0) return;
@@ -137,8 +143,8 @@ void gr_sched_on_quit(void (*here)(void), void (*report)(void)) {
   quit_report = report;
 }
 
-/* Sysmon has told how long g had run. For a goroutine that runs without a P it says for a whole
- * slice. */
+/* g has yielded or was pre-empted. For a pre-emption sysmon has noted how long g had run: for a
+ * goroutine that runs without a P, a whole slice. */
 bool gr_slice_left(M *m, G *g) {
   if (m->preempted) g->used += (uint32_t)atomic_load_explicit(&m->round_cpu, memory_order_relaxed);
   if (!m->preempted || g->used >= SLICE_NS) g->used = 0;
@@ -146,8 +152,8 @@ bool gr_slice_left(M *m, G *g) {
   return g->used > 0;
 }
 
-/* A thread that has just ended may be meant: then the number is nobody's, or that of another thread
- * of this process, which ignores the signal. */
+/* The thread may have just ended. Then its number is nobody's, or that of another thread of this
+ * process, which ignores the signal. */
 void gr_ask(M *m) {
   if (atomic_load(&m->at) == M_GONE || !atomic_load(&m->in_lua)) return;
   atomic_store(&m->asked, true);
@@ -168,7 +174,7 @@ static int64_t cpu_ns(const M *m) {
              : 0;
 }
 
-/* Does it run, or would it if it had a CPU? When in doubt, it does. */
+/* Does the thread run, or would it run if it had a CPU? True when in doubt. */
 static bool runs(const M *m) {
   char text[200], name[64];
   snprintf(name, sizeof name, "/proc/self/task/%d/stat", (int)atomic_load(&m->tid));
@@ -177,13 +183,13 @@ static bool runs(const M *m) {
   ssize_t n = read(fd, text, sizeof text - 1);
   close(fd);
   text[n > 0 ? n : 0] = '\0';
-  const char *name_end = strrchr(text, ')'); /* the thread's name may hold anything */
+  const char *name_end = strrchr(text, ')'); /* the name of a thread may have any characters */
   return name_end == NULL || name_end[1] != ' ' || (name_end[2] != 'S' && name_end[2] != 'D');
 }
 
 /* ---- looking after a P ---- */
 
-/* False: its M was quicker. */
+/* Takes p, whose word was `word`, from m. False: m was quicker. */
 static bool retake(Sched *s, P *p, M *m, uint64_t word) {
   gr_lock(&s->lock);
   bool taken =
@@ -199,16 +205,16 @@ static bool retake(Sched *s, P *p, M *m, uint64_t word) {
 
 typedef struct Look {
   int64_t now;
-  int64_t slice;   /* how much CPU time a round may use; INT64_MAX: nobody waits for its place */
+  int64_t slice;   /* how much CPU time a round may use; INT64_MAX: no goroutine waits for a P */
   int64_t next_ns; /* when to look again */
   int64_t tried;   /* when a thread was last woken, or asked for */
-  bool pressing;   /* what was woken from here is still queued, as far as is known */
+  bool pressing;   /* Gs that sysmon made runnable are still queued, as far as it knows */
   uint64_t rand;
 } Look;
 
-/* A slice is CPU time: a goroutine whose thread the system has kept waiting has not had it. Who is
- * in the way of a timer is asked after so much time of the day, but not before it has done
- * anything: it may itself have been woken by a timer. */
+/* A slice is CPU time: a goroutine whose thread got no CPU has not had it. A goroutine that is in
+ * the way of a due timer is asked by time of the day, but not before it has run a little: it may
+ * itself have been woken by that timer. */
 static bool has_had_its_turn(const GrWatch *w, const Look *look, int64_t cpu) {
   if (cpu - w->began >= look->slice) return true;
   return look->slice == TIMER_SLICE_NS && look->now - w->since >= TIMER_SLICE_NS &&
@@ -230,7 +236,7 @@ static void look_at(Sched *s, P *p, Look *look) {
     w->cpu = cpu;
     w->still = now;
   } else {
-    look->next_ns = TICK_NS; /* it may be blocked: find out soon */
+    look->next_ns = TICK_NS; /* the thread may be blocked: look again soon */
     if (now - w->still >= (look->slice != INT64_MAX ? STILL_NS : STILL_CALM_NS)) {
       if (!runs(m) && retake(s, p, m, word)) return;
       w->still = now;
@@ -249,12 +255,12 @@ static void look_at(Sched *s, P *p, Look *look) {
   gr_ask(m);
 }
 
-/* Is it in Lua, or in foreign code, without a P, since that was taken? */
+/* Is m in Lua, or in foreign code, without the P that was taken from it? */
 static bool is_lost(M *m) {
   return atomic_load(&m->retaken) && atomic_load(&m->in_lua) && atomic_load(&m->at) != M_GONE;
 }
 
-/* Threads that came back from foreign code without a P, and now run Lua all the same. */
+/* Asks the threads that run Lua without a P to get one. */
 static void look_after_lost(Sched *s) {
   for (M *m = atomic_load(&s->all_ms); m != NULL; m = m->all) {
     if (!is_lost(m)) continue;
@@ -267,7 +273,7 @@ static void look_after_lost(Sched *s) {
 
 /* ---- the whole ---- */
 
-/* One P too many runs since maxprocs was lowered. */
+/* Does a P run that is one too many since maxprocs was lowered? */
 static bool too_many(Sched *s) {
   int32_t n = atomic_load(&s->nps);
   for (int32_t i = atomic_load(&s->maxprocs); i < n; i++)
@@ -275,7 +281,7 @@ static bool too_many(Sched *s) {
   return false;
 }
 
-/* What nobody else has come by to do for so long is done here. */
+/* Does what no other thread has done for too long. */
 static void see_to_what_is_overdue(Sched *s, unsigned due, int64_t now) {
   if ((due & GR_DUE_EVENTS) != 0) gr_poll_for_others(s);
   if ((due & GR_DUE_TIMER) != 0 && gr_first_timer(s) <= now - OVERDUE_NS) gr_fire_due(s);
@@ -285,7 +291,7 @@ static int64_t next_look(Sched *s, const Look *l, unsigned due) {
   if ((due & (GR_DUE_WORK | GR_DUE_TIMER)) != 0) return TICK_NS;
   int64_t ns = l->next_ns < TICK_MAX_NS / 2 ? l->next_ns * 2 : TICK_MAX_NS;
   if ((due & GR_DUE_WATCH) == 0) return ns;
-  int64_t first = gr_first_timer(s); /* nobody sleeps for it but us */
+  int64_t first = gr_first_timer(s); /* no M sleeps in the poller for it */
   return first - l->now < WATCH_NS ? WATCH_NS : first - l->now < ns ? first - l->now : ns;
 }
 
@@ -303,7 +309,7 @@ static void look(Sched *s, Look *l) {
   bool queued = atomic_load(&s->globq.n) > 0;
   see_to_what_is_overdue(s, due, l->now);
   if (!queued && atomic_load(&s->globq.n) > 0) l->pressing = true;
-  /* What others would have seen to soon, but have not; or a thread that could not be had. */
+  /* Work that an M should have taken by now; or a thread could not be had for it. */
   if ((due & (GR_DUE_WORK | GR_DUE_WATCH)) != 0 &&
       (!atomic_load(&s->threads_short) || l->now - l->tried > RETRY_NS)) {
     l->tried = l->now;
@@ -311,8 +317,8 @@ static void look(Sched *s, Look *l) {
   }
 }
 
-/* Nothing to look at: every P is idle, nothing is due that no thread could be had for, and no
- * thread is abroad. */
+/* There is nothing to look at: every P is idle, nothing is due, and no thread runs Lua without a
+ * P. */
 static bool all_quiet_locked(Sched *s) {
   if (atomic_load(&s->nidle_ps) < atomic_load(&s->maxprocs) || too_many(s)) return false;
   if (gr_due(s, gr_now_ns()) != 0) return false;
@@ -326,8 +332,8 @@ static void nap(Sched *s, int64_t until) {
   gr_note_clear(&s->sysmon_note);
 }
 
-/* It writes to stderr, which may last: outside of the pool, so that nobody waits for it. False: the
- * pool has ended meanwhile. */
+/* Writing the report to stderr may take long, so sysmon leaves the pool for it, and nobody waits.
+ * False: the life of the pool has ended meanwhile. */
 static bool report_on_quit(uint32_t life) {
   if (!atomic_exchange(&quit_wanted, false) || quit_report == NULL) return true;
   gr_pool_leave(NULL);
@@ -338,7 +344,7 @@ static bool report_on_quit(uint32_t life) {
   return false;
 }
 
-/* Who starts it has counted it at the door. */
+/* The thread that starts sysmon has entered the pool for it. */
 static void *sysmon_main(void *arg) {
   Sched *s = arg;
   uint32_t life = atomic_load(&s->life);

@@ -66,14 +66,14 @@ static void remove_locked(GrTimers *h, GrTimer *t) {
   publish(h);
 }
 
-/* t is the first. */
+/* t is the first timer of the heap. */
 static void repeat_locked(GrTimers *h, GrTimer *t, int64_t now) {
   t->when = t->again(t->arg, now);
   sift_down(h, t, 0);
   publish(h);
 }
 
-int gr_timers_add(GrTimers *h, GrTimer *t) {
+static int add(GrTimers *h, GrTimer *t) {
   gr_lock(&h->lock);
   int r = add_locked(h, t);
   gr_unlock(&h->lock);
@@ -92,9 +92,8 @@ bool gr_timer_stop(GrTimer *t) {
   return false;
 }
 
-bool gr_timers_run(GrTimers *h) {
+bool gr_timers_run_due(GrTimers *h) {
   bool ran = false;
-  if (gr_timers_first(h) == INT64_MAX) return false;
   int64_t now = gr_now_ns();
   while (gr_timers_first(h) <= now) {
     gr_lock(&h->lock);
@@ -108,7 +107,7 @@ bool gr_timers_run(GrTimers *h) {
     uint64_t seq = t->seq;
     if (t->again != NULL) repeat_locked(h, t, now);
     else remove_locked(h, t);
-    gr_unlock(&h->lock); /* from here on *t may be gone */
+    gr_unlock(&h->lock); /* from here on the owner may free t */
     fire(arg, seq);
     ran = true;
   }
@@ -158,7 +157,7 @@ int gr_timer_start(GrTimer *t, int64_t when) {
   int r = gr_pool_need_thread(s);
   if (r == GR_OK) {
     t->when = when;
-    r = gr_timers_add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
+    r = add(m != NULL && m->p != NULL ? &m->p->timers : &s->timers, t);
   }
   if (r == GR_OK) gr_timer_added(s, when);
   gr_pool_leave(m);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* wait.c - parking and readying: the steps of sched.h.
  *
- * Why no wake-up is lost. The status is the meeting point: the parking side moves PARKING ->
- * WAITING, the readying side PARKING -> READY_EARLY or WAITING -> RUNNABLE, each by CAS, so exactly
- * one order is seen by both. gr_ready is called once for each wait, by the one who won it, so a G
- * is queued once. A status other than these two in gr_ready can only mean that the pool ended and
- * destroyed the G. For a host's inbox and for the pool's end the same question arises one step
- * earlier: a post that comes between the host's look at its inbox and gr_wait_prepare finds no wait
- * to win. So both sides write first and look second: the poster pushes, then reads the wait word;
- * the host writes the wait word, then looks into the inbox again (gr_wait_block). */
+ * Why no wake-up is lost. The status is the meeting point. The G that parks moves PARKING ->
+ * WAITING; gr_ready moves PARKING -> READY_EARLY or WAITING -> RUNNABLE. Each move is a CAS, so
+ * both threads see one order:
+ *     the M first:    PARKING -> WAITING -> RUNNABLE     the G is queued
+ *     gr_ready first: PARKING -> READY_EARLY             the M's CAS fails, and it runs the G on
+ * The winner of a wait alone calls gr_ready, and once, so a G is queued once. When gr_ready finds
+ * any other status, the pool has ended and has destroyed the G.
+ *
+ * For a host's inbox the same question comes one step earlier: a post that comes after the host's
+ * look at its inbox and before gr_wait_prepare finds no wait to win. So both sides write first
+ * and read second. The poster adds the post, then reads the wait word. The host writes the wait
+ * word, then looks into its inbox again (gr_wait_block). The end of the pool is met in the same
+ * way. */
 #include "sched/pool.h"
 
 #include <sched.h>
@@ -27,15 +32,16 @@ static void limit_fired(void *arg, uint64_t seq) {
 void gr_wait_prepare(G *g, const GrWaitType *type, bool blocks) {
   g->waits = type;
   atomic_store_explicit(&g->blocks, blocks,
-                        memory_order_relaxed); /* the status, a release, publishes it */
+                        memory_order_relaxed); /* the status, a release store, publishes it */
   g->since = gr_coarse_ns();
   g->winner = NULL;
   set_status(g, G_PARKING);
   atomic_store(&g->wait, (gr_wait_seq(g) + 1) << 1);
 }
 
-/* It stays counted until its round ends: a wait that goes on, or the lock that a condition's wait
- * takes again, must not be refused half-way. */
+/* May g wait with its thread? It stays counted until its round ends. A later wait of the same
+ * round must not be refused half-way: a wait that goes on, or the lock that a condition's wait
+ * takes again. */
 static bool keeps_thread(G *g) {
   if (g->is_host || g->keeps || gr_m == NULL || gr_over() || !gr_pool_enter(gr_m)) return true;
   g->keeps = gr_may_keep_thread(gr_m);
@@ -68,7 +74,7 @@ bool gr_wait_win(G *g, uint64_t seq, GrCause cause, GSudog *sg) {
   return true;
 }
 
-/* Past the scan bit: a reader may be looking. */
+/* A reader may hold g by its scan bit; then this waits. */
 void gr_g_runs(G *g) {
   for (;;) {
     uint32_t status = atomic_load_explicit(&g->status, memory_order_acquire);
@@ -86,13 +92,12 @@ bool gr_g_claim(G *g) {
   }
 }
 
-/* RUNNING first: who sees RUNNABLE and not bound takes it. */
+/* RUNNING first: an M that sees RUNNABLE and not `blocks` would take g. */
 void gr_wait_taken(G *g) {
   gr_g_runs(g);
   atomic_store(&g->blocks, g->is_host);
 }
 
-/* Somebody has won this wait and is about to call gr_ready, or has. */
 void gr_wait_await_ready(G *g) {
   for (uint32_t status;
        (status = atomic_load_explicit(&g->status, memory_order_acquire)) != G_READY_EARLY &&
@@ -107,8 +112,8 @@ void gr_wait_unprepare(G *g) {
   gr_wait_taken(g);
 }
 
-/* From here on g->one belongs to no wait, and what it waited for may go: gr_wait_abandon finds no
- * type, and does not look there. */
+/* From here on g->one belongs to no wait, and the object that g waited for may go:
+ * gr_wait_abandon finds no type, and does not look there. */
 GrCause gr_wait_finish(G *g) {
   g->waits = NULL;
   if (g->cause != GR_CAUSE_TIMEOUT) gr_timer_stop(&g->limit);
@@ -132,15 +137,15 @@ void gr_ready(G *g) {
     } else if (status & G_SCAN) {
       gr_relax();
     } else {
-      return; /* the pool's end took it */
+      return; /* the end of the pool took g */
     }
   }
 }
 
-/* The pool ends, or something was posted: the wait is over unless it is won already. */
+/* Must the wait of g end because the pool ends or something was posted? *cause says which. */
 static bool must_abort(G *g, GrCause *cause) {
-  /* While a host waits, the pool ends only because the process exits, which nothing in the script
-   * shall notice. */
+  /* While a host waits, the pool ends only because the process exits. The script shall not notice.
+   */
   if (g->is_host && g->host != NULL) {
     *cause = GR_CAUSE_INBOX;
     return gr_host_hears_post(g->host);
@@ -149,7 +154,8 @@ static bool must_abort(G *g, GrCause *cause) {
   return gr_over();
 }
 
-/* Hosts whose waits have been short spin a little first: a futex round trip costs 40 us. */
+/* A host whose waits have been short spins a little before it sleeps: a wake-up by futex costs 40
+ * us. */
 static bool host_spin(G *g) {
   enum { SPIN_NS = GR_STEADY ? 0 : 30000 };
   int64_t end = gr_now_ns() + SPIN_NS;
@@ -183,7 +189,8 @@ static bool host_block(G *g, int64_t until) {
   return woken;
 }
 
-/* A goroutine's own thread: the P goes to others, and comes back with the wake-up. */
+/* A goroutine's own thread sleeps: its P goes to another M, and gr_ready brings one back. False:
+ * the pool ends. */
 static bool thread_block(G *g) {
   M *m = gr_m;
   gr_release_p(m);
@@ -219,7 +226,7 @@ bool gr_wait_block(G *g, int64_t until) {
     if (!woken) gr_wait_await_ready(g);
     gr_pool_leave(gr_m);
   } else {
-    gr_wait_await_ready(g); /* the pool is over, and the wait above was lost to somebody */
+    gr_wait_await_ready(g); /* the pool is over, and another thread won the wait above */
   }
   gr_wait_taken(g);
   return true;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* run.h - a child that one goroutine runs from its beginning to its end: what it is given to read,
- * what it writes, how it ends.
+/* childrun.h - a child that one goroutine runs from its beginning to its end: what it is given to
+ * read, what it writes, how it ends.
  *
  * The wait has the two halves of poll.h: gr_run_step, and after a park gr_run_awake and the step
  * again, with fresh = false. */
-#ifndef GR_IO_RUN_H
-#define GR_IO_RUN_H
+#ifndef GR_IO_CHILDRUN_H
+#define GR_IO_CHILDRUN_H
 
 #include "io/child.h"
 #include "io/poll.h"

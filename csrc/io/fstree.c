@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fsdir.c - folders and trees: list, walk, remove.
+/* fstree.c - folders and trees: list, walk, remove.
  *
  * A list is read whole and sorted by bytes, so that it is the same in every locale. A walk is not:
  * it holds one open folder for each level that it is below the root, and of each no more than the
@@ -17,9 +17,11 @@
  *
  * What cannot be removed stays, with the folders that it is in; all else goes, and the first
  * failure is told, as rm -rf and Go do it. A folder is read until a pass over it has removed
- * nothing more; the names of the folders in it are noted in that pass, and gone into one by one.
- * So no name is met twice, however many stay: what is noted are the folders that are left to be
- * done on each level above. */
+ * nothing more; the names of the folders in it are noted in that pass, and gone into one by one. So
+ * no name is met twice, however many stay: what is noted are the folders that are left to be done
+ * on each level above. */
+#include "io/fstree.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,8 +29,6 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#include "io/fs.h"
 
 enum { OPEN_FOLDER = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK };
 
@@ -65,7 +65,7 @@ static DIR *open_folder(int at, const char *name, int flags, int *err) {
 
 /* ---- list ---- */
 
-static bool add_name(GrNames *names, GrFileType type, const char *name) {
+static bool add_name(GrListing *names, GrFileType type, const char *name) {
   if (names->n == names->cap) {
     size_t cap = names->cap > 0 ? names->cap * 2 : 64;
     size_t *at = gr_realloc(names->at, cap * sizeof *at);
@@ -84,7 +84,7 @@ static int by_name(const void *a, const void *b, void *text) {
   return strcmp((char *)text + *(const size_t *)a + 1, (char *)text + *(const size_t *)b + 1);
 }
 
-int gr_fs_list(const char *path, GrNames *names) {
+int gr_fs_list(const char *path, GrListing *names) {
   int err;
   DIR *dir = open_folder(AT_FDCWD, path, 0, &err);
   if (dir == NULL) return err;
@@ -95,10 +95,10 @@ int gr_fs_list(const char *path, GrNames *names) {
   return err;
 }
 
-void gr_fs_list_free(GrNames *names) {
+void gr_listing_free(GrListing *names) {
   gr_bytes_free(&names->text);
   gr_free(names->at);
-  *names = (GrNames){0};
+  *names = (GrListing){0};
 }
 
 /* ---- walk ---- */

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* run.c - running a child to its end, with all that it reads and writes.
+/* childrun.c - running a child to its end, with all that it reads and writes.
  *
  * The pipes and the child's descriptor are in an epoll of the run's own, which is one descriptor to
  * wait for (poll.h): the goroutine sleeps until any of the four can go on, and moves the bytes
@@ -15,7 +15,7 @@
  * the next look as its limit. One that was stopped is killed as if its time were over.
  *
  * A child that does not read its input, or closes it, is no error: what is left is thrown away. */
-#include "io/run.h"
+#include "io/childrun.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -23,14 +23,10 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "io/bytes.h"
 #include "io/process.h"
 
 enum { PIECE = 65536, OF_IN = 0, OF_OUT = 1, OF_ERR = 2, OF_CHILD = 3, ALL = 4 };
-
-typedef struct Output {
-  char *buf;
-  size_t len, cap;
-} Output;
 
 struct GrRunning {
   GrFd *ready;     /* the epoll */
@@ -38,8 +34,8 @@ struct GrRunning {
   int fds[ALL];    /* -1: closed */
   int64_t look_at; /* the next look at the child */
   uint32_t looks;
-  size_t given;  /* of the input */
-  Output out[2]; /* stdout, stderr */
+  size_t given;   /* of the input */
+  GrBytes out[2]; /* stdout, stderr */
   bool ended, timed_out, unknown;
   GrExit exit;
 };
@@ -98,7 +94,7 @@ void gr_run_free(GrRunning *r) {
   if (!atomic_load_explicit(&gr_forked, memory_order_relaxed)) end_child(r);
   for (int i = 0; i < ALL; i++) close_one(r, i);
   gr_fd_free(r->ready);
-  for (int i = 0; i < 2; i++) gr_free(r->out[i].buf);
+  for (int i = 0; i < 2; i++) gr_bytes_free(&r->out[i]);
   gr_free(r);
 }
 
@@ -137,23 +133,12 @@ static int give(GrRunning *r, const char *in, size_t len) {
   return GR_OK;
 }
 
-static bool reserve(Output *o) {
-  if (o->cap - o->len >= PIECE) return true;
-  size_t cap = o->cap * 2 < PIECE ? PIECE : o->cap * 2;
-  if (cap - o->len < PIECE) cap = o->len + PIECE;
-  char *buf = gr_realloc(o->buf, cap);
-  if (buf == NULL) return false;
-  o->buf = buf;
-  o->cap = cap;
-  return true;
-}
-
 /* What is there now, a piece of it. */
 static int take(GrRunning *r, int i) {
-  Output *o = &r->out[i - OF_OUT];
+  GrBytes *o = &r->out[i - OF_OUT];
   if (r->fds[i] < 0) return GR_OK;
-  if (!reserve(o)) return GR_NOMEM;
-  ssize_t n = read(r->fds[i], o->buf + o->len, PIECE);
+  if (!gr_bytes_room(o, PIECE)) return GR_NOMEM;
+  ssize_t n = read(r->fds[i], o->data + o->len, PIECE);
   if (n > 0) o->len += (size_t)n;
   else if (n == 0 || (errno != EAGAIN && errno != EINTR)) close_one(r, i);
   return GR_OK;
@@ -263,7 +248,7 @@ void gr_run_quit(GrRunning *r, G *g) {
 void gr_run_end(const GrRunning *r, GrRunEnd *end) {
   *end = (GrRunEnd){.exit = r->exit, .timed_out = r->timed_out, .unknown = r->unknown};
   for (int i = 0; i < 2; i++) {
-    end->out[i].data = r->out[i].buf;
+    end->out[i].data = r->out[i].data;
     end->out[i].len = r->out[i].len;
   }
 }
