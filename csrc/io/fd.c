@@ -37,8 +37,6 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
-enum { SLAB = 64 };
-
 typedef struct Queued {
   G *g;
   uint64_t seq;
@@ -60,22 +58,24 @@ typedef struct Way {
 } Way;
 
 struct GrFd {
-  GrLock lock; /* all but link; fd and spent may be read by who has pinned it and has the turn */
+  GrSlabItem slab; /* first: its memory is type-stable */
+  GrLock lock; /* all but slab; fd and spent may be read by who has pinned it and has the turn */
   int fd;      /* -1: closed, or free */
   uint32_t users;
   bool closed, registered;
   Way way[2];
-  GrFd *link; /* free */
 };
 
-typedef struct Slab {
-  struct Slab *next;
-  GrFd fds[SLAB];
-} Slab;
+static void init(void *object, uint64_t seq) {
+  GrFd *f = object;
+  (void)seq;
+  gr_lock_init(&f->lock, GR_RANK_IO);
+  f->fd = -1;
+  f->closed = true;
+}
 
-static GrLock slabs_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static Slab *slabs;
-static GrFd *free_fds;
+static GrSlabs slabs = {
+    .bytes = 16 << 10, .size = sizeof(GrFd), .init = init, GR_SLABS_LISTS(slabs)};
 
 /* Who must be readied, or NULL. */
 static G *event_locked(Way *w, bool hung_up) {
@@ -103,31 +103,11 @@ void gr_fd_event(GrFd *f, uint32_t events) {
 
 /* ---- descriptors ---- */
 
-static bool slab_new_locked(void) {
-  Slab *s = gr_zalloc(sizeof *s);
-  if (s == NULL) return false;
-  s->next = slabs;
-  slabs = s;
-  for (int i = SLAB - 1; i >= 0; i--) {
-    GrFd *f = &s->fds[i];
-    gr_lock_init(&f->lock, GR_RANK_IO);
-    f->fd = -1;
-    f->closed = true;
-    f->link = free_fds;
-    free_fds = f;
-  }
-  return true;
-}
-
 int gr_fd_new(int fd, GrFd **out) {
   int r = gr_poll_start();
   if (r != GR_OK) return r;
-  gr_lock(&slabs_lock);
-  bool have = free_fds != NULL || slab_new_locked();
-  GrFd *f = free_fds;
-  if (have) free_fds = f->link;
-  gr_unlock(&slabs_lock);
-  if (!have) return GR_NOMEM;
+  GrFd *f = gr_slab_get(&slabs);
+  if (f == NULL) return GR_NOMEM;
   gr_lock(&f->lock);
   f->fd = fd;
   f->closed = f->registered = false;
@@ -193,8 +173,8 @@ int gr_fd_close(GrFd *f) {
 }
 
 void gr_fd_close_all(void) {
-  for (Slab *s = slabs; s != NULL; s = s->next)
-    for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
+  GrSlabAt at = {0};
+  for (GrFd *f; (f = gr_slab_next(&slabs, &at)) != NULL;) gr_fd_close(f);
 }
 
 void gr_fd_free(GrFd *f) {
@@ -204,10 +184,7 @@ void gr_fd_free(GrFd *f) {
     return;
   }
   gr_fd_close(f);
-  gr_lock(&slabs_lock);
-  f->link = free_fds;
-  free_fds = f;
-  gr_unlock(&slabs_lock);
+  gr_slab_put(&slabs, f);
 }
 
 void gr_fd_forget(GrFd *f) {

@@ -36,7 +36,7 @@ struct GrHost {
 
 static GrLock lifecycle = GR_LOCK_INIT(GR_RANK_HOST); /* the pool's beginning and end */
 static GrLock list_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static GrList hosts = {&hosts, &hosts};
+static GrList hosts = GR_LIST_INIT(hosts);
 
 static size_t no_place(G *g, char *buf, size_t size) {
   (void)g;
@@ -100,7 +100,7 @@ void gr_host_hold_here(void) {
 GrSits gr_host_interrupt_others(void) {
   GrSits most = GR_SITS_ELSEWHERE;
   gr_lock(&list_lock);
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+  gr_list_each(l, &hosts) {
     GrHost *h = gr_container_of(l, GrHost, link);
     if (h->tid == atomic_load(&gr_exit_owner) || atomic_load(&h->held) ||
         atomic_load(&h->g->status) != G_RUNNING)
@@ -278,7 +278,7 @@ static bool others_open(const GrHost *h) {
 
 /* Another host of the calling thread, or NULL. */
 static GrHost *other_here_locked(void) {
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+  gr_list_each(l, &hosts) {
     GrHost *h = gr_container_of(l, GrHost, link);
     if (h->tid == (int32_t)gettid()) return h;
   }
@@ -307,7 +307,7 @@ bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too
 G *gr_host_all_waiting(void) {
   G *longest = NULL;
   gr_lock(&list_lock);
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+  gr_list_each(l, &hosts) {
     G *g = gr_container_of(l, GrHost, link)->g;
     if (atomic_load(&g->status) != G_WAITING) {
       longest = NULL;
@@ -322,7 +322,7 @@ G *gr_host_all_waiting(void) {
 int64_t gr_host_count(void) {
   int64_t n = 0;
   gr_lock(&list_lock);
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) n++;
+  gr_list_each(l, &hosts) n++;
   gr_unlock(&list_lock);
   return n;
 }
