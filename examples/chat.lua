@@ -1,10 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- chat.lua [address]: a chat over TCP. The first line that a client sends is its name; each further line goes to all others.
+-- chat.lua [address]: a chat over TCP. The first line that a client sends is its name; each further
+-- line goes to all others.
 --
--- Three kinds of goroutines share nothing and talk through channels: the room, which alone knows who is there; for each client a reader, which tells the room what comes, and
--- a writer, which sends what the room says. A client that does not read fills its writer's channel; the room does not wait for it, but throws it out.
+-- Three kinds of goroutines share nothing and talk through channels: the room, which alone knows
+-- who is there; for each client a reader, which tells the room what comes, and a writer, which
+-- sends what the room says. A client that does not read fills its writer's channel; the room does
+-- not wait for it, but throws it out.
 --
--- Ctrl-C (or SIGTERM) ends it gracefully: nobody new is let in, the room says so and lets all go, and the script ends when each has been told.
+-- Ctrl-C (or SIGTERM) ends it gracefully: nobody new is let in, the room says so and lets all go,
+-- and the script ends when each has been told.
 
 local goro = require "goro"
 local net = require "goro.net"
@@ -90,7 +94,9 @@ end)
 print("listening at " .. listener:addr())
 io.stdout:flush()
 local events = goro.chan()
-local clients = goro.group { on_error = function(err) io.stderr:write("chat: ", tostring(err), "\n") end }
+local clients = goro.group {
+  on_error = function(err) io.stderr:write("chat: ", tostring(err), "\n") end,
+}
 goro.go(room, events)
 while true do
   local conn, why, code = listener:accept()

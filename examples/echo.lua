@@ -1,7 +1,9 @@
 -- SPDX-License-Identifier: MIT
--- echo.lua [address]: a TCP server that sends each line back, one goroutine for each connection. Listens at the address, or at a free port of this machine, and prints
--- where. A client that says nothing for a minute is sent away. Ctrl-C (or SIGTERM) ends it gracefully: nobody new is let in, and it waits until those who are
--- there have gone; a second one ends it at once, for the signals are then the system's again.
+-- echo.lua [address]: a TCP server that sends each line back, one goroutine for each connection.
+-- Listens at the address, or at a free port of this machine, and prints where. A client that says
+-- nothing for a minute is sent away. Ctrl-C (or SIGTERM) ends it gracefully: nobody new is let in,
+-- and it waits until those who are there have gone; a second one ends it at once, for the signals
+-- are then the system's again.
 
 local goro = require "goro"
 local net = require "goro.net"
@@ -29,7 +31,9 @@ end)
 
 print("listening at " .. listener:addr())
 io.stdout:flush()
-local clients = goro.group { on_error = function(err) io.stderr:write("echo: ", tostring(err), "\n") end }
+local clients = goro.group {
+  on_error = function(err) io.stderr:write("echo: ", tostring(err), "\n") end,
+}
 while true do
   local conn, why, code = listener:accept()
   if conn then clients:go(serve, conn)

@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- grep.lua PATTERN [folder or file…]: the lines in which a Lua pattern is found, in all files below, searched on all cores. As `grep -rn`: prints path:line:text
--- (the lines of a file together, the files in the order in which they are done), leaves links alone but for those named, and says only that a binary file matches.
--- Ends with 0 when something was found, 1 when not, 2 when something could not be read.
+-- grep.lua PATTERN [folder or file…]: the lines in which a Lua pattern is found, in all files
+-- below, searched on all cores. As `grep -rn`: prints path:line:text (the lines of a file together,
+-- the files in the order in which they are done), leaves links alone but for those named, and says
+-- only that a binary file matches. Ends with 0 when something was found, 1 when not, 2 when
+-- something could not be read.
 --
--- One goroutine walks the folders and sends paths; a worker for each core reads whole files and sends what it has found as one string.
--- The channels hold a few messages only, so the walk waits for the workers, and those for whoever reads the output.
+-- One goroutine walks the folders and sends paths; a worker for each core reads whole files and
+-- sends what it has found as one string. The channels hold a few messages only, so the walk waits
+-- for the workers, and those for whoever reads the output.
 
 local goro = require "goro"
 local fs = require "goro.fs"

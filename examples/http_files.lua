@@ -1,9 +1,11 @@
 -- SPDX-License-Identifier: MIT
--- http_files.lua [-a address] [folder]: a small static file server. GET and HEAD, connections that stay open, ranges, conditional requests, folders as their
--- index.html or as a list; nothing outside of the folder is ever sent, whatever the path says and wherever links lead. Listens at the address, or at a free port of
--- this machine, and prints where.
+-- http_files.lua [-a address] [folder]: a small static file server. GET and HEAD, connections that
+-- stay open, ranges, conditional requests, folders as their index.html or as a list; nothing
+-- outside of the folder is ever sent, whatever the path says and wherever links lead. Listens at
+-- the address, or at a free port of this machine, and prints where.
 --
--- INT or TERM ends it in good order: no more connections are taken, those that wait for a request are closed, answers that have begun are finished.
+-- INT or TERM ends it in good order: no more connections are taken, those that wait for a request
+-- are closed, answers that have begun are finished.
 
 local goro = require "goro"
 local fs = require "goro.fs"
@@ -14,26 +16,38 @@ local sync = require "goro.sync"
 local IDLE, LINE, HEADERS, BODY, PIECE = 30, 8192, 100, 1 << 20, 1 << 17
 
 local types = {
-  css = "text/css; charset=utf-8", csv = "text/csv; charset=utf-8", gif = "image/gif", gz = "application/gzip", htm = "text/html; charset=utf-8",
-  html = "text/html; charset=utf-8", ico = "image/x-icon", jpeg = "image/jpeg", jpg = "image/jpeg", js = "text/javascript; charset=utf-8",
-  json = "application/json", lua = "text/plain; charset=utf-8", md = "text/markdown; charset=utf-8", mp3 = "audio/mpeg", mp4 = "video/mp4",
-  pdf = "application/pdf", png = "image/png", svg = "image/svg+xml", tar = "application/x-tar", txt = "text/plain; charset=utf-8",
-  wasm = "application/wasm", webm = "video/webm", webp = "image/webp", woff2 = "font/woff2", xml = "application/xml", zip = "application/zip",
+  css = "text/css; charset=utf-8", csv = "text/csv; charset=utf-8", gif = "image/gif",
+  gz = "application/gzip", htm = "text/html; charset=utf-8",
+  html = "text/html; charset=utf-8", ico = "image/x-icon", jpeg = "image/jpeg", jpg = "image/jpeg",
+  js = "text/javascript; charset=utf-8",
+  json = "application/json", lua = "text/plain; charset=utf-8", md = "text/markdown; charset=utf-8",
+  mp3 = "audio/mpeg", mp4 = "video/mp4",
+  pdf = "application/pdf", png = "image/png", svg = "image/svg+xml", tar = "application/x-tar",
+  txt = "text/plain; charset=utf-8",
+  wasm = "application/wasm", webm = "video/webm", webp = "image/webp", woff2 = "font/woff2",
+  xml = "application/xml", zip = "application/zip",
 }
 
 local reasons = {
-  [200] = "OK", [206] = "Partial Content", [301] = "Moved Permanently", [304] = "Not Modified", [400] = "Bad Request", [403] = "Forbidden", [404] = "Not Found",
-  [405] = "Method Not Allowed", [413] = "Content Too Large", [416] = "Range Not Satisfiable", [431] = "Request Header Fields Too Large",
+  [200] = "OK", [206] = "Partial Content", [301] = "Moved Permanently", [304] = "Not Modified",
+  [400] = "Bad Request", [403] = "Forbidden", [404] = "Not Found",
+  [405] = "Method Not Allowed", [413] = "Content Too Large", [416] = "Range Not Satisfiable",
+  [431] = "Request Header Fields Too Large",
   [500] = "Internal Server Error", [501] = "Not Implemented", [505] = "HTTP Version Not Supported",
 }
 
 local function date(t) return os.date("!%a, %d %b %Y %H:%M:%S GMT", t // 1 | 0) end
-local function escape_html(s) return (s:gsub('[&<>"]', { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" })) end
-local function escape_url(s) return (s:gsub("[^%w%-._~/]", function(c) return ("%%%02X"):format(c:byte()) end)) end
+local function escape_html(s)
+  return (s:gsub('[&<>"]', { ["&"] = "&amp;", ["<"] = "&lt;", [">"] = "&gt;", ['"'] = "&quot;" }))
+end
+local function escape_url(s)
+  return (s:gsub("[^%w%-._~/]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
 
 -- ---- requests ----
 
--- One request, or nil and the status to be answered with; just nil: the client has gone, or says nothing.
+-- One request, or nil and the status to be answered with; just nil: the client has gone, or says
+-- nothing.
 local function read_request(conn, first)
   local method, target, version = first:match "^(%u+) (%S+) HTTP/(%d%.%d)\r?$"
   if not method then return nil, 400 end
@@ -52,7 +66,8 @@ local function read_request(conn, first)
   return { method = method, target = target, version = version, headers = headers }
 end
 
--- What a request carries is read and forgotten, so that the next one is found behind it. Or the status to be answered with.
+-- What a request carries is read and forgotten, so that the next one is found behind it. Or the
+-- status to be answered with.
 local function skip_body(conn, headers)
   if headers["transfer-encoding"] then return 501 end
   local length = headers["content-length"]
@@ -65,7 +80,8 @@ end
 
 local function stays_open(request)
   local wish = (request.headers.connection or ""):lower()
-  return request.version ~= "1.0" and not wish:find("close", 1, true) or wish:find("keep-alive", 1, true) ~= nil
+  return request.version ~= "1.0" and not wish:find("close", 1, true)
+    or wish:find("keep-alive", 1, true) ~= nil
 end
 
 -- The names in a target's path, decoded; nil: it is none, or leads upwards.
@@ -86,7 +102,9 @@ end
 
 -- Sends an answer's head. The length is that of what follows, which a HEAD leaves out.
 local function head(request, status, length, fields)
-  local lines = { ("HTTP/1.1 %d %s"):format(status, reasons[status]), "Server: goro", "Date: " .. date(os.time()) }
+  local lines = {
+    ("HTTP/1.1 %d %s"):format(status, reasons[status]), "Server: goro", "Date: " .. date(os.time()),
+  }
   if length then lines[#lines + 1] = "Content-Length: " .. length end
   if not request.open then lines[#lines + 1] = "Connection: close"
   elseif request.version == "1.0" then lines[#lines + 1] = "Connection: keep-alive" end
@@ -100,14 +118,18 @@ local function send(conn, request, status, kind, body, ...)
 end
 
 local function refuse(conn, request, status, ...)
-  return send(conn, request, status, "text/plain; charset=utf-8", ("%d %s\n"):format(status, reasons[status]), ...)
+  local body = ("%d %s\n"):format(status, reasons[status])
+  return send(conn, request, status, "text/plain; charset=utf-8", body, ...)
 end
 
 local function send_list(conn, request, path, names)
   local entries, message = fs.list(path)
   if not entries then return refuse(conn, request, message:find "^EACCES" and 403 or 404) end
   local title = escape_html("/" .. table.concat(names, "/"))
-  local out = { ("<!DOCTYPE html>\n<meta charset=utf-8>\n<title>%s</title>\n<h1>%s</h1>\n<ul>\n"):format(title, title) }
+  local out = {
+    "<!DOCTYPE html>\n<meta charset=utf-8>\n",
+    ("<title>%s</title>\n<h1>%s</h1>\n<ul>\n"):format(title, title),
+  }
   if #names > 0 then out[#out + 1] = '<li><a href="../">../</a>\n' end
   for _, entry in ipairs(entries) do
     local name = entry.name .. (entry.type == "directory" and "/" or "")
@@ -117,19 +139,25 @@ local function send_list(conn, request, path, names)
   return send(conn, request, 200, "text/html; charset=utf-8", table.concat(out))
 end
 
--- First and last byte; false: there are no such bytes; nil: all of it (several ranges too, as HTTP allows).
+-- First and last byte; false: there are no such bytes; nil: all of it (several ranges too, as HTTP
+-- allows).
 local function range_of(text, size)
   local first, last = text:match "^bytes=(%d*)%-(%d*)$"
   if not first or first == "" and last == "" then return nil end
-  local function number(s) return s ~= "" and (math.tointeger(tonumber(s)) or math.maxinteger) or nil end -- far beyond the end is beyond it
+  -- far beyond the end is beyond it
+  local function number(s)
+    return s ~= "" and (math.tointeger(tonumber(s)) or math.maxinteger) or nil
+  end
   first, last = number(first), number(last)
-  if not first then first, last = last > 0 and math.max(size - last, 0) or size, nil end -- the last so many
+  -- the last so many
+  if not first then first, last = last > 0 and math.max(size - last, 0) or size, nil end
   if last and last < first then return nil end
   if first >= size then return false end
   return first, math.min(last or size - 1, size - 1)
 end
 
--- `left` bytes of the file from where it stands; false: the client has gone, or the file has become shorter than was said.
+-- `left` bytes of the file from where it stands; false: the client has gone, or the file has become
+-- shorter than was said.
 local function send_bytes(conn, file, start, left)
   while left > 0 do
     local data = file:read(math.min(left, PIECE))
@@ -143,15 +171,21 @@ end
 local function send_file(conn, request, path, stat)
   local modified = date(stat.mtime)
   local headers = request.headers
-  if headers["if-modified-since"] == modified then return conn:write(head(request, 304, nil, { "Last-Modified: " .. modified })) ~= nil end
+  if headers["if-modified-since"] == modified then
+    return conn:write(head(request, 304, nil, { "Last-Modified: " .. modified })) ~= nil
+  end
   local whole = not headers.range or (headers["if-range"] or modified) ~= modified
   local file <close>, message = fs.open(path, "rb")
   if not file then return refuse(conn, request, message:find "^EACCES" and 403 or 404) end
   local first, last
   if not whole then first, last = range_of(headers.range, stat.size) end
-  if first == false then return refuse(conn, request, 416, ("Content-Range: bytes */%d"):format(stat.size)) end
+  if first == false then
+    return refuse(conn, request, 416, ("Content-Range: bytes */%d"):format(stat.size))
+  end
+  local mime = types[(path:match "%.(%w+)$" or ""):lower()] or "application/octet-stream"
   local fields = {
-    "Content-Type: " .. (types[(path:match "%.(%w+)$" or ""):lower()] or "application/octet-stream"), "Last-Modified: " .. modified, "Accept-Ranges: bytes",
+    "Content-Type: " .. mime,
+    "Last-Modified: " .. modified, "Accept-Ranges: bytes",
     first and ("Content-Range: bytes %d-%d/%d"):format(first, last, stat.size),
   }
   local length = first and last - first + 1 or stat.size
@@ -163,17 +197,25 @@ end
 
 -- False: the connection is of no use any more.
 local function answer(conn, request, root)
-  if request.method ~= "GET" and request.method ~= "HEAD" then return refuse(conn, request, 405, "Allow: GET, HEAD") end
+  if request.method ~= "GET" and request.method ~= "HEAD" then
+    return refuse(conn, request, 405, "Allow: GET, HEAD")
+  end
   local names, slash = names_of(request.target)
   if not names then return refuse(conn, request, 404) end
   local path = fs.realpath(root .. "/" .. table.concat(names, "/"))
   -- Links may lead anywhere.
-  if not path or path ~= root and root ~= "/" and path:sub(1, #root + 1) ~= root .. "/" then return refuse(conn, request, 404) end
+  if not path or path ~= root and root ~= "/" and path:sub(1, #root + 1) ~= root .. "/" then
+    return refuse(conn, request, 404)
+  end
   local stat = fs.stat(path)
   if not stat then return refuse(conn, request, 404) end
   if stat.type == "file" and not slash then return send_file(conn, request, path, stat) end
-  if stat.type ~= "directory" then return refuse(conn, request, stat.type == "file" and 404 or 403) end
-  if not slash then return refuse(conn, request, 301, "Location: /" .. escape_url(table.concat(names, "/")) .. "/") end
+  if stat.type ~= "directory" then
+    return refuse(conn, request, stat.type == "file" and 404 or 403)
+  end
+  if not slash then
+    return refuse(conn, request, 301, "Location: /" .. escape_url(table.concat(names, "/")) .. "/")
+  end
   local index = fs.stat(path .. "/index.html")
   if index and index.type == "file" then
     local real = fs.realpath(path .. "/index.html")
@@ -184,13 +226,15 @@ end
 
 -- ---- connections ----
 
--- The next request's first line. In `idle` stand those who wait for it, and who stops the server closes them. Whichever comes first of standing there and looking at
--- `stopping`, one of the two sees the other.
+-- The next request's first line. In `idle` stand those who wait for it, and who stops the server
+-- closes them. Whichever comes first of standing there and looking at `stopping`, one of the two
+-- sees the other.
 local function await_line(conn, idle, stopping)
   idle:set(conn, true)
   local line, _, code
   if not stopping:load() then
-    repeat line, _, code = conn:read "l" until line ~= "" and line ~= "\r" -- some send one too many after a body
+    -- some send one too many after a body
+    repeat line, _, code = conn:read "l" until line ~= "" and line ~= "\r"
   end
   idle:delete(conn)
   return line, code
@@ -207,7 +251,9 @@ local function serve(conn, root, idle, stopping)
     if line then request, status = read_request(client, line) else status = 431 end
     if not request and not status then return end
     status = status or skip_body(client, request.headers)
-    if status then return refuse(client, { method = "GET", version = "1.1", headers = {} }, status) end
+    if status then
+      return refuse(client, { method = "GET", version = "1.1", headers = {} }, status)
+    end
     request.open = stays_open(request) and not stopping:load()
   until not answer(client, request, root) or not request.open
 end
@@ -250,7 +296,9 @@ goro.go(function()
   for conn in idle:pairs() do conn:close() end
 end)
 
-local group = goro.group { on_error = function(err) io.stderr:write("http_files: ", tostring(err), "\n") end }
+local group = goro.group {
+  on_error = function(err) io.stderr:write("http_files: ", tostring(err), "\n") end,
+}
 while true do
   local conn, why, code = listener:accept()
   if conn then group:go(serve, conn, root, idle, stopping)

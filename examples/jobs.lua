@@ -1,10 +1,13 @@
 -- SPDX-License-Identifier: MIT
--- jobs.lua [-j N] [file]: runs shell commands, one a line from the file or from stdin, N at a time (as many as there are CPUs), like a
--- small `xargs -P`. Empty lines and lines that start with # are left out.
+-- jobs.lua [-j N] [file]: runs shell commands, one a line from the file or from stdin, N at a time
+-- (as many as there are CPUs), like a small `xargs -P`. Empty lines and lines that start with # are
+-- left out.
 --
--- What a command writes, to stdout or stderr, comes out in one piece, followed by `[k] exit C  command` (or `[k] signal NAME  command`); the
--- pieces come in the order of the list, each as soon as those before it have come. A command that reads gets an empty stdin. The exit
--- status is 1 when any command has failed, 2 when the list could not be read or the arguments are wrong.
+-- What a command writes, to stdout or stderr, comes out in one piece, followed by
+-- `[k] exit C  command` (or `[k] signal NAME  command`); the pieces come in the order of the list,
+-- each as soon as those before it have come. A command that reads gets an empty stdin. The exit
+-- status is 1 when any command has failed, 2 when the list could not be read or the arguments are
+-- wrong.
 
 local goro = require "goro"
 local process = require "goro.process"
@@ -25,7 +28,9 @@ local function parse(args)
         number = args[i] or usage "-j needs a number"
       end
       limit = number:find "^%d+$" and math.tointeger(tonumber(number))
-      if not limit or limit < 1 then usage(("-j needs a number of at least 1, got '%s'"):format(number)) end
+      if not limit or limit < 1 then
+        usage(("-j needs a number of at least 1, got '%s'"):format(number))
+      end
     elseif a:sub(1, 1) == "-" and a ~= "-" then usage("unknown option " .. a)
     elseif path then usage "more than one file"
     else path = a end
@@ -47,7 +52,8 @@ local function read_commands(path)
   end
 end
 
--- Runs one command: what it wrote and how it ended. The outer shell lets both outputs go into one pipe, in their order, and is the inner one then.
+-- Runs one command: what it wrote and how it ended. The outer shell lets both outputs go into one
+-- pipe, in their order, and is the inner one then.
 local function run(command)
   local r, message = process.run { "sh", "-c", 'exec sh -c "$1" 2>&1', "sh", command }
   if not r then return message .. "\n", "exit 127" end

@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- mergesort.lua [n] [seed]: sorts n random numbers (100000) by a parallel mergesort: the list is halved until there is a piece for each
--- CPU, each piece is sorted by a goroutine, and each two neighbours are merged by another. Checks the result and prints a few of the numbers.
+-- mergesort.lua [n] [seed]: sorts n random numbers (100000) by a parallel mergesort: the list is
+-- halved until there is a piece for each CPU, each piece is sorted by a goroutine, and each two
+-- neighbours are merged by another. Checks the result and prints a few of the numbers.
 
 local goro = require "goro"
 
@@ -49,4 +50,7 @@ for i = 1, n do
 end
 assert(sum == 0, "other numbers came out")
 print(("%d numbers in order"):format(n))
-if n > 0 then print(("the least %d, the middle %d, the greatest %d"):format(sorted[1], sorted[(n + 1) // 2], sorted[n])) end
+if n > 0 then
+  local least, middle, greatest = sorted[1], sorted[(n + 1) // 2], sorted[n]
+  print(("the least %d, the middle %d, the greatest %d"):format(least, middle, greatest))
+end

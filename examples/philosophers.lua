@@ -1,7 +1,8 @@
 -- SPDX-License-Identifier: MIT
--- philosophers.lua [n] [meals]: n philosophers (5) sit around a table with a fork between each two. Each thinks, takes both forks, eats, so many times
--- (20). Were each to take the left fork first, all might sit there with one fork for ever; so each takes the lower-numbered one first.
--- Prints how often each has eaten, and how many ate at once at most. After Edsger Dijkstra.
+-- philosophers.lua [n] [meals]: n philosophers (5) sit around a table with a fork between each two.
+-- Each thinks, takes both forks, eats, so many times (20). Were each to take the left fork first,
+-- all might sit there with one fork for ever; so each takes the lower-numbered one first. Prints
+-- how often each has eaten, and how many ate at once at most. After Edsger Dijkstra.
 
 local goro = require "goro"
 local sync = require "goro.sync"

@@ -1,12 +1,14 @@
 -- SPDX-License-Identifier: MIT
--- pubsub.lua [-p publishers] [-s subscribers] [-k slow] [messages]: a hub through which publishers (2) reach subscribers (3) of topics, so many
--- messages each (1000). One goroutine owns the list of subscribers; all else is channels. A subscriber that does not keep up misses
--- messages, and holds nobody up: so many of them are slow (1). Prints what each subscriber got and missed.
+-- pubsub.lua [-p publishers] [-s subscribers] [-k slow] [messages]: a hub through which publishers
+-- (2) reach subscribers (3) of topics, so many messages each (1000). One goroutine owns the list of
+-- subscribers; all else is channels. A subscriber that does not keep up misses messages, and holds
+-- nobody up: so many of them are slow (1). Prints what each subscriber got and missed.
 
 local goro = require "goro"
 
 local function usage(message)
-  io.stderr:write("pubsub: ", message, "\nusage: pubsub.lua [-p publishers] [-s subscribers] [-k slow ones] [messages]\n")
+  io.stderr:write("pubsub: ", message, "\nusage: pubsub.lua [-p publishers] ",
+    "[-s subscribers] [-k slow ones] [messages]\n")
   os.exit(2)
 end
 
@@ -15,7 +17,10 @@ local function parse(args)
   while args[i] do
     local option = args[i]:match "^%-([psk])$"
     local value = math.tointeger(tonumber(option and args[i + 1] or args[i]))
-    if not value or value < 0 then usage(option and ("-%s needs a number"):format(option) or ("'%s' is no number of messages"):format(args[i])) end
+    if not value or value < 0 then
+      local problem = option and "-%s needs a number" or "'%s' is no number of messages"
+      usage(problem:format(option or args[i]))
+    end
     if not option and given.n then usage "more than one number of messages" end
     given[option or "n"] = value
     i = i + (option and 2 or 1)
@@ -24,12 +29,15 @@ local function parse(args)
   return given.p, given.s, given.k, given.n or 1000
 end
 
--- The hub: subscribe with { topic = , inbox = , missed = }, publish with { topic = , … }. It ends when `publish` is closed, and closes the inboxes.
+-- The hub: subscribe with { topic = , inbox = , missed = }, publish with { topic = , … }. It ends
+-- when `publish` is closed, and closes the inboxes.
 local function hub(subscribe, publish)
   local topics = {}
   local function deliver(message)
     for _, s in ipairs(topics[message.topic] or {}) do
-      if not s.inbox:try_send(message, s.patient and math.huge or 0) then s.missed = s.missed + 1 end
+      if not s.inbox:try_send(message, s.patient and math.huge or 0) then
+        s.missed = s.missed + 1
+      end
     end
   end
   local more = true
@@ -56,7 +64,10 @@ local function hub(subscribe, publish)
 end
 
 local function subscriber(name, slow, subscribe)
-  local me = { topic = "news", patient = not slow, inbox = goro.chan(slow and 1 or 16), result = goro.chan(1), ready = goro.chan() }
+  local me = {
+    topic = "news", patient = not slow, inbox = goro.chan(slow and 1 or 16),
+    result = goro.chan(1), ready = goro.chan(),
+  }
   subscribe:send(me)
   me.ready:recv()
   return goro.chan(1), function(done)
@@ -97,7 +108,10 @@ local sent = publishers * messages
 for i = 1, subscribers do
   local r = ends[i]:recv()
   assert(r.got + r.missed == sent, "messages were lost or doubled")
-  if i <= subscribers - slow then assert(r.missed == 0, "a patient subscriber has missed something") end
-  print(("%s: %s"):format(r.name, r.missed == 0 and ("got all %d"):format(sent) or "got some and missed some"))
+  if i <= subscribers - slow then
+    assert(r.missed == 0, "a patient subscriber has missed something")
+  end
+  local got = r.missed == 0 and ("got all %d"):format(sent) or "got some and missed some"
+  print(("%s: %s"):format(r.name, got))
 end
 print(("%d messages published"):format(sent))

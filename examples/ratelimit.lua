@@ -1,14 +1,17 @@
 -- SPDX-License-Identifier: MIT
--- ratelimit.lua [-r rate] [-b burst] [-j N] [requests]: so many requests (30) by many clients at once, but no more than `rate` (100) begin in a second
--- once a burst of so many (5) is used up, and no more than N (3) are at work at a time. A ticker fills a bucket with tokens, from which
--- each request takes one; a semaphore counts those at work. Prints how long it took, at least how long it had to take, and the most at once.
+-- ratelimit.lua [-r rate] [-b burst] [-j N] [requests]: so many requests (30) by many clients at
+-- once, but no more than `rate` (100) begin in a second once a burst of so many (5) is used up, and
+-- no more than N (3) are at work at a time. A ticker fills a bucket with tokens, from which each
+-- request takes one; a semaphore counts those at work. Prints how long it took, at least how long
+-- it had to take, and the most at once.
 
 local goro = require "goro"
 local sync = require "goro.sync"
 local time = require "goro.time"
 
 local function usage(message)
-  io.stderr:write("ratelimit: ", message, "\nusage: ratelimit.lua [-r rate] [-b burst] [-j N] [how many requests]\n")
+  io.stderr:write("ratelimit: ", message,
+    "\nusage: ratelimit.lua [-r rate] [-b burst] [-j N] [how many requests]\n")
   os.exit(2)
 end
 
@@ -17,8 +20,12 @@ local function parse(args)
   while args[i] do
     local option = args[i]:match "^%-([rbj])$"
     local value = math.tointeger(tonumber(option and args[i + 1] or args[i]))
-    if option and (not value or value < 1) then usage(("-%s needs an integer of at least 1"):format(option)) end
-    if not option and (given.n or not value or value < 0) then usage(("'%s' is no number of requests"):format(args[i])) end
+    if option and (not value or value < 1) then
+      usage(("-%s needs an integer of at least 1"):format(option))
+    end
+    if not option and (given.n or not value or value < 0) then
+      usage(("'%s' is no number of requests"):format(args[i]))
+    end
     given[option or "n"] = value
     i = i + (option and 2 or 1)
   end
@@ -55,5 +62,7 @@ end
 ticker:stop()
 
 local took, least = time.mono() - start, math.max(0, requests - burst - 1) / rate
-print(("%d requests served, at most %d at once"):format(counts:get "served" or 0, counts:get "most" or 0))
-print(("took %.2f s, the rate allows no less than %.2f s: %s"):format(took, least, took >= least and "kept" or "BROKEN"))
+local served, most = counts:get "served" or 0, counts:get "most" or 0
+print(("%d requests served, at most %d at once"):format(served, most))
+local verdict = took >= least and "kept" or "BROKEN"
+print(("took %.2f s, the rate allows no less than %.2f s: %s"):format(took, least, verdict))

@@ -1,5 +1,6 @@
 -- SPDX-License-Identifier: MIT
--- ring.lua [n] [rounds]: a ring of n goroutines (1000) passes a number around (100 times); each adds one. Prints the sum, n * rounds.
+-- ring.lua [n] [rounds]: a ring of n goroutines (1000) passes a number around (100 times); each
+-- adds one. Prints the sum, n * rounds.
 
 local goro = require "goro"
 

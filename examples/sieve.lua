@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: MIT
--- sieve.lua [n]: the first n primes (25), by a chain of goroutines: each takes the numbers that its neighbour lets through, the first of
--- them is prime, and passes on those which that prime does not divide. After Doug McIlroy's coroutines and Rob Pike's Newsqueak.
+-- sieve.lua [n]: the first n primes (25), by a chain of goroutines: each takes the numbers that its
+-- neighbour lets through, the first of them is prime, and passes on those which that prime does not
+-- divide. After Doug McIlroy's coroutines and Rob Pike's Newsqueak.
 
 local goro = require "goro"
 

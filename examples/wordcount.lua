@@ -1,15 +1,20 @@
 -- SPDX-License-Identifier: MIT
--- wordcount.lua [--check] [folder or file…]: counts words on all cores; without arguments, those of this repository's own text files.
+-- wordcount.lua [--check] [folder or file…]: counts words on all cores; without arguments, those of
+-- this repository's own text files.
 --
--- A word is the longest run of letters, digits and underscores, where each byte from 0x80 on counts as a letter (so UTF-8 stays whole)
--- and A-Z count as a-z. Prints the 20 most frequent ones and the totals. --check counts again with a plain loop and compares.
+-- A word is the longest run of letters, digits and underscores, where each byte from 0x80 on counts
+-- as a letter (so UTF-8 stays whole) and A-Z count as a-z. Prints the 20 most frequent ones and the
+-- totals. --check counts again with a plain loop and compares.
 --
--- One goroutine walks the folders and sends jobs {path, from, to}; big files are cut in ranges, so that a single one keeps all cores busy.
--- A word belongs to the range in which it starts: a worker leaves out what another's word has left at the front of its range, and reads on
--- behind its range until its last word ends. Nobody holds more of the text than a block (and a word). Each worker counts into a table of
--- its own, which it sends home at the end. Files that cannot be read are told of on stderr and make the exit status 1.
+-- One goroutine walks the folders and sends jobs {path, from, to}; big files are cut in ranges, so
+-- that a single one keeps all cores busy. A word belongs to the range in which it starts: a worker
+-- leaves out what another's word has left at the front of its range, and reads on behind its range
+-- until its last word ends. Nobody holds more of the text than a block (and a word). Each worker
+-- counts into a table of its own, which it sends home at the end. Files that cannot be read are
+-- told of on stderr and make the exit status 1.
 --
--- The functions below are copied to the goroutines with the locals that they name; the channels arrive as the same channels.
+-- The functions below are copied to the goroutines with the locals that they name; the channels
+-- arrive as the same channels.
 
 local goro = require "goro"
 
@@ -24,7 +29,8 @@ for byte = 0, 255 do in_word[byte] = string.char(byte):find(WORD) ~= nil end
 
 local function quote(s) return "'" .. s:gsub("'", [['\'']]) .. "'" end
 
--- Calls found(path) for each regular file that `find` names; returns false when find has failed somewhere (it has told why).
+-- Calls found(path) for each regular file that `find` names; returns false when find has failed
+-- somewhere (it has told why).
 local function find(folder, tests, found)
   if folder:sub(1, 1) == "-" then folder = "./" .. folder end
   local pipe = assert(io.popen(("find %s %s -print0"):format(quote(folder), tests)))
@@ -42,12 +48,14 @@ local function find(folder, tests, found)
   return pipe:close() == true
 end
 
--- What is at this path: "folder"; or "file" and its size (math.huge when it ends only where reading ends); or nil and a message.
+-- What is at this path: "folder"; or "file" and its size (math.huge when it ends only where reading
+-- ends); or nil and a message.
 local function examine(path)
   local file <close>, message = io.open(path, "rb")
   if not file then return nil, message end
   local size = file:seek "end"
-  if not size then return "file", math.huge, true end -- a pipe: whatever is read from it here would be lost
+  -- a pipe: whatever is read from it here would be lost
+  if not size then return "file", math.huge, true end
   file:seek "set"
   local data, reason, code = file:read(0)
   if code == 21 then return "folder" end -- EISDIR
@@ -55,7 +63,8 @@ local function examine(path)
   return "file", size == 0 and data and math.huge or size -- /proc's files say 0
 end
 
--- Calls found(path, size) for each file that the arguments mean, and failed(message) for what cannot be read.
+-- Calls found(path, size) for each file that the arguments mean, and failed(message) for what
+-- cannot be read.
 local function walk(paths, root, found, failed)
   local function visit(path)
     local kind, size, once = examine(path)
@@ -66,7 +75,8 @@ local function walk(paths, root, found, failed)
     if not find(folder, tests, visit) then failed(folder .. ": not read completely") end
   end
   if #paths == 0 then
-    below(root, [[-mindepth 1 -type d \( -name '.*' -o -name 'build*' -o -name lua_modules \) -prune ]]
+    below(root, [[-mindepth 1 -type d ]]
+      .. [[\( -name '.*' -o -name 'build*' -o -name lua_modules \) -prune ]]
       .. [[-o -type f \( -name '*.md' -o -name '*.lua' -o -name '*.c' -o -name '*.h' \)]])
   end
   for _, path in ipairs(paths) do
@@ -74,8 +84,8 @@ local function walk(paths, root, found, failed)
   end
 end
 
--- Counts the words that start at the bytes from … to - 1 of the file. Returns how many bytes of that range there were, and a message
--- when reading failed.
+-- Counts the words that start at the bytes from … to - 1 of the file. Returns how many bytes of
+-- that range there were, and a message when reading failed.
 local function count_range(counts, path, from, to)
   local file <close>, message = io.open(path, "rb")
   if not file then return 0, message end
@@ -155,7 +165,9 @@ local function walker(paths, root, check, jobs, results)
       jobs:send { path = path, from = 0, to = size }
     else
       bytes = bytes + size
-      for from = 0, size - 1, RANGE do jobs:send { path = path, from = from, to = math.min(from + RANGE, size) } end
+      for from = 0, size - 1, RANGE do
+        jobs:send { path = path, from = from, to = math.min(from + RANGE, size) }
+      end
     end
   end, function(message) results:send { failed = message } end)
   jobs:close()
@@ -202,7 +214,8 @@ local function count(paths, root, check)
       end },
       { recv = tick, function()
         local of = total and total.bytes > 0 and (" of %.1f"):format(total.bytes / 1e6) or ""
-        io.stderr:write(("\r%.1f%s MB, %d goroutines\27[K"):format(done / 1e6, of, goro.num_goroutine()))
+        io.stderr:write(
+          ("\r%.1f%s MB, %d goroutines\27[K"):format(done / 1e6, of, goro.num_goroutine()))
         progress, tick = true, goro.after(0.2)
       end },
     }
@@ -241,7 +254,8 @@ report(counts, files, bytes)
 if check then
   local word = difference(counts, count_plainly(paths, root))
   if word then
-    io.stderr:write(("wordcount: check failed: a plain loop counts '%s' differently\n"):format(word))
+    io.stderr:write(
+      ("wordcount: check failed: a plain loop counts '%s' differently\n"):format(word))
     os.exit(1)
   end
   print "check: a plain loop counts the same"

@@ -1,14 +1,14 @@
 -- SPDX-License-Identifier: MIT
 -- The floors of csrc/: a file includes its own folder and lower floors, and siblings do not see each other.
--- Also: which folders know Lua and libuv, the license line, the length of files.
+-- Also: which folders know Lua and libuv, the license line, the length and width of files, and
+-- circles of #includes.
 
 local FLOORS = {
   base = {},
   sched = { "base" },
   sync = { "base", "sched" },
-  -- These three still know one another.
-  heap = { "base", "sched", "sync", "copy", "run" },
-  copy = { "base", "sched", "sync", "heap", "run" },
+  heap = { "base" },
+  copy = { "base", "heap" },
   run = { "base", "sched", "sync", "heap", "copy" },
   io = { "base", "sched", "sync" },
   lib = { "base", "sched", "sync", "heap", "copy", "run", "io" },
@@ -18,7 +18,9 @@ local FOREIGN = {
   ["lua.h"] = LUA, ["lauxlib.h"] = LUA, ["lualib.h"] = LUA, ["luaconf.h"] = LUA, ["lua.hpp"] = LUA,
   ["uv.h"] = UV,
 }
-local LONGEST = 650
+local LONGEST, WIDEST = 650, 100
+-- Modules (x.c and x.h together) that include one another in a circle, at most.
+local CIRCLE = 5
 
 local function set(list)
   local s = {}
@@ -36,6 +38,7 @@ local function faults(folder, text)
   allowed[folder] = true
   for line in text:gmatch "([^\n]*)\n?" do
     n = n + 1
+    if (utf8.len(line) or #line) > WIDEST then fault(n, "more than %d columns", WIDEST) end
     if n == 1 and line ~= "/* SPDX-License-Identifier: MIT */" then fault(1, "no license line") end
     local kind, name = line:match '^%s*#%s*include%s*([<"])([^>"]+)[>"]'
     if kind then
@@ -54,6 +57,55 @@ local function faults(folder, text)
   local _, lines = text:gsub("\n", "")
   if lines > LONGEST then fault(lines, "more than %d lines", LONGEST) end
   return found
+end
+
+-- The circles among modules, each as a sorted list: those that lead to one another. After Tarjan.
+-- includes[module] is a list of modules.
+local function circles(includes)
+  local number, low, stack, on_stack, found, n = {}, {}, {}, {}, {}, 0
+  local function visit(module)
+    n = n + 1
+    number[module], low[module] = n, n
+    stack[#stack + 1] = module
+    on_stack[module] = true
+    for _, other in ipairs(includes[module] or {}) do
+      if not number[other] then
+        visit(other)
+        low[module] = math.min(low[module], low[other])
+      elseif on_stack[other] then
+        low[module] = math.min(low[module], number[other])
+      end
+    end
+    if low[module] ~= number[module] then return end
+    local circle = {}
+    repeat
+      local other = table.remove(stack)
+      on_stack[other] = nil
+      circle[#circle + 1] = other
+    until other == module
+    table.sort(circle)
+    if #circle > 1 then found[#found + 1] = circle end
+  end
+  local names = {}
+  for module in pairs(includes) do names[#names + 1] = module end
+  table.sort(names)
+  for _, module in ipairs(names) do
+    if not number[module] then visit(module) end
+  end
+  return found
+end
+
+-- Circles that are too large, or lead from floor to floor.
+local function bad_circles(includes)
+  local bad = {}
+  for _, circle in ipairs(circles(includes)) do
+    local one_floor = true
+    for _, module in ipairs(circle) do
+      one_floor = one_floor and module:match "^[^/]+" == circle[1]:match "^[^/]+"
+    end
+    if #circle > CIRCLE or not one_floor then bad[#bad + 1] = table.concat(circle, " ") end
+  end
+  return bad
 end
 
 local function files()
@@ -88,6 +140,18 @@ describe("the source tree", function()
     assert.equal("", table.concat(found, "\n"))
   end)
 
+  it("has no circles but small ones", function()
+    local includes = {}
+    for _, path in ipairs(files()) do
+      local module = path:match "^csrc/(.+)%.[ch]$"
+      includes[module] = includes[module] or {}
+      for name in read(path):gmatch '\n%s*#%s*include%s*"([^"]+)%.h"' do
+        if name ~= module then table.insert(includes[module], name) end
+      end
+    end
+    assert.same({}, bad_circles(includes))
+  end)
+
   it("has a license line in each script", function()
     local pipe = assert(io.popen "find lua spec examples rockspec tools .ci bench -type f 2>/dev/null | LC_ALL=C sort")
     local n = 0
@@ -115,11 +179,25 @@ describe("the check itself", function()
     finds("2: io includes lauxlib.h", "io", HEAD .. '#include "lauxlib.h"\n')
     finds("2: lib includes uv.h", "lib", HEAD .. "#include <uv.h>\n")
     finds("2: g.h is not named by its folder", "sched", HEAD .. '#include "g.h"\n')
-    finds("2: base/../vm/state.h is not named by its folder", "sched", HEAD .. '#include "base/../vm/state.h"\n')
+    finds("2: base/../run/state.h is not named by its folder", "sched", HEAD .. '#include "base/../run/state.h"\n')
     finds("2: <run/state.h> is one of ours", "base", HEAD .. "#include <run/state.h>\n")
     finds("1: no license line", "run", "#include <lua.h>\n")
+    finds("2: more than 100 columns", "run", HEAD .. ("x"):rep(101))
     finds("651: more than 650 lines", "run", HEAD .. ("\n"):rep(650))
     finds("0: no floor is called 'misc'", "misc", HEAD)
+  end)
+
+  it("finds circles", function()
+    assert.same({ { "a/z", "b/z" }, { "a/x", "a/y" } },
+      circles { ["a/x"] = { "a/y" }, ["a/y"] = { "a/x", "a/z" }, ["a/z"] = { "b/z" }, ["b/z"] = { "a/z" } })
+    assert.same({ "a/z b/z" },
+      bad_circles { ["a/x"] = { "a/y" }, ["a/y"] = { "a/x" }, ["a/z"] = { "b/z" }, ["b/z"] = { "a/z" } })
+    local ring, six = {}, {}
+    for i = 1, 6 do
+      six[i] = "a/" .. i
+      ring[six[i]] = { "a/" .. i % 6 + 1 }
+    end
+    assert.same({ table.concat(six, " ") }, bad_circles(ring))
   end)
 
   it("lets the rest pass", function()

@@ -1,210 +1,232 @@
 /* SPDX-License-Identifier: MIT */
-/* code.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to 5.4.8).
+/* code.c - the process's table of code; see code.h.
  *
- * The walk knows the form of a dump; upvalues, _ENV among them, are followed into nested functions
- * through their descriptions. The reader checks every length against the end, so a dump in another
- * format ends it with false and not with a crash.
+ * Memory is bounded: the code that was not used for longest goes first (base/lru.h). Each thread
+ * keeps the few codes that it asked for last, with a reference of its own, and looks there first,
+ * without a lock: a goroutine that starts others has one or two kinds of them. A code that was
+ * found by its hash is compared byte by byte, so nothing depends on the hash.
  *
- * Of the instructions gr_code_read looks at those that tell about globals: GETTABUP and SETTABUP
- * with _ENV's index name one; GETUPVAL of _ENV makes every string constant a possible name; SELF
- * names a method, which may be a string's. What is changed is vet.c's. */
+ * The image of a code is made at its START_OFTEN-th start, by the thread that starts it (some 100
+ * us), and is never freed: messages lead to it without a reference. So a code that has an image
+ * stays, too. IMAGE_BYTES bounds all images together. */
 #include "copy/code.h"
 
+#include <pthread.h>
 #include <string.h>
 
-#include "copy/opcodes.h"
+#include <lauxlib.h>
 
-enum { DEPTH_MAX = 250 };
+#include "base/hash.h"
+#include "base/lru.h"
+#include "copy/bytecode.h"
+#include "heap/need.h"
+#include "heap/raise.h"
 
-typedef struct Reader {
-  const char *at, *end;
-  bool bad;
-} Reader;
+enum {
+  NEAR = 16,
+  CACHE_BYTES = 8 << 20,
+  IMAGE_BYTES = 8 << 20,
+  START_OFTEN = 64,
+  NAMES_COMPARED = 256,
+  IMAGE_CODE_MOST = 32 << 10
+};
 
-static const char *take(Reader *r, size_t n) {
-  const char *p = r->at;
-  if (r->bad || n > (size_t)(r->end - r->at)) {
-    r->bad = true;
-    return NULL;
+typedef struct Entry Entry;
+struct Entry {
+  GrCode code; /* first */
+  GrLruEntry lru;
+  int env;
+  atomic_uint starts;
+  const GrImage *_Atomic image;
+  atomic_bool vetted;
+};
+
+static atomic_size_t image_bytes;
+
+/* ---- reading ---- */
+
+typedef struct Notes {
+  Entry *e; /* NULL: names are counted */
+  size_t size;
+  char *end; /* of the names */
+} Notes;
+
+static bool is_noted(const Notes *n, const char *name, size_t len) {
+  uint32_t l;
+  for (const char *at = n->e->code.names; at < n->end; at += sizeof l + l + 1) {
+    memcpy(&l, at, sizeof l);
+    if (l == len && memcmp(at + sizeof l, name, len) == 0) return true;
   }
-  r->at += n;
-  return p;
+  return false;
 }
 
-static unsigned char byte(Reader *r) {
-  const char *p = take(r, 1);
-  return p != NULL ? (unsigned char)*p : 0;
-}
-
-static size_t size(Reader *r) {
-  size_t n = 0;
-  for (int i = 0; i < 10 && !r->bad; i++) {
-    unsigned char b = byte(r);
-    n = n << 7 | (b & 0x7f);
-    if (b & 0x80) return n;
+static void note_name(Notes *n, const char *name, size_t len) {
+  uint32_t l = (uint32_t)len;
+  if (n->e == NULL) {
+    n->size += sizeof l + len + 1;
+    return;
   }
-  r->bad = true;
-  return 0;
+  n->e->code.need |= gr_need_global(name, len);
+  if (n->e->code.nnames < NAMES_COMPARED && is_noted(n, name, len)) return;
+  memcpy(n->end, &l, sizeof l);
+  memcpy(n->end + sizeof l, name, len);
+  n->end[sizeof l + len] = '\0';
+  n->end += sizeof l + len + 1;
+  n->e->code.nnames++;
 }
 
-static const char *string(Reader *r, size_t *len) {
-  size_t n = size(r);
-  *len = n > 0 ? n - 1 : 0;
-  return n > 0 ? take(r, n - 1) : NULL;
+static void found(void *arg, const GrBytecodeUse *use) {
+  Notes *n = arg;
+  if (use->kind == GR_BYTECODE_GLOBAL) note_name(n, use->name.s, use->name.len);
+  if (n->e == NULL) return;
+  GrCode *code = &n->e->code;
+  if (use->kind == GR_BYTECODE_ENV) code->need = GR_NEED_ALL;
+  if (use->kind == GR_BYTECODE_METHOD) code->need |= gr_need_method(use->name.s, use->name.len);
 }
 
-static GrCodeText constant(Reader *r) {
-  GrCodeText t = {NULL, 0};
-  switch (byte(r)) {
-    case 0:
-    case 1:
-    case 17: break;
-    case 3:
-    case 19: take(r, 8); break;
-    case 4:
-    case 20: t.s = string(r, &t.len); break;
-    default: r->bad = true;
-  }
-  return t;
+/* An entry is one block: itself, the names, the dump. */
+static Entry *read(const char *dump, size_t len, int env, uint64_t hash) {
+  Notes n = {NULL, 0, NULL};
+  bool known = gr_bytecode_read(dump, len, env - 1, found, &n);
+  size_t size = sizeof(Entry) + n.size + len;
+  Entry *e = gr_zalloc(size);
+  if (e == NULL) return NULL;
+  n = (Notes){e, n.size, (char *)(e + 1)};
+  e->code.names = n.end;
+  e->code.bytes = n.end + n.size;
+  e->code.len = len;
+  e->code.known = known;
+  e->code.need = known ? 0 : GR_NEED_ALL;
+  memcpy((char *)e->code.bytes, dump, len);
+  if (known) gr_bytecode_read(e->code.bytes, len, env - 1, found, &n);
+  e->env = env;
+  e->lru.hash = hash;
+  e->lru.size = size;
+  return e;
 }
 
-/* ---- the walk ---- */
+/* ---- the table ---- */
 
-typedef struct Walk {
-  Reader r; /* first */
-  void (*enter)(void *arg, GrCodeFunction *f);
-  void (*leave)(void *arg, GrCodeFunction *f);
-  void *arg;
-} Walk;
-
-/* `env`: the index of _ENV among this function's upvalues as its encloser knows it, or -1 to find
- * it by the encloser's through the descriptions. */
-static void function(Walk *w, GrCodeFunction *outer, int env, int depth) {
-  Reader *r = &w->r;
-  GrCodeFunction f = {.outer = outer, .env = env, .end = r->end};
+typedef struct Key {
+  const char *dump;
   size_t len;
-  string(r, &len); /* source */
-  f.line = size(r);
-  size(r);
-  take(r, 3);
-  f.ncode = size(r);
-  if (depth > DEPTH_MAX || f.ncode > (size_t)(r->end - r->at)) r->bad = true;
-  f.code = take(r, f.ncode * 4);
-  f.nconstants = size(r);
-  f.constants = r->at;
-  for (size_t i = 0; i < f.nconstants && !r->bad; i++) constant(r);
-  f.nupvalues = size(r);
-  f.upvalues = r->at;
-  for (size_t i = 0; i < f.nupvalues && !r->bad; i++) {
-    unsigned char instack = byte(r), idx = byte(r);
-    byte(r);
-    if (outer != NULL && !instack && outer->env >= 0 && idx == outer->env) f.env = (int)i;
+  int env;
+} Key;
+
+static Entry *of(const GrLruEntry *e) { return gr_container_of(e, Entry, lru); }
+
+static bool is_it(const GrLruEntry *lru, const void *key) {
+  const Entry *e = of(lru);
+  const Key *k = key;
+  return e->env == k->env && e->code.len == k->len && memcmp(e->code.bytes, k->dump, k->len) == 0;
+}
+
+static bool has_image(const GrLruEntry *e) { return atomic_load(&of(e)->image) != NULL; }
+
+static void free_entry(GrLruEntry *e) { gr_free(of(e)); }
+
+static GrLru table = GR_LRU_INIT(table, CACHE_BYTES, is_it, has_image, free_entry);
+
+static void unref(Entry *e) {
+  if (e != NULL) gr_lru_unref(&table, &e->lru);
+}
+
+/* A reference, the caller's. */
+static Entry *get(const Key *key, uint64_t hash) {
+  GrLruEntry *e = gr_lru_get(&table, hash, key);
+  if (e != NULL) return of(e);
+  Entry *mine = read(key->dump, key->len, key->env, hash);
+  return mine != NULL ? of(gr_lru_enter(&table, &mine->lru, key)) : NULL;
+}
+
+/* ---- what a thread has near ---- */
+
+typedef struct Near {
+  Entry *entries[NEAR];
+} Near;
+
+static GR_TLS Near *near;
+static pthread_key_t near_key;
+
+static void thread_ends(void *arg) {
+  Near *n = arg;
+  near = NULL;
+  for (int i = 0; i < NEAR; i++) unref(n->entries[i]);
+  gr_free(n);
+}
+
+static void make_key(void) { pthread_key_create(&near_key, thread_ends); }
+
+static Near *my_near(void) {
+  static pthread_once_t once = PTHREAD_ONCE_INIT;
+  if (gr_likely(near != NULL)) return near;
+  pthread_once(&once, make_key);
+  Near *n = gr_zalloc(sizeof *n);
+  if (n != NULL && pthread_setspecific(near_key, n) != 0) {
+    gr_free(n);
+    n = NULL;
   }
-  if (!r->bad && w->enter != NULL) w->enter(w->arg, &f);
-  for (size_t n = size(r); n > 0 && !r->bad; n--) function(w, &f, -1, depth + 1);
-  f.nlines = size(r);
-  f.lines = take(r, f.nlines);
-  size_t n = size(r);
-  f.absolute = r->at;
-  for (; n > 0 && !r->bad; n--) size(r), size(r);
-  if (!r->bad && w->leave != NULL) w->leave(w->arg, &f);
-  for (n = size(r); n > 0 && !r->bad; n--) string(r, &len), size(r), size(r);
-  for (n = size(r); n > 0 && !r->bad; n--) string(r, &len);
+  return near = n;
 }
 
-bool gr_code_walk(const char *dump, size_t length, int env,
-                  void (*enter)(void *arg, GrCodeFunction *f),
-                  void (*leave)(void *arg, GrCodeFunction *f), void *arg) {
-  static const char head[] = "\x1bLua\x54\x00\x19\x93\r\n\x1a\n\x04\x08\x08";
-  Walk w = {{dump, dump + length, false}, enter, leave, arg};
-  const char *p =
-      take(&w.r, sizeof head - 1 + 16 + 1); /* then an integer, a number, the count of upvalues */
-  if (p == NULL || memcmp(p, head, sizeof head - 1) != 0) return false;
-  function(&w, NULL, env, 0);
-  return !w.r.bad;
+const GrCode *gr_code_find(const char *dump, size_t len, int env) {
+  Near *n = my_near();
+  if (n == NULL) return NULL;
+  uint64_t hash = gr_hash_bytes(dump, len);
+  Key key = {dump, len, env};
+  Entry **at = &n->entries[hash % NEAR];
+  if (*at != NULL && (*at)->lru.hash == hash && is_it(&(*at)->lru, &key)) return &(*at)->code;
+  Entry *e = get(&key, hash);
+  if (e == NULL) return NULL;
+  unref(*at);
+  *at = e;
+  return &e->code;
 }
 
-size_t gr_code_texts(const GrCodeFunction *f, GrCodeText k[GR_CODE_NAMED]) {
-  Reader r = {f->constants, f->end, false};
-  size_t n = f->nconstants < GR_CODE_NAMED ? f->nconstants : GR_CODE_NAMED;
-  for (size_t i = 0; i < n; i++) k[i] = constant(&r);
-  return n;
+void gr_code_ref(const GrCode *code) { gr_lru_ref(&gr_container_of(code, Entry, code)->lru); }
+
+void gr_code_unref(const GrCode *code) { unref(gr_container_of(code, Entry, code)); }
+
+bool gr_code_vet(const GrCode *code) {
+  return !atomic_exchange(&gr_container_of(code, Entry, code)->vetted, true);
 }
 
-int gr_code_outermost(GrCodeFunction *f, uint32_t i, GrCodeFunction **at, uint32_t *reg) {
-  for (*at = f; i < f->nupvalues; f = f->outer) {
-    if (f->outer == NULL) return (int)i;
-    bool variable = f->upvalues[3 * i] != 0;
-    i = (unsigned char)f->upvalues[3 * i + 1];
-    *at = f->outer;
-    *reg = i;
-    if (variable) return -1;
-  }
-  *at = NULL;
-  return -1;
+/* ---- images ---- */
+
+typedef struct Plan {
+  GrImagePlan image; /* first */
+  GrHeap owner;
+  const GrCode *code;
+} Plan;
+
+static int fill(lua_State *L) {
+  Plan *plan = gr_check_pointer(L, 1);
+  plan->owner.have = plan->image.before;
+  gr_need_open(L, &plan->owner, plan->image.need);
+  lua_settop(L, 0);
+  if (luaL_loadbufferx(L, plan->code->bytes, plan->code->len, "=goro", "b") != LUA_OK)
+    return lua_error(L);
+  return 1;
 }
 
-/* ---- lines ---- */
-
-GrCodeLines gr_code_lines(const GrCodeFunction *f) {
-  return (GrCodeLines){f, 0, f->line, f->absolute};
+static const GrImage *make_image(const GrCode *code) {
+  if (code->len > IMAGE_CODE_MOST || atomic_load(&image_bytes) > IMAGE_BYTES) return NULL;
+  Plan plan = {.image = {.need = code->need, .fill = fill, .room = 8192 + 8 * code->len},
+               .code = code};
+  plan.image.owner = &plan.owner;
+  const GrImage *image = gr_image_extend(&plan.image);
+  if (image != NULL) atomic_fetch_add(&image_bytes, gr_image_bytes(image));
+  return image;
 }
 
-/* Each instruction has the difference to the line before, or -128: the next of the pairs at
- * `absolute` (instruction, line) says it. */
-int gr_code_next_line(GrCodeLines *l) {
-  size_t i = l->i++;
-  if (l->f->nlines == 0) return 0;
-  if (i < l->f->nlines && (signed char)l->f->lines[i] == -128) {
-    Reader r = {l->absolute, l->f->end, false};
-    size(&r), l->line = size(&r);
-    l->absolute = r.at;
-  } else if (i < l->f->nlines) {
-    l->line += (size_t)(ptrdiff_t)(signed char)l->f->lines[i];
-  }
-  return (int)l->line;
+const GrImage *gr_code_start(const GrCode *code) {
+  Entry *e = gr_container_of(code, Entry, code);
+  const GrImage *image = atomic_load_explicit(&e->image, memory_order_acquire);
+  if (image != NULL || atomic_load_explicit(&e->starts, memory_order_relaxed) >= START_OFTEN)
+    return image;
+  if (atomic_fetch_add_explicit(&e->starts, 1, memory_order_relaxed) + 1 == START_OFTEN)
+    atomic_store(&e->image, make_image(code));
+  return atomic_load(&e->image);
 }
 
-/* ---- globals and methods ---- */
-
-typedef struct Uses {
-  void (*found)(void *arg, const GrCodeUse *use);
-  void *arg;
-} Uses;
-
-static void tell(const Uses *u, GrCodeKind kind, GrCodeText t) {
-  u->found(u->arg, &(GrCodeUse){kind, t});
-}
-
-/* Constants are enough of a table, on the stack, since `found` may not come back. Not inlined: the
- * stack of functions within functions would be deep. */
-__attribute__((noinline)) static void scan(void *arg, GrCodeFunction *f) {
-  GrCodeText k[GR_CODE_NAMED];
-  const Uses *u = arg;
-  uint32_t env = f->env >= 0 ? (uint32_t)f->env : UINT32_MAX;
-  bool all = false;
-  size_t named = gr_code_texts(f, k);
-  for (size_t i = 0; i < f->ncode; i++) {
-    uint32_t word;
-    memcpy(&word, f->code + 4 * i, 4);
-    uint32_t op = GR_OP(word), a = GR_OP_A(word), b = GR_OP_B(word), c = GR_OP_C(word);
-    if ((op == OP_GETUPVAL || op == OP_SETUPVAL) && b == env) all = true;
-    if (op == OP_GETTABUP && b == env && c < named && k[c].s != NULL) tell(u, GR_CODE_GLOBAL, k[c]);
-    if (op == OP_SETTABUP && a == env && b < named && k[b].s != NULL) tell(u, GR_CODE_GLOBAL, k[b]);
-    if (op == OP_SELF && GR_OP_K(word) && c < named && k[c].s != NULL)
-      tell(u, GR_CODE_METHOD, k[c]);
-  }
-  if (!all) return;
-  tell(u, GR_CODE_ENV, (GrCodeText){NULL, 0});
-  Reader names = {f->constants, f->end, false};
-  for (size_t i = 0; i < f->nconstants; i++) {
-    GrCodeText t = constant(&names);
-    if (t.s != NULL) tell(u, GR_CODE_GLOBAL, t);
-  }
-}
-
-bool gr_code_read(const char *dump, size_t length, int env,
-                  void (*found)(void *arg, const GrCodeUse *use), void *arg) {
-  Uses u = {found, arg};
-  return gr_code_walk(dump, length, env, scan, NULL, &u);
-}
+size_t gr_code_image_bytes(void) { return atomic_load(&image_bytes); }

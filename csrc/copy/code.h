@@ -1,73 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* code.h - reading a dumped Lua function: what does it say of the functions in it, which globals
- * does its code name, which methods does it call? */
+/* code.h - what is known about the code of functions, once for the process.
+ *
+ * A function has no identity that outlives a state, and Lua makes a new closure each time an
+ * expression is evaluated; what stays the same is its dump. So a dump's hash finds what was learnt
+ * when the same code was sent before: which standard globals it needs, which names it takes. The
+ * code of goroutines that are started again and again gets an image
+ * too (image.h), in which it is loaded already. */
 #ifndef GR_CODE_H
 #define GR_CODE_H
 
-#include "base/base.h"
+#include "heap/image.h"
 
-/* A string in the dump; s is NULL: there is none. */
-typedef struct GrCodeText {
-  const char *s;
+typedef struct GrCode {
+  GrNeed need;       /* of the standard globals */
+  bool known;        /* its form is known; else it may name anything */
+  uint32_t nnames;   /* names that it takes from its _ENV, or sets there */
+  const char *names; /* one after the other: u32 length, text, '\0' */
+  const char *bytes; /* the dump */
   size_t len;
-} GrCodeText;
+} GrCode;
 
-enum { GR_CODE_NAMED = 256 }; /* constants that an instruction can name */
-
-/* A function in the dump, the outermost or one inside another. */
-typedef struct GrCodeFunction {
-  struct GrCodeFunction *outer;
-  const char *code; /* instructions of 4 bytes, perhaps not aligned */
-  const char *constants;
-  const char *upvalues; /* 3 bytes each: is it a variable of the encloser's, its register or its
-                           number among the encloser's upvalues, its kind */
-  size_t ncode, nconstants, nupvalues;
-  int env;             /* which upvalue is _ENV; -1: none */
-  size_t line, nlines; /* lines: of the function itself; how many instructions have one */
-  const char *lines, *absolute;
-  const char *end;         /* of the dump */
-  unsigned char marks[32]; /* a bit for each register: the caller's, 0 at first */
-} GrCodeFunction;
-
-/* Reads all functions of the dump; `env` is the index of the upvalue of the outermost one that is
- * _ENV, or -1. `enter` is called with each before those in it, and knows nothing of lines; `leave`
- * afterwards. Either may be NULL. False: the dump is in no format known here. */
-bool gr_code_walk(const char *dump, size_t size, int env,
-                  void (*enter)(void *arg, GrCodeFunction *f),
-                  void (*leave)(void *arg, GrCodeFunction *f), void *arg);
-
-/* The constants that are strings, of those that an instruction can name; returns how many constants
- * there are of these. */
-size_t gr_code_texts(const GrCodeFunction *f, GrCodeText k[GR_CODE_NAMED]);
-/* The number of the outermost function's upvalue that upvalue i of f is; -1: it is a variable of a
- * function in between, *at, in that register. */
-int gr_code_outermost(GrCodeFunction *f, uint32_t i, GrCodeFunction **at, uint32_t *reg);
-
-/* Lines of one instruction after the other. */
-typedef struct GrCodeLines {
-  const GrCodeFunction *f;
-  size_t i, line;
-  const char *absolute;
-} GrCodeLines;
-GrCodeLines gr_code_lines(const GrCodeFunction *f);
-/* 0: the code has no lines. */
-int gr_code_next_line(GrCodeLines *l);
-
-typedef enum GrCodeKind {
-  GR_CODE_GLOBAL, /* it takes or sets the name in its _ENV */
-  GR_CODE_METHOD, /* it calls a method of that name */
-  GR_CODE_ENV,    /* it takes or sets _ENV itself (it has more than 255 constants, or uses _ENV as a
-                     value), so any name may be meant. No name is told */
-} GrCodeKind;
-
-typedef struct GrCodeUse {
-  GrCodeKind kind;
-  GrCodeText name;
-} GrCodeUse;
-
-/* Calls `found` for what the functions use. With GR_CODE_ENV all string constants of the function
- * are told as globals. False as gr_code_walk. A use may come several times. */
-bool gr_code_read(const char *dump, size_t size, int env,
-                  void (*found)(void *arg, const GrCodeUse *use), void *arg);
+/* What is known of this dump of a function whose upvalue number `env` (from 1; 0: none) is _ENV.
+ * Stays until this thread asks again; NULL without memory. */
+const GrCode *gr_code_find(const char *dump, size_t len, int env);
+/* Keeps it longer. */
+void gr_code_ref(const GrCode *code);
+void gr_code_unref(const GrCode *code);
+/* A goroutine is started with it: the image that such goroutines have, with the function on the
+ * stack; NULL: none (yet). The image stays for good. */
+const GrImage *gr_code_start(const GrCode *code);
+/* Has nobody asked this about it before? */
+bool gr_code_vet(const GrCode *code);
+/* Bytes of all images of code. */
+size_t gr_code_image_bytes(void);
 
 #endif

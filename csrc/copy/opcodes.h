@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* opcodes.h - Lua 5.4's instructions (lopcodes.h, which is not installed with Lua; the same in
- * 5.4.0 to 5.4.8), for code.c and vet.c. */
+ * 5.4.0 to 5.4.8), for bytecode.c and vet.c. */
 #ifndef GR_OPCODES_H
 #define GR_OPCODES_H
 

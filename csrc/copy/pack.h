@@ -10,9 +10,7 @@
 #include <lua.h>
 
 #include "base/msg.h"
-
-/* A set of standard globals: need.h. */
-typedef uint64_t GrNeed;
+#include "heap/heap.h"
 
 /* How an error names the root value. */
 typedef enum GrPackNames {
@@ -64,7 +62,7 @@ bool gr_msg_copy(const GrMsg *m, GrMsg *out);
  * without memory. */
 bool gr_msg_error_value(const GrMsg *m, GrMsg *out);
 
-/* Fast paths without a call into the packer, for one value: true when done. */
+/* The fast ways for one value: true when done. */
 bool gr_pack_scalar(lua_State *L, int idx,
                     GrMsg *out); /* nil, boolean, number, short string, light userdata */
 bool gr_unpack_scalar(lua_State *L, GrMsg *m); /* pushes one value; the stack must have room */

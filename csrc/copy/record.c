@@ -48,8 +48,9 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "copy/class.h"
-#include "heap/names.h"
+#include "heap/modules.h"
 #include "heap/raise.h"
 
 enum {
@@ -101,17 +102,17 @@ static bool has_identity(const Item *item) {
          item->kind == I_CELL;
 }
 
-/* Of what the packer has written; its pack is still to come. NULL without memory. */
-static Record *new_record(const Packer *k) {
+/* Of what the draft has written; its pack is still to come. NULL without memory. */
+static Record *new_record(const Draft *d) {
   static const GrShareType type = {"goro.class", destroy, false};
-  Record *r = gr_malloc(sizeof *r + k->p.nitems * sizeof r->identities[0]);
+  Record *r = gr_malloc(sizeof *r + d->p.nitems * sizeof r->identities[0]);
   if (r == NULL) return NULL;
   gr_share_init(&r->share, &type);
   r->pack = NULL;
   r->n = 0;
-  for (uint32_t i = 0; i < k->nslots; i++)
-    if (k->slots[i].round == k->round && has_identity(&k->p.items[k->slots[i].item]))
-      r->identities[r->n++] = k->slots[i].identity;
+  for (uint32_t i = 0; i < d->nslots; i++)
+    if (d->slots[i].round == d->round && has_identity(&d->p.items[d->slots[i].item]))
+      r->identities[r->n++] = d->slots[i].identity;
   return r;
 }
 
@@ -131,10 +132,7 @@ typedef struct Sum {
   bool fit;
 } Sum;
 
-static void mix(Sum *s, uint64_t bits) {
-  s->sum = (s->sum ^ bits) * 0x9e3779b97f4a7c15ULL;
-  s->sum ^= s->sum >> 32;
-}
+static void mix(Sum *s, uint64_t bits) { s->sum = gr_hash_word(s->sum, bits); }
 
 static void add(lua_State *L, Sum *s, int idx) {
   int type = lua_type(L, idx);
@@ -202,12 +200,12 @@ static void add_globals(lua_State *L, Sum *s, int list, lua_Integer from) {
 }
 
 /* True: it may be recorded. `taking`: the list shall hold all values. */
-static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool taking,
+static bool sum_up(lua_State *L, Draft *d, const Source *source, int list, bool taking,
                    uint64_t *sum) {
   Sum s = {.held = taking ? list : 0, .fit = true};
   int top = lua_gettop(L);
-  gr_packer_need_index(L, k); /* another table when modules came or went */
-  add(L, &s, k->index);
+  gr_draft_need_index(L, d); /* another table when modules came or went */
+  add(L, &s, d->index);
   for (lua_Integer i = 1; i <= source->nobjects; i++, lua_settop(L, top)) {
     if (lua_rawgeti(L, list, i) == LUA_TTABLE) add_table(L, &s, top + 1);
     else add_function(L, &s, top + 1);
@@ -217,7 +215,7 @@ static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool
   for (lua_Integer i = (lua_Integer)source->nobjects + 1; s.fit && i <= from;
        i++, lua_settop(L, top)) {
     lua_rawgeti(L, list, i);
-    s.fit = gr_names_find(L, top + 1, k->index);
+    s.fit = gr_modules_find(L, top + 1, d->index);
   }
   if (from < (lua_Integer)lua_rawlen(L, list)) add_globals(L, &s, list, from);
   *sum = s.sum;
@@ -226,27 +224,27 @@ static bool sum_up(lua_State *L, Packer *k, const Source *source, int list, bool
 
 /* ---- making ---- */
 
-void gr_record_name(lua_State *L, Packer *k, int environment, const char *name, size_t len) {
-  if (lua_topointer(L, environment) != k->globals_table) k->failed = true;
+void gr_record_name(lua_State *L, Draft *d, int environment, const char *name, size_t len) {
+  if (lua_topointer(L, environment) != d->globals_table) d->failed = true;
   lua_pushlstring(L, name, len);
   lua_pushboolean(L, 1);
-  lua_rawset(L, k->recording);
+  lua_rawset(L, d->recording);
 }
 
 static void append(lua_State *L, int list) {
   lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
 }
 
-/* Appends the packer's items that are names of what modules own, stock functions apart, or else
+/* Appends the draft's items that are names of what modules own, stock functions apart, or else
  * what has content. */
-static uint32_t append_items(lua_State *L, Packer *k, int list, bool names) {
+static uint32_t append_items(lua_State *L, Draft *d, int list, bool names) {
   int top = lua_gettop(L);
   lua_Integer before = (lua_Integer)lua_rawlen(L, list);
-  for (uint32_t i = 0; i < k->p.nitems; i++, lua_settop(L, top)) {
-    uint8_t kind = k->p.items[i].kind;
+  for (uint32_t i = 0; i < d->p.nitems; i++, lua_settop(L, top)) {
+    uint8_t kind = d->p.items[i].kind;
     if (names ? kind != I_NAME : kind != I_TABLE && kind != I_CLASS && kind != I_FUNCTION) continue;
-    lua_rawgeti(L, k->values, (lua_Integer)i + 1);
-    if (names && (lua_isstring(L, -1) || !gr_names_find(L, top + 1, k->index))) continue;
+    lua_rawgeti(L, d->values, (lua_Integer)i + 1);
+    if (names && (lua_isstring(L, -1) || !gr_modules_find(L, top + 1, d->index))) continue;
     lua_settop(L, top + 1);
     append(L, list);
   }
@@ -259,17 +257,17 @@ typedef struct Making {
 } Making;
 
 /* Pushes the list. */
-static bool take_source(lua_State *L, Packer *k, Source *source) {
+static bool take_source(lua_State *L, Draft *d, Source *source) {
   lua_newtable(L);
   int list = lua_gettop(L);
-  gr_packer_need_index(L, k);
-  source->nobjects = append_items(L, k, list, false);
-  source->nowned = append_items(L, k, list, true);
-  for (lua_pushnil(L); lua_next(L, k->recording) != 0; lua_settop(L, list + 1)) {
+  gr_draft_need_index(L, d);
+  source->nobjects = append_items(L, d, list, false);
+  source->nowned = append_items(L, d, list, true);
+  for (lua_pushnil(L); lua_next(L, d->recording) != 0; lua_settop(L, list + 1)) {
     lua_pushvalue(L, list + 1);
     append(L, list);
   }
-  return sum_up(L, k, source, list, true, &source->sum);
+  return sum_up(L, d, source, list, true, &source->sum);
 }
 
 /* (Making *, class…) -> list. What it has made is the caller's also when it raises. */
@@ -277,24 +275,24 @@ static int make(lua_State *L) {
   Making *m = gr_check_pointer(L, 1);
   int last = lua_gettop(L);
   lua_newtable(L);
-  Packer *k = gr_packer_new(L, GR_NAME_MESSAGE, 0);
-  k->recording = last + 1;
-  k->p.nroots = (uint32_t)last - 1;
+  Draft *d = gr_draft_new(L, GR_NAME_MESSAGE, 0);
+  d->recording = last + 1;
+  d->p.nroots = (uint32_t)last - 1;
   for (int i = 2; i <= last; i++) {
     lua_pushvalue(L, i);
-    gr_pack_metatable(L, k, 0);
-    Slot *slot = gr_packer_find(k, lua_topointer(L, i));
-    k->failed |= slot == NULL || k->p.items[slot->item].kind != I_CLASS;
+    gr_pack_metatable(L, d, 0);
+    Slot *slot = gr_draft_find(d, lua_topointer(L, i));
+    d->failed |= slot == NULL || d->p.items[slot->item].kind != I_CLASS;
   }
-  gr_pack_items(L, k);
-  if (!k->failed) gr_carry_globals(L, k);
-  if (!k->failed && k->p.nbytes <= BYTES_MOST && take_source(L, k, &m->source))
-    m->record = new_record(k);
+  gr_pack_items(L, d);
+  if (!d->failed) gr_carry_globals(L, d);
+  if (!d->failed && d->p.nbytes <= BYTES_MOST && take_source(L, d, &m->source))
+    m->record = new_record(d);
   if (m->record == NULL) {
-    gr_packer_give_up(L, k);
+    gr_draft_give_up(L, d);
     return 0;
   }
-  m->record->pack = gr_packer_finish(L, k);
+  m->record->pack = gr_draft_finish(L, d);
   return 1;
 }
 
@@ -373,13 +371,13 @@ static void learn(lua_State *L, Known *known, int class, int at, const Making *m
 }
 
 /* The Known is on top. Is its record what packing the class, of that identity, would give now? */
-static bool holds(lua_State *L, Packer *k, const Known *known, uint64_t id) {
+static bool holds(lua_State *L, Draft *d, const Known *known, uint64_t id) {
   int at = lua_gettop(L);
   uint64_t sum = 0;
   if (known->record == NULL || known->id != id) return false;
   gr_check_stack(L, 20);
   lua_getiuservalue(L, at, 1);
-  bool ok = sum_up(L, k, &known->source, at + 1, false, &sum) && sum == known->source.sum;
+  bool ok = sum_up(L, d, &known->source, at + 1, false, &sum) && sum == known->source.sum;
   lua_settop(L, at);
   return ok;
 }
@@ -409,18 +407,18 @@ static bool renew(lua_State *L, Known *known, int class) {
 }
 
 /* The Known is on top. */
-static bool has_record(lua_State *L, Packer *k, Known *known, int class, uint64_t id) {
+static bool has_record(lua_State *L, Draft *d, Known *known, int class, uint64_t id) {
   if (known->skip > 0) {
     known->skip--;
     return false;
   }
-  if (!holds(L, k, known, id)) return renew(L, known, class);
+  if (!holds(L, d, known, id)) return renew(L, known, class);
   known->misses = 0;
   return true;
 }
 
-static void set_link(Packer *k, uint32_t number, Record *r, uint32_t root) {
-  Item *item = &k->p.items[number];
+static void set_link(Draft *d, uint32_t number, Record *r, uint32_t root) {
+  Item *item = &d->p.items[number];
   GrShare *before = item->kind == I_LINK ? item->u.share : NULL;
   gr_share_ref(&r->share);
   item->kind = I_LINK;
@@ -429,15 +427,15 @@ static void set_link(Packer *k, uint32_t number, Record *r, uint32_t root) {
   gr_share_unref(before);
 }
 
-bool gr_record_link(lua_State *L, Packer *k, uint32_t number) {
+bool gr_record_link(lua_State *L, Draft *d, uint32_t number) {
   int class = lua_gettop(L);
-  if (k->p.start || k->recording != 0 || !gr_class_sent(L, class, k->p.items[number].id))
+  if (d->p.start || d->recording != 0 || !gr_class_sent(L, class, d->p.items[number].id))
     return false;
   Known *known = push_known(L, class);
-  bool ok = known != NULL && has_record(L, k, known, class, k->p.items[number].id);
+  bool ok = known != NULL && has_record(L, d, known, class, d->p.items[number].id);
   if (ok) {
-    set_link(k, number, known->record, known->root);
-    k->links = true;
+    set_link(d, number, known->record, known->root);
+    d->links = true;
   }
   lua_settop(L, class);
   return ok;
@@ -446,10 +444,10 @@ bool gr_record_link(lua_State *L, Packer *k, uint32_t number) {
 /* ---- shape ---- */
 
 /* Does the message reach a part of the record without it? */
-static bool is_met(Packer *k, const Record *r) {
+static bool is_met(Draft *d, const Record *r) {
   for (uint32_t i = 0; i < r->n; i++) {
-    const Slot *slot = gr_packer_find(k, r->identities[i]);
-    if (slot != NULL && k->p.items[slot->item].kind != I_LINK) return true;
+    const Slot *slot = gr_draft_find(d, r->identities[i]);
+    if (slot != NULL && d->p.items[slot->item].kind != I_LINK) return true;
   }
   return false;
 }
@@ -461,48 +459,48 @@ typedef struct Part {
   uint32_t link; /* whose record it is of: item number */
 } Part;
 
-static const Record *record_of(const Packer *k, uint32_t link) {
-  return gr_container_of(k->p.items[link].u.share, const Record, share);
+static const Record *record_of(const Draft *d, uint32_t link) {
+  return gr_container_of(d->p.items[link].u.share, const Record, share);
 }
 
 /* Enters the parts of the link's record; the link of another record that has one of them too, or
  * `link`. */
-static uint32_t enter_parts(const Packer *k, Part *parts, size_t mask, uint32_t link) {
-  const Record *r = record_of(k, link);
+static uint32_t enter_parts(const Draft *d, Part *parts, size_t mask, uint32_t link) {
+  const Record *r = record_of(d, link);
   for (uint32_t i = 0; i < r->n; i++) {
-    size_t at = (size_t)(((uintptr_t)r->identities[i] * 0x9e3779b97f4a7c15ULL) >> 32) & mask;
+    size_t at = gr_hash_address(r->identities[i]) & mask;
     while (parts[at].identity != NULL && parts[at].identity != r->identities[i])
       at = (at + 1) & mask;
     if (parts[at].identity == NULL) parts[at] = (Part){r->identities[i], link};
-    else if (record_of(k, parts[at].link) != r) return parts[at].link;
+    else if (record_of(d, parts[at].link) != r) return parts[at].link;
   }
   return link;
 }
 
 /* Are there two links whose records share? */
-static bool find_clash(lua_State *L, Packer *k, uint32_t *a, uint32_t *b) {
+static bool find_clash(lua_State *L, Draft *d, uint32_t *a, uint32_t *b) {
   size_t n = 0, mask = 63;
   uint32_t nlinks = 0;
-  for (uint32_t i = 0; i < k->p.nitems; i++) {
-    if (k->p.items[i].kind != I_LINK) continue;
-    n += record_of(k, i)->n;
+  for (uint32_t i = 0; i < d->p.nitems; i++) {
+    if (d->p.items[i].kind != I_LINK) continue;
+    n += record_of(d, i)->n;
     nlinks++;
   }
   if (nlinks < 2) return false;
   while (mask < 2 * n) mask = 2 * mask + 1;
   Part *parts = gr_zalloc((mask + 1) * sizeof *parts);
-  if (parts == NULL) gr_packer_no_memory(L, k);
-  for (*a = *b = 0; *b < k->p.nitems; ++*b)
-    if (k->p.items[*b].kind == I_LINK && (*a = enter_parts(k, parts, mask, *b)) != *b) break;
+  if (parts == NULL) gr_draft_no_memory(L, d);
+  for (*a = *b = 0; *b < d->p.nitems; ++*b)
+    if (d->p.items[*b].kind == I_LINK && (*a = enter_parts(d, parts, mask, *b)) != *b) break;
   gr_free(parts);
-  return *b < k->p.nitems;
+  return *b < d->p.nitems;
 }
 
 /* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how
  * many there are then. */
-static int push_classes(lua_State *L, Packer *k, uint32_t link, int n) {
+static int push_classes(lua_State *L, Draft *d, uint32_t link, int n) {
   int first = lua_gettop(L) - n + 1;
-  lua_rawgeti(L, k->values, (lua_Integer)link + 1);
+  lua_rawgeti(L, d->values, (lua_Integer)link + 1);
   const Known *known = push_known(L, first + n);
   uint32_t nclasses = known->record != NULL ? known->record->pack->nroots
                                             : 0; /* a finalizer may have sent it meanwhile */
@@ -522,46 +520,46 @@ static int push_classes(lua_State *L, Packer *k, uint32_t link, int n) {
 
 /* (class…, list) from `first` on: the record is theirs, and those of the message that are links
  * refer to it. */
-static void learn_all(lua_State *L, Packer *k, int first, int n, const Making *m) {
+static void learn_all(lua_State *L, Draft *d, int first, int n, const Making *m) {
   for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
     Known *known = push_known(L, first + i);
     lua_pushvalue(L, first + n);
     learn(L, known, first + i, first + n + 1, m, (uint32_t)i);
-    const Slot *slot = gr_packer_find(k, lua_topointer(L, first + i));
-    if (slot != NULL && k->p.items[slot->item].kind == I_LINK)
-      set_link(k, slot->item, m->record, (uint32_t)i);
+    const Slot *slot = gr_draft_find(d, lua_topointer(L, first + i));
+    if (slot != NULL && d->p.items[slot->item].kind == I_LINK)
+      set_link(d, slot->item, m->record, (uint32_t)i);
   }
 }
 
 /* The classes of both links get one record. */
-static bool unite(lua_State *L, Packer *k, uint32_t a, uint32_t b) {
+static bool unite(lua_State *L, Draft *d, uint32_t a, uint32_t b) {
   int top = lua_gettop(L);
   Making m;
   gr_check_stack(L, 2 * CLASSES_MOST + 20);
-  int n = push_classes(L, k, b, push_classes(L, k, a, 0));
+  int n = push_classes(L, d, b, push_classes(L, d, a, 0));
   bool ok = n > 1 && n <= CLASSES_MOST;
   for (int i = 0; ok && i < n; i++) lua_pushvalue(L, top + 1 + i);
   ok = ok && make_in_peace(L, &m, n);
   if (ok) {
-    learn_all(L, k, top + 1, n, &m);
+    learn_all(L, d, top + 1, n, &m);
     gr_share_unref(&m.record->share);
   }
   lua_settop(L, top);
   return ok;
 }
 
-bool gr_record_settle(lua_State *L, Packer *k) {
-  if (!k->links) return false;
+bool gr_record_settle(lua_State *L, Draft *d) {
+  if (!d->links) return false;
   bool more = false;
-  uint32_t a, b, n = k->p.nitems;
+  uint32_t a, b, n = d->p.nitems;
   do {
     for (uint32_t i = 0; i < n; i++) {
-      if (k->p.items[i].kind != I_LINK || !is_met(k, record_of(k, i))) continue;
-      gr_pack_unlink(L, k, i);
+      if (d->p.items[i].kind != I_LINK || !is_met(d, record_of(d, i))) continue;
+      gr_pack_unlink(L, d, i);
       more = true;
     }
-    if (more || !find_clash(L, k, &a, &b)) return more;
-  } while (unite(L, k, a, b));
-  gr_pack_unlink(L, k, b);
+    if (more || !find_clash(L, d, &a, &b)) return more;
+  } while (unite(L, d, a, b));
+  gr_pack_unlink(L, d, b);
   return true;
 }

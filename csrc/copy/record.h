@@ -4,16 +4,16 @@
 #ifndef GR_RECORD_H
 #define GR_RECORD_H
 
-#include "copy/packer.h"
+#include "copy/draft.h"
 
 /* The class on top, item `number`, which is not written yet, becomes a link; false: it has to go
  * along. Runs no Lua code. May raise. */
-bool gr_record_link(lua_State *L, Packer *k, uint32_t number);
+bool gr_record_link(lua_State *L, Draft *d, uint32_t number);
 /* Everything is written: links that would split what the message shares with their classes are
  * taken back. True: then there is more to write. May raise. */
-bool gr_record_settle(lua_State *L, Packer *k);
+bool gr_record_settle(lua_State *L, Draft *d);
 /* A record in the making names a global of the environment at an absolute index. May raise. */
-void gr_record_name(lua_State *L, Packer *k, int environment, const char *name, size_t len);
+void gr_record_name(lua_State *L, Draft *d, int environment, const char *name, size_t len);
 
 /* Its message, for a receiver to unpack: owned, or NULL without memory. */
 GrPack *gr_record_copy(const GrShare *record);

@@ -8,7 +8,7 @@
  * it is trusted. Only the hostile build looks at it first (verify.c).
  *
  * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as
- * with packers (packer.c) each state keeps one for reuse. The first message of a goroutine is its
+ * with drafts (draft.c) each state keeps one for reuse. The first message of a goroutine is its
  * state's own, so there it is a C variable, and many goroutines never need another one. Values of a
  * few items lie on the stack, of more in a table. A class is known to the state before it is
  * filled, since a __goro function, or a message within a message, may want it meanwhile. Were an
@@ -20,19 +20,19 @@
 #include <lauxlib.h>
 
 #include "base/big.h"
-#include "heap/arena.h"
 #include "copy/class.h"
+#include "copy/pack.h"
+#include "copy/placeholder.h"
+#include "copy/record.h"
+#include "copy/verify.h"
+#include "copy/wire.h"
+#include "heap/arena.h"
 #include "heap/keep.h"
+#include "heap/modules.h"
 #include "heap/names.h"
 #include "heap/need.h"
 #include "heap/object.h"
-#include "copy/pack.h"
 #include "heap/raise.h"
-#include "copy/placeholder.h"
-#include "copy/record.h"
-#include "run/state.h"
-#include "copy/verify.h"
-#include "copy/wire.h"
 
 enum { FEW = 16 }; /* items: the values of so many lie on the stack */
 
@@ -189,7 +189,7 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       return true;
     case I_NAME: {
       const char *field = bytes + strlen(bytes) + 1;
-      gr_names_push(L, bytes, *field != '\0' ? field : NULL);
+      gr_modules_push(L, bytes, *field != '\0' ? field : NULL);
       return false;
     }
     case I_OBJECT:
@@ -197,7 +197,7 @@ static bool make(lua_State *L, Unpacker *u, uint32_t i) {
       else gr_object_push(L, item->u.share, item->view);
       return false;
     case I_NATIVE:
-      gr_pushcfunction(L, gr_state_find(L), gr_names_native_at((int)item->view));
+      gr_heap_push(L, gr_heap_find(L), gr_names_native_at((int)item->view));
       return false;
     case I_MADE: make_made(L, u, i); return false;
     case I_LINK:
@@ -244,7 +244,7 @@ static const char *push_value(lua_State *L, Unpacker *u, const char *at) {
     }
     case T_CFUNCTION: {
       READ(lua_CFunction, f);
-      gr_state_find(L)->foreign = true;
+      gr_heap_find(L)->foreign = true;
       lua_pushcfunction(L, f);
       return at + sizeof f;
     }
@@ -273,7 +273,7 @@ static void fill_table(lua_State *L, Unpacker *u, const Item *item) {
   int table = lua_gettop(L);
   const char *at = push_value(L, u, u->p->bytes + item->at);
   if (lua_istable(L, -1)) {
-    gr_state_note_gc(L, -1);
+    gr_heap_note_gc(L, -1);
     lua_setmetatable(L, table);
   } else {
     lua_pop(L, 1);
@@ -352,7 +352,7 @@ static void fill_classes(lua_State *L, Unpacker *u) {
 static bool replaces(lua_State *L, int value) {
   const GrObject *o = gr_object_test(L, value);
   return o == NULL || !gr_placeholder_is(o->share) ||
-         gr_names_is_standard(L, value - 1, lua_tostring(L, value - 2));
+         gr_modules_is_standard(L, value - 1, lua_tostring(L, value - 2));
 }
 
 /* Those that came with a message do not replace what is there. */
@@ -394,8 +394,8 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
  * that come and go like this leave their memory to each other and to messages. */
 static int long_string(lua_State *L) {
   const GrMsg *m = gr_check_pointer(L, 1);
-  GrState *st = m->w[0] >= GR_BIG_LEAST ? gr_state_find(L) : NULL;
-  if (st != NULL && st->arena != NULL) st->arena->circulate = true;
+  GrHeap *h = m->w[0] >= GR_BIG_LEAST ? gr_heap_find(L) : NULL;
+  if (h != NULL && h->arena != NULL) h->arena->circulate = true;
   lua_pushlstring(L, m->u.p, m->w[0]);
   return 1;
 }
@@ -415,7 +415,7 @@ static void guarded(lua_State *L, lua_CFunction f, void *arg, int nresults, GrMs
 
 /* (GrMsg *): what the message needs, before anything of it is made. */
 static int open_needed(lua_State *L) {
-  gr_state_need(L, gr_msg_need(gr_check_pointer(L, 1)));
+  gr_need_fill(L, gr_msg_need(gr_check_pointer(L, 1)));
   return 0;
 }
 
@@ -485,7 +485,7 @@ int gr_unpack(lua_State *L, GrMsg *m) {
     gr_msg_drop(m);
     return 1;
   }
-  if (gr_state_lacks(L, gr_msg_need(m))) guarded(L, open_needed, m, 0, m);
+  if (gr_need_lacks(L, gr_msg_need(m))) guarded(L, open_needed, m, 0, m);
   int top = lua_gettop(L);
   Unpacker *u = push_unpacker(L, m);
   int n = work(L, u);

@@ -19,9 +19,9 @@
 #include <lauxlib.h>
 
 #include "copy/class.h"
-#include "heap/names.h"
 #include "copy/record.h"
 #include "copy/wire.h"
+#include "heap/names.h"
 
 #ifdef GORO_HOSTILE
 

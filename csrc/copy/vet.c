@@ -17,11 +17,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "copy/bytecode.h"
 #include "copy/class.h"
-#include "copy/code.h"
-#include "heap/names.h"
+#include "copy/draft.h"
 #include "copy/opcodes.h"
-#include "copy/packer.h"
+#include "heap/modules.h"
+#include "heap/names.h"
 #include "heap/raise.h"
 
 atomic_bool gr_vet;
@@ -41,7 +42,7 @@ typedef enum WayKind {
 typedef struct Way {
   uint8_t kind, from, steps;
   int number;
-  GrCodeText name;
+  GrBytecodeText name;
 } Way;
 
 typedef struct Jump {
@@ -57,13 +58,13 @@ typedef struct Warning {
 
 typedef struct Vet {
   lua_State *L;
-  Packer *k;
+  Draft *d;
   int function, environment; /* stack indices */
   Warning warnings[WARNINGS];
   int nwarnings;
   /* of the function in it that is gone through */
-  GrCodeFunction *f;
-  GrCodeText texts[GR_CODE_NAMED];
+  GrBytecodeFunction *f;
+  GrBytecodeText texts[GR_BYTECODE_NAMED];
   size_t ntexts, at;
   int line;
   Way ways[WAYS]; /* the first is none */
@@ -77,12 +78,12 @@ typedef struct Vet {
 
 /* ---- ways ---- */
 
-static bool same_text(GrCodeText a, GrCodeText b) {
+static bool same_text(GrBytecodeText a, GrBytecodeText b) {
   return a.len == b.len && (a.len == 0 || memcmp(a.s, b.s, a.len) == 0);
 }
 
 /* The number of the way; 0 when there are too many. */
-static uint8_t way(Vet *v, WayKind kind, uint8_t from, int number, GrCodeText name) {
+static uint8_t way(Vet *v, WayKind kind, uint8_t from, int number, GrBytecodeText name) {
   unsigned steps = v->ways[from].steps + 1U;
   for (uint8_t i = 1; i < v->nways; i++) {
     const Way *w = &v->ways[i];
@@ -94,7 +95,7 @@ static uint8_t way(Vet *v, WayKind kind, uint8_t from, int number, GrCodeText na
   return v->nways++;
 }
 
-static const GrCodeText no_name = {"", 0};
+static const GrBytecodeText no_name = {"", 0};
 
 static uint8_t variable(Vet *v, int upvalue) { return way(v, W_VARIABLE, 0, upvalue + 1, no_name); }
 
@@ -127,13 +128,13 @@ static void push_end(Vet *v, uint8_t number) {
 static bool is_globals(Vet *v, uint8_t number) {
   if (number == 0) return false;
   push_end(v, number);
-  bool globals = lua_istable(v->L, -1) && lua_topointer(v->L, -1) == v->k->globals_table;
+  bool globals = lua_istable(v->L, -1) && lua_topointer(v->L, -1) == v->d->globals_table;
   lua_pop(v->L, 1);
   return globals || v->ways[number].kind == W_ENV;
 }
 
 /* `name.s` may be NULL: the key is no string. */
-static uint8_t field(Vet *v, uint8_t from, GrCodeText name) {
+static uint8_t field(Vet *v, uint8_t from, GrBytecodeText name) {
   if (from == 0) return 0;
   if (is_globals(v, from)) return name.s != NULL ? way(v, W_GLOBAL, 0, 0, name) : 0;
   return name.s != NULL ? way(v, W_FIELD, from, 0, name) : way(v, W_ANY, from, 0, no_name);
@@ -145,13 +146,13 @@ static uint8_t field(Vet *v, uint8_t from, GrCodeText name) {
 static bool is_table_of_data(Vet *v) {
   lua_State *L = v->L;
   int table = lua_gettop(L);
-  if (!lua_istable(L, table) || lua_topointer(L, table) == v->k->globals_table) return false;
+  if (!lua_istable(L, table) || lua_topointer(L, table) == v->d->globals_table) return false;
   if (lua_getmetatable(L, table)) {
     lua_settop(L, table);
     return false;
   }
-  gr_packer_need_index(L, v->k);
-  bool module = gr_names_find(L, table, v->k->index) && lua_isnil(L, -1);
+  gr_draft_need_index(L, v->d);
+  bool module = gr_modules_find(L, table, v->d->index) && lua_isnil(L, -1);
   lua_settop(L, table);
   return !module && !gr_class_has_metamethod(L, table);
 }
@@ -190,18 +191,18 @@ static void changes(Vet *v, uint8_t number) {
   if (root != 0) warn(v, &v->ways[root], false);
 }
 
-static void assigns_global(Vet *v, GrCodeText name) {
+static void assigns_global(Vet *v, GrBytecodeText name) {
   Way w = {.kind = W_GLOBAL, .name = name};
   int top = lua_gettop(v->L);
   if (name.s == NULL) return;
   lua_pushlstring(v->L, name.s, name.len);
   gr_carry_look_up(v->L, v->environment, top + 1);
-  bool standard = gr_names_is_standard(v->L, top + 2, lua_tostring(v->L, top + 1));
+  bool standard = gr_modules_is_standard(v->L, top + 2, lua_tostring(v->L, top + 1));
   if (!standard && is_data(v)) warn(v, &w, true);
   lua_settop(v->L, top);
 }
 
-static void changes_field(Vet *v, uint8_t number, GrCodeText name) {
+static void changes_field(Vet *v, uint8_t number, GrBytecodeText name) {
   if (is_globals(v, number)) assigns_global(v, name);
   else changes(v, number);
 }
@@ -274,23 +275,23 @@ static void forget(Vet *v, uint32_t reg, uint32_t n) {
   for (; n > 0 && reg < REGISTERS; n--) v->registers[reg++] = 0;
 }
 
-static GrCodeText text(const Vet *v, uint32_t constant) {
-  return constant < v->ntexts ? v->texts[constant] : (GrCodeText){NULL, 0};
+static GrBytecodeText text(const Vet *v, uint32_t constant) {
+  return constant < v->ntexts ? v->texts[constant] : (GrBytecodeText){NULL, 0};
 }
 
 /* The way of upvalue i. */
 static uint8_t upvalue(Vet *v, uint32_t i) {
-  GrCodeFunction *at;
+  GrBytecodeFunction *at;
   uint32_t reg;
   if ((int)i == v->f->env) return way(v, W_ENV, 0, 0, no_name);
-  int outermost = gr_code_outermost(v->f, i, &at, &reg);
+  int outermost = gr_bytecode_outermost(v->f, i, &at, &reg);
   return outermost >= 0 ? variable(v, outermost) : 0;
 }
 
 static void assigns_upvalue(Vet *v, uint32_t i) {
-  GrCodeFunction *at;
+  GrBytecodeFunction *at;
   uint32_t reg;
-  int outermost = gr_code_outermost(v->f, i, &at, &reg);
+  int outermost = gr_bytecode_outermost(v->f, i, &at, &reg);
   if (outermost >= 0 && (int)i != v->f->env)
     warn(v, &(Way){.kind = W_VARIABLE, .number = outermost + 1}, true);
   else if (outermost < 0 && at != NULL && reg < REGISTERS)
@@ -355,7 +356,7 @@ static void step(Vet *v, uint32_t word, uint32_t before) {
     case OP_GETUPVAL: set(v, a, upvalue(v, b)); break;
     case OP_GETTABUP: set(v, a, field(v, upvalue(v, b), text(v, c))); break;
     case OP_GETFIELD: set(v, a, field(v, v->registers[b], text(v, c))); break;
-    case OP_GETTABLE: set(v, a, field(v, v->registers[b], (GrCodeText){NULL, 0})); break;
+    case OP_GETTABLE: set(v, a, field(v, v->registers[b], (GrBytecodeText){NULL, 0})); break;
     case OP_GETI:
       set(v, a, v->registers[b] != 0 ? way(v, W_INDEX, v->registers[b], (int)c, no_name) : 0);
       break;
@@ -375,12 +376,12 @@ static void step(Vet *v, uint32_t word, uint32_t before) {
 }
 
 /* A function's code; those in it have been gone through. */
-static void go_through(void *arg, GrCodeFunction *f) {
+static void go_through(void *arg, GrBytecodeFunction *f) {
   Vet *v = arg;
-  GrCodeLines lines = gr_code_lines(f);
+  GrBytecodeLines lines = gr_bytecode_lines(f);
   uint32_t word = OP_EXTRAARG, before;
   v->f = f;
-  v->ntexts = gr_code_texts(f, v->texts);
+  v->ntexts = gr_bytecode_texts(f, v->texts);
   v->nways = 1;
   v->njumps = 0;
   v->blind = 0;
@@ -388,7 +389,7 @@ static void go_through(void *arg, GrCodeFunction *f) {
   for (v->at = 0; v->at < f->ncode; v->at++) {
     before = word;
     memcpy(&word, f->code + 4 * v->at, 4);
-    v->line = gr_code_next_line(&lines);
+    v->line = gr_bytecode_next_line(&lines);
     arrive(v);
     step(v, word, before);
   }
@@ -425,18 +426,18 @@ static void tell_all(Vet *v) {
   }
 }
 
-void gr_vet_function(lua_State *L, Packer *k, const GrCode *code, int function, int env) {
+void gr_vet_function(lua_State *L, Draft *d, const GrCode *code, int function, int env) {
   int top = lua_gettop(L);
-  if (!gr_codes_vet(code)) return;
+  if (!gr_code_vet(code)) return;
   gr_check_stack(L, 40);
   Vet *v = lua_newuserdatauv(L, sizeof *v, 0);
   memset(v, 0, sizeof *v);
   v->L = L;
-  v->k = k;
+  v->d = d;
   v->function = function;
   if (env == 0 || lua_getupvalue(L, function, env) == NULL) lua_pushglobaltable(L);
   v->environment = lua_gettop(L);
-  gr_code_walk(code->bytes, code->len, env - 1, NULL, go_through, v);
+  gr_bytecode_walk(code->bytes, code->len, env - 1, NULL, go_through, v);
   tell_all(v);
   lua_settop(L, top);
 }

@@ -5,9 +5,9 @@
 
 #include <lua.h>
 
-#include "copy/codes.h"
+#include "copy/code.h"
 
-struct Packer;
+struct Draft;
 
 /* Shall starting a goroutine warn? */
 extern atomic_bool gr_vet;
@@ -15,6 +15,6 @@ extern atomic_bool gr_vet;
 /* A goroutine starts with the function at that index, whose code it is and whose upvalue `env`
  * (from 1; 0: none) is _ENV: warns, once for each code. May raise, and run Lua; the code is held by
  * the caller. */
-void gr_vet_function(lua_State *L, struct Packer *k, const GrCode *code, int function, int env);
+void gr_vet_function(lua_State *L, struct Draft *d, const GrCode *code, int function, int env);
 
 #endif

@@ -30,22 +30,22 @@ enum { GR_ARENA_CLASSES = 52, GR_ARENA_LARGE = 1 << 20 };
 typedef struct GrSlab GrSlab;
 typedef struct GrBig GrBig;
 
-struct GrState;
+struct GrHeap;
 
 typedef struct GrArena {
   char *bump, *end; /* what is left of the newest chunk */
   void *free[GR_ARENA_CLASSES];
   GrSlab *slabs;
   GrBig *bigs;
-  size_t more;           /* bytes that it holds besides the first chunk */
-  uint32_t first;        /* bytes of the first chunk */
-  uint32_t next;         /* bytes that the next chunk will have */
-  bool sealed;           /* a template: no memory but its first chunk */
-  bool circulate;        /* the next big block is one of big.h's: what it is for comes and goes */
-  bool failed;           /* the system had none when memory was asked of it last */
-  uint8_t vain;          /* times in a row that gr_arena_trim has found little */
-  uint32_t pause;        /* calls of gr_arena_trim that do nothing, after that */
-  struct GrState *owner; /* is told of each full userdata (foreign.h), or NULL */
+  size_t more;          /* bytes that it holds besides the first chunk */
+  uint32_t first;       /* bytes of the first chunk */
+  uint32_t next;        /* bytes that the next chunk will have */
+  bool sealed;          /* a template: no memory but its first chunk */
+  bool circulate;       /* the next big block is one of big.h's: what it is for comes and goes */
+  bool failed;          /* the system had none when memory was asked of it last */
+  uint8_t vain;         /* times in a row that gr_arena_trim has found little */
+  uint32_t pause;       /* calls of gr_arena_trim that do nothing, after that */
+  struct GrHeap *owner; /* is told of each full userdata (foreign.h), or NULL */
 } GrArena;
 
 /* A new arena of `first` bytes in all; NULL without memory. */

@@ -81,10 +81,10 @@ static lua_CFunction maker(lua_State *L) {
 }
 
 /* Where no thread is known to run (a __close while the pool ends) it may be anybody's. */
-void gr_foreign_userdata(GrState *st) {
+void gr_foreign_userdata(GrHeap *h) {
   bool own = gr_own_userdata_next;
   gr_own_userdata_next = false; /* the call may raise */
-  if (own || st->finalizers) return;
-  lua_CFunction f = st->running != NULL ? maker(st->running) : NULL;
-  st->finalizers = f == NULL || !(is_ours(f) || is_stock(f));
+  if (own || h->finalizers) return;
+  lua_CFunction f = h->running != NULL ? maker(h->running) : NULL;
+  h->finalizers = f == NULL || !(is_ours(f) || is_stock(f));
 }

@@ -5,7 +5,7 @@
 #ifndef GR_FOREIGN_H
 #define GR_FOREIGN_H
 
-#include "run/state.h"
+#include "heap/heap.h"
 
 /* lua_newuserdatauv for what is made often: nobody need look who makes it. */
 extern GR_TLS bool gr_own_userdata_next;
@@ -16,9 +16,9 @@ static inline void *gr_own_userdata(lua_State *L, size_t size, int nuvalue) {
   return u;
 }
 
-/* A full userdata is being made in st: notes it when it is foreign. For the allocator: neither
- * allocates nor raises. */
-void gr_foreign_userdata(GrState *st);
+/* A full userdata is being made in this state: notes it when it is foreign. For the allocator:
+ * neither allocates nor raises. */
+void gr_foreign_userdata(GrHeap *h);
 /* The functions of this table, which is on top, are Lua's own although no library has them as
  * fields: methods of files. Once a process, at start. */
 void gr_foreign_not(lua_State *L);

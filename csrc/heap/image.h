@@ -22,8 +22,8 @@
  * comes to less than 1 in 10^11 a process. The proof runs clones at distances of all low bytes.
  *   - What must differ between states is set in each clone: the seed of math.random, the owner in
  * the extra space. Code that starts goroutines again and again has an image of its own, in which it
- * is loaded (codes.h). That one is made in a clone of a proven image, and twice: if the two are not
- * the same in every byte and every pointer, it is not used. Before it is used an image proves
+ * is loaded (copy/code.h). That one is made in a clone of a proven image, and twice: if the two are
+ * not the same in every byte and every pointer, it is not used. Before it is used an image proves
  * itself: a clone runs code that goes through all libraries, collects all garbage, and is closed.
  * When anything is not as it should be, no image is used in this process and states are opened one
  * by one; gr_image_status says why. */
@@ -33,7 +33,7 @@
 #include <lua.h>
 
 #include "heap/arena.h"
-#include "copy/pack.h"
+#include "heap/heap.h"
 
 typedef struct GrImage GrImage;
 

@@ -112,7 +112,7 @@ static bool is_there(lua_State *L, const Slot *s, uint32_t i) {
 
 /* What hangs on the keeper is there too. */
 typedef struct Kept {
-  const void *packer, *unpacker, *claim;
+  const void *draft, *unpacker, *claim;
 } Kept;
 
 static const void *kept_value(lua_State *L, int kind) {
@@ -124,12 +124,12 @@ static const void *kept_value(lua_State *L, int kind) {
 
 /* The keeper is on top. */
 static Kept find_kept(lua_State *L) {
-  return (Kept){kept_value(L, GR_KEEP_PACKER), kept_value(L, GR_KEEP_UNPACKER),
+  return (Kept){kept_value(L, GR_KEEP_DRAFT), kept_value(L, GR_KEEP_UNPACKER),
                 kept_value(L, GR_KEEP_CLAIM)};
 }
 
 static bool is_kept(const Kept *kept, const GrKeep *k) {
-  return k == kept->packer || k == kept->unpacker || k == kept->claim;
+  return k == kept->draft || k == kept->unpacker || k == kept->claim;
 }
 
 /* The keeper is on top. */

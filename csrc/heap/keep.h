@@ -50,11 +50,11 @@ void gr_keep_add(lua_State *L, GrKeep *k, const GrKeepType *type, const void *ke
 void *gr_keep_new(lua_State *L, size_t size, const GrKeepType *type);
 /* The same for what may well be there when the state ends. */
 void *gr_keep_new_lasting(lua_State *L, size_t size, const GrKeepType *type);
-/* One value of each of these kinds hangs on the keeper: a packer, an unpacker and a claim for
+/* One value of each of these kinds hangs on the keeper: a draft, an unpacker and a claim for
  * reuse, the table of objects (object.h), whose values are weak. An entry more in the registry
  * would cost each goroutine more. Pushes it, or nil. Does not raise. */
 enum {
-  GR_KEEP_PACKER = 1,
+  GR_KEEP_DRAFT = 1,
   GR_KEEP_UNPACKER,
   GR_KEEP_OBJECTS,
   GR_KEEP_CLAIM,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* names.h - what crosses by name: modules, their functions, the standard library, goro's own
- * methods. */
+/* names.h - the process's tables of what has the same name in every state: functions of the
+ * standard library and goro's in their place, goro's methods, goro's own modules. Written at start
+ * only. */
 #ifndef GR_NAMES_H
 #define GR_NAMES_H
 
@@ -15,9 +16,6 @@ bool gr_names_init(void);
  * or in hosts: it arrives as the receiver's own. At start; module and field are literals. */
 void gr_names_alias(lua_CFunction ours, const char *module, const char *field);
 void gr_names_alias_in_hosts(lua_CFunction ours, const char *module, const char *field);
-/* The function on top, of the C function `ours`, is the one that this host has; it stays there. A
- * C function with an upvalue is another value each time that it is made. */
-void gr_names_keep(lua_State *L, lua_CFunction ours);
 /* A function of goro's that is no module's field, a method: arrives as the receiver's own. Once a
  * process, at start. */
 void gr_names_native(lua_CFunction f);
@@ -27,10 +25,6 @@ void gr_names_native(lua_CFunction f);
 void gr_names_own_module(const char *name, lua_CFunction open);
 /* Its luaopen_* function; NULL: it is none of ours. */
 lua_CFunction gr_names_own_open(const char *name);
-/* Pushes the module, which is opened and put into package.loaded if it is not there. False: it is
- * none of ours, and nothing was pushed. May raise. */
-bool gr_names_push_own(lua_State *L, const char *name);
-
 /* The number of a native function, or -1; and back. */
 int gr_names_native_index(lua_CFunction f);
 lua_CFunction gr_names_native_at(int index);
@@ -39,9 +33,10 @@ bool gr_names_is_native(uint32_t index);
 
 /* The stock function's names, when f is one. */
 bool gr_names_stock(lua_CFunction f, const char **module, const char **field);
-/* Is `name` a global variable of a new state, and is the value at idx what a new state has there?
- */
-bool gr_names_is_standard(lua_State *L, int idx, const char *name);
+/* The function that a state has as module.field before a program puts another one there; NULL: it
+ * has upvalues, or there is none. *ours: it is goro's. */
+lua_CFunction gr_names_standard(const char *module, const char *field, bool host, bool *ours);
+/* Is it a library of Lua's, or "_G"? */
 bool gr_names_is_stdlib(const char *module);
 
 /* Is this package.path (which: 0) or package.cpath (1) as a new state has it? */
@@ -51,16 +46,5 @@ enum { GR_SEARCHERS = 4 };
 int gr_names_stock_searcher(lua_CFunction f);
 /* `ours` stands for the stock searcher of that number. Once a process, at start. */
 void gr_names_searcher(lua_CFunction ours, int number);
-
-/* Pushes the index of what loaded modules own; made anew when modules came or went, which is looked
- * at unless the caller knows it to be `fresh`. May raise. */
-void gr_names_push_index(lua_State *L, bool fresh);
-/* The value at idx (absolute; a table or a function) when a loaded module owns it: pushes module
- * and field (nil: it is the module itself) and returns true; else pushes nothing. Modules that
- * require could not find do not count. `index`: absolute, of the index. May raise. */
-bool gr_names_find(lua_State *L, int idx, int index);
-/* Pushes module.field of this state, required on demand. Raises when there is none. `field` may be
- * NULL. Of the standard library it is the standard function, whatever the program has put there. */
-void gr_names_push(lua_State *L, const char *module, const char *field);
 
 #endif

@@ -7,10 +7,8 @@
 
 #include <lualib.h>
 
-#include "run/hook.h"
 #include "heap/names.h"
 #include "heap/raise.h"
-#include "run/protect.h"
 
 typedef enum Kind {
   BASE,  /* a function of the base library, or _VERSION */
@@ -125,12 +123,13 @@ bool gr_need_is_small(GrNeed missing) {
 
 /* ---- opening ---- */
 
-static void open_library(lua_State *L, GrState *st, const Global *g) {
+void (*gr_need_adjust)(lua_State *L, GrHeap *h, const char *module);
+void (*gr_need_filled)(lua_State *L, GrHeap *h, GrNeed before);
+
+static void open_library(lua_State *L, GrHeap *h, const Global *g) {
   luaL_requiref(L, g->name, g->open, 1);
   lua_pop(L, 1);
-  if (strcmp(g->name, LUA_COLIBNAME) == 0) gr_coroutine_open(L, st);
-  if (strcmp(g->name, LUA_DBLIBNAME) == 0) gr_hook_open(L, st);
-  gr_state_adjust(L, st, g->name);
+  gr_need_adjust(L, h, g->name);
 }
 
 static void open_base(lua_State *L, int i) {
@@ -142,27 +141,40 @@ static void open_base(lua_State *L, int i) {
   lua_pop(L, 1);
 }
 
-void gr_need_open(lua_State *L, GrState *st, GrNeed set) {
-  if ((set & ~st->have) == 0) return;
-  st->indexed = false;
+void gr_need_open(lua_State *L, GrHeap *h, GrNeed set) {
+  if ((set & ~h->have) == 0) return;
+  h->indexed = false;
   gr_check_stack(L, 20);
   for (int i = 0; i < GLOBALS; i++) {
-    if (!(set & ~st->have & bit(i))) continue;
-    if (globals[i].kind == LIB) open_library(L, st, &globals[i]);
+    if (!(set & ~h->have & bit(i))) continue;
+    if (globals[i].kind == LIB) open_library(L, h, &globals[i]);
     else if (globals[i].kind == BASE) open_base(L, i);
-    else if (globals[i].kind == GORO) gr_state_adjust(L, st, "goro");
+    else if (globals[i].kind == GORO) gr_need_adjust(L, h, "goro");
     else if (strcmp(globals[i].name, "_G") == 0) lua_pushglobaltable(L), lua_setglobal(L, "_G");
-    st->have |= bit(i);
+    h->have |= bit(i);
   }
-  if (set == GR_NEED_ALL) st->have = GR_NEED_ALL;
+  if (set == GR_NEED_ALL) h->have = GR_NEED_ALL;
+}
+
+bool gr_need_lacks(lua_State *L, GrNeed need) {
+  if (need == 0) return false;
+  const GrHeap *h = gr_heap_find(L);
+  return h != NULL && !gr_heap_is_host(h) && (need & ~h->have) != 0;
+}
+
+void gr_need_fill(lua_State *L, GrNeed need) {
+  if (!gr_need_lacks(L, need)) return;
+  GrHeap *h = gr_heap_find(L);
+  GrNeed before = h->have;
+  gr_need_open(L, h, need);
+  if (h->have == GR_NEED_ALL) gr_need_filled(L, h, before);
 }
 
 /* As goroutines have them: the stock ones with ours over them. */
 static int read_base(lua_State *L) {
-  GrState *st = lua_touserdata(L, 1);
+  GrHeap *h = lua_touserdata(L, 1);
   luaL_openlibs(L);
-  gr_protect_open(L, st);
-  gr_state_adjust(L, st, "_G");
+  gr_need_adjust(L, h, "_G");
   lua_pushglobaltable(L);
   for (int i = 0; i < GLOBALS; i++) {
     if (globals[i].kind != BASE) continue;
@@ -174,7 +186,7 @@ static int read_base(lua_State *L) {
 }
 
 bool gr_need_init(void) {
-  static GrState nobody;
+  static GrHeap nobody;
   lua_State *L = luaL_newstate();
   if (L == NULL) return false;
   lua_pushcfunction(L, read_base);
@@ -188,7 +200,7 @@ bool gr_need_init(void) {
 
 /* Opens the library; its metatable is on top then. */
 static void spring(lua_State *L) {
-  gr_need_open(L, gr_state_own(L), named("string"));
+  gr_need_open(L, gr_heap_own(L), named("string"));
   lua_pushliteral(L, "");
   lua_getmetatable(L, -1);
   lua_remove(L, -2);

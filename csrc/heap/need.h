@@ -3,7 +3,7 @@
  *
  * A state need not hold what its code cannot reach. What a function can reach is in its code: the
  * names that it takes from _ENV. So each standard global is a bit; a state has a set of them, a
- * message needs a set, and the rest is opened when a message needs it (gr_state_need in state.h).
+ * message needs a set, and the rest is opened when a message needs it (gr_need_fill).
  * Whatever leads anywhere (`_G`, `require`, `load`, `debug`, …) needs all of them. Names that are
  * assigned count as those that are read: so what is missing in a state is what none of its code has
  * named, and can be put there without undoing anything that the code has done.
@@ -15,7 +15,7 @@
 #ifndef GR_NEED_H
 #define GR_NEED_H
 
-#include "run/state.h"
+#include "heap/heap.h"
 
 #define GR_NEED_ALL (~(GrNeed)0)
 /* For images between nothing and all; gr_need_everyday: the base functions, string, table, math,
@@ -37,7 +37,19 @@ GrNeed gr_need_module(const char *module, const char *field);
 bool gr_need_is_small(GrNeed missing);
 
 /* Opens what of `set` the state does not have. Raises; what has been opened stays. */
-void gr_need_open(lua_State *L, GrState *st, GrNeed set);
+void gr_need_open(lua_State *L, GrHeap *h, GrNeed set);
+/* Puts what goro replaces into a library that has just been opened ("_G": the base functions), or
+ * opens goro itself ("goro"). Set once, by csrc/lib. */
+extern void (*gr_need_adjust)(lua_State *L, GrHeap *h, const char *module);
+
+/* Is any of these standard globals missing in the state of L? In hosts none is. */
+bool gr_need_lacks(lua_State *L, GrNeed need);
+/* The state gets what it has not of these standard globals. Raises; what was opened stays. Nothing
+ * in hosts. */
+void gr_need_fill(lua_State *L, GrNeed need);
+/* gr_need_fill has made the state one that has all, where it had `before`. Set once, by csrc/run.
+ */
+extern void (*gr_need_filled)(lua_State *L, GrHeap *h, GrNeed before);
 /* Sets the strings' metatable of a state without the string library, and pushes it: with its __mode
  * of "v" it is a weak table's too. */
 void gr_need_trap(lua_State *L);

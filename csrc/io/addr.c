@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* addr.c - addresses from text and to text.
  *
- * Names are looked up by resolver.c; numeric addresses never get there.
+ * gr_resolve_new takes a text apart at once, and keeps what is wrong with it. The first step
+ * reports that. So there is one place where a caller learns why there is no address. Host names are
+ * checked here for what a C string cannot hold: zeros, and too many bytes.
  *
- * A text is taken apart at once; what is wrong with it is kept, for the first step to tell. So
- * there is one place where a caller learns why there is no address. A host name is checked here for
- * what C strings cannot tell: zeros inside, too long. */
+ * resolver.c looks names up; numeric addresses never get there. */
 #include "io/addr.h"
 
 #include <arpa/inet.h>
@@ -80,9 +80,9 @@ size_t gr_addr_text(const GrAddr *a, char buf[GR_ADDR_TEXT]) {
 /* ---- from text ---- */
 
 struct GrResolve {
-  int refused; /* GR_OK, or why there is no address, and a text */
-  const char *why;
-  bool named; /* the host is to be looked up; then `lookup`, once that has begun */
+  int refused;     /* why there is no address, or GR_OK */
+  const char *why; /* the same as a text, or NULL */
+  bool named;      /* the host must be looked up; `lookup` is not NULL once that has begun */
   GrLookup *lookup;
   GrAddr *list;
   uint32_t n;
@@ -109,7 +109,7 @@ static GrAddr *one_address(GrResolve *r) {
   return r->list;
 }
 
-/* A path, or an abstract name: "@name", or as the system spells it, with a zero in front. */
+/* A path, or an abstract name: "@name", or with a zero in front, as the system spells it. */
 static bool unix_address(GrResolve *r, const char *text, size_t len) {
   bool abstract = len > 0 && (text[0] == '@' || text[0] == '\0');
   if (len == 0) return refuse(r, UV_EINVAL, "empty path");
@@ -161,7 +161,7 @@ static bool split(const char *text, size_t len, Split *s, GrResolve *r) {
   return true;
 }
 
-/* A number, or a service's name ("http"). -1: neither. */
+/* The port of this number, or of this service ("http"). -1: the text is neither. */
 static int port_number(const char *port, int type) {
   if (strspn(port, "0123456789") == strlen(port)) {
     unsigned n = 0;
@@ -182,8 +182,8 @@ static void set_port(GrAddr *a, uint16_t port) {
   else if (a->u.any.sa_family == AF_INET6) a->u.in6.sin6_port = htons(port);
 }
 
-/* 1: it is a number of this family; 0: it is none; -1: one of the other family. A scope
- * ("fe80::1%eth0") is left to getaddrinfo. */
+/* 1: a numeric address of this family; 0: not numeric; -1: numeric, of the other family. An address
+ * with a scope ("fe80::1%eth0") is not numeric here: getaddrinfo deals with it. */
 static int numeric(const char *host, int family, GrAddr *a) {
   memset(a, 0, sizeof *a);
   if (inet_pton(AF_INET, host, &a->u.in.sin_addr) == 1) {
@@ -227,7 +227,7 @@ static bool host_addresses(GrResolve *r, const char *host, int family) {
   return true;
 }
 
-/* All interfaces: both families through one socket where the system has IPv6, else IPv4. */
+/* All interfaces. Where the system has IPv6, one socket serves both families; otherwise IPv4. */
 static bool any_addresses(GrResolve *r, int family) {
   if ((r->list = gr_zalloc(2 * sizeof *r->list)) == NULL) return out_of_memory(r);
   if (family != AF_INET)
@@ -238,7 +238,7 @@ static bool any_addresses(GrResolve *r, int family) {
   return true;
 }
 
-/* A listener of a name takes the name's first IPv4 address, as in Go. */
+/* A listener on a name takes the first IPv4 address of the name, as in Go. */
 static void prefer_ipv4(GrAddr *list, uint32_t n) {
   for (uint32_t i = 1; i < n && list[0].u.any.sa_family != AF_INET; i++) {
     if (list[i].u.any.sa_family != AF_INET) continue;
@@ -248,7 +248,8 @@ static void prefer_ipv4(GrAddr *list, uint32_t n) {
   }
 }
 
-/* The families by turns, beginning with the one that the resolver prefers (RFC 8305, 4). */
+/* Orders the addresses so that their families take turns, and the family that the resolver prefers
+ * comes first (RFC 8305, 4). */
 static void interleave(GrAddr *list, uint32_t n) {
   for (uint32_t i = 1; i < n; i++) {
     int before = list[i - 1].u.any.sa_family;
@@ -303,7 +304,7 @@ void gr_resolve_free(GrResolve *r) {
   gr_free(r);
 }
 
-/* Nobody is asked when there is no time to wait for it. */
+/* When the time is over before the look-up has begun, the resolver is not asked. */
 static int look_up(GrResolve *r, G *g, int64_t until, bool blocks) {
   const struct addrinfo *found;
   if (r->lookup == NULL) {

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: MIT */
 /* dial.c - connecting: several addresses, one after the other and side by side.
  *
- * RFC 8305 ("happy eyeballs"): the addresses come with their families by turns; the first is tried,
- * and when it has neither answered nor refused within 250 ms the next is tried beside it, and so
- * on; one that refuses makes the next start at once. The first that is connected wins, the rest are
- * closed. So a host whose IPv6 leads nowhere costs a quarter of a second, not a minute.
+ * RFC 8305 ("happy eyeballs"). The addresses come with their families in turn. The dial tries the
+ * first address. If that has neither answered nor refused within 250 ms, the dial tries the next
+ * one beside it, and so on. An address that refuses makes the next attempt start at once. The first
+ * connection wins, and the other attempts are closed. So a host whose IPv6 leads nowhere costs a
+ * quarter of a second, not a minute.
  *
- * A dial waits for all its sockets at once, in one wait whose limit is the next moment at which
- * there is something to start, or the caller's.
+ * A dial waits for all its sockets in one wait. The limit of that wait is the time of the next
+ * attempt, or the caller's limit, whichever is earlier.
  *
- * Unix sockets: connect says EAGAIN when the listener's queue is full, and nothing tells when that
- * changes, so it is tried again every 2 ms. TCP: a socket that dials a port of this machine nobody
- * listens on may be given just that port, and then connects to itself; it is refused, as in Go. */
+ * Unix sockets. connect says EAGAIN when the listener's queue is full, and no event tells when that
+ * changes. So the dial tries again every 2 ms.
+ *
+ * TCP. A socket that dials a port of this machine on which nobody listens may be given just that
+ * port for itself; it then connects to itself. Such a connection is refused, as in Go. */
 #include "io/dial.h"
 
 #include <errno.h>
@@ -25,10 +28,10 @@ enum { AT_ONCE = 16, NEXT_NS = 250000000, FULL_NS = 2000000 };
 struct GrDial {
   const GrNetwork *net;
   GrAddr *list;
-  uint32_t n, next; /* addresses; the first that has not been tried */
-  int64_t next_at;  /* when it will be */
+  uint32_t n, next; /* how many addresses; the first that has not been tried */
+  int64_t next_at;  /* when it will be tried */
   GrFd *fds[AT_ONCE];
-  uint32_t of[AT_ONCE]; /* whose address */
+  uint32_t of[AT_ONCE]; /* which address each of them is connecting to */
   uint32_t open;
   int refused; /* the first refusal, or GR_OK */
 };
@@ -87,7 +90,7 @@ static int outcome(int fd, const GrAddr *peer) {
   return to_itself(fd, peer) ? ECONNREFUSED : 0;
 }
 
-/* The next address: a socket in d->fds, or a refusal noted. */
+/* Tries the next address: adds a socket to d->fds, or notes the refusal. */
 static int start_next(GrDial *d) {
   const GrAddr *a = &d->list[d->next];
   int fd = socket(a->u.any.sa_family, d->net->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -115,8 +118,8 @@ static int start_next(GrDial *d) {
   return GR_OK;
 }
 
-/* The index of one that is connected, or -1; those that were refused are gone, and the next address
- * is due then. */
+/* The index of an attempt that is connected, or -1. Attempts that were refused are dropped, and the
+ * next address is due then. */
 static int look(GrDial *d) {
   for (uint32_t i = 0; i < d->open;) {
     int err = outcome(gr_fd_number(d->fds[i]), &d->list[d->of[i]]);

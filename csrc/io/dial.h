@@ -9,16 +9,16 @@
 /* A dial under way. One goroutine's. */
 typedef struct GrDial GrDial;
 
-/* To these addresses, in this order; takes `list` (gr_malloc'd), also when it fails: NULL without
- * memory. */
+/* A dial to these addresses, in this order. Takes `list` (gr_malloc'd), also when it fails. NULL
+ * without memory. */
 GrDial *gr_dial_new(const GrNetwork *net, GrAddr *list, uint32_t n);
-/* What is still open is closed. NULL does nothing. */
+/* Closes the attempts that are still open. NULL does nothing. */
 void gr_dial_free(GrDial *d);
-/* GR_OK: *out is connected, the caller's; *peer is its address. GR_PARK: park, then awake, then
- * step again. GR_TIMEOUT; else why the last address refused, or the first, when it is the only one
- * that was reached. */
+/* GR_OK: *out is connected and the caller's; *peer is its address. GR_PARK: park, then awake, then
+ * step again. GR_TIMEOUT. Any other result: every address has refused, the first one for this
+ * reason. */
 int gr_dial_step(GrDial *d, G *g, int64_t until, bool blocks, GrFd **out, GrAddr *peer);
-/* As gr_fds_awake; that a moment to start the next attempt has come is GR_OK. */
+/* As gr_fds_awake. GR_OK also when it is time to start the next attempt. */
 int gr_dial_awake(GrDial *d, G *g, int64_t until, GrCause *cause);
 
 #endif

@@ -1,35 +1,68 @@
 /* SPDX-License-Identifier: MIT */
-/* fd.c - descriptors that goroutines wait for: turns, waits, closing. How events come is poll.c's.
+/* fd.c - descriptors that goroutines wait for: turns, waits, closing. poll.c brings the events.
  *
- * How no event is lost. An edge means "something has changed since the last look". Poller: lock the
- * descriptor; somebody waits in that way and can be won: wake him; else set `ready`; unlock.
- * Waiter: clear `ready`, make the call, EAGAIN, lock; `ready` is set: call again; else link;
- * unlock. An edge that comes after the call finds either the flag's place or the waiter. After Go's
- * pollDesc (netpoll.go), with a lock for its two CAS words, since a turn must be taken and a
- * descriptor pinned in the same step.
+ * The states of one way (reading or writing) of a descriptor. `owner` has the turn; `seq` is the
+ * number of the owner's wait.
  *
- * `spent` saves a call. One that moved less than was asked for has emptied a stream's buffer, so
- * the next will say EAGAIN, unless an event has come: epoll(7) says so. The end of a stream makes
- * no edge of its own when it came with the last data's event: so a descriptor that was told of a
- * hang-up is never taken for spent.
+ *                       enter                     EAGAIN, then await
+ *      FREE  ------------------------>  IN USE  ----------------------->  PARKED
+ *   owner NULL                         owner = g                         owner = g
+ *                                      seq 0, pinned                     seq = g's wait, not pinned
+ *        ^                              |      ^                          |    |
+ *        |   leave: nobody queues       |      |   event, awake, enter    |    |
+ *        +------------------------------+      +--------------------------+    |
+ *        |                                                                     |
+ *        +------------------- awake after a timeout ---------------------------+
  *
- * Who waits is in a GrWay's `owner` and `seq`, not in a sudog: there is one, who has the turn; and
- * those who wait for the turn are in a small vector. So a goroutine that is destroyed while it
- * waits (the pool ends) leaves nothing linked: what is left of it is a sequence number that nobody
- * can win.
+ *   enter while another has the turn:  g goes into `queue`; leave gives it the turn, in order.
+ *   awake after an abort:              g keeps the turn: IN USE, but not pinned.
+ *   close:                             owner and queue are woken; every later enter is refused.
  *
- * A reader may wait for both ways at once, in one wait: its number is in both, and whichever event
- * comes first wins it. The turn to write is `lent` to it then: who wants to write takes it at once.
+ * The flags of a way, beside its state:
  *
- * Closing. A descriptor must not be closed under a call that uses its number, for the number may be
- * another's by then: calls pin it, and the last to leave closes. Who is parked does not pin: so a
- * listener's port is free when close returns. A closed descriptor leaves epoll by itself.
+ *   ready    an event came while the owner did not wait. enter clears it; await finds it, and says
+ *            "make the call again" in place of waiting.
+ *   spent    the last call took all there was. The next caller may wait without trying. An event
+ *            clears it.
+ *   hung_up  the peer has hung up: no further edge may come, so the way is never taken for spent.
+ *   lent     (writing) the owner is parked to read and wants room to write too. The turn is free to
+ *            take for every other goroutine.
  *
- * Memory of GrFds is type-stable: an event that was fetched just when its descriptor was closed
- * finds a free GrFd, or a new one, and the worst it does is a `ready` too many, which costs one
- * EAGAIN. For the same reason epoll is never told that a descriptor goes.
+ * How no event is lost. An edge means "something has changed since the last look".
  *
- * Locks: a descriptor's (GR_RANK_IO), under which waits are prepared; the slabs' (LEAF). */
+ *   poller: lock the descriptor; if the owner waits and the poller wins that wait, wake the owner;
+ *           else set `ready`; unlock.
+ *   waiter: clear `ready`; make the call: EAGAIN; lock; if `ready` is set, make the call again;
+ *           else store the wait's number in `seq`; unlock; park.
+ *
+ * An edge that comes after the waiter's call finds the waiter linked, or leaves the flag that the
+ * waiter sees before it links itself. After Go's pollDesc (netpoll.go). A lock stands for Go's two
+ * CAS words, since a call must take the turn and pin the descriptor in one step.
+ *
+ * `spent` saves a system call. A call that moved fewer bytes than were asked for has emptied the
+ * stream's buffer, so the next one says EAGAIN unless an event has come (epoll(7) promises this).
+ * The end of a stream makes no edge of its own when it arrived in the same event as the last data.
+ * That is why a descriptor that was told of a hang-up is never taken for spent.
+ *
+ * Why there is no sudog here. One goroutine waits for an event: the owner; `owner` and `seq` name
+ * its wait. The goroutines that wait for the turn are in a small vector. When the end of the pool
+ * destroys a goroutine that waits, nothing stays linked: only a number is left, and nobody can win
+ * the wait that it names.
+ *
+ * A reader may wait for both ways in one wait. Both ways then hold the number of that wait, and the
+ * event that comes first wins it. Meanwhile the turn to write is lent.
+ *
+ * Closing. A descriptor must not be closed while a system call uses its number, for the number may
+ * then belong to another file. So every call pins the descriptor, and the last one to leave closes
+ * it. A parked goroutine does not pin it; so the port of a listener is free when close returns. A
+ * descriptor that is closed leaves epoll by itself.
+ *
+ * The memory of GrFds is type-stable (base/slab.h), and is never given back. An event may have been
+ * fetched just before its descriptor was closed. It then reaches a GrFd that is free, or one that
+ * has been made anew; all it does there is to set `ready` once too often, which costs one EAGAIN.
+ * So epoll need not be told that a descriptor goes.
+ *
+ * Locks: a descriptor's own (GR_RANK_IO), under which waits are prepared; the slabs' (LEAF). */
 #include "io/poll.h"
 
 #include <errno.h>
@@ -37,6 +70,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+/* A goroutine that waits for a turn, in the wait of this number. */
 typedef struct Queued {
   G *g;
   uint64_t seq;
@@ -47,21 +81,20 @@ typedef struct Queue {
   Queued at[];
 } Queue;
 
+/* The flags: see above. */
 typedef struct Way {
   G *owner;     /* has the turn, or NULL */
-  uint64_t seq; /* the owner waits for an event in this wait; 0: it does not */
-  Queue *queue; /* who waits for the turn, or NULL */
-  bool ready;   /* an event has come since the last enter */
-  bool spent;   /* the last call took all there was */
-  bool hung_up; /* no more edges can be relied upon */
-  bool lent; /* of writing: the owner is parked to read, and wants room too; it is free to take */
+  uint64_t seq; /* the owner waits for an event in the wait of this number; 0: it does not wait */
+  Queue *queue; /* the goroutines that wait for the turn, or NULL */
+  bool ready, spent, hung_up, lent;
 } Way;
 
 struct GrFd {
   GrSlabItem slab; /* first: its memory is type-stable */
-  GrLock lock; /* all but slab; fd and spent may be read by who has pinned it and has the turn */
-  int fd;      /* -1: closed, or free */
-  uint32_t users;
+  GrLock lock;     /* of all but `slab`. A goroutine that has the turn and pins f may read fd and
+                      `spent` without it */
+  int fd;          /* -1: closed, or free */
+  uint32_t users;  /* how many calls pin it */
   bool closed, registered;
   Way way[2];
 };
@@ -77,7 +110,9 @@ static void init(void *object, uint64_t seq) {
 static GrSlabs slabs = {
     .bytes = 16 << 10, .size = sizeof(GrFd), .init = init, GR_SLABS_LISTS(slabs)};
 
-/* Who must be readied, or NULL. */
+const GrWaitType gr_fd_reading = {"I/O read", NULL}, gr_fd_writing = {"I/O write", NULL};
+
+/* The goroutine that the caller must ready, or NULL. */
 static G *event_locked(Way *w, bool hung_up) {
   w->hung_up = w->hung_up || hung_up;
   if (w->seq != 0 && gr_wait_win(w->owner, w->seq, GR_CAUSE_SUDOG, NULL)) {
@@ -121,7 +156,7 @@ static void count_registered(const GrFd *f) {
   if (f->registered) gr_poll_removed();
 }
 
-/* The number, for the caller to close, when nobody uses it any more; else -1. */
+/* The number, for the caller to close, once f is closed and no call uses it; else -1. */
 static int take_number_locked(GrFd *f) {
   if (!f->closed || f->users > 0) return -1;
   int fd = f->fd;
@@ -148,7 +183,7 @@ static void wake_queue_locked(Way *w) {
   gr_free(q);
 }
 
-/* In a child of fork the lock may be held by a thread that is not there. */
+/* In a child of fork the lock may belong to a thread that does not exist there. */
 static bool forked(void) { return atomic_load_explicit(&gr_forked, memory_order_relaxed); }
 
 int gr_fd_close(GrFd *f) {
@@ -215,8 +250,8 @@ void gr_fd_unpin(GrFd *f) {
 
 /* ---- waits ---- */
 
-/* A wait for an event is prepared, when this is GR_OK. A host's thread, or one that none of ours
- * is, looks for no work afterwards, so somebody must be there to poll. */
+/* GR_OK: a wait is prepared. A host's thread does not look for work when it parks, so it does not
+ * poll either: here it makes sure that another thread does. */
 static int start_wait(G *g, const GrWaitType *type, int64_t until, bool blocks) {
   int r = gr_poll_begin(g, type, until, blocks);
   if (r != GR_OK || !g->is_host || (r = gr_sched_poll_wanted()) == GR_OK) return r;
@@ -252,7 +287,8 @@ static void dequeue_locked(Way *w, const G *g) {
   }
 }
 
-/* The turn goes to who has waited longest for it, who must be readied; NULL: nobody. */
+/* Gives the turn to the goroutine that has waited longest for it. The caller must ready that
+ * goroutine; NULL: nobody waits. */
 static G *pass_on_locked(Way *w) {
   Queue *q = w->queue;
   w->owner = NULL;
@@ -323,14 +359,14 @@ static int register_locked(GrFd *f) {
   return gr_sys_result(-err);
 }
 
-/* Is there a reason to make the call again? Then that is forgotten. */
+/* Is there a reason to make the call again? If so, the flags that say so are cleared. */
 static bool take_ready_locked(Way *w, bool spent) {
   if (!w->ready && !(spent && w->hung_up)) return false;
   w->ready = w->spent = false;
   return true;
 }
 
-/* GR_PARK: the owner waits for an event in this way too. */
+/* GR_PARK: the owner's wait is prepared, and stored in this way. */
 static int wait_locked(Way *w, G *g, const GrWaitType *type, int64_t until, bool blocks) {
   int r = start_wait(g, type, until, blocks);
   if (r != GR_OK) return r;
@@ -372,7 +408,7 @@ int gr_fd_await_both(GrFd *f, G *g, const GrWaitType *type, int64_t until, bool 
     if (!again && reads->owner == g) reader = pass_on_locked(reads);
     if (writes->owner == g) writer = pass_on_locked(writes);
   }
-  f->users -= again ? 0 : 1; /* the read's; the write's is the last */
+  f->users -= again ? 0 : 1; /* the read's pin; unpin_locked takes the write's */
   int fd = unpin_locked(f);
   gr_unlock(&f->lock);
   close_number(fd);
@@ -381,7 +417,7 @@ int gr_fd_await_both(GrFd *f, G *g, const GrWaitType *type, int64_t until, bool 
   return r;
 }
 
-/* The turn to write of who has waited in gr_fd_await_both goes on. */
+/* g has waited in gr_fd_await_both: its turn to write goes to the next. */
 static G *take_back_locked(Way *w, const G *g) {
   if (!w->lent || w->owner != g) return NULL;
   w->lent = false;
@@ -426,7 +462,7 @@ void gr_fd_quit(GrFd *f, GrWay way, G *g) {
 
 /* ---- several at once ---- */
 
-/* GR_PARK: linked; GR_OK: it is ready, or closed: look. */
+/* GR_PARK: g's wait is stored; GR_OK: f is ready, or closed: the caller must look. */
 static int link_one(GrFd *f, Way *w, G *g) {
   gr_lock(&f->lock);
   int r = f->closed ? GR_OK : register_locked(f);

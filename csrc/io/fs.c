@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.c - calls by path.
  *
- * They are libuv's synchronous file calls: without a callback they need no loop and are done when
- * they return, on the thread that made them. What it cannot do is asked of the system directly:
- * times before 1970 and finer than microseconds, temporary names without memory of its own. */
+ * They are libuv's synchronous file calls. Without a callback such a call needs no loop; it is done
+ * when it returns, on the thread that made it. What libuv cannot do here, the system is asked
+ * directly: loop.c. */
 #include "io/fs.h"
 
 #include <errno.h>
@@ -16,31 +16,20 @@
 #include <unistd.h>
 #include <uv.h>
 
-/* ---- bytes that grow ---- */
+/* ---- descriptors ---- */
 
-bool gr_bytes_room(GrBytes *b, size_t n) {
-  if (b->cap - b->len >= n) return true;
-  if (n > PTRDIFF_MAX - b->len) return false;
-  size_t cap = b->len + n > b->cap * 2 ? b->len + n : b->cap * 2;
-  char *data = b->heap ? gr_realloc(b->data, cap) : gr_malloc(cap);
-  if (data == NULL) return false;
-  if (!b->heap && b->len > 0) memcpy(data, b->data, b->len);
-  b->data = data;
-  b->cap = cap;
-  b->heap = true;
-  return true;
+int gr_fs_open(const char *path, int flags, uint32_t mode) {
+  int fd;
+  while ((fd = open(path, flags | O_CLOEXEC, mode)) < 0 && errno == EINTR) {}
+  return fd >= 0 ? fd : -errno;
 }
 
-bool gr_bytes_add(GrBytes *b, const char *data, size_t n) {
-  if (!gr_bytes_room(b, n)) return false;
-  if (n > 0) memcpy(b->data + b->len, data, n);
-  b->len += n;
-  return true;
-}
+int gr_fs_close(int fd) { return close(fd) == 0 || errno == EINTR ? 0 : -errno; }
 
-void gr_bytes_free(GrBytes *b) {
-  if (b->heap) gr_free(b->data);
-  *b = (GrBytes){0};
+int64_t gr_fs_read(int fd, void *data, size_t n) {
+  ssize_t r;
+  while ((r = read(fd, data, n)) < 0 && errno == EINTR) {}
+  return r >= 0 ? r : -errno;
 }
 
 /* ---- what a path is ---- */
@@ -123,7 +112,7 @@ int gr_fs_mkdir(const char *path) {
   return done(&req);
 }
 
-/* A folder that is there, or that another makes at the same moment, is as good. */
+/* A folder that exists already, or that somebody else makes at the same moment, will do. */
 static int mkdir_or_there(const char *path) {
   int err = gr_fs_mkdir(path);
   if (err == 0 || err == -ENOENT) return err;
@@ -183,7 +172,7 @@ int gr_fs_chmod(const char *path, uint32_t mode) {
   return done(&req);
 }
 
-/* False: out of what the system can say. */
+/* False: the system has no such time. */
 static bool timespec_of(double s, struct timespec *t) {
   double whole = floor(s);
   if (!(whole > -9e15 && whole < 9e15)) return false;
@@ -223,7 +212,7 @@ int gr_fs_realpath(const char *path, char out[GR_PATH_SIZE]) {
   return path_result(&req, req.ptr, out);
 }
 
-/* The template, or ours. */
+/* The caller's template, or goro's own. */
 static int template_of(const char *template, char out[GR_PATH_SIZE]) {
   const char *dir = getenv("TMPDIR");
   int n = template != NULL ? snprintf(out, GR_PATH_SIZE, "%s", template)

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* fsfile.c - open files.
  *
- * One operation at a time: the turn is a channel that holds one message while nobody uses the file.
- * Thus waiting for it is what waiting for any message is, first come first served, in dumps and at
- * the pool's end too, and no second mechanism is needed.
+ * One operation at a time. The turn is a channel that holds one message while nobody uses the file.
+ * So a goroutine waits for the turn as it waits for any message: first come, first served, shown in
+ * dumps, ended by the end of the pool. No second mechanism is needed.
  *
- * Reads go through a buffer; writes do not, at first: when write returns the system has the data,
- * no exit loses them, and their failure is told by the call that they belong to. Who writes many
- * short pieces gives them to one write, or has them gathered (setvbuf). Then they go out when the
- * buffer is full, and before whatever else is done with the file; the failure is that call's, and
- * what could not be written stays for the next.
+ * Reads go through a buffer. Writes do not, at first: when write returns, the system has the data.
+ * No exit loses them, and the call that wrote them reports the failure. A program that writes many
+ * short pieces gives them to one write, or has them gathered (setvbuf). Gathered pieces go out when
+ * the buffer is full, and before any other operation on the file. That operation then reports the
+ * failure, and what could not be written stays for the next one.
  *
- * The position is where a program thinks it is: before a write, a seek, a truncate the system's is
- * put back by what the buffer holds. At most one of the two buffers holds anything. Where the read
- * buffer ends is known once it was asked for: so a seek that only tells keeps the buffer, and costs
- * no system call.
+ * The position is where the program thinks it is. The system's position is further on, by what the
+ * read buffer holds. So before a write, a seek or a truncate it is put back by that much. On a file
+ * that has a position, at most one of the two buffers holds anything. Once the system was asked
+ * where the read buffer ends, that is remembered: a seek that only asks for the position keeps the
+ * buffer, and makes no system call.
  *
- * A pipe or a terminal may let its reader wait for ever. So such a file is switched to not
- * blocking, and whoever would wait polls it in a blocking region, together with an eventfd by which
- * a close ends the wait. A close closes the descriptor only when it has the turn: never under
- * somebody's call. */
+ * A pipe or a terminal may let its reader wait for ever. So such a file is made non-blocking. A
+ * goroutine that has to wait polls the file in a blocking region, together with an eventfd by which
+ * a close ends the wait. A close takes the turn before it closes the descriptor, so it never closes
+ * it under another call. */
 #include "io/fsfile.h"
 
 #include <ctype.h>
@@ -43,20 +44,20 @@ struct GrFile {
   GrShare share;
   GrChan *turn;
   atomic_bool shut;
-  bool waits; /* it is a pipe, a terminal: its reader may wait for ever */
-  int wake;   /* the eventfd of such a one, else -1 */
-  /* of who has the turn: */
+  bool waits; /* a pipe or a terminal: its reader may wait for ever */
+  int wake;   /* the eventfd of such a file, else -1 */
+  /* What follows is of the goroutine that has the turn. */
   int fd;         /* -1: closed */
-  char *buf;      /* BUFFER bytes, or NULL */
-  size_t at, end; /* what is in it still to be read */
-  int64_t end_at; /* where in the file that ends, the system's position; -1: not known */
-  char *out;      /* out_cap bytes, or NULL */
-  size_t out_at, out_end, out_cap; /* what is in it still to be written */
+  GrBuffer in;    /* what was read ahead: BUFFER bytes at most */
+  int64_t end_at; /* where in the file `in` ends: the system's position; -1: not known */
+  GrBuffer out;   /* what was gathered; its cap is what setvbuf said; 0: writes are not gathered */
   bool by_line;
-  bool closing; /* its closer waits for room */
-  GrList link;  /* in `gathering`, since it was first told to gather; under its lock */
+  bool closing; /* the file is shut, and gr_file_close writes what was gathered */
+  GrList link;  /* in `gathering`, from the first gr_file_gather on; under gathering_lock */
   char path[];
 };
+
+static size_t held(const GrFile *f) { return gr_buffer_len(&f->in); }
 
 static GrLock gathering_lock = GR_LOCK_INIT(GR_RANK_LEAF);
 static GrList gathering = {&gathering, &gathering};
@@ -112,10 +113,8 @@ int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file
 }
 
 static void close_file(GrFile *f) {
-  gr_free(f->buf);
-  gr_free(f->out);
-  f->buf = f->out = NULL;
-  f->at = f->end = f->out_at = f->out_end = f->out_cap = 0;
+  gr_buffer_free(&f->in);
+  gr_buffer_free(&f->out);
   if (f->wake >= 0) gr_fs_close(f->wake);
   f->wake = -1;
 }
@@ -128,7 +127,7 @@ int gr_file_close(GrFile *f, G *g) {
   return unsent != 0 ? unsent : err;
 }
 
-/* Nobody can wait here, or be told. */
+/* Here nobody can wait, and a failure cannot be reported. */
 void gr_file_destroy(GrShare *s) {
   GrFile *f = gr_file_of(s);
   forget_gathering(f);
@@ -173,7 +172,7 @@ void gr_file_unlock(G *g, GrFile *f) {
 
 bool gr_file_shut(GrFile *f) {
   if (atomic_exchange(&f->shut, true)) return false;
-  if (f->waits) eventfd_write(f->wake, 1); /* it is closed only by who gets true here */
+  if (f->waits) eventfd_write(f->wake, 1); /* only the caller that gets true closes `wake` */
   return true;
 }
 
@@ -181,8 +180,8 @@ bool gr_file_is_shut(const GrFile *f) { return atomic_load(&f->shut); }
 
 /* ---- the system's read and write ---- */
 
-/* Until the other end has moved, or the file is shut. Who closes it waits on, with what was
- * gathered. */
+/* Waits until the other end has moved, or the file is shut. A close that writes what was gathered
+ * waits on although the file is shut. */
 static int await(GrFile *f, G *g, short events) {
   struct pollfd fds[] = {{.fd = f->fd, .events = events}, {.fd = f->wake, .events = POLLIN}};
   gr_block_begin(g);
@@ -195,7 +194,7 @@ bool gr_file_may_wait(const GrFile *f) { return f->waits && !gr_file_is_shut(f);
 
 bool gr_file_ready(const GrFile *f, int ms) {
   struct pollfd fds[] = {{.fd = f->fd, .events = POLLIN}, {.fd = f->wake, .events = POLLIN}};
-  return f->at < f->end || gr_file_is_shut(f) || poll(fds, 2, ms) > 0;
+  return held(f) > 0 || gr_file_is_shut(f) || poll(fds, 2, ms) > 0;
 }
 
 static int64_t read_some(GrFile *f, G *g, char *data, size_t n) {
@@ -223,39 +222,39 @@ static int64_t write_some(GrFile *f, G *g, const struct iovec *vec, int n) {
 
 /* ---- reading ---- */
 
-/* The buffer is empty. How much is in it now; 0: the end. */
+/* Fills the buffer, which is empty. Returns how much came; 0: the end. */
 static int64_t fill(GrFile *f, G *g) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
-  if (f->buf == NULL && (f->buf = gr_malloc(BUFFER)) == NULL) return -ENOMEM;
-  int64_t n = read_some(f, g, f->buf, BUFFER);
-  f->at = 0;
-  f->end = n > 0 ? (size_t)n : 0;
-  if (f->end_at >= 0) f->end_at += (int64_t)f->end;
+  if (!gr_buffer_room(&f->in, BUFFER, BUFFER)) return -ENOMEM;
+  int64_t n = read_some(f, g, f->in.data, BUFFER);
+  if (n <= 0) return n;
+  f->in.end = (size_t)n;
+  if (f->end_at >= 0) f->end_at += n;
   return n;
 }
 
 int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end) {
   for (int got = 0;; got = 1) {
-    int64_t r = f->at < f->end ? 1 : fill(f, g);
+    int64_t r = held(f) > 0 ? 1 : fill(f, g);
     if (r <= 0) return r < 0 ? (int)r : got;
-    const char *from = f->buf + f->at, *nl = memchr(from, '\n', f->end - f->at);
-    size_t n = nl != NULL ? (size_t)(nl - from) + 1 : f->end - f->at;
-    if (!gr_bytes_add(out, from, nl != NULL && !keep_end ? n - 1 : n)) return -ENOMEM;
-    f->at += n;
-    if (nl != NULL) return 1;
+    size_t taken, given;
+    bool whole = gr_buffer_line(&f->in, keep_end, &taken, &given);
+    if (!gr_bytes_add(out, f->in.data + f->in.start, given)) return -ENOMEM;
+    gr_buffer_drop(&f->in, taken);
+    if (whole) return 1;
   }
 }
 
-/* So much of n as the buffer holds. */
+/* Takes n bytes from the buffer, or as many as it holds. Returns how many. */
 static int64_t from_buffer(GrFile *f, GrBytes *out, size_t n) {
-  if (n > f->end - f->at) n = f->end - f->at;
-  if (!gr_bytes_add(out, f->buf + f->at, n)) return -ENOMEM;
-  f->at += n;
+  if (n > held(f)) n = held(f);
+  if (!gr_bytes_add(out, f->in.data + f->in.start, n)) return -ENOMEM;
+  gr_buffer_drop(&f->in, n);
   return (int64_t)n;
 }
 
-/* Past the buffer, which is empty. Memory is taken as data come, whatever n says. */
+/* Reads past the buffer, which is empty. Memory grows with the data that come, whatever n says. */
 static int64_t directly(GrFile *f, G *g, GrBytes *out, size_t n) {
   enum { STEP = 1 << 16 };
   int err = gr_file_flush(f, g);
@@ -271,10 +270,10 @@ static int64_t directly(GrFile *f, G *g, GrBytes *out, size_t n) {
 int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n) {
   size_t left = n;
   int64_t r = 1;
-  if (n == 0) return f->at < f->end || (r = fill(f, g)) > 0 ? 1 : (int)r;
+  if (n == 0) return held(f) > 0 || (r = fill(f, g)) > 0 ? 1 : (int)r;
   for (; left > 0 && r > 0; left -= r > 0 ? (size_t)r : 0) {
-    if (f->at == f->end && left < BUFFER && (r = fill(f, g)) <= 0) break;
-    r = f->at < f->end ? from_buffer(f, out, left) : directly(f, g, out, left);
+    if (held(f) == 0 && left < BUFFER && (r = fill(f, g)) <= 0) break;
+    r = held(f) > 0 ? from_buffer(f, out, left) : directly(f, g, out, left);
   }
   return r < 0 ? (int)r : left < n;
 }
@@ -303,22 +302,23 @@ typedef struct Scan {
   char *text;
 } Scan;
 
-/* The next character, which stays; -1: none. */
+/* Looks at the next character, which stays; -1: there is none. */
 static int peek(Scan *s) {
   if (s->err != 0) return -1;
-  if (s->f->at == s->f->end) {
+  if (held(s->f) == 0) {
     int64_t r = fill(s->f, s->g);
     if (r < 0) s->err = r;
     if (r <= 0) return -1;
   }
-  return (unsigned char)s->f->buf[s->f->at];
+  return (unsigned char)s->f->in.data[s->f->in.start];
 }
 
-/* Takes the next character. False: the text has become too long, and is none. */
+/* Takes the next character. False: the text has become too long for a numeral. */
 static bool take(Scan *s) {
   s->too_long = s->too_long || s->n == GR_NUMERAL;
   if (s->too_long) return false;
-  s->text[s->n++] = s->f->buf[s->f->at++];
+  s->text[s->n++] = s->f->in.data[s->f->in.start];
+  gr_buffer_drop(&s->f->in, 1);
   return true;
 }
 
@@ -337,7 +337,7 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
   Scan s = {.f = f, .g = g, .text = text};
   bool hex = false;
   int digits = 0, c;
-  while ((c = peek(&s)) >= 0 && isspace(c)) f->at++;
+  while ((c = peek(&s)) >= 0 && isspace(c)) gr_buffer_drop(&f->in, 1);
   take_one_of(&s, "+-");
   if (take_one_of(&s, "0")) {
     if (take_one_of(&s, "xX")) hex = true;
@@ -355,30 +355,21 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
 
 /* ---- writing ---- */
 
-/* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has
- * no such place, and its two directions are apart. */
+/* Gives up what was read ahead, and puts the system's position back to where the program thinks it
+ * is. A pipe has no position, and its two directions do not meet. */
 static int unread(GrFile *f) {
   f->end_at = -1;
-  if (f->at == f->end || f->waits) return 0;
-  if (lseek(f->fd, -(off_t)(f->end - f->at), SEEK_CUR) < 0) return -errno;
-  f->at = f->end = 0;
+  if (held(f) == 0 || f->waits) return 0;
+  if (lseek(f->fd, -(off_t)held(f), SEEK_CUR) < 0) return -errno;
+  gr_buffer_drop(&f->in, held(f));
   return 0;
-}
-
-static size_t size_of(const struct iovec *vec, int n) {
-  size_t size = 0;
-  for (int i = 0; i < n; i++) size += vec[i].iov_len;
-  return size;
 }
 
 static int write_all(GrFile *f, G *g, struct iovec *vec, int n) {
   while (n > 0) {
     int64_t done = write_some(f, g, vec, n);
     if (done < 0) return (int)done;
-    for (; n > 0 && (size_t)done >= vec->iov_len; vec++, n--) done -= (int64_t)vec->iov_len;
-    if (n == 0) break;
-    vec->iov_base = (char *)vec->iov_base + done;
-    vec->iov_len -= (size_t)done;
+    gr_iov_skip(&vec, &n, (size_t)done);
   }
   return 0;
 }
@@ -391,7 +382,7 @@ static int write_now(GrFile *f, G *g, struct iovec *vec, int n) {
     gr_no_pipe_end(&quiet, err == -EPIPE);
     return err;
   }
-  bool lasts = size_of(vec, n) >= GR_FS_LONG;
+  bool lasts = gr_iov_size(vec, n) >= GR_FS_LONG;
   if (lasts) gr_block_begin(g);
   err = write_all(f, g, vec, n);
   if (lasts) gr_block_end(g);
@@ -401,11 +392,11 @@ static int write_now(GrFile *f, G *g, struct iovec *vec, int n) {
 /* ---- gathering ---- */
 
 int gr_file_flush(GrFile *f, G *g) {
-  if (f->out_at == f->out_end) return 0;
-  struct iovec rest = {f->out + f->out_at, f->out_end - f->out_at};
+  size_t size = gr_buffer_len(&f->out);
+  if (size == 0) return 0;
+  struct iovec rest = {f->out.data + f->out.start, size};
   int err = write_now(f, g, &rest, 1);
-  f->out_at = err != 0 ? f->out_end - rest.iov_len : 0;
-  if (err == 0) f->out_end = 0;
+  gr_buffer_drop(&f->out, err != 0 ? size - rest.iov_len : size);
   return err;
 }
 
@@ -415,26 +406,20 @@ static bool ends_line(const struct iovec *vec, int n) {
   return false;
 }
 
-static void gather(GrFile *f, const struct iovec *vec, int n) {
-  for (int i = 0; i < n; i++) {
-    if (vec[i].iov_len > 0) memcpy(f->out + f->out_end, vec[i].iov_base, vec[i].iov_len);
-    f->out_end += vec[i].iov_len;
-  }
-}
-
 int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
-  size_t size = size_of(vec, n);
+  size_t size = gr_iov_size(vec, n);
   int err = unread(f);
   if (err != 0 || size == 0) return err;
-  if (f->out_cap == 0) return write_now(f, g, vec, n);
-  if (size > f->out_cap - f->out_end && (err = gr_file_flush(f, g)) != 0) return err;
-  if (size >= f->out_cap || (f->by_line && f->out_at == f->out_end && ends_line(vec, n)))
-    return write_now(f, g, vec, n);
-  gather(f, vec, n);
-  return f->by_line && ends_line(vec, n) ? gr_file_flush(f, g) : 0;
+  GrBuffer *o = &f->out;
+  if (o->cap == 0) return write_now(f, g, vec, n);
+  if (size > o->cap - o->end && (err = gr_file_flush(f, g)) != 0) return err;
+  bool ends = f->by_line && ends_line(vec, n);
+  if (size >= o->cap || (ends && gr_buffer_len(o) == 0)) return write_now(f, g, vec, n);
+  gr_buffer_put(o, vec, n);
+  return ends ? gr_file_flush(f, g) : 0;
 }
 
-/* One of the list, which it leaves, with a reference; NULL: there is none. */
+/* Takes a file out of the list, with a reference. NULL: the list is empty. */
 static GrFile *next_gathering(void) {
   GrFile *f = NULL;
   gr_lock(&gathering_lock);
@@ -446,13 +431,13 @@ static GrFile *next_gathering(void) {
   return f;
 }
 
-/* The process ends by exit(), perhaps without closing any state: as with io's files, nothing is
- * lost, but for files that somebody is using just now. */
+/* The process ends by exit(), perhaps without closing any state. As with io's files, nothing that
+ * was gathered is lost, except in files that somebody is using at this moment. */
 static void flush_at_exit(void) {
   if (atomic_load(&gr_forked)) return;
   for (GrFile *f; (f = next_gathering()) != NULL;) {
     if (gr_file_try_lock(NULL, f)) {
-      atomic_store(&f->shut, true); /* it does not wait */
+      atomic_store(&f->shut, true); /* so that the flush does not wait */
       gr_file_flush(f, NULL);
       gr_file_unlock(NULL, f);
     }
@@ -472,36 +457,34 @@ int gr_file_gather(GrFile *f, G *g, size_t size, bool by_line) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
   if (size > 0) remember_gathering(f);
-  char *out = size > 0 ? gr_malloc(size) : NULL;
-  if (size > 0 && out == NULL) return -ENOMEM;
-  gr_free(f->out);
+  GrBuffer out = {0};
+  if (!gr_buffer_room(&out, size, size)) return -ENOMEM;
+  gr_buffer_free(&f->out);
   f->out = out;
-  f->out_at = f->out_end = 0;
-  f->out_cap = size;
   f->by_line = by_line;
   return 0;
 }
 
 /* ---- the rest ---- */
 
-/* Where the program is, when that is all it wants to know. */
+/* The program's position in the file. */
 static int64_t tell(GrFile *f) {
   if (f->end_at < 0) {
     f->end_at = lseek(f->fd, 0, SEEK_CUR);
     if (f->end_at < 0) return -errno;
   }
-  return f->end_at - (int64_t)(f->end - f->at);
+  return f->end_at - (int64_t)held(f);
 }
 
 int64_t gr_file_seek(GrFile *f, G *g, int64_t offset, int whence) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
   if (whence == SEEK_CUR && offset == 0) return tell(f);
-  int64_t ahead = (int64_t)(f->end - f->at);
+  int64_t ahead = (int64_t)held(f);
   if (whence == SEEK_CUR && __builtin_sub_overflow(offset, ahead, &offset)) return -EINVAL;
   off_t at = lseek(f->fd, (off_t)offset, whence);
   if (at < 0) return -errno;
-  f->at = f->end = 0;
+  gr_buffer_drop(&f->in, held(f));
   f->end_at = at;
   return at;
 }

@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /* net.c - listeners, UDP, options.
  *
- * accept takes one connection a call, at once as long as the system's queue holds any; a peer that
- * is gone again before that is passed over. When the process has no descriptor left (EMFILE), or
- * the system refuses for a reason that may last, the caller is told, and the connection stays in
- * the queue: whoever calls accept in a loop would be told for ever, at full speed. So each further
- * try comes after a pause, 5 ms at first and up to 1 s, unless a new connection comes; the first
- * success ends that. The pause is a wait of the listener's turn, so it can be closed meanwhile, and
- * a limit of time holds.
+ * accept takes one connection a call, and does not wait as long as the system's queue holds any. A
+ * connection whose peer has gone already is skipped.
  *
- * A Unix listener's path goes when it is closed, as in Go; an abstract name goes by itself. By then
- * the program may be in another folder, or a new server may have taken the name over. So what was
- * made is remembered: its absolute path, its device and inode; and only that is taken away. It is
- * so before the descriptor is closed, which keeps the inode's number from being another file's. */
+ * When the process has no descriptor left (EMFILE), or the system refuses for another reason that
+ * may last, the caller is told, and the connection stays in the queue. A program that calls accept
+ * in a loop would then be told again and again, at full speed. So each further try comes after a
+ * pause: 5 ms at first, then twice as long each time, up to 1 s. A new connection ends the pause;
+ * the first success sets it back. The pause is a wait for the listener's descriptor, so a close
+ * ends it too, and the call's time limit holds.
+ *
+ * Closing a Unix listener removes its path, as in Go; an abstract name goes by itself. By then the
+ * program may be in another folder, or a new server may have taken the name over. So the listener
+ * remembers what it made: the absolute path, the device and the inode, and it removes nothing else.
+ * It looks before it closes the descriptor, which keeps the inode's number from being given to
+ * another file. */
 #include "io/net.h"
 
 #include <errno.h>
@@ -29,15 +32,15 @@ struct GrListener {
   GrShare share;
   GrFd *fd;
   GrAddr addr;
-  int64_t pause;      /* 0, or how long the next one lasts; of who has the turn */
-  int64_t not_before; /* the next try; of who has the turn */
-  char *path;         /* what goes when it is closed, absolute; NULL: nothing */
+  int64_t pause;      /* how long the last pause was, or 0; of the turn to read */
+  int64_t not_before; /* when the next try may come; of the turn to read */
+  char *path;         /* what close removes, absolute; NULL: nothing */
   dev_t dev;
   ino_t ino;
-  atomic_bool path_left; /* somebody has seen to that */
+  atomic_bool path_left; /* the path has been dealt with */
 };
 
-/* ---- options of a number ---- */
+/* ---- options of a descriptor's number ---- */
 
 static int set_option(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value) == 0 ? GR_OK : gr_sys_result(-errno);
@@ -100,7 +103,7 @@ static bool has_path(const GrAddr *a) {
          a->u.un.sun_path[0] != '\0';
 }
 
-/* In a folder that has no path any more a relative one is left where it is. */
+/* When the working folder has no path any more, close leaves a relative path alone. */
 static int remember_path(GrListener *l) {
   char text[GR_ADDR_TEXT], folder[PATH_MAX] = "";
   struct stat st;
@@ -162,8 +165,10 @@ int gr_listener_close(GrListener *l) {
 
 typedef enum Accepted { TAKEN, NONE, SHORT, BROKEN } Accepted;
 
-/* Errors of a connection that was there and is gone are its own, not the listener's: the list is
- * accept(2)'s. Whatever else the system says (no descriptors, a filter) is told, and may last. */
+/* NONE: the queue is empty; SHORT: the system refuses, for a reason that may last (no descriptors,
+ * a filter); BROKEN: this is no listener any more. The errors in the first list say that a
+ * connection was there and has gone: they concern that connection alone. The list is
+ * accept(2)'s. */
 static Accepted accept_one(int listener, int *fd, GrAddr *peer) {
   for (;;) {
     peer->len = sizeof peer->u;
@@ -203,7 +208,7 @@ int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until
     Accepted a = pausing ? NONE : accept_one(gr_fd_number(l->fd), fd, peer);
     if (a == TAKEN) l->pause = l->not_before = 0;
     if (a == SHORT) {
-      r = GR_ERRNO(errno);
+      r = GR_ERRNO(errno); /* ENOMEM too is told by its name: it may last, as the others */
       l->pause = l->pause == 0 ? PAUSE_MIN_NS : gr_earlier(l->pause * 2, PAUSE_MAX_NS);
       l->not_before = gr_now_ns() + l->pause;
     }
@@ -238,14 +243,12 @@ int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out) {
   return r;
 }
 
-/* GR_OK: the call would have to wait. */
+/* The system call has failed. GR_OK: since it would have to wait. */
 static int refused(void) { return errno == EAGAIN ? GR_OK : gr_sys_result(-errno); }
-
-static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
 
 int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until,
                 bool blocks, bool fresh) {
-  int r = gr_fd_enter(f, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     do n = sendto(gr_fd_number(f), data, len, MSG_NOSIGNAL, &to->u.any, to->len);
@@ -254,14 +257,14 @@ int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, i
       gr_fd_leave(f, GR_WRITE, g, false);
       return r;
     }
-    r = gr_fd_await(f, GR_WRITE, g, &writing, until, blocks, false);
+    r = gr_fd_await(f, GR_WRITE, g, &gr_fd_writing, until, blocks, false);
   }
   return r;
 }
 
 int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks,
                 bool fresh) {
-  int r = gr_fd_enter(f, GR_READ, g, &reading, until, blocks, fresh);
+  int r = gr_fd_enter(f, GR_READ, g, &gr_fd_reading, until, blocks, fresh);
   while (r == GR_OK) {
     ssize_t n;
     from->len = sizeof from->u;
@@ -272,7 +275,7 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
       if (n >= 0) *len = (size_t)n;
       return r;
     }
-    r = gr_fd_await(f, GR_READ, g, &reading, until, blocks, false);
+    r = gr_fd_await(f, GR_READ, g, &gr_fd_reading, until, blocks, false);
   }
   return r;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* net.h - listeners, UDP sockets, options of sockets. The calls that wait have the two halves of
+/* net.h - listeners, UDP sockets, options of sockets. Calls that wait have the two halves of
  * poll.h. */
 #ifndef GR_IO_NET_H
 #define GR_IO_NET_H
@@ -12,35 +12,36 @@
 
 typedef struct GrListener GrListener;
 
-/* Listens at the first of these addresses at which that is possible. `unlinks`: a Unix socket's
- * path goes when the listener is closed. `type`'s destroy must be gr_listener_destroy. GR_NOMEM,
- * GR_SYS.
- */
+/* Listens at the first of these addresses at which that is possible. `unlinks`: closing the
+ * listener removes the path of a Unix socket. type->destroy must be gr_listener_destroy. GR_NOMEM,
+ * GR_SYS. */
 int gr_listen(const GrAddr *list, uint32_t n, bool unlinks, const GrShareType *type,
               GrListener **out);
 void gr_listener_destroy(GrShare *s);
 GrShare *gr_listener_share(GrListener *l);
 GrListener *gr_listener_of(GrShare *s);
-/* Where it listens, also after it was closed. */
+/* Where l listens; also after it was closed. */
 const GrAddr *gr_listener_addr(const GrListener *l);
-/* A connection: *fd is non-blocking, close-on-exec, the caller's. GR_OK, GR_PARK, GR_CLOSED,
- * GR_TIMEOUT, GR_SYS(UV_EMFILE) and such: the connection waits in the system's queue, and the next
- * accept tries again after a pause that grows from 5 ms to 1 s. */
+/* Takes a connection. GR_OK: *fd, non-blocking and close-on-exec, is the caller's; GR_PARK,
+ * GR_CLOSED, GR_TIMEOUT. GR_SYS(UV_EMFILE) and such: the connection stays in the system's queue,
+ * and the next accept tries again after a pause. The pauses grow from 5 ms to 1 s. */
 int gr_listener_accept(GrListener *l, G *g, int *fd, GrAddr *peer, int64_t until, bool blocks,
                        bool fresh);
 int gr_listener_awake(GrListener *l, G *g, int64_t until, GrCause *cause);
 void gr_listener_quit(GrListener *l, G *g);
-/* Takes a Unix socket's path away, if it still is this listener's; wakes all. GR_OK, GR_CLOSED. */
+/* Closes l, wakes everybody who waits, and removes the path of a Unix socket if it still is the one
+ * that l made. GR_OK, GR_CLOSED. */
 int gr_listener_close(GrListener *l);
 
 /* ---- UDP ---- */
 
-/* A socket bound to the first of these addresses that can be had; n 0: to none, of `family`. */
+/* A socket that is bound to the first of these addresses that is free. n = 0: a socket of `family`
+ * that is not bound. */
 int gr_udp_open(const GrAddr *list, uint32_t n, int family, GrFd **out);
 enum { GR_DATAGRAM_MAX = 65536 };
 int gr_udp_send(GrFd *f, G *g, const void *data, size_t len, const GrAddr *to, int64_t until,
                 bool blocks, bool fresh);
-/* buf: GR_DATAGRAM_MAX bytes. */
+/* `buf` has GR_DATAGRAM_MAX bytes. */
 int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t until, bool blocks,
                 bool fresh);
 
@@ -48,12 +49,12 @@ int gr_udp_recv(GrFd *f, G *g, void *buf, size_t *len, GrAddr *from, int64_t unt
 
 /* TCP_NODELAY. GR_OK, GR_SYS. */
 int gr_socket_nodelay(GrFd *f, bool on);
-/* Probes after so many seconds of silence; 0: none. */
+/* The system sends probes after so many seconds of silence; 0: it sends none. */
 int gr_socket_keepalive(GrFd *f, int seconds);
-/* Both on a number, as each new TCP connection gets them: no delay, probes after 15 s, as in Go.
- * What is accepted has its listener's. */
+/* Sets both as each new TCP connection has them: no delay, and probes after 15 s, as in Go. A
+ * connection that is accepted inherits its listener's options. */
 void gr_socket_defaults(int fd);
-/* A datagram may go to a broadcast address, as each UDP socket gets it, as in Go. */
+/* Allows datagrams to broadcast addresses, as for each UDP socket in Go. */
 void gr_socket_broadcast(int fd);
 int gr_socket_local(GrFd *f, GrAddr *a);
 int gr_socket_remote(GrFd *f, GrAddr *a);

@@ -1,23 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* poll.c - an edge-triggered epoll that idle threads sleep in. The descriptors in it are fd.c's.
+/* poll.c - an edge-triggered epoll in which idle threads sleep. fd.c has the descriptors in it.
  *
- * Why not uv_poll_t. libuv polls level-triggered, so a handle must be stopped after each event and
- * started before each wait (two requests to the loop's thread), or it reports over and over; left
- * started with a flag beside it, it was 15 to 20 % slower than this in the echo measurement of
- * DESIGN.md, and its loop may be touched by one thread only. Here a descriptor is registered once,
- * at its first wait, for both ways, edge-triggered, and any thread tries its system call at once.
- * libuv's own loop (loop.c) is one more descriptor in this epoll.
+ * Each descriptor is registered once, at its first wait, for both ways, edge-triggered. After that
+ * any thread tries its system call at once and comes here only to wait. libuv's loop is one more
+ * descriptor in this epoll; loop.c says what libuv does and why it does not do this.
  *
- * Sleeping. Who sleeps in epoll_wait says so in `asleep` before the last look at `woken`; who wakes
- * sets `woken` first and writes to the eventfd only when it sees `asleep`. The eventfd is
- * edge-triggered too, and so never read.
+ * Sleeping and waking. The thread that is about to sleep in epoll_wait sets `asleep`, then looks at
+ * `woken` a last time. The thread that wakes it sets `woken` first, and writes to the eventfd only
+ * when it sees `asleep`. So one of the two always sees the other. The eventfd is edge-triggered as
+ * well, so nobody has to read it.
  *
- * Where nobody polls: threads look for events without waiting when they run out of work (proc.c),
- * the last idle one sleeps here, sysmon looks when nobody has for 10 ms. A host's thread does not
- * poll: it sleeps on its note, as for channels, and the pool has at least one thread from its first
- * wait on. (Rejected for now: hosts that poll while they wait. It saves a hop, 40 us, for programs
- * that do I/O in the main script alone, but needs the token handed over when such a host gets its
- * own event.) */
+ * Who polls. A thread that runs out of work looks for events without waiting (proc.c). The last
+ * idle thread sleeps here. sysmon looks when nobody has polled for 10 ms. A host's thread does not
+ * poll: it sleeps on its note, as it does for channels, and the pool has at least one thread from
+ * the host's first wait on. (Rejected for now: hosts that poll while they wait. That would save a
+ * hop of 40 us for programs that do I/O in the main script alone. But such a host would have to
+ * hand the poll token over when its own event comes.) */
 #include "io/poll.h"
 
 #include <errno.h>
@@ -36,17 +34,17 @@ enum { EVENTS = 256 };
 
 static GrLock start_lock = GR_LOCK_INIT(GR_RANK_LEAF);
 static atomic_int epoll_fd = -1, wake_fd = -1;
-static atomic_int waiting;    /* goroutines in a wait here, and what gr_poll_hold counts */
+static atomic_int waiting;    /* goroutines in a wait, and the sum of gr_poll_hold's deltas */
 static atomic_int registered; /* descriptors in epoll */
 static atomic_bool asleep, woken;
-static GrNote note;                      /* the idle M sleeps here until there is an epoll */
-static struct epoll_event found[EVENTS]; /* this and nfound: of who has the token */
+static GrNote note;                      /* the idle M sleeps here as long as there is no epoll */
+static struct epoll_event found[EVENTS]; /* this and nfound: of the thread with the token */
 static int nfound;
-static char of_wake, of_loop; /* their addresses are epoll's data for those two */
+static char of_wake, of_loop; /* their addresses mark the eventfd and libuv's loop in epoll */
 
 /* ---- polling: under the token ---- */
 
-/* To the nanosecond where the kernel can (5.11), else not before the millisecond has passed. */
+/* Sleeps to the nanosecond where the kernel can (5.11), otherwise to the end of the millisecond. */
 static int epoll_until(int fd, int64_t until) {
   static atomic_bool coarse;
   if (until == GR_POLL) return epoll_wait(fd, found, EVENTS, 0);
@@ -65,7 +63,8 @@ static int epoll_until(int fd, int64_t until) {
   return epoll_wait(fd, found, EVENTS, ms < INT32_MAX ? (int)ms : INT32_MAX);
 }
 
-/* A request is told that there is no loop. */
+/* There is no epoll. True: a request of loop.c's is to be run, which will be told that it has no
+ * loop. */
 static bool note_wait(int64_t until) {
   if (until != GR_POLL && !gr_loop_posted()) {
     gr_note_sleep(&note, until);
@@ -108,7 +107,7 @@ static void poll_wake(void) {
   if (!atomic_load(&asleep)) return;
   uint64_t one = 1;
   if (write(atomic_load(&wake_fd), &one, sizeof one) < 0)
-    return; /* full: it has been woken often enough */
+    return; /* the counter is full: enough writes are on their way */
 }
 
 static bool poll_waited_for(void) { return atomic_load(&waiting) > 0 || gr_loop_posted(); }
@@ -129,7 +128,7 @@ static int start_locked(void) {
   if (wake >= 0 && (err = watch(epoll, wake, EPOLLIN | EPOLLET, &of_wake)) == 0) {
     atomic_store(&wake_fd, wake);
     atomic_store(&epoll_fd, epoll);
-    gr_note_wake(&note); /* who sleeps there comes over here */
+    gr_note_wake(&note); /* a thread that sleeps there is to sleep in the epoll */
     return GR_OK;
   }
   if (wake >= 0) close(wake);
@@ -155,7 +154,7 @@ void gr_poll_removed(void) { atomic_fetch_sub(&registered, 1); }
 
 int gr_poll_watch_loop(int fd) { return -gr_poll_add(fd, EPOLLIN, &of_loop); }
 
-/* All threads have left, but for those that are stuck in foreign code. */
+/* All threads have left the pool, except those that are stuck in foreign code. */
 static void poll_end(void) {
   gr_loop_end();
   gr_lookup_end();

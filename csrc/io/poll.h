@@ -1,28 +1,36 @@
 /* SPDX-License-Identifier: MIT */
 /* poll.h - descriptors that goroutines wait for: sockets, pipes.
  *
- * A GrFd is a non-blocking descriptor with two ways, reading and writing, each with a turn: who has
- * it may use the descriptor in that way, others queue. A call on it is always this, with `way`
- * GR_READ or GR_WRITE:
+ * A GrFd is a non-blocking descriptor with two ways: reading and writing. Each way has a turn. The
+ * goroutine that has the turn may use the descriptor in that way; others queue for the turn. Every
+ * call on a descriptor has two halves:
  *
- *   first half:  r = gr_fd_enter(f, way, g, type, until, blocks, fresh)     the turn; the
- * descriptor is pinned: it stays open although others may close f if r == GR_OK: the system call;
- *                  it says EAGAIN:  r = gr_fd_await(f, way, g, type, until, blocks, false) GR_OK:
- * make it again at once it is done:      gr_fd_leave(f, way, g, spent) r is GR_PARK (from enter or
- * await): the caller parks, as channels do (sched.h), with no other Lua call before; and awake:
- *   second half: r = gr_fd_awake(f, way, g, &cause)                           GR_OK: the first half
- * again, with fresh = false
+ *   first half:
+ *     r = gr_fd_enter(f, way, g, type, until, blocks, fresh)
+ *         GR_OK: the caller has the turn, and the descriptor is pinned: it stays open even if
+ *         another goroutine closes f meanwhile.
+ *     the system call
+ *         It is done:      gr_fd_leave(f, way, g, spent).
+ *         It says EAGAIN:  r = gr_fd_await(f, way, g, type, until, blocks, false)
+ *                          GR_OK: make the system call again at once.
+ *     r is GR_PARK, from enter or from await: the caller parks (sched.h), with no Lua call before.
+ *   second half, when the goroutine runs again:
+ *     r = gr_fd_awake(f, way, g, &cause)
+ *         GR_OK: the first half again, with fresh = false.
  *
- * Whatever else r is, the turn is not the caller's, with one exception: after GR_ABORTED from
- * gr_fd_awake it is kept when it was held, so that a call that is interrupted (a hook in the main
- * script) goes on where it was. Then: gr_raise_cause, protected; on an error gr_fd_quit; else the
- * first half again with fresh = false. Between enter and leave nothing may raise or run Lua, and
- * nothing may block.
+ * With any other r the caller does not have the turn. There is one exception: after GR_ABORTED from
+ * gr_fd_awake the caller keeps a turn that it had. So a call that a hook in the main script has
+ * interrupted goes on where it was: the caller runs gr_raise_cause, protected; when that raises, it
+ * gives the turn up by gr_fd_quit; otherwise it makes the first half again with fresh = false.
  *
- * `until` is absolute; limits are over when they are looked at: before a wait, never before a try.
- * Codes besides those named: GR_SYS(UV_EBADF) (it was closed before), GR_CLOSED (closed meanwhile:
- * ECANCELED), GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED (the pool ends), GR_SYS. Any thread may
- * call any of this; G is the caller's own. */
+ * Between enter and leave nothing may raise, run Lua, or block.
+ *
+ * `until` is an absolute time. It is looked at before a wait, never before a try: a call that need
+ * not wait succeeds even when its time is over.
+ *
+ * Results besides those named: GR_SYS(UV_EBADF): f was closed before the call; GR_CLOSED: f was
+ * closed during the call (bindings say ECANCELED); GR_TIMEOUT; GR_NOMEM; GR_NOTHREAD; GR_ABORTED:
+ * the pool ends; GR_SYS. Any thread may make these calls; g is the caller's own G. */
 #ifndef GR_IO_POLL_H
 #define GR_IO_POLL_H
 
@@ -31,67 +39,73 @@
 
 typedef struct GrFd GrFd;
 typedef enum GrWay { GR_READ, GR_WRITE } GrWay;
+extern const GrWaitType gr_fd_reading, gr_fd_writing;
 
-/* Once a process, before the first pool: csrc/io polls from then on. */
+/* Tells the scheduler that csrc/io is its poller. Once a process, before the first pool. */
 void gr_poll_init(void);
-/* The pool's poller exists from here on (gr_fd_new calls this too). GR_OK, GR_SYS. Raises
- * RLIMIT_NOFILE to its hard limit, once a process. */
+/* Makes the epoll unless there is one; gr_fd_new calls this too. GR_OK, GR_SYS. The first call in a
+ * process raises RLIMIT_NOFILE to its hard limit. */
 int gr_poll_start(void);
 
-/* Of a descriptor that is non-blocking and close-on-exec already: takes it when it returns GR_OK.
- * GR_NOMEM, GR_SYS. It is registered with epoll at the first wait. */
+/* A GrFd for this descriptor, which is already non-blocking and close-on-exec. GR_OK: the GrFd owns
+ * the descriptor; GR_NOMEM, GR_SYS. The first wait registers the descriptor with epoll. */
 int gr_fd_new(int fd, GrFd **out);
-/* Frees it without closing the descriptor, which is the caller's again. Nobody has waited for it
+/* Frees f without closing the descriptor, which the caller owns again. Nobody may have waited for f
  * yet. */
 void gr_fd_forget(GrFd *f);
-/* Closes it unless that is done, and frees it. Nobody may be in a call on it. NULL does nothing. */
+/* Closes f unless that is done, and frees it. Nobody may be in a call on f. NULL does nothing. */
 void gr_fd_free(GrFd *f);
-/* Wakes all who wait, with GR_CLOSED; each call from now on is refused (UV_EBADF). The descriptor
- * is closed when the last one in a system call has left it. GR_OK; GR_CLOSED: it was closed. */
+/* Wakes all waiting goroutines with GR_CLOSED, and refuses each later call (UV_EBADF). The number
+ * itself is closed when the last goroutine that is inside a system call has left it. GR_OK;
+ * GR_CLOSED: f was closed before. */
 int gr_fd_close(GrFd *f);
 
-/* GR_OK, GR_PARK. GR_SYS(UV_EBUSY): the turn is g's own (a hook or finalizer inside a call), and
- * `fresh`. */
+/* GR_OK, GR_PARK. GR_SYS(UV_EBUSY): the call is `fresh`, but g has the turn already (a hook or a
+ * finalizer runs inside a call of g's). */
 int gr_fd_enter(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
                 bool fresh);
-/* Enters when nobody has the turn. False: somebody has, or it is closed. Never waits. */
+/* Enters if nobody has the turn. False: somebody has it, or f is closed. Never waits. */
 bool gr_fd_try_enter(GrFd *f, GrWay way, G *g);
-/* The descriptor's number, while it is pinned. */
+/* The descriptor's number. It stays valid as long as the caller pins f. */
 int gr_fd_number(const GrFd *f);
-/* After an enter: a call would say EAGAIN, as far as is known: go straight to await. */
+/* After an enter: would the system call say EAGAIN, as far as is known? Then the caller goes
+ * straight to gr_fd_await. */
 bool gr_fd_spent(const GrFd *f, GrWay way);
-/* `spent`: the call was not made, since it would say EAGAIN as far as is known. GR_OK, GR_PARK. */
+/* Waits for an event. `spent`: the caller has not made the system call, since gr_fd_spent said so.
+ * GR_OK: make the call again; GR_PARK. */
 int gr_fd_await(GrFd *f, GrWay way, G *g, const GrWaitType *type, int64_t until, bool blocks,
                 bool spent);
-/* By who has both turns: waits to read, and also for room to write, since what it wrote before has
- * not gone out. As gr_fd_await of GR_READ; whatever it returns, the turn to write is given up, but
- * for GR_PARK: then it is lent, free for who wants it, until gr_fd_awake of GR_READ. GR_OK also
- * when there may be room. */
+/* The caller has both turns. It waits for data to read, and also for room to write, since bytes
+ * that it wrote before have not gone out yet. As gr_fd_await of GR_READ; GR_OK also when there may
+ * be room to write. Whatever this returns, the caller has lost the turn to write. With GR_PARK that
+ * turn is lent until gr_fd_awake of GR_READ: any goroutine that wants to write takes it at once. */
 int gr_fd_await_both(GrFd *f, G *g, const GrWaitType *type, int64_t until, bool blocks, bool spent);
 /* GR_OK, GR_TIMEOUT, GR_ABORTED. */
 int gr_fd_awake(GrFd *f, GrWay way, G *g, GrCause *cause);
-/* Hands the turn on. `spent`: the call moved less than was asked for, so (of a stream) the next one
- * will say EAGAIN unless an event comes. */
+/* Gives the turn to the next goroutine in the queue. `spent`: the system call moved fewer bytes
+ * than were asked for, so the next one (on a stream) says EAGAIN unless an event comes first. */
 void gr_fd_leave(GrFd *f, GrWay way, G *g, bool spent);
-/* Gives up a turn that was kept. */
+/* Gives up the turn that GR_ABORTED left with the caller. */
 void gr_fd_quit(GrFd *f, GrWay way, G *g);
 
-/* For something short that only needs the number (getsockname): pins it; false: closed. Then unpin.
- */
+/* Pins the descriptor, without a turn, for a short call that needs its number (getsockname). True:
+ * gr_fd_unpin must follow; false: f is closed. */
 bool gr_fd_pin(GrFd *f);
 void gr_fd_unpin(GrFd *f);
 
-/* ---- several descriptors that are one goroutine's alone (a dial): waits until any of them can be
- * used in this way ---- */
+/* ---- several descriptors that one goroutine owns alone (a dial) ---- */
 
-/* GR_OK: one may be ready, try; GR_PARK; GR_TIMEOUT, … */
+/* Waits until any of them can be used in this way. GR_OK: one may be ready: try all; GR_PARK;
+ * GR_TIMEOUT, … */
 int gr_fds_await(GrFd *const *fds, uint32_t n, GrWay way, G *g, const GrWaitType *type,
                  int64_t until, bool blocks);
 /* GR_OK, GR_TIMEOUT, GR_ABORTED. */
 int gr_fds_awake(GrFd *const *fds, uint32_t n, GrWay way, G *g, GrCause *cause);
 
-/* ---- for those who wait in another manner (a child's end, a signal): puts off the deadlock
- * report, makes idle threads poll. GR_OK, GR_NOMEM, … when delta > 0 ---- */
+/* ---- waits for other things than a GrFd ---- */
+
+/* For a wait that the loop ends (a child's end, a signal). While the sum of all deltas is above 0,
+ * idle threads poll and the deadlock report is put off. With delta > 0: GR_OK, GR_NOMEM, … */
 int gr_poll_hold(int delta);
 /* Prepares a wait of g, and puts off the deadlock report until the wait ends. The caller holds the
  * lock of what g waits for. GR_OK: g parks, then gr_poll_finish; or g does not park, then
@@ -107,10 +121,10 @@ static inline int64_t gr_earlier(int64_t a, int64_t b) { return a < b ? a : b; }
 
 /* ---- between poll.c and fd.c ---- */
 
-/* From now on these events (epoll's) of the descriptor are told to `data`, a GrFd, until it is
- * closed. 0 or errno. */
+/* Registers the descriptor for these events of epoll's. Each event is passed to gr_fd_event of
+ * `data`, a GrFd, until the descriptor is closed. 0 or errno. */
 int gr_poll_add(int fd, uint32_t events, void *data);
-void gr_poll_removed(void); /* one was closed */
+void gr_poll_removed(void); /* a registered descriptor was closed */
 void gr_fd_event(GrFd *f, uint32_t events);
 void gr_fd_close_all(void); /* the pool ends */
 

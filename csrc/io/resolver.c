@@ -1,28 +1,28 @@
 /* SPDX-License-Identifier: MIT */
 /* resolver.c - getaddrinfo, which blocks its thread and cannot be interrupted.
  *
- * With a name server that does not answer it takes 10 s and more. So helper threads call it, 16 at
- * most, and whoever wants to know parks: three hundred look-ups hold sixteen threads, the others
- * queue, and a limit of time ends the wait of who asks while the resolver goes on. libuv would do
- * the same on its pool of four threads, where four slow names hold up everybody, files included.
+ * With a name server that does not answer, getaddrinfo takes 10 s and more. So helper threads call
+ * it, 16 at most, and goroutines park. Three hundred look-ups hold sixteen threads; the others
+ * queue. A time limit ends the goroutine's wait, while the helper goes on.
  *
- * Who asks for a name that is in the queue already waits for that answer too: so of a thousand
- * dials of one slow host a few are asked for, and one more. (Rejected: joining a question that a
- * helper is at, as Go's singleflight does; the answer could be older than the question.) A question
- * lives as long as anybody waits for it or a helper is at it; one that nobody waits for leaves the
- * queue.
+ * A goroutine may ask for a name that is in the queue already. It then waits for the same answer.
+ * So of a thousand dials of one slow host only a few questions reach the resolver. (Rejected:
+ * joining a question that a helper is asking already, as Go's singleflight does. The answer could
+ * be older than the question.) A question lives as long as a goroutine waits for it or a helper
+ * asks it. A question for which nobody waits leaves the queue.
  *
  *     all: question -> question -> …           in the queue or at a helper
  *             |
- *           askers: look-up -> look-up         (g, seq) of each one that is parked
+ *           askers: look-up -> look-up         (g, seq) of each goroutine that is parked
  *
- * A goroutine that is destroyed while it waits (the pool ends) leaves a sequence number that nobody
- * can win; when the pool has ended nobody is woken any more, for a helper may answer much later.
+ * A goroutine that the end of the pool destroys while it waits leaves a sequence number that nobody
+ * can win. After the end of the pool nobody is woken, for a helper may answer much later.
  *
- * The resolver has no word for "no descriptor is free": it cannot read its files, asks nobody, and
- * says that there is no such host. So after a refusal descriptors are looked for.
+ * The resolver has no word for "no descriptor is free". It cannot read its files then, asks nobody,
+ * and says that there is no such host. So after a refusal this file looks whether descriptors are
+ * free.
  *
- * The lock: GR_RANK_IO; under it waits are prepared and won. */
+ * The lock has GR_RANK_IO; under it waits are prepared and won. */
 #include "io/resolver.h"
 
 #include <errno.h>
@@ -38,9 +38,9 @@ typedef struct Question {
   GrJob job;
   GrList link;   /* in `all`, until it is answered */
   GrList askers; /* look-ups */
-  int holders;   /* askers, and the helper or the queue */
-  bool begun;    /* a helper is at it */
-  bool answered; /* code and found are set, and stay */
+  int holders;   /* how many: the askers, and the helper or the queue */
+  bool begun;    /* a helper is asking it */
+  bool answered; /* code and found are set, and stay as they are */
   int code;      /* 0 or libuv's */
   struct addrinfo *found;
   int family;
@@ -50,8 +50,8 @@ typedef struct Question {
 struct GrLookup {
   GrList link;
   Question *q;
-  G *g;         /* in this wait: */
-  uint64_t seq; /* 0: it does not wait */
+  G *g;         /* waits, in the wait of this number: */
+  uint64_t seq; /* 0: g does not wait */
 };
 
 static GrLock lock = GR_LOCK_INIT(GR_RANK_IO); /* all of the above */
@@ -81,7 +81,7 @@ static int uv_of_eai(int eai) {
 
 static bool is_shortage(int err) { return err == EMFILE || err == ENFILE; }
 
-/* 0, or why the resolver could not have so many descriptors as it opens at once. */
+/* 0, or why this process cannot open as many descriptors as the resolver needs at once. */
 static int shortage(void) {
   enum { WANTS = 3 };
   int fds[WANTS], n = 0, err = 0;
@@ -104,7 +104,7 @@ static int ask(const char *host, int family, struct addrinfo **found) {
 
 /* ---- questions ---- */
 
-/* To be freed without the lock, when it is not NULL. */
+/* NULL, or the question, which the caller must free when it has given the lock back. */
 static Question *unref_locked(Question *q) { return --q->holders == 0 ? q : NULL; }
 
 static void free_question(Question *q) {
@@ -176,7 +176,7 @@ GrLookup *gr_lookup_new(const char *host, int family) {
   bool late = q == fresh && gr_helpers_do(&helpers, &q->job) != GR_OK;
   gr_unlock(&lock);
   if (q != fresh) gr_free(fresh);
-  if (late) answer(&q->job); /* there is no thread but this one */
+  if (late) answer(&q->job); /* there is no helper thread: this thread asks */
   return l;
 }
 

@@ -1,33 +1,38 @@
 /* SPDX-License-Identifier: MIT */
 /* stream.c - reading and writing of connections.
  *
- * A read goes through stages, each of which may end it: what the buffer holds; else a system call
- * into the caller's scratch, and if that completes what is wanted (a packet with the line in it)
- * only the rest of it goes into the buffer; else all of it does, and from then on the system call
- * fills the buffer directly. So who reads packets, or lines that come whole, never has a buffer,
- * and an idle connection has none.
+ * A read goes through three stages, and each of them may end it:
  *
- * The buffer grows by doubling up to what is wanted, and by what has arrived, not by what was asked
- * for: read(1 << 40) costs nothing before a peer sends it. A small count takes from the system what
- * is there, as a line does: messages that came together cost one call, and one that came alone
- * leaves the socket spent, so that the next read waits without asking. A count larger than the
- * scratch takes no more than it wants, so that the buffer itself can be handed out.
+ *   1. The buffer holds what is wanted: hand it out.
+ *   2. The buffer is empty: one system call into the caller's scratch. If those bytes complete what
+ *      is wanted (a packet that holds the line), hand them out; only what follows them goes into
+ *      the buffer. Otherwise all of them go there.
+ *   3. From then on the system calls fill the buffer directly.
  *
- *   buf: | gone … | start: bytes … end | room … cap |
+ * So a program that reads packets, or lines that arrive whole, never needs a buffer, and an idle
+ * connection has none.
  *
- * Gathered writes lie in `out`, which exists only while it holds bytes. A write that would fill it
- * sends what it holds and the write's own bytes in one system call. A reader that is about to wait
- * sends it too, without waiting for that: when the socket has no room, the reader parks for both
- * ways at once, for a peer that does not read until we have read must not stop us. It says so in
- * `wanted` before it tries to get the turn: whoever has that looks there before it leaves, and once
- * more when it has left, so that one of the two sends.
+ * The buffer (bytes.h) doubles as bytes arrive, up to the size that is wanted. It grows by what has
+ * arrived, not by what was asked for: read(1 << 40) costs nothing before a peer sends that much. A
+ * small count takes from the system everything that is there, as a line does. So messages that
+ * arrived together cost one call, and a message that arrived alone leaves the socket spent, so that
+ * the next read waits without asking. A count larger than the scratch takes no more than it wants,
+ * so that the buffer itself can be handed out.
  *
- *   out: | sent … | out_start: gathered … | out_end … out_cap |
+ * Gathered writes lie in `out`. A write that would fill `out` sends what it holds, and the write's
+ * own bytes behind it, in one system call. A reader that is about to wait sends `out` too, for the
+ * peer may not send anything before it has got those bytes. The reader does not wait for room: if
+ * the socket has none, it parks for both ways at once. For the peer may be one that does not read
+ * before we have read what it sends.
  *
- * Owned by who has the turn of its way: buffer and `scanned` by reading, `out` and out_error by
- * writing. The rest is set at any time by anybody: atomics.
+ * The reader may find that another goroutine has the turn to write. So it sets `wanted` before it
+ * tries to take the turn. The goroutine that has the turn looks at `wanted` before it leaves, and
+ * once more after it has left. So one of the two sends.
  *
- * Sockets are written to with MSG_NOSIGNAL; there is no such flag for pipes: sigpipe.h. */
+ * Owners. `in` belongs to the goroutine that has the turn to read; `out` and out_error to the one
+ * that has the turn to write. The atomics may be used by anybody at any time.
+ *
+ * Sockets are written to with MSG_NOSIGNAL. Pipes have no such flag: see sigpipe.h. */
 #include "io/stream.h"
 
 #include <errno.h>
@@ -35,6 +40,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "io/bytes.h"
 #include "io/sigpipe.h"
 
 enum { BUFFER_MIN = 4096, LINE_MAX_DEFAULT = 16 << 20 };
@@ -42,17 +48,14 @@ enum { BUFFER_MIN = 4096, LINE_MAX_DEFAULT = 16 << 20 };
 struct GrStream {
   GrShare share;
   GrFd *fd;
-  char *buf;
-  size_t start, end, cap;
-  size_t scanned; /* bytes after start that hold no newline */
+  GrBuffer in; /* of the turn to read */
   _Atomic int64_t timeout;
   _Atomic uint64_t line_max;
-  char *out;
-  size_t out_start, out_end, out_cap;
-  int out_error;           /* of gathered bytes, not told yet; or GR_OK */
-  _Atomic size_t out_max;  /* how many are gathered; 0: none */
-  _Atomic size_t out_held; /* out_end - out_start, for who has no turn */
-  atomic_bool wanted;      /* a reader waits, and did not have the turn to send them */
+  GrBuffer out;  /* this and out_error: of the turn to write */
+  int out_error; /* why gathered bytes could not be sent, until a call reports it; or GR_OK */
+  _Atomic size_t out_max;  /* how many bytes are gathered before they are sent; 0: none */
+  _Atomic size_t out_held; /* the length of `out`, to be read without the turn */
+  atomic_bool wanted;      /* a reader waits, and could not send `out` itself */
   uint8_t kind;
   uint8_t peer_len;
   char peer[sizeof(struct sockaddr_in6)];
@@ -86,8 +89,8 @@ void gr_stream_destroy(GrShare *share) {
   GrStream *s = gr_stream_of(share);
   send_last(s);
   gr_fd_free(s->fd);
-  gr_free(s->buf);
-  gr_free(s->out);
+  gr_buffer_free(&s->in);
+  gr_buffer_free(&s->out);
   gr_free(s);
 }
 
@@ -110,72 +113,38 @@ GrStreamKind gr_stream_kind(const GrStream *s) { return (GrStreamKind)s->kind; }
 
 /* ---- the buffer ---- */
 
-static size_t held(const GrStream *s) { return s->end - s->start; }
+static size_t held(const GrStream *s) { return gr_buffer_len(&s->in); }
 
-static void note_held(GrStream *s) {
-  if (held(s) == 0) {
-    gr_free(s->buf);
-    s->buf = NULL;
-    s->start = s->end = s->cap = 0;
-  }
-}
-
-/* Room for `more` bytes behind the end. */
-static bool reserve(GrStream *s, size_t more) {
-  if (s->cap - s->end >= more) return true;
-  size_t n = held(s);
-  if (s->start > 0 && n + more <= s->cap && n <= s->cap / 2) {
-    memmove(s->buf, s->buf + s->start, n);
-  } else {
-    size_t cap = n + more < BUFFER_MIN ? BUFFER_MIN : n + (n > more ? n : more);
-    char *buf = gr_malloc(cap);
-    if (buf == NULL) return false;
-    if (n > 0) memcpy(buf, s->buf + s->start, n);
-    gr_free(s->buf);
-    s->buf = buf;
-    s->cap = cap;
-  }
-  s->start = 0;
-  s->end = n;
-  return true;
-}
-
-/* Bytes that have arrived and find no memory would be missing later: so nothing is read after that.
- */
+/* When there is no memory for bytes that have arrived, they are lost. So nothing may be read after
+ * them. */
 static bool append(GrStream *s, const char *data, size_t n) {
-  if (n == 0) return true;
-  if (!reserve(s, n)) {
-    s->lost = true;
-    return false;
-  }
-  memcpy(s->buf + s->end, data, n);
-  s->end += n;
-  return true;
+  s->lost = !gr_buffer_add(&s->in, data, n, BUFFER_MIN);
+  return !s->lost;
 }
 
-/* The first `take` bytes, of which `give` are handed out. Without memory nothing is taken. */
+static void drop(GrStream *s, size_t n) {
+  gr_buffer_drop(&s->in, n);
+  if (held(s) == 0) gr_buffer_free(&s->in);
+}
+
+/* Takes the first `take` bytes out of the buffer, and hands out the first `give` of them. Without
+ * memory the buffer is as before. */
 static int hand_out(GrStream *s, size_t take, size_t give, char *scratch, GrGot *got) {
+  const char *from = s->in.data + s->in.start;
   *got = (GrGot){.data = scratch, .len = give};
   if (give <= GR_SCRATCH) {
-    if (give > 0) memcpy(scratch, s->buf + s->start, give);
+    if (give > 0) memcpy(scratch, from, give);
   } else if (take == held(s)) {
-    got->block = s->buf;
-    got->data = s->buf + s->start;
-    s->buf = NULL;
-    s->start = s->end = s->cap = 0;
-    s->scanned = 0;
-    note_held(s);
+    got->block = s->in.data;
+    got->data = from;
+    s->in = (GrBuffer){0};
     return GR_OK;
   } else {
     char *copy = gr_malloc(give);
     if (copy == NULL) return GR_NOMEM;
-    memcpy(copy, s->buf + s->start, give);
-    got->block = copy;
-    got->data = copy;
+    got->data = got->block = memcpy(copy, from, give);
   }
-  s->start += take;
-  s->scanned = 0;
-  note_held(s);
+  drop(s, take);
   return GR_OK;
 }
 
@@ -186,35 +155,28 @@ typedef struct End {
   size_t take, give;
 } End;
 
-/* Looks for the end of what is wanted in n bytes, of which the first `scanned` hold no newline. */
-static End find_end(const GrWant *want, const char *data, size_t n, size_t scanned) {
-  switch (want->kind) {
-    case GR_WANT_SOME:
-      return (End){n > 0, n < GR_SCRATCH ? n : GR_SCRATCH, n < GR_SCRATCH ? n : GR_SCRATCH};
-    case GR_WANT_COUNT:
-      if (want->n == 0) return (End){n > 0, 0, 0};
-      return (End){n >= want->n, (size_t)want->n, (size_t)want->n};
-    case GR_WANT_LINE:
-    case GR_WANT_LINE_KEEP: {
-      const char *newline = n > scanned ? memchr(data + scanned, '\n', n - scanned) : NULL;
-      if (newline == NULL) return (End){false, 0, 0};
-      size_t take = (size_t)(newline - data) + 1;
-      return (End){true, take, want->kind == GR_WANT_LINE ? take - 1 : take};
-    }
-    default: return (End){false, 0, 0};
-  }
+static bool is_line(const GrWant *want) {
+  return want->kind == GR_WANT_LINE || want->kind == GR_WANT_LINE_KEEP;
 }
 
-/* The stream has ended: what is there is what there is. */
+/* Looks for the end of what is wanted. */
+static End find_end(const GrWant *want, GrBuffer *b) {
+  size_t n = gr_buffer_len(b), some = n < GR_SCRATCH ? n : GR_SCRATCH;
+  End end = {0};
+  if (is_line(want))
+    end.complete = gr_buffer_line(b, want->kind == GR_WANT_LINE_KEEP, &end.take, &end.give);
+  else if (want->kind == GR_WANT_SOME) end = (End){n > 0, some, some};
+  else if (want->kind == GR_WANT_COUNT && want->n == 0) end.complete = n > 0;
+  else if (want->kind == GR_WANT_COUNT) end = (End){n >= want->n, (size_t)want->n, (size_t)want->n};
+  return end;
+}
+
+/* The stream has ended: the reader gets what the buffer holds. */
 static int at_end(GrStream *s, const GrWant *want, char *scratch, GrGot *got) {
   size_t n = held(s);
   if (n > 0 || want->kind == GR_WANT_ALL) return hand_out(s, n, n, scratch, got);
   *got = (GrGot){.data = NULL};
   return GR_OK;
-}
-
-static bool is_line(const GrWant *want) {
-  return want->kind == GR_WANT_LINE || want->kind == GR_WANT_LINE_KEEP;
 }
 
 static bool too_long(GrStream *s, const GrWant *want, size_t n) {
@@ -235,18 +197,19 @@ typedef struct Read {
   const GrWant *want;
   char *scratch;
   GrGot *got;
-  bool polls; /* it will not wait, so no event is waited for that would tell: it looks for itself */
-  bool
-      spent; /* the last call gave less than it could: the next would say EAGAIN. So for TCP; others
-                stop short for reasons of their own (passed descriptors, lines of a terminal) */
+  /* The read will not wait, so no event will tell it that there is something: it must ask. */
+  bool polls;
+  /* The last system call gave less than it could, so the next would say EAGAIN. True for TCP only:
+   * others stop short for reasons of their own (passed descriptors, lines of a terminal). */
+  bool spent;
 } Read;
 
-enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): call again; nothing is there */
+enum { AGAIN = 2, WAIT = 3 }; /* beside GR_OK (0): make the step again; nothing is there, wait */
 
 /* The system call has failed. */
 static int refused(void) { return errno == EAGAIN ? WAIT : gr_sys_result(-errno); }
 
-/* The buffer is empty: one call into the scratch. */
+/* The buffer is empty: one system call into the scratch. */
 static int read_scratch(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   ssize_t n = receive(s, rd->scratch, GR_SCRATCH);
@@ -257,41 +220,39 @@ static int read_scratch(GrStream *s, Read *rd) {
   }
   if (n == 0) return at_end(s, want, rd->scratch, rd->got);
   rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < GR_SCRATCH;
-  End end = find_end(want, rd->scratch, (size_t)n, 0);
+  End end = find_end(want, &(GrBuffer){.data = rd->scratch, .end = (size_t)n});
   if (end.complete && too_long(s, want, end.give)) end.complete = false;
   size_t rest_at = end.complete ? end.take : 0;
   if (!append(s, rd->scratch + rest_at, (size_t)n - rest_at)) return GR_NOMEM;
-  note_held(s);
   if (!end.complete) return AGAIN;
   *rd->got = (GrGot){.data = rd->scratch, .len = end.give};
   return GR_OK;
 }
 
-/* One call into the buffer, behind what it holds. */
+/* One system call into the buffer, behind what it holds. */
 static int read_buffer(GrStream *s, Read *rd) {
   const GrWant *want = rd->want;
   size_t room = held(s) < GR_SCRATCH ? GR_SCRATCH : held(s);
   if (want->kind == GR_WANT_COUNT && want->n > GR_SCRATCH && want->n - held(s) < room)
     room = (size_t)(want->n - held(s));
-  if (s->cap - s->end < room && s->cap - s->end < BUFFER_MIN &&
-      !reserve(s, room < BUFFER_MIN ? BUFFER_MIN : room))
+  GrBuffer *in = &s->in;
+  if (in->cap - in->end < room && in->cap - in->end < BUFFER_MIN &&
+      !gr_buffer_room(in, room < BUFFER_MIN ? BUFFER_MIN : room, BUFFER_MIN))
     return GR_NOMEM;
-  if (s->cap - s->end < room) room = s->cap - s->end;
-  ssize_t n = receive(s, s->buf + s->end, room);
+  if (in->cap - in->end < room) room = in->cap - in->end;
+  ssize_t n = receive(s, in->data + in->end, room);
   if (n < 0) return refused();
   if (n == 0) return at_end(s, want, rd->scratch, rd->got);
   rd->spent = s->kind == GR_STREAM_TCP && (size_t)n < room;
-  s->end += (size_t)n;
-  note_held(s);
+  in->end += (size_t)n;
   return AGAIN;
 }
 
 static int read_step(GrStream *s, Read *rd) {
   if (held(s) > 0) {
-    End end = find_end(rd->want, s->buf + s->start, held(s), s->scanned);
+    End end = find_end(rd->want, &s->in);
     if (too_long(s, rd->want, end.complete ? end.give : held(s))) return GR_ERRNO(EMSGSIZE);
     if (end.complete) return hand_out(s, end.take, end.give, rd->scratch, rd->got);
-    if (is_line(rd->want)) s->scanned = held(s);
   }
   if (gr_unlikely(s->lost)) return GR_NOMEM;
   if (rd->spent || (!rd->polls && gr_fd_spent(s->fd, GR_READ))) return WAIT;
@@ -319,47 +280,33 @@ static ssize_t send_some(GrStream *s, struct iovec *iov, int n) {
   return r;
 }
 
-/* Drops the first `skip` bytes. */
-static void advance(struct iovec **iov, int *n, size_t skip) {
-  while (*n > 0 && skip >= (*iov)->iov_len) {
-    skip -= (*iov)->iov_len;
-    ++*iov;
-    --*n;
-  }
-  if (*n == 0) return;
-  (*iov)->iov_base = (char *)(*iov)->iov_base + skip;
-  (*iov)->iov_len -= skip;
-}
-
-/* What a call has still to write, behind what was gathered. */
+/* What a call still has to write, after what was gathered. */
 typedef struct Rest {
   struct iovec *iov;
   int n;
   uint64_t *done;
 } Rest;
 
-static size_t gathered(const GrStream *s) { return s->out_end - s->out_start; }
+static size_t gathered(const GrStream *s) { return gr_buffer_len(&s->out); }
 
 static void note_gathered(GrStream *s) {
   if (gathered(s) == 0) {
-    gr_free(s->out);
-    s->out = NULL;
-    s->out_start = s->out_end = s->out_cap = 0;
+    gr_buffer_free(&s->out);
     atomic_store(&s->wanted, false);
   }
   atomic_store(&s->out_held, gathered(s));
 }
 
 static void drop_gathered(GrStream *s) {
-  s->out_start = s->out_end;
+  gr_buffer_drop(&s->out, gathered(s));
   note_gathered(s);
 }
 
-/* One system call with all there is. */
+/* One system call with what was gathered and the rest. */
 static ssize_t send_both(GrStream *s, const Rest *rest) {
   struct iovec all[GR_IOVS + 1];
   if (gathered(s) == 0) return send_some(s, rest->iov, rest->n);
-  all[0] = (struct iovec){.iov_base = s->out + s->out_start, .iov_len = gathered(s)};
+  all[0] = (struct iovec){.iov_base = s->out.data + s->out.start, .iov_len = gathered(s)};
   if (rest->n > 0) memcpy(all + 1, rest->iov, (size_t)rest->n * sizeof *all);
   return send_some(s, all, rest->n + 1);
 }
@@ -367,14 +314,14 @@ static ssize_t send_both(GrStream *s, const Rest *rest) {
 static void take_sent(GrStream *s, Rest *rest, size_t sent) {
   size_t first = sent < gathered(s) ? sent : gathered(s);
   if (first > 0) {
-    s->out_start += first;
+    gr_buffer_drop(&s->out, first);
     note_gathered(s);
   }
   *rest->done += sent - first;
-  if (s->kind != GR_STREAM_DATAGRAM) advance(&rest->iov, &rest->n, sent - first);
+  if (s->kind != GR_STREAM_DATAGRAM) gr_iov_skip(&rest->iov, &rest->n, sent - first);
 }
 
-/* GR_OK: all of it; WAIT; or an error, and what was gathered is gone. */
+/* GR_OK: everything was sent; WAIT: there is no room; or an error, and `out` is empty. */
 static int write_step(GrStream *s, Rest *rest) {
   bool datagram = s->kind == GR_STREAM_DATAGRAM;
   while (gathered(s) > 0 || rest->n > 0 || datagram) {
@@ -390,7 +337,7 @@ static int write_step(GrStream *s, Rest *rest) {
   return GR_OK;
 }
 
-/* What was gathered, without waiting. False: some is left, for there is no room. */
+/* Sends what was gathered, without waiting. False: there was no room for all of it. */
 static bool send_gathered(GrStream *s) {
   uint64_t done = 0;
   int r = write_step(s, &(Rest){.done = &done});
@@ -398,37 +345,37 @@ static bool send_gathered(GrStream *s) {
   return r != WAIT;
 }
 
-/* True: there is no room for all, and the reader has the turn to write. */
+/* A reader is about to wait. True: there was no room for all of `out`, and the reader has the turn
+ * to write. */
 static bool send_before_wait(GrStream *s, G *g) {
   if (gr_likely(atomic_load(&s->out_held) == 0)) return false;
   atomic_store(&s->wanted, true);
-  if (!gr_fd_try_enter(s->fd, GR_WRITE, g)) return false; /* who has it will look there */
+  if (!gr_fd_try_enter(s->fd, GR_WRITE, g)) return false; /* its owner looks at `wanted` */
   if (!send_gathered(s)) return true;
   gr_fd_leave(s->fd, GR_WRITE, g, false);
   return false;
 }
 
-/* Nobody has it any more. */
+/* Nobody has the stream any more. */
 static void send_last(GrStream *s) {
   if (gathered(s) == 0 || !gr_fd_pin(s->fd)) return;
   send_gathered(s);
   gr_fd_unpin(s->fd);
 }
 
-static const GrWaitType reading = {"I/O read", NULL}, writing = {"I/O write", NULL};
-
 int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *got, int64_t until,
                    bool blocks, bool fresh) {
   Read rd = {.want = want, .scratch = scratch, .got = got, .polls = until == GR_POLL};
-  int r = gr_fd_enter(s->fd, GR_READ, g, &reading, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_READ, g, &gr_fd_reading, until, blocks, fresh);
   if (r != GR_OK) return r;
   for (;;) {
     r = read_step(s, &rd);
     if (r == AGAIN) continue;
     if (r != WAIT) break;
     bool spent = rd.spent || gr_fd_spent(s->fd, GR_READ);
-    r = send_before_wait(s, g) ? gr_fd_await_both(s->fd, g, &reading, until, blocks, spent)
-                               : gr_fd_await(s->fd, GR_READ, g, &reading, until, blocks, spent);
+    r = send_before_wait(s, g)
+            ? gr_fd_await_both(s->fd, g, &gr_fd_reading, until, blocks, spent)
+            : gr_fd_await(s->fd, GR_READ, g, &gr_fd_reading, until, blocks, spent);
     rd.spent = false;
     if (r != GR_OK) return r;
   }
@@ -438,60 +385,38 @@ int gr_stream_read(GrStream *s, G *g, const GrWant *want, char *scratch, GrGot *
 
 /* ---- calls that write ---- */
 
-/* All of it, waiting for room. When it parks, or has waited in vain, the turn is not the caller's
- * any more: *has_turn is false. */
+/* Writes everything, and waits for room. *has_turn becomes false when the call parks, or has waited
+ * in vain: the turn is not the caller's any more. */
 static int write_all(GrStream *s, G *g, Rest *rest, int64_t until, bool blocks, bool *has_turn) {
   int r;
   while ((r = write_step(s, rest)) == WAIT) {
-    r = gr_fd_await(s->fd, GR_WRITE, g, &writing, until, blocks, false);
+    r = gr_fd_await(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, false);
     *has_turn = r == GR_OK;
     if (r != GR_OK) return r;
   }
   return r;
 }
 
-/* True: the turn is the caller's again, for now that it was left a reader waits for what was
- * gathered to go out. */
+/* Gives the turn up. True: the caller has taken it again, since a reader waits for what was
+ * gathered to be sent. */
 static bool leave_writing(GrStream *s, G *g, int r) {
   gr_fd_leave(s->fd, GR_WRITE, g, false);
   return r == GR_OK && atomic_load(&s->wanted) && gr_fd_try_enter(s->fd, GR_WRITE, g);
 }
 
-/* What went wrong with gathered bytes, once. */
+/* Why gathered bytes could not be sent; reported once. */
 static int take_error(GrStream *s) {
   int r = s->out_error;
   s->out_error = GR_OK;
   return r;
 }
 
-static size_t size_of(const Rest *rest) {
-  size_t size = 0;
-  for (int i = 0; i < rest->n; i++) size += rest->iov[i].iov_len;
-  return size;
-}
-
-static bool grow_out(GrStream *s, size_t more) {
-  enum { OUT_MIN = 512 };
-  size_t n = gathered(s), need = n + more, cap = s->out_cap * 2 > need ? s->out_cap * 2 : need;
-  if (s->out_cap - s->out_end >= more) return true;
-  char *out = gr_malloc(cap = cap < OUT_MIN ? OUT_MIN : cap);
-  if (out == NULL) return false;
-  if (n > 0) memcpy(out, s->out + s->out_start, n);
-  gr_free(s->out);
-  s->out = out;
-  s->out_cap = cap;
-  s->out_start = 0;
-  s->out_end = n;
-  return true;
-}
-
+/* False without memory. */
 static bool gather(GrStream *s, Rest *rest, size_t size) {
-  if (!grow_out(s, size)) return false;
-  for (; rest->n > 0; rest->iov++, rest->n--) {
-    if (rest->iov->iov_len == 0) continue;
-    memcpy(s->out + s->out_end, rest->iov->iov_base, rest->iov->iov_len);
-    s->out_end += rest->iov->iov_len;
-  }
+  enum { OUT_MIN = 512 };
+  if (!gr_buffer_room(&s->out, size, OUT_MIN)) return false;
+  gr_buffer_put(&s->out, rest->iov, rest->n);
+  rest->n = 0;
   note_gathered(s);
   *rest->done += size;
   return true;
@@ -501,7 +426,7 @@ static int write_or_gather(GrStream *s, G *g, Rest *rest, int64_t until, bool bl
                            bool *has_turn) {
   size_t max = atomic_load_explicit(&s->out_max, memory_order_relaxed);
   if (max == 0) return write_all(s, g, rest, until, blocks, has_turn);
-  size_t size = size_of(rest);
+  size_t size = gr_iov_size(rest->iov, rest->n);
   if (size > max || gathered(s) + size >= max)
     return write_all(s, g, rest, until, blocks, has_turn);
   bool memory = size == 0 || gather(s, rest, size);
@@ -511,10 +436,10 @@ static int write_or_gather(GrStream *s, G *g, Rest *rest, int64_t until, bool bl
 
 int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done, int64_t until,
                     bool blocks, bool fresh) {
-  int r = gr_fd_enter(s->fd, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   if (r != GR_OK) return r;
   Rest rest = {iov, n, done};
-  if (s->kind != GR_STREAM_DATAGRAM) advance(&rest.iov, &rest.n, (size_t)*done);
+  if (s->kind != GR_STREAM_DATAGRAM) gr_iov_skip(&rest.iov, &rest.n, (size_t)*done);
   bool has_turn = true;
   if ((r = take_error(s)) == GR_OK) r = write_or_gather(s, g, &rest, until, blocks, &has_turn);
   while (has_turn && (has_turn = leave_writing(s, g, r)))
@@ -522,9 +447,9 @@ int gr_stream_write(GrStream *s, G *g, struct iovec *iov, int n, uint64_t *done,
   return r;
 }
 
-/* Enters, and sends what was gathered. GR_OK: the turn is still the caller's. */
+/* Takes the turn, and sends what was gathered. GR_OK: the caller still has the turn. */
 static int enter_and_flush(GrStream *s, G *g, int64_t until, bool blocks, bool fresh) {
-  int r = gr_fd_enter(s->fd, GR_WRITE, g, &writing, until, blocks, fresh);
+  int r = gr_fd_enter(s->fd, GR_WRITE, g, &gr_fd_writing, until, blocks, fresh);
   if (r != GR_OK) return r;
   uint64_t done = 0;
   bool has_turn = true;

@@ -21,8 +21,10 @@
  * it, closes that coroutine first. More about exiting in protect.c. */
 #include <lualib.h>
 
-#include "run/hook.h"
+#include "run/coroutine.h"
+
 #include "heap/names.h"
+#include "run/hook.h"
 #include "run/protect.h"
 
 typedef enum Status { CO_RUN, CO_DEAD, CO_YIELD, CO_NORM } Status;
@@ -55,13 +57,13 @@ static int enter(lua_State *L, GrState *st, lua_State *co, int nargs, int *nres)
   st->co_top = co;
   st->outward =
       GR_OUT_NONE; /* also when the runner closes the main thread: a __close may use coroutines */
-  lua_State *running = st->running;
+  lua_State *running = st->heap.running;
   if (gr_unlikely(st->armed != NULL && st->armed != co)) gr_hook_disarm(st);
   if (gr_unlikely(st->limit != 0)) gr_hook_limit(st, co, st->limit);
-  st->running = co;
+  st->heap.running = co;
   int status = lua_resume(co, L, nargs, nres);
   if (gr_unlikely(gr_exit_letting_go())) gr_exit_hold();
-  st->running = running;
+  st->heap.running = running;
   if (gr_unlikely(st->armed != NULL && st->outward == GR_OUT_NONE)) gr_hook_disarm(st);
   st->co_top = top;
   st->chain_ok = chain_ok;
@@ -249,16 +251,14 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-void gr_coroutine_open(lua_State *L, GrState *st) {
+void gr_coroutine_open(lua_State *L, GrHeap *h) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   luaL_getsubtable(L, -1, LUA_COLIBNAME);
-  gr_setfuncs(L, st, functions);
+  gr_heap_setfuncs(L, h, functions);
   lua_pop(L, 2);
 }
 
-void gr_vm_names(void) {
+void gr_coroutine_names(void) {
   for (const luaL_Reg *l = functions; l->name != NULL; l++)
     gr_names_alias(l->func, LUA_COLIBNAME, l->name);
-  gr_protect_names();
-  gr_hook_names();
 }

@@ -29,8 +29,8 @@ static void add_state(GrTrace *t, GrState *st, lua_State *top) {
       gr_trace_stack(t, st->L, GR_TRACE_BY_CALL);
     }
   }
-  if (st->arena != NULL)
-    gr_trace_add(t, "\tholds %zu KB\n", (gr_arena_bytes(st->arena) + 1023) / 1024);
+  if (st->heap.arena != NULL)
+    gr_trace_add(t, "\tholds %zu KB\n", (gr_arena_bytes(st->heap.arena) + 1023) / 1024);
   if (!st->is_host) {
     char created[GR_CREATED_SIZE];
     gr_state_created(st, created, sizeof created);
@@ -95,7 +95,7 @@ static void add_held(Dump *d, G *g, GStatus status) {
   GrState *st = g->data;
   if (st == NULL) return;
   add_head(&d->text, g, status, d->now);
-  add_state(&d->text, st, status == G_BLOCKED ? st->running : st->parked);
+  add_state(&d->text, st, status == G_BLOCKED ? st->heap.running : st->parked);
 }
 
 static bool visit(G *g, GStatus status, void *arg) {

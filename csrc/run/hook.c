@@ -2,10 +2,10 @@
 /* hook.c - pre-emption inside Lua, and debug.sethook, which must not notice it.
  *
  * The signal handler runs on the thread that runs the goroutine. All it does to Lua is lua_sethook
- * on the running Lua thread (st->running), which Lua documents as safe there: the next instruction
- * of Lua code calls our hook. That one yields outward if every level can (state.h), as gosched
- * would; else it hands the P on and waits its turn on the thread. Afterwards a goroutine's code
- * runs at full speed again, since no hook is left.
+ * on the running Lua thread (st->heap.running), which Lua documents as safe there: the next
+ * instruction of Lua code calls our hook. That one yields outward if every level can (state.h), as
+ * gosched would; else it hands the P on and waits its turn on the thread. Afterwards a goroutine's
+ * code runs at full speed again, since no hook is left.
  *
  * Who writes what: `armed` and the saved hook are written by the handler only while armed is NULL,
  * and read and cleared by the rest only while `hook_busy` keeps the handler away. A request that
@@ -39,9 +39,8 @@
 
 #include <lualib.h>
 
-#include "run/dump.h"
 #include "heap/names.h"
-#include "run/panic.h"
+#include "run/dump.h"
 #include "run/protect.h"
 
 enum { COUNT_MAX = 1000 };
@@ -77,7 +76,7 @@ static void arm(GrState *st, lua_State *L, int mask) {
 void gr_hook_preempt(G *g) {
   GrState *st = *(GrState *volatile *)&g->data;
   if (st == NULL) return;
-  lua_State *L = st->running;
+  lua_State *L = st->heap.running;
   if (L == NULL || st->hook_busy) return;
   st->asked = true;
   if (st->armed != NULL) return;
@@ -369,7 +368,7 @@ static int go_gethook(lua_State *L) {
 static const luaL_Reg functions[] = {
     {"sethook", go_sethook}, {"gethook", go_gethook}, {NULL, NULL}};
 
-void gr_hook_open(lua_State *L, GrState *st) {
+void gr_hook_open(lua_State *L, GrHeap *h) {
   lua_newtable(L);
   lua_pushliteral(L, "k");
   lua_setfield(L, -2, "__mode");
@@ -378,7 +377,7 @@ void gr_hook_open(lua_State *L, GrState *st) {
   lua_rawsetp(L, LUA_REGISTRYINDEX, &hooks_key);
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   luaL_getsubtable(L, -1, LUA_DBLIBNAME);
-  gr_setfuncs(L, st, functions);
+  gr_heap_setfuncs(L, h, functions);
   lua_pop(L, 2);
 }
 

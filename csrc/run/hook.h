@@ -17,12 +17,8 @@ void gr_hook_limit(GrState *st, lua_State *L, int64_t until);
 
 /* goexit's sentinel is about to be raised in L: whoever catches it but us is to meet it again. */
 void gr_hook_rethrow(GrState *st, lua_State *L);
-/* Raises what ends a goroutine where Lua cannot yield (protect.c); for hooks, in which the stack is
- * another function's. */
-int gr_exit_raise(lua_State *L, GrState *st);
-
 /* debug.sethook, debug.gethook of ours, into a goroutine's state. */
-void gr_hook_open(lua_State *L, GrState *st);
+void gr_hook_open(lua_State *L, GrHeap *h);
 void gr_hook_names(void);
 
 #endif

@@ -11,9 +11,9 @@
 
 #include <lauxlib.h>
 
+#include "base/hash.h"
 #include "heap/names.h"
 #include "heap/need.h"
-#include "run/panic.h"
 
 struct GrInherited {
   atomic_int refs;
@@ -40,10 +40,7 @@ typedef struct Sum {
   bool exact; /* else nothing may be concluded from it */
 } Sum;
 
-static void add(Sum *s, uint64_t word) {
-  s->value = (s->value ^ word) * 0x9e3779b97f4a7c15ULL;
-  s->value ^= s->value >> 29;
-}
+static void add(Sum *s, uint64_t word) { s->value = gr_hash_word(s->value, word); }
 
 static void add_value(lua_State *L, Sum *s, int idx) {
   add(s, (uint64_t)lua_type(L, idx));
@@ -61,14 +58,7 @@ static void add_value(lua_State *L, Sum *s, int idx) {
     case LUA_TSTRING: {
       size_t len;
       const char *text = lua_tolstring(L, idx, &len);
-      add(s, len);
-      for (uint64_t word = 0; len > 0; word = 0) {
-        size_t n = len < sizeof word ? len : sizeof word;
-        memcpy(&word, text, n);
-        add(s, word);
-        text += n;
-        len -= n;
-      }
+      add(s, gr_hash_bytes(text, len));
       break;
     }
     default: s->exact = false;
@@ -243,7 +233,7 @@ static void pack_anew(lua_State *L, GrState *st, uint64_t sum) {
     inherited = gr_malloc(sizeof *inherited);
     if (inherited == NULL) {
       gr_msg_drop(&m);
-      gr_raise_code(L, GR_NOMEM);
+      gr_raise_nomem(L);
     }
     atomic_init(&inherited->refs, 1);
     inherited->message = m;
@@ -309,11 +299,11 @@ void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins) {
   gr_check_stack(L, 20);
   if (st->inherited != NULL) {
     GrMsg copy;
-    if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_code(L, GR_NOMEM);
+    if (!gr_msg_copy(&st->inherited->message, &copy)) gr_raise_nomem(L);
     if (begins) gr_msg_set_start(&copy);
-    bool foreign = st->foreign;
+    bool foreign = st->heap.foreign;
     gr_unpack(L, &copy);
-    st->foreign = foreign; /* what is merely in package.preload does not count (foreign.h) */
+    st->heap.foreign = foreign; /* what is merely in package.preload does not count (foreign.h) */
     set_parts(L, top + 1, before);
     lua_settop(L, top);
   }

@@ -279,7 +279,7 @@ void gr_panic(GrState *st, const char *traceback) {
   if (st->L != NULL && lua_checkstack(st->L, 10)) pack_top(st->L, &packing);
   GrFailure failure = {st, traceback};
   if (!taken) bring_down(st, &failure, &m);
-  gr_join_end(st, GR_END_ERROR, &m, &failure);
+  gr_join_end(&st->join, st->g, GR_END_ERROR, &m, &failure);
 }
 
 static void keep_traceback(lua_State *L, int idx) {
@@ -311,12 +311,6 @@ void gr_raise_code(lua_State *L, int code) {
                "too many goroutines wait where Lua cannot yield: each keeps a thread (raise "
                "GOROMAXTHREADS, or wait outside of sort comparators, gsub callbacks and the like)");
   gr_raise_nomem(L);
-}
-
-void gr_check_forked(lua_State *L) {
-  if (gr_likely(!atomic_load_explicit(&gr_forked, memory_order_relaxed))) return;
-  luaL_error(L, "goro does not work in a forked child, where its threads are not (exec a program "
-                "there, or end by os.exit)");
 }
 
 void gr_check_inbox(lua_State *L, GrState *st) {

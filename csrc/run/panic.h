@@ -36,5 +36,16 @@ void gr_panic_pack(lua_State *L, const char *traceback, GrMsg *out);
 int gr_raise_remote(lua_State *L, int idx);
 /* Raises the Lua error of a core call's result code: no memory, no thread. */
 GR_NORETURN void gr_raise_code(lua_State *L, int code);
+/* What a host owes its program: raises the panic that was posted to it first, if any. Called by
+ * each goro call. In a finalizer nothing: panics wait for a call that is in none. */
+void gr_check_inbox(lua_State *L, GrState *st);
+
+/* A wait ended as GR_ABORTED: raises what the cause demands (panic, deadlock report, shutting
+ * down), or returns when the call should simply be tried again (a hook ran). */
+void gr_raise_cause(lua_State *L, GrState *st, GrCause cause);
+
+/* Text of the traceback of the last error that goro raised in this state on another goroutine's
+ * behalf: registry key. */
+extern const char gr_traceback_key;
 
 #endif

@@ -24,8 +24,8 @@
  * limit; a handler that lies deeper is called with a light userdata, which does no harm. */
 #include "run/protect.h"
 
-#include "run/hook.h"
 #include "heap/names.h"
+#include "run/hook.h"
 
 enum {
   HANDLER = 2,     /* where xpcall keeps its handler */
@@ -48,13 +48,13 @@ extern int lua_closethread(lua_State *L, lua_State *from) __attribute__((weak));
 
 int gr_close_thread(lua_State *L, GrState *st, lua_State *co) {
   bool chain_ok = st->chain_ok;
-  lua_State *running = st->running;
+  lua_State *running = st->heap.running;
   st->chain_ok = false;
   if (st->armed != NULL) gr_hook_disarm(st);
   if (gr_unlikely(st->limit != 0)) gr_hook_limit(st, co, st->limit);
-  st->running = running != NULL ? co : NULL;
+  st->heap.running = running != NULL ? co : NULL;
   int status = lua_closethread != NULL ? lua_closethread(co, L) : lua_resetthread(co);
-  st->running = running;
+  st->heap.running = running;
   if (st->armed != NULL) gr_hook_disarm(st);
   st->chain_ok = chain_ok;
   return status;
@@ -154,10 +154,10 @@ static int go_xpcall(lua_State *L) {
 
 /* ---- registration ---- */
 
-void gr_protect_open(lua_State *L, GrState *st) {
+void gr_protect_open(lua_State *L, GrHeap *h) {
   static const luaL_Reg functions[] = {{"pcall", go_pcall}, {"xpcall", go_xpcall}, {NULL, NULL}};
   lua_pushglobaltable(L);
-  gr_setfuncs(L, st, functions);
+  gr_heap_setfuncs(L, h, functions);
   lua_pop(L, 1);
 }
 

@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* protect.h - what coroutine.c and protect.c share: how goexit travels, and how a thread is closed.
- */
+/* protect.h - how goexit travels, pcall and xpcall, which it passes through, and how a thread is
+ * closed. */
 #ifndef GR_PROTECT_H
 #define GR_PROTECT_H
 
 #include "run/state.h"
-
-/* gr_state for functions that exist in goroutines' states only: without a look at upvalues, for
- * resume and pcall are called often. */
-static inline GrState *gr_state_own(lua_State *L) { return *(GrState **)lua_getextraspace(L); }
 
 /* Is the value at idx what goexit raises where it cannot yield? For the runner too, to tell this
  * end from an error. */
@@ -17,6 +13,13 @@ bool gr_is_exit_sentinel(lua_State *L, int idx);
 /* Goes on with a goexit that has begun (st->exiting): yields outward when every level can, else
  * raises the sentinel. Clears the stack of the calling function. Does not return. */
 int gr_exit_on(lua_State *L, GrState *st);
+
+/* Raises what ends a goroutine where Lua cannot yield; for hooks, in which the stack is another
+ * function's. */
+int gr_exit_raise(lua_State *L, GrState *st);
+
+/* goexit: does not return. */
+int gr_goexit(lua_State *L, GrState *st);
 
 /* A goroutine's host closes (gr_g_must_end): it ends as by goexit; when that has lasted too long,
  * with all that still runs in it. Does not return. */
@@ -27,8 +30,9 @@ int gr_exit_with_host(lua_State *L, GrState *st);
  * is on co's top. Waits inside keep the thread. */
 int gr_close_thread(lua_State *L, GrState *st, lua_State *co);
 
-/* Tells names.c which stock functions coroutine.c and protect.c stand for. Once, at start. */
-void gr_vm_names(void);
-void gr_protect_names(void); /* the part of protect.c */
+/* Puts pcall and xpcall of ours over the stock ones. */
+void gr_protect_open(lua_State *L, GrHeap *h);
+/* Tells names.c which stock functions they stand for. Once, at start. */
+void gr_protect_names(void);
 
 #endif

@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "run/panic.h"
+#include "run/program.h"
 
 /* C functions that pass errors on. */
 static bool passes_errors(lua_State *L, int function) {

@@ -22,8 +22,6 @@
 
 #include <lauxlib.h>
 
-#include "run/protect.h"
-
 struct GrWarning {
   size_t len, size;
   char text[];

@@ -25,7 +25,7 @@ struct GrHost {
   bool closed;
   atomic_bool ends;           /* its goroutines are to end */
   _Atomic int64_t ends_until; /* what they do to end must be over by then */
-  GrPost *first, **last;
+  GrList posts;
   atomic_bool posted;
   int32_t tid; /* of its thread */
   void *data;
@@ -121,7 +121,7 @@ GrHost *gr_host_open(void *data) {
   if (r == GR_OK) {
     atomic_init(&h->refs, 1);
     gr_lock_init(&h->lock, GR_RANK_INBOX);
-    h->last = &h->first;
+    gr_list_init(&h->posts);
     h->g = g;
     h->tid = (int32_t)gettid();
     h->data = data;
@@ -160,9 +160,7 @@ bool gr_host_post(GrHost *h, GrPost *post) {
   gr_lock(&h->lock);
   bool open = !h->closed;
   if (open) {
-    post->next = NULL;
-    *h->last = post;
-    h->last = &post->next;
+    gr_list_push_back(&h->posts, &post->link);
     atomic_store(&h->posted, true);
   }
   gr_unlock(&h->lock);
@@ -183,13 +181,10 @@ bool gr_host_has_post(GrHost *h) { return atomic_load(&h->posted); }
 GrPost *gr_host_take(GrHost *h) {
   if (!atomic_load(&h->posted)) return NULL;
   gr_lock(&h->lock);
-  GrPost *post = h->first;
-  if (post != NULL && (h->first = post->next) == NULL) {
-    h->last = &h->first;
-    atomic_store(&h->posted, false);
-  }
+  GrList *first = gr_list_pop_front(&h->posts);
+  if (gr_list_empty(&h->posts)) atomic_store(&h->posted, false);
   gr_unlock(&h->lock);
-  return post;
+  return first != NULL ? gr_container_of(first, GrPost, link) : NULL;
 }
 
 /* ---- its end ---- */

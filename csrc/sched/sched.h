@@ -256,7 +256,7 @@ bool gr_timer_stop(GrTimer *t);
 /* Something that is posted to a host: a panic. `drop` frees it unread. */
 typedef struct GrPost GrPost;
 struct GrPost {
-  GrPost *next;
+  GrList link; /* the inbox's */
   void (*drop)(GrPost *post);
 };
 

@@ -12,6 +12,8 @@ local waits = {
   ["recv"] = "goro.chan():recv(1000)",
   ["wait"] = "goro.sync.waitgroup(1):wait(1000)",
   ["lock"] = "local m = goro.sync.mutex() m:lock() m:lock(1000)",
+  ["goro.process.run"] = "goro.process.run('sleep 1000')",
+  ["read"] = "local l = goro.net.listen('tcp', '127.0.0.1:0') goro.net.dial('tcp', l:addr()):read()",
   ["close"] = "do local g <close> = goro.group() g:go(goro.sleep, 1000) end",
 }
 

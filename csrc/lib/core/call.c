@@ -59,8 +59,9 @@ static int new_guard(lua_State *L) {
   return 1;
 }
 
-static int run_hook(lua_State *L) {
-  gr_raise_cause(L, gr_state_find(L), GR_CAUSE_SIGNAL);
+/* (cause) */
+static int raise_cause(lua_State *L) {
+  gr_raise_cause(L, gr_state_find(L), (GrCause)lua_tointeger(L, 1));
   return 0;
 }
 
@@ -70,20 +71,37 @@ static bool in_coroutine(lua_State *L) {
   return !is_main;
 }
 
+/* Pushes the guard, without the hook: the call of a C function would run it already. */
+static int push_guard(lua_State *L, const GrStep *s) {
+  lua_Hook hook = lua_gethook(L);
+  int mask = lua_gethookmask(L), count = lua_gethookcount(L);
+  lua_sethook(L, NULL, 0, 0);
+  lua_pushcfunction(L, new_guard);
+  lua_pushvalue(L, s->call->object);
+  int status = lua_pcall(L, 1, 1, 0);
+  lua_sethook(L, hook, mask, count);
+  if (status != LUA_OK) return status;
+  Guard *guard = lua_touserdata(L, -1);
+  guard->st = s->st;
+  guard->call = s->call;
+  return LUA_OK;
+}
+
+static int call_protected(lua_State *L, GrCause cause) {
+  lua_pushcfunction(L, raise_cause);
+  lua_pushinteger(L, (lua_Integer)cause);
+  return lua_pcall(L, 1, 0, 0);
+}
+
 /* An error of the hook, or of what is needed to call it, leaves the call. */
 static void run_hook_or_quit(lua_State *L, const GrStep *s) {
-  const GrCall *call = s->call;
   bool protects = in_coroutine(L);
-  lua_pushcfunction(L, protects ? run_hook : new_guard);
-  lua_pushvalue(L, call->object);
-  if (lua_pcall(L, 1, protects ? 0 : 1, 0) != LUA_OK) {
-    call->quit(L, s->st, call->object, GR_CAUSE_SIGNAL);
+  int status = protects ? call_protected(L, GR_CAUSE_SIGNAL) : push_guard(L, s);
+  if (status != LUA_OK) {
+    s->call->quit(L, s->st, s->call->object, GR_CAUSE_SIGNAL);
     lua_error(L);
   }
   if (protects) return;
-  Guard *guard = lua_touserdata(L, -1);
-  guard->st = s->st;
-  guard->call = call;
   lua_toclose(L, -1);
   gr_raise_cause(L, s->st, GR_CAUSE_SIGNAL);
   lua_closeslot(L, -1);
@@ -92,32 +110,30 @@ static void run_hook_or_quit(lua_State *L, const GrStep *s) {
 
 /* ---- a wait was ended from outside ---- */
 
-static int raise_panic(lua_State *L) {
-  gr_raise_cause(L, gr_state_find(L), GR_CAUSE_INBOX);
-  return 0;
+static bool is_kept(const GrCall *call, GrCause cause) {
+  if (call->keeps == 0) return false;
+  return cause == GR_CAUSE_INBOX || (cause == GR_CAUSE_SIGNAL && call->keeps_hook);
 }
 
-/* The first one; stderr has told of the others. */
-static void keep_panic(lua_State *L, const GrStep *s) {
+/* The first one; stderr has told of other panics. */
+static void keep_error(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
   gr_check_stack(L, 4);
-  lua_pushcfunction(L, raise_panic);
-  if (lua_pcall(L, 0, 0, 0) == LUA_OK) return;
-  if (call->quit != NULL) call->quit(L, s->st, call->object, GR_CAUSE_INBOX);
+  if (call_protected(L, s->cause) == LUA_OK) return;
+  call->quit(L, s->st, call->object, s->cause);
   lua_settop(L, call->keeps);
 }
 
 /* Raises, or the call goes on. */
 static void aborted(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
-  bool keeps = call->keeps != 0;
-  if (keeps && s->cause == GR_CAUSE_INBOX) {
-    keep_panic(L, s);
+  if (is_kept(call, s->cause)) {
+    keep_error(L, s);
   } else if (call->quit != NULL && s->cause == GR_CAUSE_SIGNAL) {
     run_hook_or_quit(L, s);
   } else {
     if (call->quit != NULL) call->quit(L, s->st, call->object, s->cause);
-    if (keeps && lua_gettop(L) >= call->keeps) lua_error(L);
+    if (call->keeps != 0 && lua_gettop(L) >= call->keeps) lua_error(L);
     gr_raise_cause(L, s->st, s->cause);
   }
 }
@@ -177,4 +193,9 @@ int gr_call_begun(lua_State *L, GrState *st, const GrCall *call, bool blocks, in
 int gr_call(lua_State *L, GrState *st, const GrCall *call) {
   GrStep s = {.st = st, .call = call, .fresh = true};
   return go_on(L, &s, begin(L, &s));
+}
+
+void gr_call_look_up(lua_State *L, GrState *st) {
+  gr_raise_cause(L, st, GR_CAUSE_SIGNAL);
+  gr_check_inbox(L, st);
 }

@@ -37,16 +37,24 @@ struct GrCall {
   void (*quit)(lua_State *L, GrState *st, int at, GrCause cause);
   int object;
   /* Not 0: the call may not be left before it has what it waits for. A panic that comes to a host
-   * meanwhile is kept in slot `keeps`, one above the call's own, the first one only, and quit is
-   * told (GR_CAUSE_INBOX). Raising it at the end is the call's. */
+   * meanwhile, and with keeps_hook a hook's error, is kept in slot `keeps`, one above the call's
+   * own, the first one only, and quit is told. Raising it at the end is the call's. */
   int keeps;
+  bool keeps_hook;
   const void *with; /* the call's own */
 };
+
+/* For a finish after which begin looks again. */
+static inline int gr_again(int r) { return r == GR_OK ? GR_AGAIN : r; }
 
 /* Makes the call: `return gr_call(L, st, &call)`. */
 int gr_call(lua_State *L, GrState *st, const GrCall *call);
 /* The same, when the binding has called the core's first half itself, because most calls end
  * there. `r` is what the core said, and `blocks` what it was told. */
 int gr_call_begun(lua_State *L, GrState *st, const GrCall *call, bool blocks, int r);
+
+/* For a host that waits in the system instead, a little at a time: lets a hook run and a panic be
+ * met. May raise. */
+void gr_call_look_up(lua_State *L, GrState *st);
 
 #endif

@@ -7,7 +7,8 @@
  * all have ended. The first error stops the handing out of items; what runs then ends by itself. A
  * worker in which the function calls goexit is gone, and its item's result is nil: when all have
  * gone so, new ones are started for the rest. */
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
+#include "run/go.h"
 #include "sync/group.h"
 #include "sync/queue.h"
 #include "heap/names.h"
@@ -90,10 +91,12 @@ static int worker(lua_State *L) { return work_on(L, check_work(L, 2)); }
 
 /* ---- the caller: worker, f, work ---- */
 
-enum { SLOT_WORK = 3 };
+enum { SLOT_WORK = 3, SLOT_PANIC };
 
-static void stop(lua_State *L, int idx) {
-  Work *w = check_work(L, idx);
+/* An error will leave the call: no item is handed out any more. */
+static void stop(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)st, (void)cause;
+  Work *w = check_work(L, at);
   atomic_store(&w->next, w->n);
 }
 
@@ -112,9 +115,9 @@ static void start(lua_State *L, GrState *st, Work *w) {
   if (child == NULL && err != GR_OK) gr_raise_code(L, err);
 }
 
-static int finish(lua_State *L, Work *w) {
+static int push_results(lua_State *L, Work *w) {
   if (gr_group_error(&w->gr) != NULL) gr_group_raise(L, &w->gr);
-  if (lua_gettop(L) > SLOT_WORK) return lua_error(L); /* a panic that came meanwhile */
+  if (lua_gettop(L) >= SLOT_PANIC) return lua_error(L); /* a panic that came meanwhile */
   lua_createtable(L, w->n < INT32_MAX ? (int)w->n : INT32_MAX, 0);
   for (int64_t i = 0; i < w->n; i++) {
     if (w->slots[i].kind == 0) continue; /* goexit */
@@ -126,23 +129,28 @@ static int finish(lua_State *L, Work *w) {
   return 1;
 }
 
-static int drained(lua_State *L, int status, lua_KContext ctx);
-
-static int run(lua_State *L, GrState *st, Work *w, int r) {
-  for (;;) {
-    if (r == GR_PARK) return gr_park(L, st, drained, 0);
-    if (atomic_load(&w->next) >= w->n) return finish(L, w);
-    start(L, st, w);
-    r = gr_group_drain(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop);
-  }
-}
-
-static int drained(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrState *st = gr_state(L);
+/* All workers have ended: it is over, or new ones start in the place of those that are gone. */
+static int map_begin(lua_State *L, GrStep *s) {
   Work *w = check_work(L, SLOT_WORK);
-  return run(L, st, w, gr_group_drained(L, st, &w->gr, SLOT_WORK, SLOT_WORK, stop));
+  for (;;) {
+    int r = gr_group_wait(s->st->g, &w->gr, s->blocks);
+    if (r != GR_OK) return r;
+    if (atomic_load(&w->next) >= w->n) break;
+    start(L, s->st, w);
+  }
+  s->n = push_results(L, w);
+  return GR_OK;
 }
+
+static int map_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_group_wait_finish(s->st->g, &check_work(L, SLOT_WORK)->gr, &s->cause));
+}
+
+static const GrCall map_call = {.begin = map_begin,
+                                .finish = map_finish,
+                                .quit = stop,
+                                .object = SLOT_WORK,
+                                .keeps = SLOT_PANIC};
 
 /* Many at once cost little when they wait for something, and nothing when they compute but memory.
  */
@@ -185,7 +193,7 @@ int gr_lib_each(lua_State *L) {
   }
   gr_pushcfunction(L, st, worker);
   lua_replace(L, 1);
-  return run(L, st, w, GR_OK);
+  return gr_call(L, st, &map_call);
 }
 
 void gr_each_names(void) { gr_names_native(worker); }

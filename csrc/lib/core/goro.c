@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in
  * its state. */
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 #include "base/chunk.h"
 #include "io/poll.h"
 #include "lib/io/io.h"
@@ -13,6 +13,11 @@
 #include "heap/names.h"
 #include "heap/need.h"
 #include "copy/pack.h"
+#include "run/coroutine.h"
+#include "run/go.h"
+#include "run/hook.h"
+#include "run/life.h"
+#include "run/program.h"
 #include "run/protect.h"
 #include "run/setup.h"
 #include "copy/vet.h"
@@ -54,52 +59,49 @@ static int say_error(lua_State *L) {
   return 0;
 }
 
-/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. The channel
- * is at idx. */
-static void run_left(lua_State *L, int idx) {
+/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. */
+static void run_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
   GrMsg m = GR_MSG_EMPTY;
-  GrChan *c = gr_check_chan(L, idx, GR_VIEW_BOTH);
+  GrChan *c = gr_check_chan(L, at, GR_VIEW_BOTH);
   gr_chan_close(c);
-  if (gr_chan_recv(gr_state_find(L)->g, c, &m, GR_POLL, true) != GR_OK) return;
+  if (gr_chan_recv(st->g, c, &m, GR_POLL, true) != GR_OK) return;
   gr_check_stack(L, 4);
   lua_pushcfunction(L, say_error);
   lua_pushlightuserdata(L, &m);
   if (lua_pcall(L, 1, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
-static int run_wait(lua_State *L);
-
-static int run_result(lua_State *L, int r, GrMsg *m, GrCause cause) {
-  if (r == GR_ABORTED) {
-    gr_raise_cause_and(L, gr_state(L), cause, 1, run_left);
-    return run_wait(L);
-  }
+static int run_failed(lua_State *L, int r) {
   if (r == GR_CLOSED) return 0; /* goexit */
-  if (r != GR_OK || m->kind == 0) gr_raise_code(L, r != GR_OK ? r : GR_NOMEM);
+  gr_raise_code(L, r);
+}
+
+static int run_result(lua_State *L, GrStep *s, int r, GrMsg *m) {
+  if (r != GR_OK) return r;
+  if (m->kind == 0) return GR_NOMEM;
   lua_settop(L, 1);
   int n = gr_unpack(L, m);
-  return lua_toboolean(L, 2) ? n - 1 : gr_raise_remote(L, 2);
+  s->n = lua_toboolean(L, 2) ? n - 1 : gr_raise_remote(L, 2);
+  return GR_OK;
 }
 
-static int run_done(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrMsg m = GR_MSG_EMPTY;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_chan_recv_finish(gr_state(L)->g, &m, &cause);
-  return run_result(L, r, &m, cause);
-}
-
-static const GrWaitType running = {"goro.run", gr_chan_abandon};
-
-/* The channel is at 1. */
-static int run_wait(lua_State *L) {
-  GrState *st = gr_state(L);
+static int run_begin(lua_State *L, GrStep *s) {
+  static const GrWaitType running = {"goro.run", gr_chan_abandon};
   GrMsg m = GR_MSG_EMPTY;
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_BOTH);
-  int r = gr_chan_recv_as(st->g, c, &m, GR_FOREVER, gr_must_block(L, st), &running);
-  if (r == GR_PARK) return gr_park(L, st, run_done, 0);
-  return run_result(L, r, &m, GR_CAUSE_SUDOG);
+  return run_result(L, s, gr_chan_recv_as(s->st->g, c, &m, GR_FOREVER, s->blocks, &running), &m);
 }
+
+static int run_finish(lua_State *L, GrStep *s) {
+  GrMsg m = GR_MSG_EMPTY;
+  int r = gr_chan_recv_finish(s->st->g, &m, &s->cause);
+  return run_result(L, s, r, &m);
+}
+
+/* The channel is at 1. */
+static const GrCall run_call = {
+    .begin = run_begin, .finish = run_finish, .failed = run_failed, .quit = run_quit, .object = 1};
 
 /* run(f, ...) -> f's results */
 static int l_run(lua_State *L) {
@@ -110,7 +112,7 @@ static int l_run(lua_State *L) {
   gr_go(L, st, lua_gettop(L) - 1, "goro.run", &(GrJoin){gr_chan_share(c), &run_ops});
   lua_replace(L, 1); /* the function makes room for the channel */
   lua_settop(L, 1);
-  return run_wait(L);
+  return gr_call(L, st, &run_call);
 }
 
 static int l_traceback(lua_State *L) {
@@ -159,33 +161,27 @@ static int l_setup(lua_State *L) {
 
 /* ---- sleep ---- */
 
-static int sleep_step(lua_State *L);
-
-static int slept(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrState *st = gr_state(L);
-  GrCause cause = gr_wait_finish(st->g);
-  if (cause == GR_CAUSE_TIMEOUT) return 0;
-  gr_raise_cause(L, st, cause);
-  return sleep_step(L);
-}
-
 /* The absolute limit is at 2. */
-static int sleep_step(lua_State *L) {
-  GrState *st = gr_state(L);
-  int r = gr_sleep(st->g, (int64_t)lua_tointeger(L, 2), gr_must_block(L, st));
-  if (r == GR_PARK) return gr_park(L, st, slept, 0);
-  if (r != GR_OK) gr_raise_code(L, r);
-  return 0;
+static int sleep_begin(lua_State *L, GrStep *s) {
+  return gr_sleep(s->st->g, (int64_t)lua_tointeger(L, 2), s->blocks);
 }
+
+static int sleep_finish(lua_State *L, GrStep *s) {
+  (void)L;
+  s->cause = gr_wait_finish(s->st->g);
+  return s->cause == GR_CAUSE_TIMEOUT ? GR_OK : GR_ABORTED;
+}
+
+static const GrCall sleep_call = {.begin = sleep_begin, .finish = sleep_finish};
 
 /* sleep(seconds) */
 static int l_sleep(lua_State *L) {
+  GrState *st = gr_state(L);
   int64_t until = gr_check_seconds(L, 1, 1, "");
-  gr_check_inbox(L, gr_state(L));
+  gr_check_inbox(L, st);
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)until);
-  return sleep_step(L);
+  return gr_call(L, st, &sleep_call);
 }
 
 /* ---- counts ---- */
@@ -218,7 +214,7 @@ typedef struct DumpText {
 static void release_dump(GrKeep *k) { gr_free(((DumpText *)k)->text); }
 
 static int l_stats(lua_State *L) {
-  gr_state_init();
+  gr_life_init();
   GrStats s;
   gr_sched_stats(&s);
   struct mallinfo2 memory =
@@ -316,9 +312,9 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-static void push_module(lua_State *L, GrState *st) {
+static void push_module(lua_State *L, GrHeap *h) {
   lua_newtable(L);
-  gr_setfuncs(L, st, functions);
+  gr_heap_setfuncs(L, h, functions);
   lua_pushliteral(L, "goro 0.2.0");
   lua_setfield(L, -2, "_VERSION");
   lua_createtable(L, 0, 3);
@@ -331,13 +327,13 @@ static void push_module(lua_State *L, GrState *st) {
   lua_setmetatable(L, -2);
 }
 
-static void adjust(lua_State *L, GrState *st, const char *module) {
+static void adjust(lua_State *L, GrHeap *h, const char *module) {
   if (strcmp(module, "goro") != 0) {
-    gr_stdlib_open(L, st, module);
+    gr_stdlib_open(L, h, module);
     return;
   }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
-  push_module(L, st);
+  push_module(L, h);
   lua_setfield(L, -2, "goro");
   lua_pop(L, 1);
 }
@@ -346,7 +342,9 @@ static void init_once(void) {
   gr_pack_init();
   gr_module_names();
   gr_warn_init();
-  gr_vm_names();
+  gr_coroutine_names();
+  gr_protect_names();
+  gr_hook_names();
   gr_file_names();
   gr_stdlib_names();
   gr_chan_names();
@@ -361,7 +359,7 @@ static void init_once(void) {
   gr_signal_names();
   gr_watch_names();
   gr_poll_init();
-  gr_state_adjust = adjust;
+  gr_need_adjust = adjust;
   if (!gr_need_init()) gr_fatal("not enough memory to start");
   const char *vet = getenv("GORO_VET");
   atomic_store(&gr_vet, vet != NULL && strcmp(vet, "0") != 0 && *vet != '\0');
@@ -374,12 +372,12 @@ int luaopen_goro(lua_State *L) {
   pthread_once(&once, init_once);
   GrState *st = gr_state_find(L);
   if (st == NULL) {
-    st = gr_state_host(L);
+    st = gr_program_open(L);
     gr_pack_open(L);
-    gr_stdlib_open_host(L, st);
+    gr_stdlib_open_host(L, &st->heap);
     gr_capi_open(L);
   }
-  push_module(L, st);
+  push_module(L, &st->heap);
   return 1;
 }
 

@@ -17,11 +17,12 @@
  * cancelled because of it counts for nothing, as the errors after a first one do. */
 #include <math.h>
 
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 #include "sync/group.h"
 #include "heap/keep.h"
 #include "heap/names.h"
 #include "copy/pack.h"
+#include "run/go.h"
 #include "run/panic.h"
 #include "run/protect.h"
 
@@ -162,8 +163,6 @@ static void left_place(lua_State *L, GrKeep *k, bool failed) {
 }
 
 /* f and its arguments, then the group, and its place. */
-static int take_place(lua_State *L);
-
 static int start_placed(lua_State *L) {
   int n = lua_gettop(L) - 2;
   Group *group = check_group(L, n + 1);
@@ -174,29 +173,23 @@ static int start_placed(lua_State *L) {
   return 0;
 }
 
-static int place_result(lua_State *L, int r, GrCause cause) {
-  if (r == GR_OK) return start_placed(L);
-  if (r != GR_ABORTED) gr_raise_code(L, r);
-  gr_raise_cause(L, gr_state(L), cause);
-  return take_place(L);
+static int placed_result(lua_State *L, GrStep *s, int r) {
+  if (r == GR_OK) s->n = start_placed(L);
+  return r;
 }
 
-static int place_taken(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  Place *place = lua_touserdata(L, -1);
-  int r = gr_group_take_finish(gr_state(L)->g, &place->p, &cause);
-  return place_result(L, r, cause);
-}
-
-static int take_place(lua_State *L) {
-  GrState *st = gr_state(L);
+static int take_begin(lua_State *L, GrStep *s) {
   Place *place = lua_touserdata(L, -1);
   Group *group = check_group(L, lua_gettop(L) - 1);
-  int r = gr_group_take(st->g, &group->gr, &place->p, gr_must_block(L, st));
-  if (r == GR_PARK) return gr_park(L, st, place_taken, 0);
-  return place_result(L, r, GR_CAUSE_SHUTDOWN);
+  return placed_result(L, s, gr_group_take(s->st->g, &group->gr, &place->p, s->blocks));
 }
+
+static int take_finish(lua_State *L, GrStep *s) {
+  Place *place = lua_touserdata(L, -1);
+  return placed_result(L, s, gr_group_take_finish(s->st->g, &place->p, &s->cause));
+}
+
+static const GrCall take_call = {.begin = take_begin, .finish = take_finish};
 
 /* go(f, ...) */
 static int group_go(lua_State *L) {
@@ -214,7 +207,7 @@ static int group_go(lua_State *L) {
   static const GrKeepType type = {release_place, left_place};
   gr_keep_new(L, sizeof(Place), &type);
   lua_toclose(L, -1);
-  return take_place(L);
+  return gr_call(L, st, &take_call);
 }
 
 /* ---- wait ---- */
@@ -231,133 +224,67 @@ void gr_group_raise(lua_State *L, GrGroup *gr) {
   gr_throw("an error was not raised");
 }
 
-static int wait_step(lua_State *L);
-
-static int wait_result(lua_State *L, int r, GrCause cause) {
+static int wait_result(lua_State *L, int r) {
   Group *group = check_group(L, 1);
-  if (r == GR_ABORTED) {
-    gr_raise_cause(L, gr_state(L), cause);
-    return wait_step(L);
-  }
-  if (r != GR_OK) gr_raise_code(L, r);
-  if (gr_group_error(&group->gr) != NULL) gr_group_raise(L, &group->gr);
-  return 0;
+  if (r == GR_OK && gr_group_error(&group->gr) != NULL) gr_group_raise(L, &group->gr);
+  return r;
 }
 
-static int waited(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_group_wait_finish(gr_state(L)->g, &check_group(L, 1)->gr, &cause);
-  return wait_result(L, r, cause);
+static int wait_begin(lua_State *L, GrStep *s) {
+  return wait_result(L, gr_group_wait(s->st->g, &check_group(L, 1)->gr, s->blocks));
 }
 
-static int wait_step(lua_State *L) {
-  GrState *st = gr_state(L);
-  int r = gr_group_wait(st->g, &check_group(L, 1)->gr, gr_must_block(L, st));
-  if (r == GR_PARK) return gr_park(L, st, waited, 0);
-  return wait_result(L, r, GR_CAUSE_SHUTDOWN);
+static int wait_finish(lua_State *L, GrStep *s) {
+  GrGroup *gr = &check_group(L, 1)->gr;
+  return wait_result(L, gr_group_wait_finish(s->st->g, gr, &s->cause));
 }
+
+static const GrCall wait_call = {.begin = wait_begin, .finish = wait_finish};
 
 /* wait() */
 static int group_wait(lua_State *L) {
+  GrState *st = gr_state(L);
   check_group(L, 1);
-  gr_check_inbox(L, gr_state(L));
+  gr_check_inbox(L, st);
   lua_settop(L, 1);
-  return wait_step(L);
+  return gr_call(L, st, &wait_call);
 }
 
 /* ---- leaving the block ---- */
 
-/* A userdata that is a to-be-closed variable for as long as this takes; its user value is what was
- * in the slot. */
-typedef struct Leaving {
-  GrKeep keep; /* first */
-  void (*left)(lua_State *L, int idx);
-} Leaving;
+/* The group, the error that leaves the block or nil, had a member failed before; then a panic that
+ * is kept. */
+enum { SLOT_ERROR = 2, LEAVE_FAILED, LEAVE_PANIC };
 
-static void leave_by_error(lua_State *L, GrKeep *k, bool failed) {
-  gr_keep_release(k);
-  if (!failed) return;
-  lua_getiuservalue(L, 1, 1);
-  gr_container_of(k, Leaving, keep)->left(L, lua_gettop(L));
-}
-
-void gr_raise_cause_and(lua_State *L, GrState *st, GrCause cause, int slot,
-                        void (*left)(lua_State *, int)) {
-  static const GrKeepType type = {release_nothing, leave_by_error};
-  gr_check_stack(L, 4);
-  Leaving *leaving = gr_keep_new(L, sizeof *leaving, &type);
-  leaving->left = left;
-  lua_pushvalue(L, slot);
-  lua_setiuservalue(L, -2, 1);
-  lua_toclose(L, -1);
-  gr_raise_cause(L, st, cause);
-  lua_closeslot(L, -1);
-  lua_pop(L, 1);
-}
-
-/* (cause) */
-static int raise_cause(lua_State *L) {
-  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
-  return 0;
-}
-
-/* A panic is kept: the first one, stderr has told of the others. A hook that ran and raised
- * nothing, nothing has happened. What cannot be waited out is raised. */
-static void keep_panic(lua_State *L, GrState *st, int base, GrCause cause, int slot,
-                       void (*stop)(lua_State *, int)) {
-  if (cause != GR_CAUSE_INBOX) {
-    gr_raise_cause_and(L, st, cause, slot, stop);
-    return;
-  }
-  gr_check_stack(L, 4);
-  gr_pushcfunction(L, st, raise_cause);
-  lua_pushinteger(L, (lua_Integer)cause);
-  if (lua_pcall(L, 1, 0, 0) == LUA_OK) return;
-  stop(L, slot);
-  if (lua_gettop(L) > base + 1) lua_pop(L, 1);
-}
-
-int gr_group_drain(lua_State *L, GrState *st, GrGroup *gr, int base, int slot,
-                   void (*stop)(lua_State *, int)) {
-  for (;;) {
-    int r = gr_group_wait(st->g, gr, gr_must_block(L, st));
-    if (r == GR_OK || r == GR_PARK) return r;
-    if (r != GR_ABORTED) gr_raise_code(L, r);
-    keep_panic(L, st, base, GR_CAUSE_SHUTDOWN, slot, stop);
-  }
-}
-
-int gr_group_drained(lua_State *L, GrState *st, GrGroup *gr, int base, int slot,
-                     void (*stop)(lua_State *, int)) {
-  GrCause cause = GR_CAUSE_SUDOG;
-  if (gr_group_wait_finish(st->g, gr, &cause) == GR_OK) return GR_OK;
-  keep_panic(L, st, base, cause, slot, stop);
-  return gr_group_drain(L, st, gr, base, slot, stop);
-}
-
-enum { SLOT_ERROR = 2, LEAVE_BASE = 3 };
-
-static void cancel(lua_State *L, int idx) {
-  gr_context_cancel(check_group(L, idx)->gr.ctx, &(GrMsg){0});
-}
-
-/* (…, had a member failed before the block was left) */
-static int leave_end(lua_State *L) {
+static int leave_result(lua_State *L, int r) {
+  if (r != GR_OK) return r;
   GrGroup *gr = &check_group(L, 1)->gr;
   bool untold = gr_group_error(gr) != NULL && gr_group_tell(gr);
-  bool tells = lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_BASE);
+  bool tells = lua_isnil(L, SLOT_ERROR) || lua_toboolean(L, LEAVE_FAILED);
   if (untold && tells) gr_group_raise(L, gr);
-  if (lua_gettop(L) > LEAVE_BASE) return lua_error(L);
-  return 0;
+  if (lua_gettop(L) >= LEAVE_PANIC) return lua_error(L);
+  return GR_OK;
 }
 
-static int leave_done(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrState *st = gr_state(L);
-  int r = gr_group_drained(L, st, &check_group(L, 1)->gr, LEAVE_BASE, 1, cancel);
-  return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
+static int leave_begin(lua_State *L, GrStep *s) {
+  return leave_result(L, gr_group_wait(s->st->g, &check_group(L, 1)->gr, s->blocks));
 }
+
+static int leave_finish(lua_State *L, GrStep *s) {
+  GrGroup *gr = &check_group(L, 1)->gr;
+  return leave_result(L, gr_group_wait_finish(s->st->g, gr, &s->cause));
+}
+
+static void leave_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)st, (void)cause;
+  gr_context_cancel(check_group(L, at)->gr.ctx, &(GrMsg){0});
+}
+
+static const GrCall leave_call = {.begin = leave_begin,
+                                  .finish = leave_finish,
+                                  .quit = leave_quit,
+                                  .object = 1,
+                                  .keeps = LEAVE_PANIC};
 
 /* (error) -> packed as the cause; what cannot be sent is none. */
 static int pack_cause(lua_State *L) {
@@ -382,8 +309,7 @@ static int group_leave(lua_State *L) {
   lua_settop(L, SLOT_ERROR);
   lua_pushboolean(L, gr_group_error(gr) != NULL);
   if (!lua_isnil(L, SLOT_ERROR)) cancel_by(L, gr);
-  int r = gr_group_drain(L, st, gr, LEAVE_BASE, 1, cancel);
-  return r == GR_PARK ? gr_park(L, st, leave_done, 0) : leave_end(L);
+  return gr_call(L, st, &leave_call);
 }
 
 /* ---- the rest ---- */

@@ -67,18 +67,6 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m);
 struct GrGroup;
 /* The first error of a group is raised, with its value and traceback. Raises. */
 GR_NORETURN void gr_group_raise(lua_State *L, struct GrGroup *gr);
-/* The waiting of a block that may not be left before all members have ended: a panic that comes to
- * a host meanwhile is kept, above the first `base` values, and stop(L, slot) called, for the object
- * in that slot. A first half: GR_OK, or GR_PARK. Raises what cannot be waited out. */
-int gr_group_drain(lua_State *L, GrState *st, struct GrGroup *gr, int base, int slot,
-                   void (*stop)(lua_State *L, int idx));
-/* After GR_PARK, and parking: as gr_group_drain. */
-int gr_group_drained(lua_State *L, GrState *st, struct GrGroup *gr, int base, int slot,
-                     void (*stop)(lua_State *L, int idx));
-/* gr_raise_cause; when it raises, left(L, idx) is called, where idx is the place of the value that
- * is in `slot` now. */
-void gr_raise_cause_and(lua_State *L, GrState *st, GrCause cause, int slot,
-                        void (*left)(lua_State *L, int idx));
 /* The option `limit` of the options at arg, which have been checked, or `fallback`. */
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
 

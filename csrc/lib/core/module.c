@@ -18,6 +18,7 @@
 #include <string.h>
 
 #include "lib/core/lib.h"
+#include "heap/modules.h"
 #include "heap/names.h"
 
 /* ---- the one copy ---- */
@@ -134,7 +135,7 @@ void gr_module_names(void) {
 
 bool gr_module_push_field(lua_State *L, const char *field) {
   for (const luaL_Reg *m = modules + 1; m->name != NULL; m++)
-    if (strcmp(m->name + PREFIX, field) == 0) return gr_names_push_own(L, m->name);
+    if (strcmp(m->name + PREFIX, field) == 0) return gr_modules_push_own(L, m->name);
   return false;
 }
 
@@ -143,7 +144,7 @@ void gr_module_set_fields(lua_State *L, int idx) {
     lua_pushstring(L, m->name + PREFIX);
     if (lua_rawget(L, idx) == LUA_TNIL) {
       lua_pushstring(L, m->name + PREFIX);
-      gr_names_push_own(L, m->name);
+      gr_modules_push_own(L, m->name);
       lua_rawset(L, idx);
     }
     lua_pop(L, 1);

@@ -5,7 +5,7 @@
  * messages of its send cases and a reference to each channel, so an error at any point frees them;
  * the case tables are not looked at again, except for the chosen one's handler. A select whose wait
  * was ended for a hook's sake is tried again with the same plan. */
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 
 #include <string.h>
 
@@ -215,43 +215,43 @@ static int chosen_case(lua_State *L, Plan *p, uint32_t i, bool ok) {
   return handled ? call_handler(L, values) : 1 + values;
 }
 
-static int select_step(lua_State *L);
-
-static int select_result(lua_State *L, int r, uint32_t chosen, bool ok, GrCause cause) {
+static int selected(lua_State *L, GrStep *s, int r, uint32_t chosen, bool ok) {
   Plan *p = lua_touserdata(L, SLOT_PLAN);
-  switch (r) {
-    case GR_OK: return chosen_case(L, p, chosen, ok);
-    case GR_TIMEOUT: return nothing_ready(L, p);
-    case GR_CLOSED: return luaL_error(L, "send on closed channel");
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return select_step(L);
-    default: gr_raise_code(L, r);
-  }
+  if (r != GR_OK && r != GR_TIMEOUT) return r;
+  s->n = r == GR_OK ? chosen_case(L, p, chosen, ok) : nothing_ready(L, p);
+  return GR_OK;
 }
 
-static int selected(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
+static int select_begin(lua_State *L, GrStep *s) {
+  Plan *p = lua_touserdata(L, SLOT_PLAN);
+  GrState *st = s->st;
+  uint32_t chosen = 0;
+  bool ok = false;
+  int r = gr_select(st->g, p->cases, p->n, p->until, s->blocks, &st->rand, &chosen, &ok);
+  return selected(L, s, r, chosen, ok);
+}
+
+static int select_finish(lua_State *L, GrStep *s) {
   Plan *p = lua_touserdata(L, SLOT_PLAN);
   uint32_t chosen = 0;
   bool ok = false;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_select_finish(gr_state(L)->g, p->cases, p->n, &chosen, &ok, &cause);
-  return select_result(L, r, chosen, ok, cause);
+  int r = gr_select_finish(s->st->g, p->cases, p->n, &chosen, &ok, &s->cause);
+  return selected(L, s, r, chosen, ok);
 }
 
-static int select_step(lua_State *L) {
-  GrState *st = gr_state(L);
-  Plan *p = lua_touserdata(L, SLOT_PLAN);
-  uint32_t chosen = 0;
-  bool ok = false, blocks = gr_must_block(L, st);
-  int r = gr_select(st->g, p->cases, p->n, p->until, blocks, &st->rand, &chosen, &ok);
-  if (r == GR_PARK) return gr_park(L, st, selected, 0);
-  return select_result(L, r, chosen, ok, GR_CAUSE_SUDOG);
+static int select_failed(lua_State *L, int r) {
+  if (r == GR_CLOSED) return luaL_error(L, "send on closed channel");
+  gr_raise_code(L, r);
 }
+
+static const GrCall select_call = {
+    .begin = select_begin, .finish = select_finish, .failed = select_failed};
 
 int gr_lib_select(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
+  GrState *st = gr_state(L);
   lua_settop(L, 1);
-  gr_check_inbox(L, gr_state(L));
+  gr_check_inbox(L, st);
   lua_Unsigned n = lua_rawlen(L, 1);
   luaL_argcheck(L, n <= 65536, 1, "too many cases (65536 are possible)");
   Plan *p = new_plan(L, (uint32_t)n);
@@ -267,5 +267,5 @@ int gr_lib_select(lua_State *L) {
     lua_settop(L, SLOT_SEND);
   }
   lua_settop(L, SLOT_PLAN);
-  return select_step(L);
+  return gr_call(L, st, &select_call);
 }

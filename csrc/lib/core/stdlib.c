@@ -19,7 +19,11 @@
 
 #include "lib/core/lib.h"
 #include "heap/foreign.h"
+#include "run/coroutine.h"
+#include "run/hook.h"
 #include "run/loader.h"
+#include "run/program.h"
+#include "heap/modules.h"
 #include "heap/names.h"
 #include "run/protect.h"
 
@@ -46,7 +50,7 @@ static int go_exit(lua_State *L) {
   if (lua_toboolean(L, 2)) {
     st->chain_ok = false; /* what waits in a finalizer must not yield out of lua_close */
     G *g = st->g;
-    st->running = NULL;
+    st->heap.running = NULL;
     g->data = NULL; /* pre-emption and dumps look there */
     lua_close(st->L);
     gr_block_begin(g);
@@ -72,7 +76,7 @@ static int host_exit(lua_State *L) {
 }
 
 /* ---- what makes finalizers: a state in which none was ever made is dropped in one piece
- * (run/state.c) ---- */
+ * (run/life.c) ---- */
 
 static int go_setmetatable(lua_State *L) {
   int type = lua_type(L, 2);
@@ -80,7 +84,7 @@ static int go_setmetatable(lua_State *L) {
   luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
   if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
     return luaL_error(L, "cannot change a protected metatable");
-  if (type == LUA_TTABLE) gr_state_note_gc(L, 2);
+  if (type == LUA_TTABLE) gr_heap_note_gc(L, 2);
   lua_settop(L, 2);
   lua_setmetatable(L, 1);
   return 1;
@@ -91,7 +95,7 @@ static int go_setmetatable(lua_State *L) {
 #define MAKES_FINALIZERS(name) \
   static lua_CFunction stock_##name; \
   static int go_##name(lua_State *L) { \
-    gr_state_own(L)->finalizers = true; \
+    gr_heap_own(L)->finalizers = true; \
     return stock_##name(L); \
   }
 MAKES_FINALIZERS(open)
@@ -161,10 +165,10 @@ static void push_holder(lua_State *L, const Replacement *r) {
   lua_remove(L, -2);
 }
 
-static void put(lua_State *L, GrState *st, const Replacement *r, lua_CFunction f) {
+static void put(lua_State *L, GrHeap *h, const Replacement *r, lua_CFunction f) {
   lua_pushstring(L, r->field);
-  gr_pushcfunction(L, st, f);
-  if (st->is_host) gr_names_keep(L, f);
+  gr_heap_push(L, h, f);
+  if (gr_heap_is_host(h)) gr_modules_keep(L, f);
   lua_rawset(L, -3);
 }
 
@@ -199,11 +203,14 @@ static void keep_libraries(lua_State *L) {
   lua_pop(L, 1);
 }
 
-void gr_stdlib_open(lua_State *L, GrState *st, const char *module) {
+void gr_stdlib_open(lua_State *L, GrHeap *h, const char *module) {
+  if (strcmp(module, LUA_GNAME) == 0) gr_protect_open(L, h);
+  if (strcmp(module, LUA_COLIBNAME) == 0) gr_coroutine_open(L, h);
+  if (strcmp(module, LUA_DBLIBNAME) == 0) gr_hook_open(L, h);
   for each (r) {
     if (strcmp(module, r->module != NULL ? r->module : LUA_IOLIBNAME) != 0) continue;
     push_holder(L, r);
-    put(L, st, r, r->go);
+    put(L, h, r, r->go);
     lua_pop(L, 1);
   }
   if (strcmp(module, LUA_MATHLIBNAME) == 0) seed_random(L);
@@ -213,12 +220,12 @@ void gr_stdlib_open(lua_State *L, GrState *st, const char *module) {
   gr_capi_open(L);
 }
 
-void gr_stdlib_open_host(lua_State *L, GrState *st) {
+void gr_stdlib_open_host(lua_State *L, GrHeap *h) {
   keep_libraries(L);
   for each (r) {
     if (r->host == NULL || r->stock == NULL) continue;
     push_holder(L, r);
-    if (lua_istable(L, -1) && current(L, r) == r->stock) put(L, st, r, r->host);
+    if (lua_istable(L, -1) && current(L, r) == r->stock) put(L, h, r, r->host);
     lua_pop(L, 1);
   }
   gr_loader_open_host(L);

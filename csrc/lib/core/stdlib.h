@@ -7,15 +7,12 @@
 #include "run/state.h"
 
 /* Into a library of a goroutine's state that has just been opened. Raises. */
-void gr_stdlib_open(lua_State *L, GrState *st, const char *module);
+void gr_stdlib_open(lua_State *L, GrHeap *h, const char *module);
 /* Into a host's: only over what is still the stock function there. Raises. */
-void gr_stdlib_open_host(lua_State *L, GrState *st);
+void gr_stdlib_open_host(lua_State *L, GrHeap *h);
 /* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start,
  * before any of the above. */
 void gr_stdlib_names(void);
-
-/* The script chose its exit status by os.exit: goro must not change it (run/host.c). */
-extern atomic_bool gr_exit_by_user;
 
 /* stdio.c */
 int gr_stdio_print(lua_State *L);

@@ -16,7 +16,7 @@
 
 #include "io/exec.h"
 #include "copy/class.h"
-#include "copy/codes.h"
+#include "copy/code.h"
 #include "heap/foreign.h"
 #include "copy/pack.h"
 #include "copy/wire.h"
@@ -66,7 +66,7 @@ static int l_closed(lua_State *L) {
 
 /* image_bytes() -> of all images of code */
 static int l_image_bytes(lua_State *L) {
-  lua_pushinteger(L, (lua_Integer)gr_codes_image_bytes());
+  lua_pushinteger(L, (lua_Integer)gr_code_image_bytes());
   return 1;
 }
 

@@ -50,11 +50,9 @@ static bool add(lua_State *L, Arrays *a) {
 
 /* The string on top has a zero in it. */
 static bool refuse(lua_State *L) {
-  lua_pushnil(L);
-  lua_pushliteral(L, "EINVAL: invalid argument (a zero in the string): ");
-  lua_pushvalue(L, -3);
-  lua_concat(L, 2);
-  lua_pushliteral(L, "EINVAL");
+  size_t len;
+  const char *s = lua_tolstring(L, -1, &len);
+  gr_push_failure(L, GR_ERRNO(EINVAL), "invalid argument (a zero in the string)", s, len);
   return false;
 }
 

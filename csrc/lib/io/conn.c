@@ -101,27 +101,36 @@ static void push_got(lua_State *L, GrGot *got) {
   }
 }
 
-static int read_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int read_begin(lua_State *L, GrStep *s) {
   char scratch[GR_SCRATCH];
   GrWant want = want_at(L, 2);
   GrGot got = {0};
-  int r = gr_stream_read(stream_at(L, 1), st->g, &want, scratch, &got, gr_limit_at(L, 3), blocks,
-                         fresh);
+  int r = gr_stream_read(stream_at(L, 1), s->st->g, &want, scratch, &got, gr_limit_at(L, 3),
+                         s->blocks, s->fresh);
   if (r != GR_OK) return r;
   push_got(L, &got);
-  *n = 1;
+  s->n = 1;
   return GR_OK;
 }
 
-static int read_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_stream_awake(stream_at(L, 1), GR_READ, st->g, cause);
+static int read_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_stream_awake(stream_at(L, 1), GR_READ, s->st->g, &s->cause));
 }
-static void read_quit(lua_State *L, GrState *st) {
-  gr_fd_quit(gr_stream_fd(stream_at(L, 1)), GR_READ, st->g);
+static void read_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
+  gr_fd_quit(gr_stream_fd(stream_at(L, at)), GR_READ, st->g);
 }
 
-static const GrIoCall read_call = {read_step, read_awake, read_quit, conn_failed};
-static const GrIoCall iterate_call = {read_step, read_awake, read_quit, raise_failure};
+static const GrCall read_call = {.begin = read_begin,
+                                 .finish = read_finish,
+                                 .failed = conn_failed,
+                                 .quit = read_quit,
+                                 .object = 1},
+                    iterate_call = {.begin = read_begin,
+                                    .finish = read_finish,
+                                    .failed = raise_failure,
+                                    .quit = read_quit,
+                                    .object = 1};
 
 /* read([fmt [, timeout]]) */
 static int conn_read(lua_State *L) {
@@ -131,7 +140,7 @@ static int conn_read(lua_State *L) {
   gr_enter(L, gr_state(L));
   lua_settop(L, 2);
   gr_set_limit(L, 3, until);
-  return gr_io_call(L, &read_call);
+  return gr_call(L, gr_state(L), &read_call);
 }
 
 /* The iterator's state is {conn, format}. */
@@ -145,7 +154,7 @@ static int next_piece(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   check_want(L, 2, s);
   gr_set_limit(L, 3, default_limit(s));
-  return gr_io_call(L, &iterate_call);
+  return gr_call(L, gr_state(L), &iterate_call);
 }
 
 /* lines([fmt]) */
@@ -167,7 +176,7 @@ static int conn_lines(lua_State *L) {
 
 /* ---- write: conn, strings, limit, bytes written ---- */
 
-static int write_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int write_begin(lua_State *L, GrStep *s) {
   struct iovec iov[GR_IOVS];
   int top = lua_gettop(L), count = top - 3;
   for (int i = 0; i < count; i++) {
@@ -177,26 +186,31 @@ static int write_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n
   }
   uint64_t done = (uint64_t)lua_tointeger(L, top);
   uint64_t before = done;
-  int r = gr_stream_write(stream_at(L, 1), st->g, iov, count, &done, gr_limit_at(L, top - 1),
-                          blocks, fresh);
+  int r = gr_stream_write(stream_at(L, 1), s->st->g, iov, count, &done, gr_limit_at(L, top - 1),
+                          s->blocks, s->fresh);
   if (r == GR_PARK && done != before) {
     lua_pushinteger(L, (lua_Integer)done); /* neither allocates nor raises */
     lua_replace(L, top);
   }
   if (r != GR_OK) return r;
   lua_settop(L, 1);
-  *n = 1;
+  s->n = 1;
   return GR_OK;
 }
 
-static int write_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_stream_awake(stream_at(L, 1), GR_WRITE, st->g, cause);
+static int write_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_stream_awake(stream_at(L, 1), GR_WRITE, s->st->g, &s->cause));
 }
-static void write_quit(lua_State *L, GrState *st) {
-  gr_fd_quit(gr_stream_fd(stream_at(L, 1)), GR_WRITE, st->g);
+static void write_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
+  gr_fd_quit(gr_stream_fd(stream_at(L, at)), GR_WRITE, st->g);
 }
 
-static const GrIoCall write_call = {write_step, write_awake, write_quit, conn_failed};
+static const GrCall write_call = {.begin = write_begin,
+                                  .finish = write_finish,
+                                  .failed = conn_failed,
+                                  .quit = write_quit,
+                                  .object = 1};
 
 /* write(s, ...) */
 static int conn_write(lua_State *L) {
@@ -209,10 +223,10 @@ static int conn_write(lua_State *L) {
     lua_concat(L, n);
     n = 1;
   }
-  gr_check_stack(L, 4);
+  gr_check_stack(L, 8);
   gr_set_limit(L, n + 2, default_limit(s));
   lua_pushinteger(L, 0);
-  return gr_io_call(L, &write_call);
+  return gr_call(L, gr_state(L), &write_call);
 }
 
 /* ---- the rest ---- */
@@ -226,45 +240,60 @@ static int done(lua_State *L, int r) {
 
 /* ---- what sends what was gathered: conn, limit, size ---- */
 
-static int sent(lua_State *L, int r, int *n) {
+static int sent(lua_State *L, int r, GrStep *s) {
   if (r != GR_OK) return r;
   lua_pushboolean(L, 1);
-  *n = 1;
+  s->n = 1;
   return GR_OK;
 }
 
-static int flush_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  return sent(L, gr_stream_flush(stream_at(L, 1), st->g, gr_limit_at(L, 2), blocks, fresh), n);
+static int flush_begin(lua_State *L, GrStep *s) {
+  return sent(L, gr_stream_flush(stream_at(L, 1), s->st->g, gr_limit_at(L, 2), s->blocks, s->fresh),
+              s);
 }
-static int shutdown_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  return sent(L, gr_stream_shutdown(stream_at(L, 1), st->g, gr_limit_at(L, 2), blocks, fresh), n);
+static int shutdown_begin(lua_State *L, GrStep *s) {
+  return sent(
+      L, gr_stream_shutdown(stream_at(L, 1), s->st->g, gr_limit_at(L, 2), s->blocks, s->fresh), s);
 }
-static int close_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  return sent(L, gr_stream_finish(stream_at(L, 1), st->g, gr_limit_at(L, 2), blocks, fresh), n);
+static int close_begin(lua_State *L, GrStep *s) {
+  return sent(
+      L, gr_stream_finish(stream_at(L, 1), s->st->g, gr_limit_at(L, 2), s->blocks, s->fresh), s);
 }
-static int gather_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int gather_begin(lua_State *L, GrStep *s) {
   return sent(L,
-              gr_stream_gather(stream_at(L, 1), st->g, (size_t)lua_tointeger(L, 3),
-                               gr_limit_at(L, 2), blocks, fresh),
-              n);
+              gr_stream_gather(stream_at(L, 1), s->st->g, (size_t)lua_tointeger(L, 3),
+                               gr_limit_at(L, 2), s->blocks, s->fresh),
+              s);
 }
 
-static const GrIoCall flush_call = {flush_step, write_awake, write_quit, conn_failed};
-static const GrIoCall shutdown_call = {shutdown_step, write_awake, write_quit, conn_failed};
-static const GrIoCall gather_call = {gather_step, write_awake, write_quit, conn_failed};
+static const GrCall flush_call = {.begin = flush_begin,
+                                  .finish = write_finish,
+                                  .failed = conn_failed,
+                                  .quit = write_quit,
+                                  .object = 1},
+                    shutdown_call = {.begin = shutdown_begin,
+                                     .finish = write_finish,
+                                     .failed = conn_failed,
+                                     .quit = write_quit,
+                                     .object = 1},
+                    gather_call = {.begin = gather_begin,
+                                   .finish = write_finish,
+                                   .failed = conn_failed,
+                                   .quit = write_quit,
+                                   .object = 1};
 
 static int conn_flush(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   gr_enter(L, gr_state(L));
   gr_set_limit(L, 2, default_limit(s));
-  return gr_io_call(L, &flush_call);
+  return gr_call(L, gr_state(L), &flush_call);
 }
 
 static int conn_shutdown(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   gr_enter(L, gr_state(L));
   gr_set_limit(L, 2, default_limit(s));
-  return gr_io_call(L, &shutdown_call);
+  return gr_call(L, gr_state(L), &shutdown_call);
 }
 
 /* setvbuf("no" | "full" [, size]) */
@@ -280,26 +309,39 @@ static int conn_setvbuf(lua_State *L) {
   gr_enter(L, gr_state(L));
   gr_set_limit(L, 2, default_limit(s));
   lua_pushinteger(L, full ? size : 0);
-  return gr_io_call(L, &gather_call);
+  return gr_call(L, gr_state(L), &gather_call);
 }
 
 /* Who is interrupted while the last bytes go out does not leave it open. */
-static void close_quit(lua_State *L, GrState *st) {
-  (void)st;
-  gr_stream_close(stream_at(L, 1));
+static void close_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)st, (void)cause;
+  gr_stream_close(stream_at(L, at));
 }
 
-/* A block is left: there is nobody to tell. */
+/* A block is left: there is nobody to tell, of the pool's end neither. */
+static int leave_begin(lua_State *L, GrStep *s) {
+  int r = close_begin(L, s);
+  return r == GR_ABORTED ? GR_CLOSED : r;
+}
+
 static int leave_failed(lua_State *L, int r) {
   (void)L, (void)r;
   return 0;
 }
 
-static const GrIoCall close_call = {close_step, write_awake, close_quit, conn_failed};
-static const GrIoCall leave_call = {close_step, write_awake, close_quit, leave_failed};
+static const GrCall close_call = {.begin = close_begin,
+                                  .finish = write_finish,
+                                  .failed = conn_failed,
+                                  .quit = close_quit,
+                                  .object = 1},
+                    leave_call = {.begin = leave_begin,
+                                  .finish = write_finish,
+                                  .failed = leave_failed,
+                                  .quit = close_quit,
+                                  .object = 1};
 
 /* One that never gathered does not wait; nor does it raise, wherever it is called. */
-static int close_by(lua_State *L, const GrIoCall *call) {
+static int close_by(lua_State *L, const GrCall *call) {
   GrStream *s = gr_check_conn(L, 1);
   if (!gr_stream_gathers(s)) {
     gr_stream_close(s);
@@ -307,7 +349,7 @@ static int close_by(lua_State *L, const GrIoCall *call) {
     return 1;
   }
   gr_set_limit(L, 2, default_limit(s));
-  return gr_io_call(L, call);
+  return gr_call(L, gr_state(L), call);
 }
 
 /* Again: does nothing. */

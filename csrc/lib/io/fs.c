@@ -10,6 +10,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "io/fstree.h"
+#include "io/fswhole.h"
 #include "lib/io/io.h"
 #include "heap/keep.h"
 
@@ -41,11 +43,7 @@ const char *gr_fs_path(lua_State *L, int arg) {
   size_t len;
   const char *path = luaL_checklstring(L, arg, &len);
   if (strlen(path) == len) return path;
-  lua_pushnil(L);
-  lua_pushliteral(L, "EINVAL: invalid argument (a zero in the path): ");
-  lua_pushvalue(L, arg);
-  lua_concat(L, 2);
-  lua_pushliteral(L, "EINVAL");
+  gr_push_failure(L, GR_ERRNO(EINVAL), "invalid argument (a zero in the path)", path, len);
   return NULL;
 }
 

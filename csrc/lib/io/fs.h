@@ -3,6 +3,7 @@
 #ifndef GR_LIB_FS_H
 #define GR_LIB_FS_H
 
+#include "io/bytes.h"
 #include "io/fs.h"
 #include "lib/core/lib.h"
 

@@ -6,6 +6,7 @@
  * Lua, open folders above all, hangs on the state by a GrKeep, so it goes with the state too. */
 #include <errno.h>
 
+#include "io/fstree.h"
 #include "lib/io/fs.h"
 #include "heap/keep.h"
 
@@ -13,10 +14,10 @@
 
 typedef struct KeptNames {
   GrKeep keep; /* first */
-  GrNames names;
+  GrListing names;
 } KeptNames;
 
-static void release_names(GrKeep *k) { gr_names_free(&((KeptNames *)k)->names); }
+static void release_names(GrKeep *k) { gr_listing_free(&((KeptNames *)k)->names); }
 
 int gr_lib_fs_list(lua_State *L) {
   static const GrKeepType type = {release_names, NULL};

@@ -8,13 +8,14 @@
  * since whether one is a number decides what is read next; that neither allocates nor raises.
  *
  * A call that had to wait for its turn begins anew from its arguments, which are still on the
- * stack. The operation is known to the continuation by its number. */
+ * stack. Each operation is a GrCall, which knows its number. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "io/fsfile.h"
+#include "lib/core/call.h"
 #include "lib/io/fs.h"
 #include "heap/names.h"
 #include "run/panic.h"
@@ -41,7 +42,6 @@ typedef enum Op {
   OP_CLOSE
 } Op;
 
-static int with_turn(lua_State *L, Op op);
 static int do_op(lua_State *L, GrState *st, GrFile *f, Op op);
 
 /* The turn has been given back. */
@@ -53,35 +53,44 @@ static int failed(lua_State *L, GrFile *f, Op op, int err) {
   return lua_error(L);
 }
 
-static int turn_result(lua_State *L, int r, GrCause cause, Op op, int when_shut) {
-  GrState *st = gr_state(L);
-  GrFile *f = check_file(L);
-  if (r == GR_ABORTED) {
-    gr_raise_cause(L, st, cause);
-    return with_turn(L, op);
-  }
-  if (r != GR_OK) gr_raise_code(L, r);
-  if (op == OP_CLOSE || !gr_file_is_shut(f)) return do_op(L, st, f, op);
-  gr_file_unlock(st->g, f);
-  return failed(L, f, op, when_shut);
-}
+static Op op_of(const GrStep *s);
 
-static int got_turn(lua_State *L, int status, lua_KContext op) {
-  (void)status;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_file_lock_finish(gr_state(L)->g, &cause);
-  return turn_result(L, r, cause, (Op)op, -ECANCELED);
+/* Has the turn, when r is GR_OK. */
+static int got_turn(lua_State *L, GrStep *s, int r, int when_shut) {
+  if (r != GR_OK) return r;
+  GrFile *f = check_file(L);
+  Op op = op_of(s);
+  if (op == OP_CLOSE || !gr_file_is_shut(f)) {
+    s->n = do_op(L, s->st, f, op);
+    return GR_OK;
+  }
+  gr_file_unlock(s->st->g, f);
+  s->n = failed(L, f, op, when_shut);
+  return GR_OK;
 }
 
 /* The file is at 1. */
-static int with_turn(lua_State *L, Op op) {
-  GrState *st = gr_state(L);
+static int turn_begin(lua_State *L, GrStep *s) {
   GrFile *f = check_file(L);
-  if (op != OP_CLOSE && gr_file_is_shut(f)) return failed(L, f, op, -EBADF);
-  int r = gr_file_lock(st->g, f, gr_blocks(L, st));
-  if (r == GR_PARK) return gr_park(L, st, got_turn, (lua_KContext)op);
-  return turn_result(L, r, GR_CAUSE_SUDOG, op, -EBADF);
+  Op op = op_of(s);
+  if (op != OP_CLOSE && gr_file_is_shut(f)) {
+    s->n = failed(L, f, op, -EBADF);
+    return GR_OK;
+  }
+  return got_turn(L, s, gr_file_lock(s->st->g, f, s->blocks), -EBADF);
 }
+
+static int turn_finish(lua_State *L, GrStep *s) {
+  return got_turn(L, s, gr_file_lock_finish(s->st->g, &s->cause), -ECANCELED);
+}
+
+#define OP(op) [op] = {.begin = turn_begin, .finish = turn_finish}
+static const GrCall op_calls[] = {
+    OP(OP_READ), OP(OP_LINES), OP(OP_WRITE), OP(OP_FLUSH),    OP(OP_SETVBUF),
+    OP(OP_SEEK), OP(OP_SYNC),  OP(OP_STAT),  OP(OP_TRUNCATE), OP(OP_CLOSE),
+};
+
+static Op op_of(const GrStep *s) { return (Op)(s->call - op_calls); }
 
 /* A host that would wait for the other end of a pipe does so a little at a time: in between a hook
  * may fire (of an interrupt), or a panic be met. */
@@ -91,8 +100,7 @@ static void await_in_host(lua_State *L, GrState *st, GrFile *f) {
     bool ready = gr_file_ready(f, SLICE_MS);
     gr_file_unlock(st->g, f);
     if (ready) return;
-    gr_raise_cause(L, st, GR_CAUSE_SIGNAL);
-    gr_check_inbox(L, st);
+    gr_call_look_up(L, st);
   }
 }
 
@@ -100,7 +108,7 @@ static int begin(lua_State *L, Op op) {
   GrState *st = gr_state(L);
   gr_enter(L, st);
   if (st->is_host && (op == OP_READ || op == OP_LINES)) await_in_host(L, st, check_file(L));
-  return with_turn(L, op);
+  return gr_call(L, st, &op_calls[op]);
 }
 
 /* ---- reading ---- */
@@ -360,7 +368,7 @@ static int file_truncate(lua_State *L) {
 static int file_close(lua_State *L) {
   GrFile *f = check_file(L);
   gr_enter(L, gr_state(L));
-  if (gr_file_shut(f)) return with_turn(L, OP_CLOSE);
+  if (gr_file_shut(f)) return gr_call(L, gr_state(L), &op_calls[OP_CLOSE]);
   lua_pushboolean(L, 1);
   return 1;
 }

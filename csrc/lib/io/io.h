@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* io.h - what the bindings of csrc/io share: calls that wait, failures, connections. */
+/* io.h - what the bindings of csrc/io share: failures, limits, connections. */
 #ifndef GR_LIB_IO_H
 #define GR_LIB_IO_H
 
 #include "io/stream.h"
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 #include "heap/keep.h"
-
-/* A call that waits, in the pieces that gr_io_call puts together. All see the call's arguments on
- * the stack as they were when gr_io_call was called. */
-typedef struct GrIoCall {
-  /* The core's first half. GR_OK: the results are pushed, *n of them; GR_PARK; else why not. Must
-   * hold no turn when it raises. */
-  int (*step)(lua_State *L, GrState *st, bool blocks, bool fresh, int *n);
-  int (*awake)(lua_State *L, GrState *st,
-               GrCause *cause); /* the second half: GR_OK: step again; GR_ABORTED, GR_TIMEOUT */
-  void (*quit)(lua_State *L, GrState *st); /* gives up the turn that an interrupted call has kept */
-  int (*failed)(lua_State *L, int r);      /* reports; returns its results */
-} GrIoCall;
-/* Use as `return gr_io_call(L, &call)`. `call` is static. */
-int gr_io_call(lua_State *L, const GrIoCall *call);
 
 /* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. What is no refusal of the world's (no
  * memory, no thread, the pool's end) is raised. why, subject: or NULL. */

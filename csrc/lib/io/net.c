@@ -26,7 +26,9 @@ static const GrNetwork *check_network(lua_State *L, int arg, bool listens) {
   const char *name = luaL_checkstring(L, arg);
   const GrNetwork *net = gr_network(name);
   if (net == NULL || (listens && net->type != SOCK_STREAM))
-    luaL_argerror(L, arg, lua_pushfstring(L, "invalid network '%s'", name));
+    luaL_argerror(L, arg,
+                  lua_pushfstring(L, "invalid network '%s'; known are tcp, tcp4, tcp6, unix%s",
+                                  name, listens ? "" : ", udp"));
   return net;
 }
 
@@ -84,36 +86,35 @@ static int resolve_for_dial(lua_State *L, GrState *st, bool blocks) {
   return GR_OK;
 }
 
-static int dial_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  (void)fresh;
+static int dial_begin(lua_State *L, GrStep *s) {
   GrFd *f;
   GrAddr peer;
-  GrStream *s;
+  GrStream *stream;
   int64_t until = gr_limit_at(L, DIAL_LIMIT);
-  int r = dial_box(L)->dial == NULL ? resolve_for_dial(L, st, blocks) : GR_OK;
+  int r = dial_box(L)->dial == NULL ? resolve_for_dial(L, s->st, s->blocks) : GR_OK;
   if (r == GR_OK && until != GR_FOREVER && gr_now_ns() >= until) r = GR_TIMEOUT;
-  if (r == GR_OK) r = gr_dial_step(dial_box(L)->dial, st->g, until, blocks, &f, &peer);
+  if (r == GR_OK) r = gr_dial_step(dial_box(L)->dial, s->st->g, until, s->blocks, &f, &peer);
   if (r != GR_OK) return r;
   const GrNetwork *net = gr_network(lua_tostring(L, 1));
   if (kind_of(net) == GR_STREAM_TCP) gr_socket_defaults(gr_fd_number(f));
-  if ((r = gr_stream_over(f, kind_of(net), &gr_conn_type.share, &s)) != GR_OK) {
+  if ((r = gr_stream_over(f, kind_of(net), &gr_conn_type.share, &stream)) != GR_OK) {
     gr_fd_free(f);
     return r;
   }
-  gr_stream_set_peer(s, &peer);
+  gr_stream_set_peer(stream, &peer);
   gr_keep_release(lua_touserdata(L, DIAL_BOX));
-  *n = gr_push_owned(L, gr_stream_share(s));
+  s->n = gr_push_owned(L, gr_stream_share(stream));
   return GR_OK;
 }
 
-static int dial_awake(lua_State *L, GrState *st, GrCause *cause) {
+static int dial_finish(lua_State *L, GrStep *s) {
   DialBox *box = dial_box(L);
-  return box->dial == NULL ? gr_resolve_awake(box->resolve, st->g, cause)
-                           : gr_dial_awake(box->dial, st->g, gr_limit_at(L, DIAL_LIMIT), cause);
+  return gr_again(box->dial == NULL
+                      ? gr_resolve_awake(box->resolve, s->st->g, &s->cause)
+                      : gr_dial_awake(box->dial, s->st->g, gr_limit_at(L, DIAL_LIMIT), &s->cause));
 }
-static void no_turn(lua_State *L, GrState *st) { (void)L, (void)st; }
 
-static const GrIoCall dial_call = {dial_step, dial_awake, no_turn, dial_failed};
+static const GrCall dial_call = {.begin = dial_begin, .finish = dial_finish, .failed = dial_failed};
 
 /* dial(network, address [, opts]) */
 static int net_dial(lua_State *L) {
@@ -126,14 +127,15 @@ static int net_dial(lua_State *L) {
   DialBox *box = gr_keep_new(L, sizeof *box, &dial_keep);
   box->resolve = gr_resolve_new(net, address, len, GR_FOR_DIAL);
   if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
-  return gr_io_call(L, &dial_call);
+  return gr_call(L, gr_state(L), &dial_call);
 }
 
 /* ---- listeners: listener, limit ---- */
 
-static GrListener *check_listener(lua_State *L) {
-  return gr_listener_of(gr_object_check(L, 1, &listener_type)->share);
+static GrListener *listener_at(lua_State *L, int arg) {
+  return gr_listener_of(gr_object_check(L, arg, &listener_type)->share);
 }
+static GrListener *check_listener(lua_State *L) { return listener_at(L, 1); }
 
 static int listener_failed(lua_State *L, int r) {
   char text[GR_ADDR_TEXT];
@@ -141,29 +143,36 @@ static int listener_failed(lua_State *L, int r) {
   return gr_push_failure(L, r, NULL, text, len);
 }
 
-static int accept_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int accept_begin(lua_State *L, GrStep *s) {
   GrListener *l = check_listener(L);
   GrAddr peer;
-  GrStream *s;
-  int fd, r = gr_listener_accept(l, st->g, &fd, &peer, gr_limit_at(L, 2), blocks, fresh);
+  GrStream *stream;
+  int fd, r = gr_listener_accept(l, s->st->g, &fd, &peer, gr_limit_at(L, 2), s->blocks, s->fresh);
   if (r != GR_OK) return r;
   r = gr_stream_new(fd, peer.u.any.sa_family == AF_UNIX ? GR_STREAM_SOCKET : GR_STREAM_TCP,
-                    &gr_conn_type.share, &s);
+                    &gr_conn_type.share, &stream);
   if (r != GR_OK) {
     close(fd);
     return r;
   }
-  gr_stream_set_peer(s, &peer);
-  *n = gr_push_owned(L, gr_stream_share(s));
+  gr_stream_set_peer(stream, &peer);
+  s->n = gr_push_owned(L, gr_stream_share(stream));
   return GR_OK;
 }
 
-static int accept_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_listener_awake(check_listener(L), st->g, gr_limit_at(L, 2), cause);
+static int accept_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_listener_awake(check_listener(L), s->st->g, gr_limit_at(L, 2), &s->cause));
 }
-static void accept_quit(lua_State *L, GrState *st) { gr_listener_quit(check_listener(L), st->g); }
+static void accept_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
+  gr_listener_quit(listener_at(L, at), st->g);
+}
 
-static const GrIoCall accept_call = {accept_step, accept_awake, accept_quit, listener_failed};
+static const GrCall accept_call = {.begin = accept_begin,
+                                   .finish = accept_finish,
+                                   .failed = listener_failed,
+                                   .quit = accept_quit,
+                                   .object = 1};
 
 /* accept([timeout]) */
 static int listener_accept(lua_State *L) {
@@ -171,7 +180,7 @@ static int listener_accept(lua_State *L) {
   int64_t until = gr_check_timeout(L, 2);
   gr_enter(L, gr_state(L));
   gr_set_limit(L, 2, until);
-  return gr_io_call(L, &accept_call);
+  return gr_call(L, gr_state(L), &accept_call);
 }
 
 static int listener_addr(lua_State *L) {
@@ -206,26 +215,26 @@ static int listen_failed(lua_State *L, int r) {
   return n;
 }
 
-static int listen_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  (void)fresh;
+static int listen_begin(lua_State *L, GrStep *s) {
   GrAddr *list;
   uint32_t naddrs;
   GrListener *l;
-  int r = gr_resolve_step(listen_box(L)->resolve, st->g, GR_FOREVER, blocks, &list, &naddrs);
+  int r = gr_resolve_step(listen_box(L)->resolve, s->st->g, GR_FOREVER, s->blocks, &list, &naddrs);
   if (r != GR_OK) return r;
   r = gr_listen(list, naddrs, lua_toboolean(L, LISTEN_UNLINKS), &listener_type.share, &l);
   gr_free(list);
   if (r != GR_OK) return r;
   gr_keep_release(&listen_box(L)->keep);
-  *n = gr_push_owned(L, gr_listener_share(l));
+  s->n = gr_push_owned(L, gr_listener_share(l));
   return GR_OK;
 }
 
-static int listen_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_resolve_awake(listen_box(L)->resolve, st->g, cause);
+static int listen_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_resolve_awake(listen_box(L)->resolve, s->st->g, &s->cause));
 }
 
-static const GrIoCall listen_call = {listen_step, listen_awake, no_turn, listen_failed};
+static const GrCall listen_call = {
+    .begin = listen_begin, .finish = listen_finish, .failed = listen_failed};
 
 /* Pushes whether a Unix socket's path goes with its listener. */
 static void push_unlinks(lua_State *L, int opts) {
@@ -250,7 +259,7 @@ static int net_listen(lua_State *L) {
   GrResolveBox *box = gr_push_resolve_box(L);
   box->resolve = gr_resolve_new(net, address, len, GR_FOR_LISTEN);
   if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
-  return gr_io_call(L, &listen_call);
+  return gr_call(L, gr_state(L), &listen_call);
 }
 
 static const luaL_Reg methods[] = {
@@ -308,11 +317,10 @@ static int lookup_failed(lua_State *L, int r) {
   return n;
 }
 
-static int lookup_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  (void)fresh;
+static int lookup_begin(lua_State *L, GrStep *s) {
   GrAddr *list;
   uint32_t naddrs;
-  int r = gr_resolve_step(lookup_box(L)->resolve, st->g, gr_limit_at(L, LOOKUP_LIMIT), blocks,
+  int r = gr_resolve_step(lookup_box(L)->resolve, s->st->g, gr_limit_at(L, LOOKUP_LIMIT), s->blocks,
                           &list, &naddrs);
   if (r != GR_OK) return r;
   gr_keep_release(&lookup_box(L)->keep);
@@ -322,15 +330,16 @@ static int lookup_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *
   int status = lua_pcall(L, 1, 1, 0);
   gr_free(list);
   if (status != LUA_OK) return lua_error(L);
-  *n = 1;
+  s->n = 1;
   return GR_OK;
 }
 
-static int lookup_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_resolve_awake(lookup_box(L)->resolve, st->g, cause);
+static int lookup_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_resolve_awake(lookup_box(L)->resolve, s->st->g, &s->cause));
 }
 
-static const GrIoCall lookup_call = {lookup_step, lookup_awake, no_turn, lookup_failed};
+static const GrCall lookup_call = {
+    .begin = lookup_begin, .finish = lookup_finish, .failed = lookup_failed};
 
 /* lookup(host [, opts]) -> addresses */
 static int net_lookup(lua_State *L) {
@@ -342,7 +351,7 @@ static int net_lookup(lua_State *L) {
   GrResolveBox *box = gr_push_resolve_box(L);
   box->resolve = gr_resolve_host_new(host, len);
   if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
-  return gr_io_call(L, &lookup_call);
+  return gr_call(L, gr_state(L), &lookup_call);
 }
 
 /* ---- the module ---- */

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "io/process.h"
-#include "io/run.h"
+#include "io/childrun.h"
 #include "io/signame.h"
 #include "lib/io/process.h"
 #include "heap/keep.h"
@@ -81,25 +81,32 @@ static int push_result(lua_State *L) {
   return 1;
 }
 
-static int run_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int run_begin(lua_State *L, GrStep *s) {
   size_t len = 0;
   const char *in = lua_tolstring(L, RUN_INPUT, &len);
-  int r = gr_run_step(run_at(L), st->g, in, len, gr_limit_at(L, RUN_LIMIT), blocks, fresh);
-  if (r == GR_OK) *n = push_result(L);
+  int r = gr_run_step(run_at(L), s->st->g, in, len, gr_limit_at(L, RUN_LIMIT), s->blocks, s->fresh);
+  if (r == GR_OK) s->n = push_result(L);
   return r;
 }
 
-static int run_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_run_awake(run_at(L), st->g, cause);
+static int run_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_run_awake(run_at(L), s->st->g, &s->cause));
 }
-static void run_quit(lua_State *L, GrState *st) { gr_run_quit(run_at(L), st->g); }
+static void run_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
+  gr_run_quit(((RunBox *)lua_touserdata(L, at))->run, st->g);
+}
 
 static int run_failed(lua_State *L, int r) {
   gr_keep_release(lua_touserdata(L, RUN_BOX));
   return gr_push_failure(L, r, NULL, "process", strlen("process"));
 }
 
-static const GrIoCall run_call = {run_step, run_awake, run_quit, run_failed};
+static const GrCall run_call = {.begin = run_begin,
+                                .finish = run_finish,
+                                .failed = run_failed,
+                                .quit = run_quit,
+                                .object = RUN_BOX};
 
 /* run(cmd [, opts]) -> { code=, signal=, stdout=, stderr=, timed_out= } */
 static int l_run(lua_State *L) {
@@ -117,7 +124,7 @@ static int l_run(lua_State *L) {
   lua_pushinteger(L, (cmd.stdio[1] == GR_STDIO_PIPE) | (cmd.stdio[2] == GR_STDIO_PIPE) << 1);
   RunBox *box = gr_keep_new(L, sizeof *box, &run_keep);
   int r = gr_run_start(&cmd, st->g, &box->run, &of_cwd);
-  return r == GR_OK ? gr_io_call(L, &run_call) : gr_start_failed(L, r, &cmd, of_cwd);
+  return r == GR_OK ? gr_call(L, st, &run_call) : gr_start_failed(L, r, &cmd, of_cwd);
 }
 
 /* ---- processes ---- */
@@ -155,31 +162,30 @@ static int l_spawn(lua_State *L) {
 
 /* ---- wait: process, limit ---- */
 
-static int wait_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  (void)fresh;
+static int wait_begin(lua_State *L, GrStep *s) {
   GrExit end;
-  int r = gr_process_wait(check_process(L), st->g, &end, gr_limit_at(L, 2), blocks);
+  int r = gr_process_wait(check_process(L), s->st->g, &end, gr_limit_at(L, 2), s->blocks);
   if (r != GR_OK) return r;
   if (end.stopped != 0) {
     char subject[32];
     snprintf(subject, sizeof subject, "process %ld", (long)gr_process_pid(check_process(L)));
-    *n = push_stopped(L, end.stopped, subject);
+    s->n = push_stopped(L, end.stopped, subject);
     return GR_OK;
   }
   if (end.signal == 0 && end.code < 0) return GR_ERRNO(ECHILD);
   if (end.signal == 0) lua_pushinteger(L, end.code);
   else lua_pushnil(L);
   if (end.signal != 0) gr_push_signal(L, end.signal);
-  *n = end.signal == 0 ? 1 : 2;
+  s->n = end.signal == 0 ? 1 : 2;
   return GR_OK;
 }
 
-static int wait_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_process_awake(check_process(L), st->g, cause);
+static int wait_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_process_awake(check_process(L), s->st->g, &s->cause));
 }
-static void wait_quit(lua_State *L, GrState *st) { (void)L, (void)st; }
 
-static const GrIoCall wait_call = {wait_step, wait_awake, wait_quit, process_failed};
+static const GrCall wait_call = {
+    .begin = wait_begin, .finish = wait_finish, .failed = process_failed};
 
 /* wait([timeout]) -> code, signal */
 static int process_wait(lua_State *L) {
@@ -187,7 +193,7 @@ static int process_wait(lua_State *L) {
   int64_t until = gr_check_timeout(L, 2);
   gr_enter(L, gr_state(L));
   gr_set_limit(L, 2, until);
-  return gr_io_call(L, &wait_call);
+  return gr_call(L, gr_state(L), &wait_call);
 }
 
 static int check_signal(lua_State *L, int arg) {
@@ -222,7 +228,7 @@ static int process_leave(lua_State *L) {
     if (gr_process_stream(p, i) != NULL) gr_stream_close(gr_process_stream(p, i));
   gr_process_kill(p, SIGKILL);
   gr_set_limit(L, 2, GR_FOREVER);
-  return gr_io_call(L, &wait_call);
+  return gr_call(L, gr_state(L), &wait_call);
 }
 
 static int process_index(lua_State *L) {

@@ -218,7 +218,7 @@ int gr_shell_popen(lua_State *L) {
   const char *mode = luaL_optstring(L, 2, "r");
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
   Pipe *p = lua_newuserdatauv(L, sizeof *p, 0);
-  gr_state(L)->finalizers = true;
+  gr_state(L)->heap.finalizers = true;
   *p = (Pipe){.st = gr_state(L)}; /* closef is NULL: for liolib.c the file is closed */
   luaL_setmetatable(L, LUA_FILEHANDLE);
   flush_outputs(L);

@@ -26,9 +26,10 @@ static void destroy_udp(GrShare *share) {
 static void open_udp(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType udp_type = {{GR_TYPE_UDP, destroy_udp, false}, open_udp};
 
-static Udp *check_udp(lua_State *L) {
-  return gr_container_of(gr_object_check(L, 1, &udp_type)->share, Udp, share);
+static Udp *udp_at(lua_State *L, int arg) {
+  return gr_container_of(gr_object_check(L, arg, &udp_type)->share, Udp, share);
 }
+static Udp *check_udp(lua_State *L) { return udp_at(L, 1); }
 
 static int udp_failed(lua_State *L, int r) {
   char text[GR_ADDR_TEXT];
@@ -64,26 +65,27 @@ static int resolve_to(lua_State *L, GrState *st, GrResolveBox *box, bool blocks)
   return GR_OK;
 }
 
-static int send_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int send_begin(lua_State *L, GrStep *s) {
   GrResolveBox *box = send_box(L);
-  int r = box != NULL ? resolve_to(L, st, box, blocks) : GR_OK;
+  int r = box != NULL ? resolve_to(L, s->st, box, s->blocks) : GR_OK;
   if (r != GR_OK) return r;
   size_t len;
   const char *data = lua_tolstring(L, 2, &len);
-  r = gr_udp_send(check_udp(L)->fd, st->g, data, len, lua_touserdata(L, SEND_TO),
-                  gr_limit_at(L, SEND_LIMIT), blocks, fresh || box != NULL);
+  r = gr_udp_send(check_udp(L)->fd, s->st->g, data, len, lua_touserdata(L, SEND_TO),
+                  gr_limit_at(L, SEND_LIMIT), s->blocks, s->fresh || box != NULL);
   if (r != GR_OK) return r;
   lua_settop(L, 1);
-  *n = 1;
+  s->n = 1;
   return GR_OK;
 }
-static int send_awake(lua_State *L, GrState *st, GrCause *cause) {
+static int send_finish(lua_State *L, GrStep *s) {
   GrResolveBox *box = send_box(L);
-  return box != NULL ? gr_resolve_awake(box->resolve, st->g, cause)
-                     : udp_awake(L, st, GR_WRITE, cause);
+  return gr_again(box != NULL ? gr_resolve_awake(box->resolve, s->st->g, &s->cause)
+                              : udp_awake(L, s->st, GR_WRITE, &s->cause));
 }
-static void send_quit(lua_State *L, GrState *st) {
-  if (send_box(L) == NULL) gr_fd_quit(check_udp(L)->fd, GR_WRITE, st->g);
+static void send_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
+  gr_fd_quit(udp_at(L, at)->fd, GR_WRITE, st->g); /* nothing while a name is looked up */
 }
 
 static int send_failed(lua_State *L, int r) {
@@ -93,7 +95,11 @@ static int send_failed(lua_State *L, int r) {
   return gr_push_refusal(L, r, box != NULL ? box->resolve : NULL, address, len);
 }
 
-static const GrIoCall send_call = {send_step, send_awake, send_quit, send_failed};
+static const GrCall send_call = {.begin = send_begin,
+                                 .finish = send_finish,
+                                 .failed = send_failed,
+                                 .quit = send_quit,
+                                 .object = 1};
 
 /* send(data, address) */
 static int udp_send(lua_State *L) {
@@ -112,28 +118,36 @@ static int udp_send(lua_State *L) {
     box->resolve = gr_resolve_new(&net, text, len, GR_FOR_DIAL);
     if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
   }
-  return gr_io_call(L, &send_call);
+  return gr_call(L, gr_state(L), &send_call);
 }
 
 /* ---- recv: socket, limit ---- */
 
-static int recv_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
+static int recv_begin(lua_State *L, GrStep *s) {
   char buf[GR_DATAGRAM_MAX], text[GR_ADDR_TEXT];
   size_t len = 0;
   GrAddr from;
-  int r = gr_udp_recv(check_udp(L)->fd, st->g, buf, &len, &from, gr_limit_at(L, 2), blocks, fresh);
+  int r = gr_udp_recv(check_udp(L)->fd, s->st->g, buf, &len, &from, gr_limit_at(L, 2), s->blocks,
+                      s->fresh);
   if (r != GR_OK) return r;
   lua_pushlstring(L, buf, len);
   lua_pushlstring(L, text, gr_addr_text(&from, text));
-  *n = 2;
+  s->n = 2;
   return GR_OK;
 }
-static int recv_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return udp_awake(L, st, GR_READ, cause);
+static int recv_finish(lua_State *L, GrStep *s) {
+  return gr_again(udp_awake(L, s->st, GR_READ, &s->cause));
 }
-static void recv_quit(lua_State *L, GrState *st) { gr_fd_quit(check_udp(L)->fd, GR_READ, st->g); }
+static void recv_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)cause;
+  gr_fd_quit(udp_at(L, at)->fd, GR_READ, st->g);
+}
 
-static const GrIoCall recv_call = {recv_step, recv_awake, recv_quit, udp_failed};
+static const GrCall recv_call = {.begin = recv_begin,
+                                 .finish = recv_finish,
+                                 .failed = udp_failed,
+                                 .quit = recv_quit,
+                                 .object = 1};
 
 /* recv([timeout]) -> data, address */
 static int udp_recv(lua_State *L) {
@@ -141,7 +155,7 @@ static int udp_recv(lua_State *L) {
   int64_t until = gr_check_timeout(L, 2);
   gr_enter(L, gr_state(L));
   gr_set_limit(L, 2, until);
-  return gr_io_call(L, &recv_call);
+  return gr_call(L, gr_state(L), &recv_call);
 }
 
 /* ---- the rest ---- */
@@ -203,28 +217,25 @@ static int open_failed(lua_State *L, int r) {
   return n;
 }
 
-static int open_step(lua_State *L, GrState *st, bool blocks, bool fresh, int *n) {
-  (void)fresh;
+static int open_begin(lua_State *L, GrStep *s) {
   GrAddr *list, self;
   uint32_t naddrs;
   GrFd *f;
-  int r = gr_resolve_step(udp_box(L)->resolve, st->g, GR_FOREVER, blocks, &list, &naddrs);
+  int r = gr_resolve_step(udp_box(L)->resolve, s->st->g, GR_FOREVER, s->blocks, &list, &naddrs);
   if (r != GR_OK) return r;
   r = gr_udp_open(list, naddrs, AF_UNSPEC, &f);
   gr_free(list);
   if (r != GR_OK) return r;
   gr_keep_release(&udp_box(L)->keep);
-  *n = push_udp(L, f, gr_socket_local(f, &self) == GR_OK ? self.u.any.sa_family : AF_INET);
+  s->n = push_udp(L, f, gr_socket_local(f, &self) == GR_OK ? self.u.any.sa_family : AF_INET);
   return GR_OK;
 }
 
-static int open_awake(lua_State *L, GrState *st, GrCause *cause) {
-  return gr_resolve_awake(udp_box(L)->resolve, st->g, cause);
+static int open_finish(lua_State *L, GrStep *s) {
+  return gr_again(gr_resolve_awake(udp_box(L)->resolve, s->st->g, &s->cause));
 }
 
-static void open_quit(lua_State *L, GrState *st) { (void)L, (void)st; }
-
-static const GrIoCall open_call = {open_step, open_awake, open_quit, open_failed};
+static const GrCall open_call = {.begin = open_begin, .finish = open_finish, .failed = open_failed};
 
 /* udp([address]) */
 int gr_lib_udp(lua_State *L) {
@@ -240,7 +251,7 @@ int gr_lib_udp(lua_State *L) {
   GrResolveBox *box = gr_push_resolve_box(L);
   box->resolve = gr_resolve_new(gr_network("udp"), text, len, GR_FOR_LISTEN);
   if (box->resolve == NULL) gr_raise_code(L, GR_NOMEM);
-  return gr_io_call(L, &open_call);
+  return gr_call(L, gr_state(L), &open_call);
 }
 
 static const luaL_Reg methods[] = {{"send", udp_send},

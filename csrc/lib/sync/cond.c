@@ -7,6 +7,8 @@
  * unlock another's. Two things cannot be waited out: that all are asleep, and that the pool ends.
  * Then the mutex is taken if it is free.
  *
+ * So a call has two phases, waiting and then locking, and its begin and finish ask in which it is.
+ *
  * A host whose hook has to run leaves the queue for that. The condition counts what it has told:
  * back in the queue, the host sees whether it has missed something. */
 #include "sync/cond.h"
@@ -16,91 +18,72 @@
 static void open_cond(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType cond_type = {{GR_TYPE_COND, gr_cond_destroy, false}, open_cond};
 
-static GrCond *check(lua_State *L) { return gr_cond_of(gr_object_check(L, 1, &cond_type)->share); }
+static GrCond *check_at(lua_State *L, int arg) {
+  return gr_cond_of(gr_object_check(L, arg, &cond_type)->share);
+}
+static GrCond *check(lua_State *L) { return check_at(L, 1); }
 
-/* SLOT_TOLD: the condition's count when the wait began; then, whether it ended in time. SLOT_RAISE:
- * in hosts, a function; SLOT_ERROR: there when an error is kept. */
-enum { SLOT_LIMIT = 2, SLOT_TOLD, SLOT_RAISE, SLOT_ERROR };
+/* SLOT_TOLD: while it waits, the condition's count when the wait began; from then on, whether the
+ * wait ended in time. SLOT_ERROR: there when an error is kept. */
+enum { SLOT_LIMIT = 2, SLOT_TOLD, SLOT_ERROR };
 
 /* ---- the mutex again ---- */
 
-/* (cause) */
-static int raise_cause(lua_State *L) {
-  gr_raise_cause(L, gr_state(L), (GrCause)lua_tointeger(L, 1));
-  return 0;
+static bool locks_again(lua_State *L) { return lua_isboolean(L, SLOT_TOLD); }
+static bool has_error(lua_State *L) { return lua_gettop(L) >= SLOT_ERROR; }
+
+static int locked_again(lua_State *L, GrStep *s, int r) {
+  if (r != GR_OK) return r;
+  if (has_error(L)) return lua_error(L);
+  s->n = gr_push_in_time(L, lua_toboolean(L, SLOT_TOLD));
+  return GR_OK;
 }
 
-/* Lets what came to the host happen, and keeps its first error. What cannot be waited out is
- * raised. */
-static void keep_cause(lua_State *L, GrState *st, GrCause cause) {
-  GrShare *m = gr_cond_mutex(check(L));
-  if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) {
-    gr_locker_of(m)->try_lock(m);
-    if (lua_gettop(L) >= SLOT_ERROR) lua_error(L);
-    gr_raise_cause(L, st, cause);
-    return;
-  }
-  lua_pushvalue(L, SLOT_RAISE);
-  lua_pushinteger(L, (lua_Integer)cause);
-  lua_pcall(L, 1, 0, 0);
-  if (lua_gettop(L) > SLOT_ERROR) lua_settop(L, SLOT_ERROR);
-}
-
-static int relocked(lua_State *L, int status, lua_KContext ctx);
-
-static int relock_result(lua_State *L, GrState *st, int r, GrCause cause) {
-  GrShare *m = gr_cond_mutex(check(L));
-  while (r == GR_ABORTED) {
-    keep_cause(L, st, cause);
-    cause = GR_CAUSE_SHUTDOWN;
-    r = gr_locker_of(m)->lock(st->g, m, GR_FOREVER, gr_still_blocks(L, st));
-  }
-  if (r == GR_PARK) return gr_park(L, st, relocked, 0);
-  if (r != GR_OK) gr_raise_code(L, r);
-  if (lua_gettop(L) >= SLOT_ERROR) return lua_error(L);
-  return gr_push_in_time(L, lua_toboolean(L, SLOT_TOLD));
-}
-
-static int relocked(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrState *st = gr_state(L);
-  GrShare *m = gr_cond_mutex(check(L));
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_locker_of(m)->finish(st->g, m, GR_FOREVER, gr_still_blocks(L, st), &cause);
-  return relock_result(L, st, r, cause);
-}
-
-static int relock(lua_State *L, GrState *st, bool in_time) {
+static int lock_again(lua_State *L, GrStep *s, bool in_time) {
   GrShare *m = gr_cond_mutex(check(L));
   lua_pushboolean(L, in_time);
   lua_replace(L, SLOT_TOLD);
-  return relock_result(L, st, gr_locker_of(m)->lock(st->g, m, GR_FOREVER, gr_still_blocks(L, st)),
-                       GR_CAUSE_SHUTDOWN);
+  return locked_again(L, s, gr_locker_of(m)->lock(s->st->g, m, GR_FOREVER, s->blocks));
 }
 
 /* ---- wait ---- */
 
-static int waited(lua_State *L, int status, lua_KContext ctx);
-
-/* A hook has run, without the mutex and out of the queue. */
-static int wait_on(lua_State *L, GrState *st) {
+/* The first time is cond_wait's. Here a hook has run, or an error was kept. */
+static int wait_begin(lua_State *L, GrStep *s) {
   GrCond *c = check(L);
-  int r = gr_cond_wait(st->g, c, (int64_t)lua_tointeger(L, SLOT_LIMIT), gr_still_blocks(L, st));
-  if (r != GR_PARK) return relock(L, st, r != GR_TIMEOUT);
-  if (gr_cond_told(c) == (uint64_t)lua_tointeger(L, SLOT_TOLD)) return gr_park(L, st, waited, 0);
-  gr_cond_unwait(st->g, c);
-  return relock(L, st, true);
+  if (locks_again(L)) return lock_again(L, s, lua_toboolean(L, SLOT_TOLD));
+  if (has_error(L)) return lock_again(L, s, true);
+  int r = gr_cond_wait(s->st->g, c, gr_kept_limit(L, SLOT_LIMIT), s->blocks);
+  if (r != GR_PARK) return lock_again(L, s, r != GR_TIMEOUT);
+  if (gr_cond_told(c) == (uint64_t)lua_tointeger(L, SLOT_TOLD)) return GR_PARK;
+  gr_cond_unwait(s->st->g, c);
+  return lock_again(L, s, true);
 }
 
-static int waited(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrState *st = gr_state(L);
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_cond_finish(st->g, check(L), &cause);
-  if (r != GR_ABORTED) return relock(L, st, r == GR_OK);
-  keep_cause(L, st, cause);
-  return lua_gettop(L) >= SLOT_ERROR ? relock(L, st, true) : wait_on(L, st);
+static int wait_finish(lua_State *L, GrStep *s) {
+  GrCond *c = check(L);
+  G *g = s->st->g;
+  if (locks_again(L)) {
+    GrShare *m = gr_cond_mutex(c);
+    return locked_again(L, s, gr_locker_of(m)->finish(g, m, GR_FOREVER, s->blocks, &s->cause));
+  }
+  int r = gr_cond_finish(g, c, &s->cause);
+  return r == GR_ABORTED ? r : lock_again(L, s, r == GR_OK);
 }
+
+/* What can be waited out is kept. */
+static void wait_quit(lua_State *L, GrState *st, int at, GrCause cause) {
+  (void)st;
+  GrShare *m = gr_cond_mutex(check_at(L, at));
+  if (cause != GR_CAUSE_INBOX && cause != GR_CAUSE_SIGNAL) gr_locker_of(m)->try_lock(m);
+}
+
+static const GrCall wait_call = {.begin = wait_begin,
+                                 .finish = wait_finish,
+                                 .quit = wait_quit,
+                                 .object = 1,
+                                 .keeps = SLOT_ERROR,
+                                 .keeps_hook = true};
 
 static int not_locked(lua_State *L) { return luaL_error(L, "wait with an unlocked mutex"); }
 
@@ -115,12 +98,11 @@ static int cond_wait(lua_State *L) {
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)until);
   lua_pushinteger(L, (lua_Integer)gr_cond_told(c));
-  if (st->is_host) gr_pushcfunction(L, st, raise_cause);
   if (!gr_locker_of(m)->is_locked(m)) return not_locked(L);
   int r = gr_cond_wait(st->g, c, until, blocks);
   if (r == GR_TIMEOUT) return gr_push_in_time(L, false);
   if (r != GR_PARK) gr_raise_code(L, r);
-  if (gr_likely(gr_locker_of(m)->unlock(m))) return gr_park(L, st, waited, 0);
+  if (gr_likely(gr_locker_of(m)->unlock(m))) return gr_call_begun(L, st, &wait_call, blocks, r);
   gr_cond_unwait(st->g, c);
   return not_locked(L);
 }

@@ -83,44 +83,32 @@ static GrShare *check(lua_State *L, const GrLocker *k) {
 
 enum { SLOT_LIMIT = 2 };
 
-static int lock_step(lua_State *L, GrState *st, const GrLocker *k, GrShare *s, int64_t until);
-static int locked(lua_State *L, int status, lua_KContext ctx);
-
-static int lock_result(lua_State *L, const GrLocker *k, int r, GrCause cause) {
-  GrState *st = gr_state(L);
-  switch (r) {
-    case GR_OK: return gr_push_in_time(L, true);
-    case GR_TIMEOUT: return gr_push_in_time(L, false);
-    case GR_PARK: return gr_park(L, st, locked, (lua_KContext)k);
-    case GR_ABORTED:
-      gr_raise_cause(L, st, cause);
-      return lock_step(L, st, k, check(L, k), gr_kept_limit(L, SLOT_LIMIT));
-    default: gr_raise_code(L, r);
-  }
+static int lock_begin(lua_State *L, GrStep *s) {
+  const GrLocker *k = s->call->with;
+  int64_t until = gr_kept_limit(L, SLOT_LIMIT);
+  return gr_in_time(L, s, k->lock(s->st->g, check(L, k), until, s->blocks));
 }
 
-static int locked(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  GrState *st = gr_state(L);
-  const GrLocker *k = (const GrLocker *)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r =
-      k->finish(st->g, check(L, k), gr_kept_limit(L, SLOT_LIMIT), gr_still_blocks(L, st), &cause);
-  return lock_result(L, k, r, cause);
+static int lock_finish(lua_State *L, GrStep *s) {
+  const GrLocker *k = s->call->with;
+  int64_t until = gr_kept_limit(L, SLOT_LIMIT);
+  return gr_in_time(L, s, k->finish(s->st->g, check(L, k), until, s->blocks, &s->cause));
 }
 
-static int lock_step(lua_State *L, GrState *st, const GrLocker *k, GrShare *s, int64_t until) {
-  return lock_result(L, k, k->lock(st->g, s, until, gr_blocks(L, st)), GR_CAUSE_SHUTDOWN);
-}
+#define LOCK(k) \
+  { .begin = lock_begin, .finish = lock_finish, .with = &(k) }
+static const GrCall lock_mutex = LOCK(mutex), lock_writer = LOCK(writer),
+                    lock_reader = LOCK(reader);
 
 /* lock([timeout]) -> true; false, "timeout" */
-static inline int lock(lua_State *L, const GrLocker *k) {
+static inline int lock(lua_State *L, const GrCall *call) {
+  const GrLocker *k = call->with;
   GrState *st = gr_state(L);
   GrShare *s = check(L, k);
   gr_enter(L, st);
-  int64_t until = lua_gettop(L) > 1 ? gr_keep_limit(L, SLOT_LIMIT) : GR_FOREVER;
+  if (lua_gettop(L) > 1) gr_keep_limit(L, SLOT_LIMIT);
   if (gr_likely(k->try_lock(s))) return gr_push_in_time(L, true);
-  return lock_step(L, st, k, s, until);
+  return gr_call(L, st, call);
 }
 
 static inline int try_lock(lua_State *L, const GrLocker *k) {
@@ -173,84 +161,76 @@ static void push_guard(lua_State *L, const GrLocker *k) {
   guard->locker = k;
 }
 
-/* What comes when the lock of the guard at 1 has been taken. */
-typedef enum Then { THEN_RETURN, THEN_CALL } Then;
-
-static int guard_again(lua_State *L, Then then);
-static int guard_locked(lua_State *L, int status, lua_KContext ctx);
-
 static int called(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   return lua_gettop(L) - 1;
 }
 
-static int guard_result(lua_State *L, Then then, int r, GrCause cause) {
-  GrState *st = gr_state(L);
-  switch (r) {
-    case GR_OK: break;
-    case GR_PARK: return gr_park(L, st, guard_locked, (lua_KContext)then);
-    case GR_ABORTED: gr_raise_cause(L, st, cause); return guard_again(L, then);
-    default: gr_raise_code(L, r);
-  }
-  ((Guard *)lua_touserdata(L, 1))->holds = true;
-  if (then == THEN_RETURN) return 1;
+static int call_function(lua_State *L) {
   lua_callk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, called);
   return called(L, LUA_OK, 0);
 }
 
-static int guard_locked(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  GrState *st = gr_state(L);
-  Guard *guard = lua_touserdata(L, 1);
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = guard->locker->finish(st->g, guard->share, GR_FOREVER, gr_still_blocks(L, st), &cause);
-  return guard_result(L, (Then)ctx, r, cause);
+/* The guard at 1 has its lock: the function at 2 is called or, if there is none, the guard is the
+ * result. */
+static int got_guard(lua_State *L, GrStep *s, int r) {
+  if (r != GR_OK) return r;
+  ((Guard *)lua_touserdata(L, 1))->holds = true;
+  s->n = lua_gettop(L) > 1 ? call_function(L) : 1;
+  return GR_OK;
 }
 
-static int guard_again(lua_State *L, Then then) {
-  GrState *st = gr_state(L);
+static int guard_begin(lua_State *L, GrStep *s) {
   Guard *guard = lua_touserdata(L, 1);
-  return guard_result(L, then,
-                      guard->locker->lock(st->g, guard->share, GR_FOREVER, gr_blocks(L, st)),
-                      GR_CAUSE_SHUTDOWN);
+  return got_guard(L, s, guard->locker->lock(s->st->g, guard->share, GR_FOREVER, s->blocks));
 }
+
+static int guard_finish(lua_State *L, GrStep *s) {
+  Guard *guard = lua_touserdata(L, 1);
+  int r = guard->locker->finish(s->st->g, guard->share, GR_FOREVER, s->blocks, &s->cause);
+  return got_guard(L, s, r);
+}
+
+static const GrCall guard_call = {.begin = guard_begin, .finish = guard_finish};
 
 /* guard() -> something to close */
 static int guard(lua_State *L, const GrLocker *k) {
+  GrState *st = gr_state(L);
   check(L, k);
-  gr_enter(L, gr_state(L));
+  gr_enter(L, st);
   push_guard(L, k);
   lua_replace(L, 1);
   lua_settop(L, 1);
-  return guard_again(L, THEN_RETURN);
+  return gr_call(L, st, &guard_call);
 }
 
 /* with(f, ...) -> f's results */
 static int with(lua_State *L, const GrLocker *k) {
+  GrState *st = gr_state(L);
   check(L, k);
   luaL_checktype(L, 2, LUA_TFUNCTION);
-  gr_enter(L, gr_state(L));
+  gr_enter(L, st);
   gr_check_stack(L, 4);
   push_guard(L, k);
   lua_replace(L, 1);
   lua_toclose(L, 1);
-  return guard_again(L, THEN_CALL);
+  return gr_call(L, st, &guard_call);
 }
 
 /* ---- the methods ---- */
 
-static int mutex_lock(lua_State *L) { return lock(L, &mutex); }
+static int mutex_lock(lua_State *L) { return lock(L, &lock_mutex); }
 static int mutex_try_lock(lua_State *L) { return try_lock(L, &mutex); }
 static int mutex_unlock(lua_State *L) { return unlock(L, &mutex); }
 static int mutex_with(lua_State *L) { return with(L, &mutex); }
 static int mutex_guard(lua_State *L) { return guard(L, &mutex); }
 
-static int rwmutex_lock(lua_State *L) { return lock(L, &writer); }
+static int rwmutex_lock(lua_State *L) { return lock(L, &lock_writer); }
 static int rwmutex_try_lock(lua_State *L) { return try_lock(L, &writer); }
 static int rwmutex_unlock(lua_State *L) { return unlock(L, &writer); }
 static int rwmutex_with(lua_State *L) { return with(L, &writer); }
 static int rwmutex_guard(lua_State *L) { return guard(L, &writer); }
-static int rwmutex_rlock(lua_State *L) { return lock(L, &reader); }
+static int rwmutex_rlock(lua_State *L) { return lock(L, &lock_reader); }
 static int rwmutex_try_rlock(lua_State *L) { return try_lock(L, &reader); }
 static int rwmutex_runlock(lua_State *L) { return unlock(L, &reader); }
 static int rwmutex_rwith(lua_State *L) { return with(L, &reader); }

@@ -13,7 +13,7 @@
  */
 #include <math.h>
 
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 #include "sync/map.h"
 #include "heap/keep.h"
 #include "heap/names.h"
@@ -148,9 +148,7 @@ static Claim *push_claim(lua_State *L) {
   return claim;
 }
 
-typedef enum Op { OP_GET, OP_SET, OP_DELETE, OP_GET_OR_SET, OP_UPDATE } Op;
-
-static int acquire_again(lua_State *L, Op op);
+/* ---- what is done with a key that is owned: each returns the number of its results ---- */
 
 static int set_owned(lua_State *L, GrClaim *c) {
   GrMsg v;
@@ -159,12 +157,15 @@ static int set_owned(lua_State *L, GrClaim *c) {
   return 0;
 }
 
-static int get_owned(lua_State *L, GrClaim *c, bool clear) {
+static int take_owned(lua_State *L, GrClaim *c, bool clear) {
   GrMsg v = gr_map_owned(c), nothing = GR_MSG_EMPTY;
   gr_map_release(c, clear ? &nothing : NULL);
   push_value(L, &v);
   return 1;
 }
+
+static int get_owned(lua_State *L, GrClaim *c) { return take_owned(L, c, false); }
+static int delete_owned(lua_State *L, GrClaim *c) { return take_owned(L, c, true); }
 
 static int get_or_set_owned(lua_State *L, GrClaim *c) {
   GrMsg v = gr_map_owned(c);
@@ -197,54 +198,50 @@ static int update_owned(lua_State *L, GrClaim *c) {
   return updated(L, LUA_OK, 0);
 }
 
-static int owned(lua_State *L, Op op, GrClaim *c) {
-  switch (op) {
-    case OP_GET: return get_owned(L, c, false);
-    case OP_SET: return set_owned(L, c);
-    case OP_DELETE: return get_owned(L, c, true);
-    case OP_GET_OR_SET: return get_or_set_owned(L, c);
-    case OP_UPDATE: return update_owned(L, c);
-  }
-  return 0;
+/* ---- acquiring a key: map, key, value, the claim ---- */
+
+typedef struct Op {
+  int (*owned)(lua_State *L, GrClaim *c);
+} Op;
+static const Op get_op = {get_owned}, set_op = {set_owned}, delete_op = {delete_owned},
+                get_or_set_op = {get_or_set_owned}, update_op = {update_owned};
+
+static int acquired(lua_State *L, GrStep *s, int r) {
+  if (r != GR_OK) return r;
+  const Op *op = s->call->with;
+  s->n = op->owned(L, &((Claim *)lua_touserdata(L, SLOT_CLAIM))->c);
+  return GR_OK;
 }
 
-static int acquire_result(lua_State *L, Op op, int r, GrCause cause) {
+static int acquire_begin(lua_State *L, GrStep *s) {
   Claim *claim = lua_touserdata(L, SLOT_CLAIM);
-  switch (r) {
-    case GR_OK: return owned(L, op, &claim->c);
-    case GR_CLOSED: return luaL_argerror(L, SLOT_KEY, "this goroutine is updating the key");
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return acquire_again(L, op);
-    default: gr_raise_code(L, r);
-  }
-}
-
-static int acquired(lua_State *L, int status, lua_KContext ctx) {
-  (void)status;
-  Claim *claim = lua_touserdata(L, SLOT_CLAIM);
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_map_acquire_finish(gr_state(L)->g, &claim->c, &cause);
-  return acquire_result(L, (Op)ctx, r, cause);
-}
-
-static int acquire(lua_State *L, GrState *st, Op op, GrMap *m, const GrKey *k, Claim *claim) {
-  int r = gr_map_acquire(st->g, m, k, &claim->c, gr_blocks(L, st));
-  if (r == GR_PARK) return gr_park(L, st, acquired, (lua_KContext)op);
-  return acquire_result(L, op, r, GR_CAUSE_SUDOG);
-}
-
-static int acquire_again(lua_State *L, Op op) {
   GrKey k;
   check_key(L, &k);
-  return acquire(L, gr_state(L), op, check_map(L), &k, lua_touserdata(L, SLOT_CLAIM));
+  return acquired(L, s, gr_map_acquire(s->st->g, check_map(L), &k, &claim->c, s->blocks));
 }
 
-/* The core said r: the key is not free. */
-static int wait_for_key(lua_State *L, Op op, int r) {
+static int acquire_finish(lua_State *L, GrStep *s) {
+  Claim *claim = lua_touserdata(L, SLOT_CLAIM);
+  return acquired(L, s, gr_map_acquire_finish(s->st->g, &claim->c, &s->cause));
+}
+
+static int acquire_failed(lua_State *L, int r) {
   if (r == GR_CLOSED) return luaL_argerror(L, SLOT_KEY, "this goroutine is updating the key");
-  if (r != GR_TIMEOUT) gr_raise_code(L, r);
+  gr_raise_code(L, r);
+}
+
+#define ACQUIRE(op) \
+  { .begin = acquire_begin, .finish = acquire_finish, .failed = acquire_failed, .with = &(op) }
+static const GrCall get_call = ACQUIRE(get_op), set_call = ACQUIRE(set_op),
+                    delete_call = ACQUIRE(delete_op), get_or_set_call = ACQUIRE(get_or_set_op),
+                    update_call = ACQUIRE(update_op);
+
+/* The core said r: the key is not free. */
+static int wait_for_key(lua_State *L, GrState *st, const GrCall *call, int r) {
+  if (r != GR_TIMEOUT) return acquire_failed(L, r);
   lua_settop(L, SLOT_VALUE);
   push_claim(L);
-  return acquire_again(L, op);
+  return gr_call(L, st, call);
 }
 
 /* ---- methods ---- */
@@ -258,7 +255,7 @@ static int map_get(lua_State *L) {
   check_key(L, &k);
   gr_enter(L, st);
   int r = gr_map_get(m, &k, st->g, &v);
-  if (gr_unlikely(r != GR_OK)) return wait_for_key(L, OP_GET, r);
+  if (gr_unlikely(r != GR_OK)) return wait_for_key(L, st, &get_call, r);
   push_value(L, &v);
   return 1;
 }
@@ -275,7 +272,7 @@ static int map_set(lua_State *L) {
   pack_value(L, SLOT_VALUE, &v);
   int r = gr_map_set(m, &k, st->g, &v);
   gr_map_drop(&v);
-  return gr_likely(r == GR_OK) ? 0 : wait_for_key(L, OP_SET, r);
+  return gr_likely(r == GR_OK) ? 0 : wait_for_key(L, st, &set_call, r);
 }
 
 /* delete(k) -> what was there */
@@ -287,7 +284,7 @@ static int map_delete(lua_State *L) {
   check_key(L, &k);
   gr_enter(L, st);
   int r = gr_map_set(m, &k, st->g, &v);
-  if (gr_unlikely(r != GR_OK)) return wait_for_key(L, OP_DELETE, r);
+  if (gr_unlikely(r != GR_OK)) return wait_for_key(L, st, &delete_call, r);
   push_value(L, &v);
   return 1;
 }
@@ -306,7 +303,7 @@ static int map_get_or_set(lua_State *L) {
   int r = gr_map_get_or_set(m, &k, st->g, &v, &there);
   if (gr_unlikely(r != GR_OK)) {
     gr_map_drop(&v);
-    return wait_for_key(L, OP_GET_OR_SET, r);
+    return wait_for_key(L, st, &get_or_set_call, r);
   }
   if (there) push_value(L, &v);
   else lua_pushvalue(L, SLOT_VALUE);
@@ -323,7 +320,10 @@ static int map_update(lua_State *L) {
   luaL_checktype(L, SLOT_VALUE, LUA_TFUNCTION);
   lua_settop(L, SLOT_VALUE);
   gr_enter(L, st);
-  return acquire(L, st, OP_UPDATE, m, &k, push_claim(L));
+  GrClaim *c = &push_claim(L)->c;
+  bool blocks = gr_blocks(L, st);
+  int r = gr_map_acquire(st->g, m, &k, c, blocks);
+  return gr_likely(r == GR_OK) ? update_owned(L, c) : gr_call_begun(L, st, &update_call, blocks, r);
 }
 
 static int map_len(lua_State *L) {

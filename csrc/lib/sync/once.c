@@ -194,31 +194,23 @@ static int run_first(lua_State *L) {
 
 /* ---- entering ---- */
 
-static int enter_step(lua_State *L);
-
-static int enter_result(lua_State *L, int r, GrCause cause) {
-  switch (r) {
-    case GR_OK: return push_result(L);
-    case GR_CLOSED: return run_first(L);
-    case GR_ABORTED: gr_raise_cause(L, gr_state(L), cause); return enter_step(L);
-    default: gr_raise_code(L, r);
-  }
+/* GR_OK: it is done; GR_CLOSED: the caller is the first. */
+static int entered(lua_State *L, GrStep *s, int r) {
+  if (r != GR_OK && r != GR_CLOSED) return r;
+  s->n = r == GR_OK ? push_result(L) : run_first(L);
+  return GR_OK;
 }
 
-static int entered(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_once_finish(gr_state(L)->g, check(L), &cause);
-  return enter_result(L, r, cause);
-}
-
-static int enter_step(lua_State *L) {
-  GrState *st = gr_state(L);
+static int enter_begin(lua_State *L, GrStep *s) {
   Run *run = lua_touserdata(L, SLOT_RUN);
-  int r = gr_once_enter(st->g, check(L), gr_blocks(L, st), &run->task);
-  if (r == GR_PARK) return gr_park(L, st, entered, 0);
-  return enter_result(L, r, GR_CAUSE_SHUTDOWN);
+  return entered(L, s, gr_once_enter(s->st->g, check(L), s->blocks, &run->task));
 }
+
+static int enter_finish(lua_State *L, GrStep *s) {
+  return entered(L, s, gr_once_finish(s->st->g, check(L), &s->cause));
+}
+
+static const GrCall enter_call = {.begin = enter_begin, .finish = enter_finish};
 
 static int prepare(lua_State *L, GrState *st, GrOnce *o) {
   Run *run = gr_keep_new(L, sizeof *run, &run_type);
@@ -228,7 +220,7 @@ static int prepare(lua_State *L, GrState *st, GrOnce *o) {
   lua_pushvalue(L, SLOT_RUN);
   lua_pushcclosure(L, handler, 1);
   gr_pushcfunction(L, st, body);
-  return enter_step(L);
+  return gr_call(L, st, &enter_call);
 }
 
 /* once() -> f's results */

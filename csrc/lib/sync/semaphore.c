@@ -22,43 +22,28 @@ static int64_t check_weight(lua_State *L, GrSema *s) {
 
 /* ---- acquire ---- */
 
-static int acquire_step(lua_State *L, GrSema *s, int64_t k, int64_t until);
-
-static int acquire_result(lua_State *L, int r, GrCause cause) {
-  GrSema *s;
-  switch (r) {
-    case GR_OK: return gr_push_in_time(L, true);
-    case GR_TIMEOUT: return gr_push_in_time(L, false);
-    case GR_ABORTED:
-      gr_raise_cause(L, gr_state(L), cause);
-      s = check(L);
-      return acquire_step(L, s, check_weight(L, s), gr_kept_limit(L, SLOT_LIMIT));
-    default: gr_raise_code(L, r);
-  }
+static int acquire_begin(lua_State *L, GrStep *s) {
+  GrSema *sema = check(L);
+  int64_t k = check_weight(L, sema);
+  return gr_in_time(L, s,
+                    gr_sema_acquire(s->st->g, sema, k, gr_kept_limit(L, SLOT_LIMIT), s->blocks));
 }
 
-static int acquired(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_sema_finish(gr_state(L)->g, check(L), &cause);
-  return acquire_result(L, r, cause);
+static int acquire_finish(lua_State *L, GrStep *s) {
+  return gr_in_time(L, s, gr_sema_finish(s->st->g, check(L), &s->cause));
 }
 
-static int acquire_step(lua_State *L, GrSema *s, int64_t k, int64_t until) {
-  GrState *st = gr_state(L);
-  int r = gr_sema_acquire(st->g, s, k, until, gr_blocks(L, st));
-  if (r == GR_PARK) return gr_park(L, st, acquired, 0);
-  return acquire_result(L, r, GR_CAUSE_SHUTDOWN);
-}
+static const GrCall acquire_call = {.begin = acquire_begin, .finish = acquire_finish};
 
 /* acquire([k [, timeout]]) -> true; false, "timeout" */
 static int semaphore_acquire(lua_State *L) {
   GrSema *s = check(L);
   int64_t k = check_weight(L, s);
-  gr_enter(L, gr_state(L));
-  int64_t until = lua_gettop(L) > 2 ? gr_keep_limit(L, SLOT_LIMIT) : GR_FOREVER;
+  GrState *st = gr_state(L);
+  gr_enter(L, st);
+  if (lua_gettop(L) > 2) gr_keep_limit(L, SLOT_LIMIT);
   if (gr_likely(gr_sema_try_acquire(s, k))) return gr_push_in_time(L, true);
-  return acquire_step(L, s, k, until);
+  return gr_call(L, st, &acquire_call);
 }
 
 /* try_acquire([k]) -> boolean */

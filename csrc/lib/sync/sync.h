@@ -3,7 +3,7 @@
 #ifndef GR_LIB_SYNC_H
 #define GR_LIB_SYNC_H
 
-#include "lib/core/lib.h"
+#include "lib/core/call.h"
 
 /* The timeout is argument `arg`, the last one that is wanted: its limit takes its place, as an
  * integer, and nothing is there when there is none. For a continuation. */
@@ -14,6 +14,12 @@ static inline int64_t gr_kept_limit(lua_State *L, int arg) {
 
 /* true; false, "timeout". */
 int gr_push_in_time(lua_State *L, bool in_time);
+/* What a half of such a call returns when the core has said r. */
+static inline int gr_in_time(lua_State *L, GrStep *s, int r) {
+  if (r != GR_OK && r != GR_TIMEOUT) return r;
+  s->n = gr_push_in_time(L, r == GR_OK);
+  return GR_OK;
+}
 
 /* The __index of the metatable at the top, with these methods; and their names for vm. */
 void gr_open_methods(lua_State *L, const luaL_Reg *methods);
@@ -24,8 +30,7 @@ static inline void gr_enter_quietly(lua_State *L) {
   if (gr_unlikely(atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_forked(L);
 }
 
-/* A lock in one of the ways in which it can be held, as sync/mutex.h describes them. Found again by
- * what its address is, in a continuation's context. */
+/* A lock in one of the ways in which it can be held, as sync/mutex.h describes them. */
 typedef struct GrLocker {
   bool (*try_lock)(GrShare *s);
   int (*lock)(G *g, GrShare *s, int64_t until, bool blocks);
@@ -38,12 +43,6 @@ typedef struct GrLocker {
 /* The mutex at arg, or rwmutex as its writers lock it; else misuse. */
 const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s);
 const GrLocker *gr_locker_of(const GrShare *s);
-
-/* How a wait that goes on in a continuation has to wait: as it began, which is not asked a second
- * time, since what was handed over must not be lost by an error. */
-static inline bool gr_still_blocks(lua_State *L, GrState *st) {
-  return st->is_host || !gr_can_yield(L, st);
-}
 
 int gr_lib_mutex(lua_State *L);
 int gr_lib_rwmutex(lua_State *L);

@@ -12,6 +12,7 @@
 #include "lib/core/lib.h"
 #include "sync/alarm.h"
 #include "heap/names.h"
+#include "run/go.h"
 
 typedef struct Clock {
   GrShare share;

@@ -7,6 +7,7 @@
 #include "sync/waitgroup.h"
 
 #include "lib/sync/sync.h"
+#include "run/go.h"
 
 static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType waitgroup_type = {{GR_TYPE_WAITGROUP, gr_waitgroup_destroy, false},
@@ -68,38 +69,24 @@ static int waitgroup_go(lua_State *L) {
 
 enum { SLOT_LIMIT = 2 };
 
-static int wait_step(lua_State *L, GrWaitgroup *wg, int64_t until);
-
-static int wait_result(lua_State *L, int r, GrCause cause) {
-  switch (r) {
-    case GR_OK: return gr_push_in_time(L, true);
-    case GR_TIMEOUT: return gr_push_in_time(L, false);
-    case GR_ABORTED:
-      gr_raise_cause(L, gr_state(L), cause);
-      return wait_step(L, check(L), gr_kept_limit(L, SLOT_LIMIT));
-    default: gr_raise_code(L, r);
-  }
+static int wait_begin(lua_State *L, GrStep *s) {
+  int64_t until = gr_kept_limit(L, SLOT_LIMIT);
+  return gr_in_time(L, s, gr_waitgroup_wait(s->st->g, check(L), until, s->blocks));
 }
 
-static int waited(lua_State *L, int status, lua_KContext ctx) {
-  (void)status, (void)ctx;
-  GrCause cause = GR_CAUSE_SUDOG;
-  int r = gr_waitgroup_finish(gr_state(L)->g, check(L), &cause);
-  return wait_result(L, r, cause);
+static int wait_finish(lua_State *L, GrStep *s) {
+  return gr_in_time(L, s, gr_waitgroup_finish(s->st->g, check(L), &s->cause));
 }
 
-static int wait_step(lua_State *L, GrWaitgroup *wg, int64_t until) {
-  GrState *st = gr_state(L);
-  int r = gr_waitgroup_wait(st->g, wg, until, gr_blocks(L, st));
-  if (r == GR_PARK) return gr_park(L, st, waited, 0);
-  return wait_result(L, r, GR_CAUSE_SHUTDOWN);
-}
+static const GrCall wait_call = {.begin = wait_begin, .finish = wait_finish};
 
 /* wait([timeout]) -> true; false, "timeout" */
 static int waitgroup_wait(lua_State *L) {
-  GrWaitgroup *wg = check(L);
-  gr_enter(L, gr_state(L));
-  return wait_step(L, wg, lua_gettop(L) > 1 ? gr_keep_limit(L, SLOT_LIMIT) : GR_FOREVER);
+  GrState *st = gr_state(L);
+  check(L);
+  gr_enter(L, st);
+  if (lua_gettop(L) > 1) gr_keep_limit(L, SLOT_LIMIT);
+  return gr_call(L, st, &wait_call);
 }
 
 /* ---- registration ---- */

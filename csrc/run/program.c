@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host.c - a program's own Lua state becomes the main goroutine, and stops being it.
+/* program.c - a program's own Lua state becomes the main goroutine, and stops being it.
  *
  * Its GrState is a userdata in its registry, whose __gc runs when the program closes the state (or,
  * under lua.c, at the end of the script): then the host leaves, and if it is the last, the pool
@@ -7,6 +7,8 @@
  * can still say so is exit: the finalizer ends the process with status 1, unless the script chose
  * its status itself by os.exit. In any other program the status is the program's. The end of the
  * process is told in sched/exit.c. */
+#include "run/program.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +18,6 @@
 #include "heap/raise.h"
 #include "run/dump.h"
 #include "run/inherit.h"
-#include "run/state.h"
 
 atomic_bool gr_exit_by_user;
 
@@ -38,7 +39,7 @@ bool gr_standalone(void) {
 
 static int close_host(lua_State *L) {
   GrState *st = lua_touserdata(L, 1);
-  if (st == NULL || lua_rawlen(L, 1) != sizeof *st || st->self != st)
+  if (st == NULL || lua_rawlen(L, 1) != sizeof *st || st->heap.self != &st->heap)
     return luaL_typeerror(L, 1, "host state of goro"); /* called by hand */
   GrHost *h = st->host;
   if (h == NULL || atomic_load(&gr_forked)) return 0;
@@ -75,12 +76,12 @@ static void hold(void *data) {
   lua_sethook(st->L, on_hold, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
 }
 
-GrState *gr_state_host(lua_State *L) {
+GrState *gr_program_open(lua_State *L) {
   static atomic_flag registered = ATOMIC_FLAG_INIT;
   gr_check_forked(L);
   GrState *st = lua_newuserdatauv(L, sizeof *st, 0);
   memset(st, 0, sizeof *st);
-  st->self = st;
+  st->heap.self = &st->heap;
   st->is_host = true;
   st->rand = gr_rand_seed();
   lua_createtable(L, 0, 1);
@@ -94,7 +95,7 @@ GrState *gr_state_host(lua_State *L) {
   st->host = gr_host_open(st);
   if (st->host == NULL) gr_raise_nomem(L);
   st->g = gr_host_g(st->host);
-  gr_state_remember(L, -1);
+  gr_heap_remember(L, -1);
   lua_pop(L, 1);
   if (!atomic_flag_test_and_set(&registered)) {
     gr_sched_on_hold(hold);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* packer.c - what a pack grows while it is made; see packer.h.
+/* draft.c - what a pack grows while it is made; see draft.h.
  *
  * All of it hangs on one userdata, so an error at any Lua call loses nothing. To allocate it anew
- * for each message took longer than to pack a small table. So each state keeps its packer; who
+ * for each message took longer than to pack a small table. So each state keeps its draft; who
  * finds it busy (a __goro metamethod sends while its value is packed, or an error left it behind)
  * makes another, and that one is kept then. The arrays are kept by the thread, since a parked
  * goroutine should not hold them. A finished message is one block of exactly its size, unless it is
@@ -12,13 +12,14 @@
  * looked up in it once for each reference. Its slots are emptied by counting rounds. Errors are
  * told by walking from the value back over the items' origins to the root, or to the nearest
  * upvalue, whose function then is named too. */
-#include "copy/packer.h"
+#include "copy/draft.h"
 
 #include "base/chunk.h"
+#include "base/hash.h"
 
 #include <pthread.h>
 
-#include "heap/names.h"
+#include "heap/modules.h"
 #include "heap/need.h"
 #include "heap/raise.h"
 
@@ -32,7 +33,7 @@ enum {
 
 /* ---- arrays ---- */
 
-/* What a thread keeps between two messages; all 0 while a packer has them. */
+/* What a thread keeps between two messages; all 0 while a draft has them. */
 typedef struct Arrays {
   Item *items;
   Origin *origins;
@@ -59,19 +60,19 @@ static void end_of_thread(void *arg) {
   gr_free(arg);
 }
 
-void gr_packer_init(void) { has_key = pthread_key_create(&kept_key, end_of_thread) == 0; }
+void gr_draft_init(void) { has_key = pthread_key_create(&kept_key, end_of_thread) == 0; }
 
-static void take_arrays(Packer *k) {
+static void take_arrays(Draft *d) {
   if (kept == NULL) return;
-  k->p.items = kept->items;
-  k->p.bytes = kept->bytes;
-  k->origins = kept->origins;
-  k->slots = kept->slots;
-  k->bytes_cap = kept->bytes_cap;
-  k->items_cap = kept->items_cap;
-  k->origins_cap = kept->origins_cap;
-  k->nslots = kept->nslots;
-  k->round = kept->round;
+  d->p.items = kept->items;
+  d->p.bytes = kept->bytes;
+  d->origins = kept->origins;
+  d->slots = kept->slots;
+  d->bytes_cap = kept->bytes_cap;
+  d->items_cap = kept->items_cap;
+  d->origins_cap = kept->origins_cap;
+  d->nslots = kept->nslots;
+  d->round = kept->round;
   memset(kept, 0, sizeof *kept);
 }
 
@@ -86,21 +87,21 @@ static Arrays *place(void) {
   return kept = a;
 }
 
-static void give_arrays(Packer *k) {
-  Arrays a = {k->p.items,   k->origins,     k->slots,  k->p.bytes, k->bytes_cap,
-              k->items_cap, k->origins_cap, k->nslots, k->round};
+static void give_arrays(Draft *d) {
+  Arrays a = {d->p.items,   d->origins,     d->slots,  d->p.bytes, d->bytes_cap,
+              d->items_cap, d->origins_cap, d->nslots, d->round};
   bool small = a.items_cap <= REUSE && a.origins_cap <= REUSE && a.nslots <= 4 * REUSE &&
                a.bytes_cap <= 2 * APART;
   Arrays *to = small ? place() : NULL;
   if (to != NULL && to->slots == NULL && to->bytes == NULL) *to = a;
   else free_arrays(&a);
-  k->p = (GrPack){.nitems = 0};
-  if (k->code != NULL) gr_codes_unref(k->code);
-  k->code = NULL;
-  k->origins = NULL;
-  k->slots = NULL;
-  k->bytes_cap = 0;
-  k->items_cap = k->origins_cap = k->nslots = 0;
+  d->p = (GrPack){.nitems = 0};
+  if (d->code != NULL) gr_code_unref(d->code);
+  d->code = NULL;
+  d->origins = NULL;
+  d->slots = NULL;
+  d->bytes_cap = 0;
+  d->items_cap = d->origins_cap = d->nslots = 0;
 }
 
 /* ---- memory ---- */
@@ -169,135 +170,135 @@ GrPack *gr_pack_copy(const GrPack *from) {
 }
 
 static void release(GrKeep *keep) {
-  Packer *k = gr_container_of(keep, Packer, keep);
-  gr_pack_free_items(&k->p, 0);
-  give_arrays(k);
-  k->busy = true; /* for ever */
+  Draft *d = gr_container_of(keep, Draft, keep);
+  gr_pack_free_items(&d->p, 0);
+  give_arrays(d);
+  d->busy = true; /* for ever */
 }
 
-/* Pushes the packer. */
-static Packer *make(lua_State *L) {
+/* Pushes the draft. */
+static Draft *make(lua_State *L) {
   static const GrKeepType type = {release, NULL};
-  Packer *k = gr_keep_new(L, sizeof *k, &type);
+  Draft *d = gr_keep_new(L, sizeof *d, &type);
   lua_newtable(L);
   lua_setiuservalue(L, -2, 1);
   lua_pushvalue(L, -1);
-  gr_keep_set(L, GR_KEEP_PACKER);
-  return k;
+  gr_keep_set(L, GR_KEEP_DRAFT);
+  return d;
 }
 
-Packer *gr_packer_new(lua_State *L, GrPackNames names, int first_number) {
+Draft *gr_draft_new(lua_State *L, GrPackNames names, int first_number) {
   gr_check_stack(L, 40);
-  gr_keep_push(L, GR_KEEP_PACKER);
-  Packer *k = lua_touserdata(L, -1);
-  if (k == NULL || k->busy) {
-    if (k != NULL) k->replaced = true;
+  gr_keep_push(L, GR_KEEP_DRAFT);
+  Draft *d = lua_touserdata(L, -1);
+  if (d == NULL || d->busy) {
+    if (d != NULL) d->replaced = true;
     lua_pop(L, 1);
-    k = make(L);
+    d = make(L);
   }
-  k->busy = true;
-  k->names = names;
-  k->first_number = first_number;
-  k->used = k->next = 0;
-  k->failed = k->links = false;
-  k->recording = 0;
-  k->carrying = 0;
-  take_arrays(k);
-  if (++k->round == 0) { /* after 2^32 messages */
-    if (k->slots != NULL) memset(k->slots, 0, k->nslots * sizeof *k->slots);
-    k->round = 1;
+  d->busy = true;
+  d->names = names;
+  d->first_number = first_number;
+  d->used = d->next = 0;
+  d->failed = d->links = false;
+  d->recording = 0;
+  d->carrying = 0;
+  take_arrays(d);
+  if (++d->round == 0) { /* after 2^32 messages */
+    if (d->slots != NULL) memset(d->slots, 0, d->nslots * sizeof *d->slots);
+    d->round = 1;
   }
   lua_getiuservalue(L, -1, 1);
-  k->values = lua_gettop(L);
-  lua_settop(L, k->values + 3);
-  k->globals = k->values + 1;
-  k->index = k->values + 2;
-  k->keys = k->values + 3;
+  d->values = lua_gettop(L);
+  lua_settop(L, d->values + 3);
+  d->globals = d->values + 1;
+  d->index = d->values + 2;
+  d->keys = d->values + 3;
   lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-  k->globals_table = lua_topointer(L, -1);
+  d->globals_table = lua_topointer(L, -1);
   lua_pop(L, 1);
-  k->no_modules = gr_state_lacks(L, GR_NEED_ALL);
-  return k;
+  d->no_modules = gr_need_lacks(L, GR_NEED_ALL);
+  return d;
 }
 
 /* Ready for the next message; what the items held has gone elsewhere. */
-static void reset(lua_State *L, Packer *k) {
-  uint32_t n = k->p.nitems;
-  give_arrays(k);
+static void reset(lua_State *L, Draft *d) {
+  uint32_t n = d->p.nitems;
+  give_arrays(d);
   if (n > KEEP) { /* the table of values has grown too large to be kept */
     lua_pushnil(L);
-    lua_setiuservalue(L, k->values - 1, 1); /* what awaits its finalizer still holds its values */
-    gr_keep_release(&k->keep);
-    if (k->replaced) return;
+    lua_setiuservalue(L, d->values - 1, 1); /* what awaits its finalizer still holds its values */
+    gr_keep_release(&d->keep);
+    if (d->replaced) return;
     lua_pushnil(L);
-    gr_keep_set(L, GR_KEEP_PACKER);
+    gr_keep_set(L, GR_KEEP_DRAFT);
     return;
   }
   for (; n > 0; n--) {
     lua_pushnil(L);
-    lua_rawseti(L, k->values, n);
+    lua_rawseti(L, d->values, n);
   }
-  k->busy = false;
-  if (k->replaced) gr_keep_release(&k->keep);
+  d->busy = false;
+  if (d->replaced) gr_keep_release(&d->keep);
 }
 
-void gr_packer_give_up(lua_State *L, Packer *k) {
-  gr_pack_free_items(&k->p, 0);
-  reset(L, k);
+void gr_draft_give_up(lua_State *L, Draft *d) {
+  gr_pack_free_items(&d->p, 0);
+  reset(L, d);
 }
 
-GR_NORETURN void gr_packer_no_memory(lua_State *L, Packer *k) {
-  gr_packer_give_up(L, k);
+GR_NORETURN void gr_draft_no_memory(lua_State *L, Draft *d) {
+  gr_draft_give_up(L, d);
   gr_raise_nomem(L);
 }
 
 /* Both arrays become the message's, cut to size where that works. */
-static void move_apart(Packer *k, GrPack *p) {
+static void move_apart(Draft *d, GrPack *p) {
   Item *items = p->nitems > 0 ? gr_realloc(p->items, p->nitems * sizeof *items) : NULL;
   char *bytes = gr_realloc(p->bytes, p->nbytes);
   if (items != NULL) p->items = items;
   if (bytes != NULL) p->bytes = bytes;
   p->apart = true;
-  k->p.items = NULL;
-  k->p.bytes = NULL;
-  k->items_cap = 0;
-  k->bytes_cap = 0;
+  d->p.items = NULL;
+  d->p.bytes = NULL;
+  d->items_cap = 0;
+  d->bytes_cap = 0;
 }
 
-GrPack *gr_packer_finish(lua_State *L, Packer *k) {
-  size_t items = k->p.nitems * sizeof(Item), all = sizeof(GrPack) + items + k->p.nbytes;
+GrPack *gr_draft_finish(lua_State *L, Draft *d) {
+  size_t items = d->p.nitems * sizeof(Item), all = sizeof(GrPack) + items + d->p.nbytes;
   bool apart = all > APART;
   GrPack *p = new_pack(apart ? sizeof *p : all);
-  if (p == NULL) gr_packer_no_memory(L, k);
-  k->p.size = p->size;
-  *p = k->p;
+  if (p == NULL) gr_draft_no_memory(L, d);
+  d->p.size = p->size;
+  *p = d->p;
   if (apart) {
-    move_apart(k, p);
+    move_apart(d, p);
   } else {
     p->items = (Item *)(void *)(p + 1);
     p->bytes = (char *)(p->items + p->nitems);
-    if (items > 0) memcpy(p->items, k->p.items, items);
-    memcpy(p->bytes, k->p.bytes, p->nbytes);
+    if (items > 0) memcpy(p->items, d->p.items, items);
+    memcpy(p->bytes, d->p.bytes, p->nbytes);
   }
-  reset(L, k);
+  reset(L, d);
   return p;
 }
 
-char *gr_packer_grow_slowly(lua_State *L, Packer *k, size_t n) {
-  size_t want = k->p.nbytes + n, cap = k->bytes_cap < 512 ? 512 : k->bytes_cap * 2;
+char *gr_draft_grow_slowly(lua_State *L, Draft *d, size_t n) {
+  size_t want = d->p.nbytes + n, cap = d->bytes_cap < 512 ? 512 : d->bytes_cap * 2;
   if (want > cap) cap = want;
-  char *bytes = gr_realloc(k->p.bytes, cap);
-  if (bytes == NULL) gr_packer_no_memory(L, k);
-  k->p.bytes = bytes;
-  k->bytes_cap = cap;
-  k->p.nbytes = want;
+  char *bytes = gr_realloc(d->p.bytes, cap);
+  if (bytes == NULL) gr_draft_no_memory(L, d);
+  d->p.bytes = bytes;
+  d->bytes_cap = cap;
+  d->p.nbytes = want;
   return bytes + want - n;
 }
 
 /* ---- identities ---- */
 
 static size_t hash(const void *identity, uint32_t nslots) {
-  return (size_t)(((uintptr_t)identity * 0x9e3779b97f4a7c15ULL) >> 32) & (nslots - 1);
+  return gr_hash_address(identity) & (nslots - 1);
 }
 
 static void slot_insert(Slot *slots, uint32_t nslots, Slot s) {
@@ -306,63 +307,63 @@ static void slot_insert(Slot *slots, uint32_t nslots, Slot s) {
   slots[at] = s;
 }
 
-Slot *gr_packer_find(Packer *k, const void *identity) {
-  if (k->nslots == 0) return NULL;
-  for (size_t at = hash(identity, k->nslots); k->slots[at].round == k->round;
-       at = (at + 1) & (k->nslots - 1))
-    if (k->slots[at].identity == identity) return &k->slots[at];
+Slot *gr_draft_find(Draft *d, const void *identity) {
+  if (d->nslots == 0) return NULL;
+  for (size_t at = hash(identity, d->nslots); d->slots[at].round == d->round;
+       at = (at + 1) & (d->nslots - 1))
+    if (d->slots[at].identity == identity) return &d->slots[at];
   return NULL;
 }
 
-static void rehash(lua_State *L, Packer *k, uint32_t nslots) {
+static void rehash(lua_State *L, Draft *d, uint32_t nslots) {
   Slot *slots = gr_zalloc(nslots * sizeof *slots);
-  if (slots == NULL) gr_packer_no_memory(L, k);
-  k->used = 0;
-  for (uint32_t i = 0; i < k->nslots; i++) {
-    if (k->slots[i].round != k->round) continue;
-    slot_insert(slots, nslots, k->slots[i]);
-    k->used++;
+  if (slots == NULL) gr_draft_no_memory(L, d);
+  d->used = 0;
+  for (uint32_t i = 0; i < d->nslots; i++) {
+    if (d->slots[i].round != d->round) continue;
+    slot_insert(slots, nslots, d->slots[i]);
+    d->used++;
   }
-  gr_free(k->slots);
-  k->slots = slots;
-  k->nslots = nslots;
+  gr_free(d->slots);
+  d->slots = slots;
+  d->nslots = nslots;
 }
 
-Item *gr_packer_item(lua_State *L, Packer *k, ItemKind kind, const void *identity, int idx,
-                     const Origin *origin) {
-  uint32_t n = k->p.nitems;
-  if (n == k->items_cap) {
+Item *gr_draft_item(lua_State *L, Draft *d, ItemKind kind, const void *identity, int idx,
+                    const Origin *origin) {
+  uint32_t n = d->p.nitems;
+  if (n == d->items_cap) {
     uint32_t cap = n > 0 ? n * 2 : 16;
-    Item *items = gr_realloc(k->p.items, cap * sizeof *items);
-    if (items == NULL) gr_packer_no_memory(L, k);
-    k->p.items = items;
-    k->items_cap = cap;
+    Item *items = gr_realloc(d->p.items, cap * sizeof *items);
+    if (items == NULL) gr_draft_no_memory(L, d);
+    d->p.items = items;
+    d->items_cap = cap;
   }
-  if (n == k->origins_cap) {
+  if (n == d->origins_cap) {
     uint32_t cap = n > 0 ? n * 2 : 16;
-    Origin *origins = gr_realloc(k->origins, cap * sizeof *origins);
-    if (origins == NULL) gr_packer_no_memory(L, k);
-    k->origins = origins;
-    k->origins_cap = cap;
+    Origin *origins = gr_realloc(d->origins, cap * sizeof *origins);
+    if (origins == NULL) gr_draft_no_memory(L, d);
+    d->origins = origins;
+    d->origins_cap = cap;
   }
-  if ((k->used + 1) * 4 > k->nslots * 3) rehash(L, k, k->nslots > 0 ? k->nslots * 2 : FIRST_SLOTS);
+  if ((d->used + 1) * 4 > d->nslots * 3) rehash(L, d, d->nslots > 0 ? d->nslots * 2 : FIRST_SLOTS);
   lua_pushvalue(L, idx);
-  lua_rawseti(L, k->values, (lua_Integer)n + 1);
-  slot_insert(k->slots, k->nslots, (Slot){identity, n, k->round});
-  k->used++;
-  k->origins[n] = *origin;
-  k->origins[n].key = 0;
-  k->p.items[n] = (Item){.kind = (uint8_t)kind};
-  k->p.nitems = n + 1;
-  return &k->p.items[n];
+  lua_rawseti(L, d->values, (lua_Integer)n + 1);
+  slot_insert(d->slots, d->nslots, (Slot){identity, n, d->round});
+  d->used++;
+  d->origins[n] = *origin;
+  d->origins[n].key = 0;
+  d->p.items[n] = (Item){.kind = (uint8_t)kind};
+  d->p.nitems = n + 1;
+  return &d->p.items[n];
 }
 
-void gr_packer_need_index(lua_State *L, Packer *k) {
-  if (!lua_isnil(L, k->index)) return;
-  GrState *st = k->no_modules ? gr_state_find(L) : NULL;
-  gr_names_push_index(L, st != NULL && st->indexed);
-  if (st != NULL) st->indexed = true;
-  lua_replace(L, k->index);
+void gr_draft_need_index(lua_State *L, Draft *d) {
+  if (!lua_isnil(L, d->index)) return;
+  GrHeap *h = d->no_modules ? gr_heap_find(L) : NULL;
+  gr_modules_push_index(L, h != NULL && h->indexed);
+  if (h != NULL) h->indexed = true;
+  lua_replace(L, d->index);
 }
 
 /* ---- texts with a path ---- */
@@ -417,13 +418,13 @@ static void push_key_of_value(lua_State *L) {
 
 /* Pushes (value -> key) of the table at -2, which is item `parent`: made once, since thousands of
  * its values may hold something that cannot be sent. */
-static void push_keys(lua_State *L, Packer *k, uint32_t parent) {
+static void push_keys(lua_State *L, Draft *d, uint32_t parent) {
   int table = lua_gettop(L) - 1;
-  if (lua_isnil(L, k->keys)) {
+  if (lua_isnil(L, d->keys)) {
     lua_newtable(L);
-    lua_replace(L, k->keys);
+    lua_replace(L, d->keys);
   }
-  if (lua_rawgeti(L, k->keys, (lua_Integer)parent + 1) == LUA_TTABLE) return;
+  if (lua_rawgeti(L, d->keys, (lua_Integer)parent + 1) == LUA_TTABLE) return;
   lua_settop(L, table + 1);
   lua_newtable(L);
   for (lua_pushnil(L); lua_next(L, table) != 0; lua_settop(L, table + 3)) {
@@ -432,11 +433,11 @@ static void push_keys(lua_State *L, Packer *k, uint32_t parent) {
     lua_rawset(L, table + 2);
   }
   lua_pushvalue(L, -1);
-  lua_rawseti(L, k->keys, (lua_Integer)parent + 1);
+  lua_rawseti(L, d->keys, (lua_Integer)parent + 1);
 }
 
 /* One step of the way, to the value of item `item`, or to the one that is being written. */
-static void push_step(lua_State *L, Packer *k, const Origin *o, uint32_t item) {
+static void push_step(lua_State *L, Draft *d, const Origin *o, uint32_t item) {
   int top = lua_gettop(L);
   if (o->kind == O_META) {
     lua_pushliteral(L, ".<metatable>");
@@ -446,10 +447,10 @@ static void push_step(lua_State *L, Packer *k, const Origin *o, uint32_t item) {
     if (o->key != 0) {
       lua_pushvalue(L, o->key);
     } else {
-      lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
-      lua_rawgeti(L, k->values, (lua_Integer)item + 1);
-      if (k->carrying != 0) {
-        push_keys(L, k, o->parent);
+      lua_rawgeti(L, d->values, (lua_Integer)o->parent + 1);
+      lua_rawgeti(L, d->values, (lua_Integer)item + 1);
+      if (d->carrying != 0) {
+        push_keys(L, d, o->parent);
         lua_pushvalue(L, top + 2);
         lua_rawget(L, top + 3);
       } else {
@@ -458,7 +459,7 @@ static void push_step(lua_State *L, Packer *k, const Origin *o, uint32_t item) {
       lua_replace(L, top + 1);
       lua_settop(L, top + 1);
     }
-    key_to_text(L, k->carrying != 0);
+    key_to_text(L, d->carrying != 0);
   }
 }
 
@@ -467,21 +468,21 @@ static bool is_root(const Origin *o) {
 }
 
 /* "argument #2", "upvalue 'db'", "global 'conf'", … */
-static void push_root(lua_State *L, Packer *k, const Origin *o) {
+static void push_root(lua_State *L, Draft *d, const Origin *o) {
   if (o->kind == O_UPVALUE) {
-    lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
+    lua_rawgeti(L, d->values, (lua_Integer)o->parent + 1);
     lua_pushfstring(L, "upvalue '%s'", lua_getupvalue(L, -1, (int)o->upvalue));
     lua_replace(L, -3);
     lua_pop(L, 1);
     return;
   }
-  if (k->carrying != 0) {
-    lua_rawgeti(L, k->globals, k->carrying);
+  if (d->carrying != 0) {
+    lua_rawgeti(L, d->globals, d->carrying);
     lua_pushfstring(L, is_root(o) ? "global '%s'" : "global '%s'…", lua_tostring(L, -1));
     lua_remove(L, -2);
     return;
   }
-  switch (k->names) {
+  switch (d->names) {
     case GR_NAME_ARGUMENT: lua_pushfstring(L, "argument #%d", (int)o->parent); break;
     case GR_NAME_ITEM: lua_pushfstring(L, "argument #1[%d]", (int)o->parent); break;
     case GR_NAME_RESULT: lua_pushfstring(L, "result #%d", (int)o->parent); break;
@@ -491,13 +492,13 @@ static void push_root(lua_State *L, Packer *k, const Origin *o) {
 }
 
 /* The function that has the upvalue: " of function at job.lua:12". */
-static void push_function_place(lua_State *L, Packer *k, const Origin *o) {
+static void push_function_place(lua_State *L, Draft *d, const Origin *o) {
   lua_Debug ar;
   if (o->kind != O_UPVALUE) {
     lua_pushliteral(L, "");
     return;
   }
-  lua_rawgeti(L, k->values, (lua_Integer)o->parent + 1);
+  lua_rawgeti(L, d->values, (lua_Integer)o->parent + 1);
   lua_getinfo(L, ">S", &ar);
   lua_pushfstring(L, " of function at %s:%d", ar.short_src, ar.linedefined);
 }
@@ -505,10 +506,10 @@ static void push_function_place(lua_State *L, Packer *k, const Origin *o) {
 /* Pushes the way from the root to the value (item `item`, unless the origin has a key), and returns
  * where it begins. It may be long, so it is noted backwards first; of one to a placeholder only the
  * end. */
-static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin, uint32_t item) {
+static const Origin *push_way(lua_State *L, Draft *d, const Origin *origin, uint32_t item) {
   const Origin *o;
-  size_t n = 0, most = k->carrying != 0 ? STEPS_MOST : SIZE_MAX;
-  for (o = origin; !is_root(o) && n < most; o = &k->origins[o->parent]) n++;
+  size_t n = 0, most = d->carrying != 0 ? STEPS_MOST : SIZE_MAX;
+  for (o = origin; !is_root(o) && n < most; o = &d->origins[o->parent]) n++;
   if (n == 0) {
     lua_pushliteral(L, "");
     return o;
@@ -516,12 +517,12 @@ static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin, uin
   uint32_t *items = lua_newuserdatauv(L, (n + 1) * sizeof *items, 0);
   items[0] = item;
   const Origin *at = origin;
-  for (size_t i = 1; i <= n; i++, at = &k->origins[at->parent])
+  for (size_t i = 1; i <= n; i++, at = &d->origins[at->parent])
     items[i] = at->parent; /* where the step begins */
   luaL_Buffer b;
   luaL_buffinit(L, &b);
   for (; n > 0; n--) {
-    push_step(L, k, n == 1 ? origin : &k->origins[items[n - 1]], items[n - 1]);
+    push_step(L, d, n == 1 ? origin : &d->origins[items[n - 1]], items[n - 1]);
     luaL_addvalue(&b);
   }
   luaL_pushresult(&b);
@@ -530,13 +531,13 @@ static const Origin *push_way(lua_State *L, Packer *k, const Origin *origin, uin
 }
 
 /* Pushes "upvalue 'db'.conn (userdata) of function at job.lua:12". */
-static void push_description(lua_State *L, Packer *k, const Origin *origin, uint32_t item,
+static void push_description(lua_State *L, Draft *d, const Origin *origin, uint32_t item,
                              const char *what) {
   gr_check_stack(L, 20);
   int top = lua_gettop(L);
-  const Origin *root = push_way(L, k, origin, item);
-  push_root(L, k, root);
-  push_function_place(L, k, root);
+  const Origin *root = push_way(L, d, origin, item);
+  push_root(L, d, root);
+  push_function_place(L, d, root);
   const char *way = lua_tostring(L, top + 1), *name = lua_tostring(L, top + 2),
              *function = lua_tostring(L, top + 3);
   lua_pushfstring(L, "%s%s (%s)%s", name, way, what, function);
@@ -544,18 +545,18 @@ static void push_description(lua_State *L, Packer *k, const Origin *origin, uint
   lua_settop(L, top + 1);
 }
 
-void gr_packer_cannot_send(lua_State *L, Packer *k, const Origin *origin, const char *what) {
+void gr_draft_cannot_send(lua_State *L, Draft *d, const Origin *origin, const char *what) {
   luaL_where(L, 1);
-  push_description(L, k, origin, 0, what);
+  push_description(L, d, origin, 0, what);
   lua_pushfstring(L, "%scannot send %s", lua_tostring(L, -2), lua_tostring(L, -1));
-  gr_packer_give_up(L, k);
+  gr_draft_give_up(L, d);
   lua_error(L);
   gr_throw("lua_error returned");
 }
 
-void gr_packer_push_text(lua_State *L, Packer *k, const Origin *origin, uint32_t item,
-                         const char *what) {
-  push_description(L, k, origin, item, what);
+void gr_draft_push_text(lua_State *L, Draft *d, const Origin *origin, uint32_t item,
+                        const char *what) {
+  push_description(L, d, origin, item, what);
   lua_pushliteral(L, " could not come along: open it inside the goroutine");
   lua_concat(L, 2);
 }
