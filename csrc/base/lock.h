@@ -5,33 +5,37 @@
  * lock that it holds. There is one exception: several channels may be held together, taken in the
  * order of their addresses. GORO_TESTING builds check this at each lock.
  *
- *   rank    lock                               guards                                 seen under it
- *   HOST    sched/host.c lifecycle             the beginning and the end of the pool  SYNC, IO to
- * LEAF run/dump.c one_at_a_time           one dump at a time CONTEXT sync/context.c Canceler the
- * children of one context, its error CHAN SYNC    sync/: each mutex, rwmutex, sema,  its state and
- * its queue of sudogs      CHAN, SCHED, TIMERS cond, once, waitgroup, group sync/atomic.c, each
- * value          the value sync/map.c, each shard             keys and values of the shard
- *           sync/context.c Deadline            which context its timer ends
- *           sync/alarm.c, each alarm           its timer, and who may receive
- *           io/signal.c, io/watch.c            who listens for signals, for files
- *   CHAN    sync/chan.c, each channel          its ring and both queues               CHAN, SCHED,
- * TIMERS IO      io/fd.c, each descriptor           its turns, its waits, its closing      SCHED,
- * TIMERS, LEAF io/resolver.c                      look-ups of names SCHED   sched/pool.c
- * gr_sched.lock         global queues, idle lists, counts      LEAF TIMERS  sched/timers.c, each
- * heap          the heap and its timers                - INBOX   sched/host.c, each host its posts;
- * `closed`                    - LEAF    base/slab.c, each kind of object   its slabs -
- *           base/region.c                      regions
- *           base/chunk.c                       the list of caches
- *           base/untold.c                      errors that nobody was told of
- *           sched/host.c list_lock             the list of hosts
- *           sched/helpers.h                    jobs and idle helpers
- *           copy/codes.c                       the cache of code
- *           run/loader.c, run/setup.c          cached modules; goro.setup's list
- *           run/turn.h, each turn              its owner, and who waits for it
- *           io/poll.c                          the start of epoll
- *           io/fsfile.c                        files that gather writes
- *           io/process.c                       one child
- *           lib/io/shell.c                     the keyboard's signals
+ *   rank    lock                         guards                           seen under it
+ *   HOST    sched/host.c lifecycle       beginning and end of the pool    SYNC, IO to LEAF
+ *           run/dump.c one_at_a_time     one dump at a time
+ *   CONTEXT sync/context.c Canceler      the children of a context        CHAN
+ *   SYNC    sync/ each mutex, rwmutex,   its state, its queue of sudogs   CHAN, SCHED, TIMERS
+ *           sema, cond, once, group,
+ *           waitgroup
+ *           sync/atomic.c, each value    the value
+ *           sync/map.c, each shard       keys and values of the shard
+ *           sync/context.c Deadline      which context its timer ends
+ *           sync/alarm.c, each alarm     its timer, and who may receive
+ *           io/signal.c, io/watch.c      who listens for signals, files
+ *   CHAN    sync/chan.c, each channel    its ring and both queues         CHAN, SCHED, TIMERS
+ *   IO      io/fd.c, each descriptor     its turns, waits, closing        SCHED, TIMERS, LEAF
+ *           io/resolver.c                look-ups of names
+ *   SCHED   sched/pool.c gr_sched.lock   global queues, idle lists        LEAF
+ *   TIMERS  sched/timers.c, each heap    the heap and its timers          -
+ *   INBOX   sched/host.c, each host      its posts; `closed`              -
+ *   LEAF    base/slab.h, each type       the slabs of the type            -
+ *           base/lru.h, each cache       cached code, cached modules
+ *           base/region.c                regions
+ *           base/chunk.c                 the list of caches
+ *           base/untold.c                errors nobody was told of
+ *           sched/host.c list_lock       the list of hosts
+ *           sched/helpers.h              jobs and idle helpers
+ *           run/setup.c                  goro.setup's list
+ *           run/turn.h, each turn        its owner, and who waits for it
+ *           io/poll.c                    the start of epoll
+ *           io/fsfile.c                  files that gather writes
+ *           io/process.c                 one child
+ *           lib/io/shell.c               the keyboard's signals
  *
  * The last column says which ranks the specs see taken while a lock of this rank is held. It is no
  * promise: any higher rank is allowed.
