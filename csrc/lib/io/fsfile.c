@@ -18,7 +18,6 @@
 #include "io/fsfile.h"
 #include "lib/core/call.h"
 #include "lib/io/fs.h"
-#include "heap/names.h"
 #include "run/panic.h"
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view);
@@ -406,17 +405,12 @@ static const luaL_Reg methods[] = {
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", file_close}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
-void gr_file_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_file_names(void) { gr_methods_names(methods); }
 
 /* ---- opening ---- */
 

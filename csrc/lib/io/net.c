@@ -16,7 +16,6 @@
 #include "io/dial.h"
 #include "lib/io/io.h"
 #include "heap/keep.h"
-#include "heap/names.h"
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType listener_type = {{GR_TYPE_LISTENER, gr_listener_destroy, false},
@@ -269,12 +268,9 @@ static const luaL_Reg methods[] = {
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", listener_leave}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
 typedef struct Found {
@@ -366,7 +362,7 @@ static const luaL_Reg functions[] = {{"dial", net_dial},
                                      {NULL, NULL}};
 
 void gr_net_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_conn_names();
   gr_udp_names();
 }

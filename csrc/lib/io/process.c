@@ -14,7 +14,6 @@
 #include "io/signame.h"
 #include "lib/io/process.h"
 #include "heap/keep.h"
-#include "heap/names.h"
 
 /* ---- run. On its stack: command, options, the two values of gr_check_command, then these ---- */
 
@@ -267,9 +266,7 @@ static void open_process(lua_State *L, const GrObjectType *type, uint32_t view) 
 
 /* ---- the module ---- */
 
-void gr_process_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_process_names(void) { gr_methods_names(methods); }
 
 int luaopen_goro_process(lua_State *L) {
   static const luaL_Reg functions[] = {{"run", l_run}, {"spawn", l_spawn}, {NULL, NULL}};

@@ -9,7 +9,6 @@
 
 #include "io/net.h"
 #include "lib/io/io.h"
-#include "heap/names.h"
 
 typedef struct Udp {
   GrShare share;
@@ -262,14 +261,9 @@ static const luaL_Reg methods[] = {{"send", udp_send},
 
 static void open_udp(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", udp_leave}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
-void gr_udp_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_udp_names(void) { gr_methods_names(methods); }
