@@ -27,7 +27,7 @@ void gr_fs_charge(lua_State *L);
 int gr_lib_fs_open(lua_State *L);
 int gr_lib_fs_mkstemp(lua_State *L);
 void gr_file_names(void);
-/* fsdir.c */
+/* fstree.c */
 int gr_lib_fs_list(lua_State *L);
 int gr_lib_fs_walk(lua_State *L);
 /* watch.c */

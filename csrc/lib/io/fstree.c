@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fsdir.c - fs.list and fs.walk.
+/* fstree.c - fs.list and fs.walk.
  *
  * A walk is an object of one state, and is not sent to others. The generic for calls it for each
  * item, and closes it at the end of the loop; if the loop never ends, it is collected. What a walk
