@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* code.c - the process's table of code; see code.h.
  *
- * A hash table under one lock, the codes used last first in a list, so that memory is bounded: what
- * was not used for longest goes first. Each thread has the few that it asked for last before it,
- * with a reference of its own, and asks without the lock: a goroutine that starts others has one or
- * two kinds of them. Found by hash, a code is compared byte by byte, so nothing depends on the
- * hash.
+ * Memory is bounded: the code that was not used for longest goes first (base/lru.h). Each thread
+ * keeps the few codes that it asked for last, with a reference of its own, and looks there first,
+ * without a lock: a goroutine that starts others has one or two kinds of them. A code that was
+ * found by its hash is compared byte by byte, so nothing depends on the hash.
  *
- * The image of a code is made at its START_OFTEN-th start, by who starts it (some 100 us), and is
- * never freed: messages lead to it without a reference, and so a code that has one stays too.
- * IMAGE_BYTES bounds them all. */
+ * The image of a code is made at its START_OFTEN-th start, by the thread that starts it (some 100
+ * us), and is never freed: messages lead to it without a reference. So a code that has an image
+ * stays, too. IMAGE_BYTES bounds all images together. */
 #include "copy/code.h"
 
 #include <pthread.h>
@@ -17,14 +16,13 @@
 
 #include <lauxlib.h>
 
-#include "base/list.h"
-#include "base/lock.h"
+#include "base/hash.h"
+#include "base/lru.h"
 #include "copy/bytecode.h"
 #include "heap/need.h"
 #include "heap/raise.h"
 
 enum {
-  BUCKETS = 1024,
   NEAR = 16,
   CACHE_BYTES = 8 << 20,
   IMAGE_BYTES = 8 << 20,
@@ -36,22 +34,13 @@ enum {
 typedef struct Entry Entry;
 struct Entry {
   GrCode code; /* first */
-  uint64_t hash;
+  GrLruEntry lru;
   int env;
-  Entry *next;     /* in its bucket */
-  GrList recent;   /* first: used last */
-  atomic_int refs; /* the table's, the threads', drafts' */
-  size_t size;
   atomic_uint starts;
   const GrImage *_Atomic image;
   atomic_bool vetted;
 };
 
-static GrLock lock = GR_LOCK_INIT(GR_RANK_LEAF); /* guards all below, and next, recent of entries;
-                                                    an entry's code never changes */
-static Entry *buckets[BUCKETS];
-static GrList recent = {&recent, &recent};
-static size_t bytes;
 static atomic_size_t image_bytes;
 
 /* ---- reading ---- */
@@ -110,76 +99,44 @@ static Entry *read(const char *dump, size_t len, int env, uint64_t hash) {
   e->code.need = known ? 0 : GR_NEED_ALL;
   memcpy((char *)e->code.bytes, dump, len);
   if (known) gr_bytecode_read(e->code.bytes, len, env - 1, found, &n);
-  e->hash = hash;
   e->env = env;
-  e->size = size;
-  gr_list_init(&e->recent);
+  e->lru.hash = hash;
+  e->lru.size = size;
   return e;
 }
 
 /* ---- the table ---- */
 
-static bool is_it(const Entry *e, const char *dump, size_t len, int env, uint64_t hash) {
-  return e->hash == hash && e->env == env && e->code.len == len &&
-         memcmp(e->code.bytes, dump, len) == 0;
+typedef struct Key {
+  const char *dump;
+  size_t len;
+  int env;
+} Key;
+
+static Entry *of(const GrLruEntry *e) { return gr_container_of(e, Entry, lru); }
+
+static bool is_it(const GrLruEntry *lru, const void *key) {
+  const Entry *e = of(lru);
+  const Key *k = key;
+  return e->env == k->env && e->code.len == k->len && memcmp(e->code.bytes, k->dump, k->len) == 0;
 }
+
+static bool has_image(const GrLruEntry *e) { return atomic_load(&of(e)->image) != NULL; }
+
+static void free_entry(GrLruEntry *e) { gr_free(of(e)); }
+
+static GrLru table = GR_LRU_INIT(table, CACHE_BYTES, is_it, has_image, free_entry);
 
 static void unref(Entry *e) {
-  if (e != NULL && atomic_fetch_sub_explicit(&e->refs, 1, memory_order_acq_rel) == 1) gr_free(e);
-}
-
-static void drop_locked(Entry *e) {
-  Entry **at = &buckets[e->hash % BUCKETS];
-  while (*at != e) at = &(*at)->next;
-  *at = e->next;
-  gr_list_remove(&e->recent);
-  bytes -= e->size;
-  unref(e);
-}
-
-/* Those with an image stay: they go to the front when they are met. */
-static void make_room_locked(void) {
-  GrList *at = recent.prev;
-  while (bytes > CACHE_BYTES && at != &recent) {
-    Entry *e = gr_container_of(at, Entry, recent);
-    at = at->prev;
-    if (atomic_load(&e->image) == NULL) drop_locked(e);
-  }
-}
-
-static Entry *look_up_locked(const char *dump, size_t len, int env, uint64_t hash) {
-  Entry *e = buckets[hash % BUCKETS];
-  while (e != NULL && !is_it(e, dump, len, env, hash)) e = e->next;
-  if (e == NULL) return NULL;
-  gr_list_remove(&e->recent);
-  gr_list_push_back(recent.next, &e->recent);
-  atomic_fetch_add(&e->refs, 1);
-  return e;
-}
-
-static void enter_locked(Entry *e) {
-  e->next = buckets[e->hash % BUCKETS];
-  buckets[e->hash % BUCKETS] = e;
-  gr_list_push_back(recent.next, &e->recent);
-  bytes += e->size;
-  atomic_store(&e->refs, 2);
-  make_room_locked();
+  if (e != NULL) gr_lru_unref(&table, &e->lru);
 }
 
 /* A reference, the caller's. */
-static Entry *get(const char *dump, size_t len, int env, uint64_t hash) {
-  gr_lock(&lock);
-  Entry *e = look_up_locked(dump, len, env, hash);
-  gr_unlock(&lock);
-  if (e != NULL) return e;
-  Entry *mine = read(dump, len, env, hash);
-  if (mine == NULL) return NULL;
-  gr_lock(&lock);
-  e = look_up_locked(dump, len, env, hash);
-  if (e == NULL) enter_locked(e = mine);
-  gr_unlock(&lock);
-  if (e != mine) gr_free(mine);
-  return e;
+static Entry *get(const Key *key, uint64_t hash) {
+  GrLruEntry *e = gr_lru_get(&table, hash, key);
+  if (e != NULL) return of(e);
+  Entry *mine = read(key->dump, key->len, key->env, hash);
+  return mine != NULL ? of(gr_lru_enter(&table, &mine->lru, key)) : NULL;
 }
 
 /* ---- what a thread has near ---- */
@@ -212,35 +169,21 @@ static Near *my_near(void) {
   return near = n;
 }
 
-static uint64_t hash_of(const char *s, size_t len) {
-  uint64_t h = len * UINT64_C(0x9e3779b97f4a7c15), word;
-  for (; len >= sizeof word; s += sizeof word, len -= sizeof word) {
-    memcpy(&word, s, sizeof word);
-    h = (h ^ word) * UINT64_C(0xff51afd7ed558ccd);
-    h ^= h >> 32;
-  }
-  word = 0;
-  memcpy(&word, s, len);
-  h = (h ^ word) * UINT64_C(0xc4ceb9fe1a85ec53);
-  return h ^ h >> 29;
-}
-
 const GrCode *gr_code_find(const char *dump, size_t len, int env) {
   Near *n = my_near();
   if (n == NULL) return NULL;
-  uint64_t hash = hash_of(dump, len);
+  uint64_t hash = gr_hash_bytes(dump, len);
+  Key key = {dump, len, env};
   Entry **at = &n->entries[hash % NEAR];
-  if (*at != NULL && is_it(*at, dump, len, env, hash)) return &(*at)->code;
-  Entry *e = get(dump, len, env, hash);
+  if (*at != NULL && (*at)->lru.hash == hash && is_it(&(*at)->lru, &key)) return &(*at)->code;
+  Entry *e = get(&key, hash);
   if (e == NULL) return NULL;
   unref(*at);
   *at = e;
   return &e->code;
 }
 
-void gr_code_ref(const GrCode *code) {
-  atomic_fetch_add_explicit(&gr_container_of(code, Entry, code)->refs, 1, memory_order_relaxed);
-}
+void gr_code_ref(const GrCode *code) { gr_lru_ref(&gr_container_of(code, Entry, code)->lru); }
 
 void gr_code_unref(const GrCode *code) { unref(gr_container_of(code, Entry, code)); }
 

@@ -15,6 +15,7 @@
 #include "copy/draft.h"
 
 #include "base/chunk.h"
+#include "base/hash.h"
 
 #include <pthread.h>
 
@@ -297,7 +298,7 @@ char *gr_draft_grow_slowly(lua_State *L, Draft *d, size_t n) {
 /* ---- identities ---- */
 
 static size_t hash(const void *identity, uint32_t nslots) {
-  return (size_t)(((uintptr_t)identity * 0x9e3779b97f4a7c15ULL) >> 32) & (nslots - 1);
+  return gr_hash_address(identity) & (nslots - 1);
 }
 
 static void slot_insert(Slot *slots, uint32_t nslots, Slot s) {

@@ -48,6 +48,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "copy/class.h"
 #include "heap/modules.h"
 #include "heap/raise.h"
@@ -131,10 +132,7 @@ typedef struct Sum {
   bool fit;
 } Sum;
 
-static void mix(Sum *s, uint64_t bits) {
-  s->sum = (s->sum ^ bits) * 0x9e3779b97f4a7c15ULL;
-  s->sum ^= s->sum >> 32;
-}
+static void mix(Sum *s, uint64_t bits) { s->sum = gr_hash_word(s->sum, bits); }
 
 static void add(lua_State *L, Sum *s, int idx) {
   int type = lua_type(L, idx);
@@ -470,7 +468,7 @@ static const Record *record_of(const Draft *d, uint32_t link) {
 static uint32_t enter_parts(const Draft *d, Part *parts, size_t mask, uint32_t link) {
   const Record *r = record_of(d, link);
   for (uint32_t i = 0; i < r->n; i++) {
-    size_t at = (size_t)(((uintptr_t)r->identities[i] * 0x9e3779b97f4a7c15ULL) >> 32) & mask;
+    size_t at = gr_hash_address(r->identities[i]) & mask;
     while (parts[at].identity != NULL && parts[at].identity != r->identities[i])
       at = (at + 1) & mask;
     if (parts[at].identity == NULL) parts[at] = (Part){r->identities[i], link};

@@ -21,6 +21,7 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "base/hash.h"
 #include "heap/heap.h"
 #include "heap/names.h"
 #include "heap/raise.h"
@@ -80,7 +81,7 @@ static lua_Integer sum_of_loaded(lua_State *L, int loaded) {
   uint64_t sum = 0;
   for (lua_pushnil(L); lua_next(L, loaded) != 0; lua_pop(L, 1)) {
     uint64_t name = (uintptr_t)lua_topointer(L, -2), value = (uintptr_t)lua_topointer(L, -1);
-    sum += (value ^ name * 0xbf58476d1ce4e5b9ULL) * 0x9e3779b97f4a7c15ULL;
+    sum += gr_hash_word(gr_hash_word(0, name), value);
   }
   return (lua_Integer)(sum | 1);
 }

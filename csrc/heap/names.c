@@ -11,6 +11,8 @@
 #include <lauxlib.h>
 #include <lualib.h>
 
+#include "base/hash.h"
+
 enum { SLOTS = 1024, NATIVES = 256, FIELD_MAX = 24, OWN_MODULES = 24 };
 
 /* Whose function it is: a bit for each. Lua's own, or what goro puts in its place. */
@@ -31,8 +33,7 @@ static int nown_modules;
 static lua_CFunction searchers[GR_SEARCHERS], our_searchers[GR_SEARCHERS];
 
 static size_t slot_of(lua_CFunction f) {
-  uintptr_t word = (uintptr_t)f;
-  return (size_t)((word * 0x9e3779b97f4a7c15ULL) >> 40) % SLOTS;
+  return gr_hash_address((const void *)(uintptr_t)f) % SLOTS;
 }
 
 /* The same function under two names (unpack and the like) is known by the first. */

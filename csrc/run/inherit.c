@@ -11,6 +11,7 @@
 
 #include <lauxlib.h>
 
+#include "base/hash.h"
 #include "heap/names.h"
 #include "heap/need.h"
 
@@ -39,10 +40,7 @@ typedef struct Sum {
   bool exact; /* else nothing may be concluded from it */
 } Sum;
 
-static void add(Sum *s, uint64_t word) {
-  s->value = (s->value ^ word) * 0x9e3779b97f4a7c15ULL;
-  s->value ^= s->value >> 29;
-}
+static void add(Sum *s, uint64_t word) { s->value = gr_hash_word(s->value, word); }
 
 static void add_value(lua_State *L, Sum *s, int idx) {
   add(s, (uint64_t)lua_type(L, idx));
@@ -60,14 +58,7 @@ static void add_value(lua_State *L, Sum *s, int idx) {
     case LUA_TSTRING: {
       size_t len;
       const char *text = lua_tolstring(L, idx, &len);
-      add(s, len);
-      for (uint64_t word = 0; len > 0; word = 0) {
-        size_t n = len < sizeof word ? len : sizeof word;
-        memcpy(&word, text, n);
-        add(s, word);
-        text += n;
-        len -= n;
-      }
+      add(s, gr_hash_bytes(text, len));
       break;
     }
     default: s->exact = false;

@@ -54,6 +54,8 @@
 
 #include <lualib.h>
 
+#include "base/hash.h"
+#include "base/lru.h"
 #include "heap/names.h"
 #include "run/protect.h"
 #include "run/turn.h"
@@ -106,97 +108,36 @@ static bool has_settled(const Stamp *s) {
 
 /* ---- the cache ---- */
 
-enum { BUCKETS = 256, CACHE_BYTES = 16 << 20, ENTRY_BYTES = 4 << 20 };
+enum { CACHE_BYTES = 16 << 20, ENTRY_BYTES = 4 << 20 };
 
-typedef struct Entry Entry;
-struct Entry {
-  GrList recent; /* first: the one used last */
-  Entry *next;   /* in its bucket, then among the dead */
+typedef struct Entry {
+  GrLruEntry lru;
   Stamp stamp;
-  int refs; /* the cache's, and those of who undumps it */
   char *code;
   size_t size;
   char path[];
-};
+} Entry;
 
-static GrLock cache_lock = GR_LOCK_INIT(
-    GR_RANK_LEAF); /* guards all of it, refs included; not the code, which never changes */
-static Entry *buckets[BUCKETS];
-static GrList recent = {&recent, &recent};
-static size_t cached; /* bytes */
+static Entry *of(const GrLruEntry *e) { return gr_container_of(e, Entry, lru); }
 
-static size_t weight(const Entry *e) { return sizeof *e + strlen(e->path) + 1 + e->size; }
-
-/* The place of the path's entry, or where one would be appended. FNV-1a. */
-static Entry **place_of(const char *path) {
-  uint64_t hash = 0xcbf29ce484222325ULL;
-  for (const char *c = path; *c != '\0'; c++) hash = (hash ^ (unsigned char)*c) * 0x100000001b3ULL;
-  Entry **place = &buckets[(hash ^ hash >> 32) % BUCKETS];
-  while (*place != NULL && strcmp((*place)->path, path) != 0) place = &(*place)->next;
-  return place;
+static bool has_path(const GrLruEntry *e, const void *path) {
+  return strcmp(of(e)->path, path) == 0;
 }
 
-static void free_entry(Entry *e) {
-  if (e == NULL) return;
-  gr_free(e->code);
-  gr_free(e);
+static void free_entry(GrLruEntry *e) {
+  gr_free(of(e)->code);
+  gr_free(of(e));
 }
 
-/* Takes a reference back. Returns what the caller is to free when the lock is open. */
-static Entry *unref_locked(Entry *e) { return --e->refs == 0 ? e : NULL; }
-
-/* Out of the cache; the same. */
-static Entry *remove_locked(Entry **place) {
-  Entry *e = *place;
-  *place = e->next;
-  gr_list_remove(&e->recent);
-  cached -= weight(e);
-  return unref_locked(e);
-}
+static GrLru cache = GR_LRU_INIT(cache, CACHE_BYTES, has_path, NULL, free_entry);
 
 /* The path's entry with a reference, when its stamp is this one. Any other is out of date. */
 static Entry *cache_get(const char *path, const Stamp *stamp) {
-  Entry *outdated = NULL;
-  gr_lock(&cache_lock);
-  Entry **place = place_of(path), *e = *place;
-  if (e != NULL && !same_stamp(&e->stamp, stamp)) {
-    outdated = remove_locked(place);
-    e = NULL;
-  } else if (e != NULL) {
-    e->refs++;
-    gr_list_remove(&e->recent);
-    gr_list_push_back(&recent, &e->recent);
-  }
-  gr_unlock(&cache_lock);
-  free_entry(outdated);
-  return e;
-}
-
-static void cache_put_back(Entry *e) {
-  gr_lock(&cache_lock);
-  Entry *dead = unref_locked(e);
-  gr_unlock(&cache_lock);
-  free_entry(dead);
-}
-
-/* Takes e, in place of another of its path and of those that have not been used for long. */
-static void cache_enter(Entry *e) {
-  Entry *dead = NULL, *old;
-  gr_lock(&cache_lock);
-  for (;;) {
-    Entry **place = place_of(e->path);
-    if (*place == NULL && cached + weight(e) > CACHE_BYTES)
-      place = place_of(gr_container_of(recent.next, Entry, recent)->path);
-    if (*place == NULL) break;
-    old = remove_locked(place);
-    if (old != NULL) old->next = dead, dead = old;
-  }
-  e->next = NULL;
-  *place_of(e->path) = e;
-  gr_list_push_back(&recent, &e->recent);
-  cached += weight(e);
-  gr_unlock(&cache_lock);
-  for (; (old = dead) != NULL; free_entry(old)) dead = old->next;
+  GrLruEntry *e = gr_lru_get(&cache, gr_hash_bytes(path, strlen(path)), path);
+  if (e == NULL || same_stamp(&of(e)->stamp, stamp)) return e != NULL ? of(e) : NULL;
+  gr_lru_remove(&cache, e);
+  gr_lru_unref(&cache, e);
+  return NULL;
 }
 
 typedef struct Dump {
@@ -234,10 +175,11 @@ static void remember(lua_State *L, const char *path, const Stamp *stamp) {
     return;
   }
   char *tight = gr_realloc(d.bytes, d.len);
-  *e = (Entry){.stamp = *stamp, .refs = 1, .code = tight != NULL ? tight : d.bytes, .size = d.len};
+  *e = (Entry){.stamp = *stamp, .code = tight != NULL ? tight : d.bytes, .size = d.len};
   memcpy(e->path, path, len);
-  gr_list_init(&e->recent);
-  cache_enter(e);
+  e->lru.hash = gr_hash_bytes(path, len - 1);
+  e->lru.size = sizeof *e + len + d.len;
+  gr_lru_unref(&cache, gr_lru_enter(&cache, &e->lru, path));
 }
 
 /* ---- Lua modules ---- */
@@ -249,7 +191,7 @@ static int load_file(lua_State *L, const char *path) {
   Entry *e = cache_get(path, &before);
   if (e != NULL) {
     int status = luaL_loadbufferx(L, e->code, e->size, path, "b");
-    cache_put_back(e);
+    gr_lru_unref(&cache, &e->lru);
     return status;
   }
   bool settled = has_settled(&before);
