@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* keep.c - the list of what one state holds outside of Lua; see keep.h.
  *
- * A program can take a metamethod out of a metatable and call it with any value. So each of them
- * looks first whether the value is a userdata of this file: one with the keeper's metatable. That
- * takes as long as all else in a call of mutex:with; so what has not been finalized has a mark, its
- * own address mixed with that of a variable here, which only this file writes. */
+ * A program can take a metamethod out of a metatable and call it with any value. So each
+ * metamethod first asks whether its argument is a userdata of this file. To compare the metatable
+ * takes as long as all the rest of a call of mutex:with. Therefore each GrKeep that has not been
+ * finalized carries a mark, which only this file writes: its own address, mixed with the address
+ * of a variable here. */
 #include "heap/keep.h"
 
 #include <string.h>
@@ -47,8 +48,8 @@ static bool has_metatable(lua_State *L, int idx) {
   return has;
 }
 
-/* Of a light userdata the length is 0. */
-void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type) {
+/* NULL: the value is none, or of another type. The length of a light userdata is 0. */
+static void *test(lua_State *L, int idx, const GrKeepType *type) {
   GrKeep *k = lua_touserdata(L, idx);
   if (k == NULL || lua_rawlen(L, idx) < sizeof *k) return NULL;
   if (gr_unlikely(k->mark != mark_of(k)) && !has_metatable(L, idx)) return NULL;
@@ -56,7 +57,7 @@ void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type) {
 }
 
 void *gr_keep_check(lua_State *L, int arg, const GrKeepType *type, const char *what) {
-  void *k = gr_keep_test(L, arg, type);
+  void *k = test(L, arg, type);
   if (gr_unlikely(k == NULL)) luaL_typeerror(L, arg, what);
   return k;
 }
