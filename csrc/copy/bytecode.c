@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* bytecode.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to 5.4.8).
+/* bytecode.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to
+ * 5.4.8).
  *
- * The walk knows the form of a dump; upvalues, _ENV among them, are followed into nested functions
- * through their descriptions. The reader checks every length against the end, so a dump in another
- * format ends it with false and not with a crash.
+ * The walk knows the form of a dump. It follows upvalues, _ENV among them, into nested functions,
+ * by their descriptions. The reader checks each length against the end, so a dump in another
+ * format ends the walk with false, and not with a crash.
  *
- * Of the instructions gr_bytecode_read looks at those that tell about globals: GETTABUP and
- * SETTABUP with _ENV's index name one; GETUPVAL of _ENV makes every string constant a possible
- * name; SELF names a method, which may be a string's. What is changed is vet.c's. */
+ * gr_bytecode_read looks at the instructions that tell about globals. GETTABUP and SETTABUP with
+ * the index of _ENV name a global. GETUPVAL of _ENV makes every string constant a possible name.
+ * SELF names a method, which may be a string's. vet.c looks at what is changed. */
 #include "copy/bytecode.h"
 
 #include <string.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* carry.c - what comes along with functions without being asked for: the globals that they name.
+/* carry.c - globals that come along with functions, because the functions name them.
  *
- * Their values are written with all that hangs on them, one after the other, since each may hold
- * functions that name more. When no name is left they are written once more, as a list of names and
- * references, at the place where the receiver looks for it; the few bytes of the first time stay
- * behind as filler. What cannot be sent in them gets a placeholder (placeholder.h). */
+ * The value of each such global is written with everything that hangs on it. It may hold functions
+ * that name more globals, so the list of names grows while it is worked off. When no name is left,
+ * the names and references to their values are written as a list, at the place where the receiver
+ * looks for globals. The few bytes that were written for each value at first stay behind, and
+ * nobody reads them. What cannot be sent in a global gets a placeholder (placeholder.h). */
 #include <string.h>
 
 #include "copy/draft.h"

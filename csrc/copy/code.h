@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* code.h - what is known about the code of functions, once for the process.
  *
- * A function has no identity that outlives a state, and Lua makes a new closure each time an
- * expression is evaluated; what stays the same is its dump. So a dump's hash finds what was learnt
- * when the same code was sent before: which standard globals it needs, which names it takes. The
- * code of goroutines that are started again and again gets an image
- * too (image.h), in which it is loaded already. */
+ * A function has no identity that outlives its state, and Lua makes a new closure each time that
+ * it evaluates a function expression. What stays the same is the dump of the function. So the hash
+ * of a dump finds what was learnt when the same code was sent before: which standard globals the
+ * code needs, which names it takes. The code of goroutines that are started again and again gets
+ * an image, too (image.h), in which the code is loaded already. */
 #ifndef GR_CODE_H
 #define GR_CODE_H
 

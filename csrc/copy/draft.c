@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* draft.c - what a pack grows while it is made; see draft.h.
+/* draft.c - what grows while a message is packed; see draft.h.
  *
- * All of it hangs on one userdata, so an error at any Lua call loses nothing. To allocate it anew
- * for each message took longer than to pack a small table. So each state keeps its draft; who
- * finds it busy (a __goro metamethod sends while its value is packed, or an error left it behind)
- * makes another, and that one is kept then. The arrays are kept by the thread, since a parked
- * goroutine should not hold them. A finished message is one block of exactly its size, unless it is
- * large: then it takes the arrays.
+ * The whole draft hangs on one userdata, so an error in any call of Lua loses nothing. To allocate
+ * a draft for each message took longer than to pack a small table. So each state keeps its draft
+ * for the next message. When the draft is busy (a __goro metamethod sends while its value is
+ * packed) or an error has left it behind, another one is made, and kept instead. The thread, not
+ * the state, keeps the arrays, since a parked goroutine should not hold them. A finished message
+ * is one block of exactly its size. A large message takes the arrays instead.
  *
- * Identities are in a hash table of addresses, since every table, function and long string is
- * looked up in it once for each reference. Its slots are emptied by counting rounds. Errors are
- * told by walking from the value back over the items' origins to the root, or to the nearest
- * upvalue, whose function then is named too. */
+ * A hash table leads from identities (addresses) to items: each table, function and long string is
+ * looked up in it once for each reference. To empty the table costs nothing: each slot carries the
+ * number of its round.
+ *
+ * An error message names the value by a path. It is made by a walk from the value back over the
+ * items' origins, to the root or to the nearest upvalue, whose function is named then, too. */
 #include "copy/draft.h"
 
 #include "base/chunk.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* draft.h - the work in progress of one pack: bytes, items, identities, and the way back to the
- * root for errors. For the files that pack alone. */
+/* draft.h - a message in the making: its bytes, its items, their identities, and the way from each
+ * item back to the root, for errors. For the files that pack alone. */
 #ifndef GR_DRAFT_H
 #define GR_DRAFT_H
 

@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* pack.c - values to a message; the form is wire.h's.
+/* pack.c - values to a message; wire.h has the form.
  *
- * No recursion: a value with an identity gets an item's number when it is first met and is put into
- * `values` (a Lua table); the items are then written one after the other, each perhaps adding more.
- * For error messages each item remembers from where it was first reached, which is a path back to
- * the root.
+ * Nothing is recursive. A value with an identity becomes an item, with a number, when it is met
+ * first, and is put into `values` (a Lua table). The items are then written one after the other,
+ * and each may add more. Each item remembers from where it was first reached: a path back to the
+ * root, for error messages.
  *
- * What cannot be sent raises, with its path; in a global that comes along (carry.c) a placeholder
- * stands for it, and a record (record.c) is given up. The draft is kept for the next message
- * (draft.c). */
+ * A value that cannot be sent, or that has a __goro, is instead.c's matter. The draft is kept for
+ * the next message (draft.c). */
 #include "copy/pack.h"
 
 #include <string.h>

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* unpack.c - a message to values, in the receiver's state; the form is wire.h's.
+/* unpack.c - a message to values, in the receiver's state; wire.h has the form.
  *
- * An item is made when something refers to it first, empty and of the right size, and put on a
- * list; the list is worked off until it is empty. So what nothing refers to is never made, and
- * there is no recursion, but for __goro's functions: those need complete arguments, so theirs are
- * messages of their own. A message comes from this process, through memory that nobody else writes:
- * it is trusted. Only the hostile build looks at it first (verify.c).
+ * An item is made when something refers to it first: empty, of the right size, and put on a list.
+ * The list is worked off until it is empty. So an item that nothing refers to is never made, and
+ * there is no recursion. The exception are functions that __goro gave: they need complete
+ * arguments, so these are messages of their own. A message comes from this process, through memory
+ * that nobody else writes, so it is trusted. Only the hostile build looks at it first (verify.c).
  *
- * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as
- * with drafts (draft.c) each state keeps one for reuse. The first message of a goroutine is its
- * state's own, so there it is a C variable, and many goroutines never need another one. Values of a
- * few items lie on the stack, of more in a table. A class is known to the state before it is
- * filled, since a __goro function, or a message within a message, may want it meanwhile. Were an
- * error to leave it like that, it would be half a class for ever: so where there are classes the
- * unpacker is also a to-be-closed variable, and takes back those it has made. */
+ * The unpacker is a userdata that owns the message, so an error in any call of Lua loses nothing.
+ * Each state keeps one for reuse, as with drafts (draft.c). The first message of a goroutine
+ * belongs to its state; there the unpacker is a C variable, and many goroutines never need another
+ * one. The values of few items lie on the stack, those of many in a table.
+ *
+ * A state knows a class before the class is filled, since a __goro function, or a message within
+ * the message, may want it meanwhile. If an error left the class like that, it would be half a
+ * class for ever. So when a message has classes, the unpacker is also a to-be-closed variable, and
+ * on an error makes the state forget the classes that it has made. */
 #include <stdio.h>
 #include <string.h>
 

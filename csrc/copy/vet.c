@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* vet.c - warnings of what a goroutine's function does to its copies.
+/* vet.c - warnings when a goroutine's function changes what is a copy.
  *
- * The instructions of the function, and of those in it, are gone through once in their order. For
- * each register it is known whether it holds something that leads to a captured variable or a
- * global, and by which way: `cfg.list` is a field of variable cfg. An instruction that sets a field
- * of what such a register holds, or passes it to a stock function that does (`table.insert`), is
- * looked at: the way is gone in the sender's own values, and if all of it leads through tables that
- * are plain data, there is a warning. So nothing is said of goro's objects, of classes and what has
- * one, of modules, or of tables that the goroutine makes itself.
+ * The instructions of the function, and of the functions in it, are gone through once, in their
+ * order. For each register it is known whether it holds something that leads to a captured
+ * variable or a global, and by which way: `cfg.list` is a field of the variable cfg. Some
+ * instructions set a field of what such a register holds, or pass it to a stock function that does
+ * (`table.insert`). There the way is followed in the sender's own values. If all of it leads
+ * through tables that are plain data, there is a warning. So nothing is said about goro's objects,
+ * classes and their objects, modules, and tables that the goroutine makes itself.
  *
- * The way of control: a jump forward takes what is known along, and where two meet, known is what
+ * At a jump forward, what is known goes along to its target. Where two ways meet, known is what
  * both know. A jump back brings nothing new, since the first round through a loop is a round. What
- * is not known is not told: a table that went through another function, or came out of a call. */
+ * is not known raises no warning: a table that went through another function, or came out of a
+ * call. */
 #include "copy/vet.h"
 
 #include <stdio.h>
