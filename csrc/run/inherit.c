@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* inherit.c - the parent's package settings, packed once for many goroutines; see inherit.h.
  *
- * Whether it has changed is told by a sum over its scalars, strings by their content. A function or
- * table among it (in package.preload, an added searcher) may change inside without a trace, so then
- * it is packed for each goroutine. What in it cannot be sent is left out. Stock searchers stand in
- * it by their number, the receiver's own take their places. */
+ * A sum over the settings tells whether they have changed: over scalars, and strings by their
+ * content. A function or a table among them (in package.preload, an added searcher) may change
+ * inside without a trace. When there is one, the settings are packed for each goroutine. What
+ * cannot be sent is left out. Stock searchers are packed as their number, and the receiver's own
+ * take their places. */
 #include "run/inherit.h"
 
 #include <string.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* inherit.h - what each new goroutine has from its parent without being given it: arg,
+/* inherit.h - what each new goroutine gets from its parent without being given it: arg,
  * package.path, cpath, preload and added searchers.
  *
- * It is packed when it has changed since the last goroutine was started, and shared by all that
- * were started in between. A state without the package library cannot see or change it, and hands
- * on what it was given itself; it is put in place when that library is opened. */
+ * It is packed when it has changed since the last goroutine was started, and shared by all
+ * goroutines that are started in between. A state without the package library can neither see nor
+ * change these settings, and hands on what it was given itself. They are put in place when that
+ * library is opened. */
 #ifndef GR_INHERIT_H
 #define GR_INHERIT_H
 

@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* life.c - a goroutine's Lua state: made by the thread that first runs it, resumed, and closed
- * when it ends.
+ * when the goroutine ends.
  *
- * The main thread of the state is the coroutine that we resume: that saves a thread object for each
- * goroutine, and `coroutine.running` tells a program what it would tell a script. It is legal:
- * lua_resume counts its own non-yieldable calls, and lua_resetthread brings the thread back before
- * anything else is called on it.
+ *   run -> begin      a state from an image; the message is unpacked
+ *       -> enter      lua_resume, again and again:
+ *             GR_OUT_PARK, GR_OUT_YIELD   back to the M
+ *             returned                    end_ok:    pack the results, tell the join
+ *             goexit                      end_exit:  pending __close, tell the join
+ *             error                       end_error: traceback, pending __close; then fail:
+ *                                         goes on with the join's `handle`, or a panic
+ *       -> free_state closes or drops the Lua state
  *
- * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never
- * reached. A goroutine's end, in order: traceback where it was thrown, pending __close
- * (lua_resetthread), its results or error packed, delivered, lua_close. What happens in a finalizer
- * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. Where the join has a
- * function for errors, the goroutine goes on with that one after its __close, and ends later. */
+ * The main thread of the state is the coroutine that we resume. That saves a thread object for
+ * each goroutine, and `coroutine.running` tells a program what it would tell a script. It is
+ * legal: lua_resume counts its own non-yieldable calls, and lua_resetthread brings the thread back
+ * before anything else is called on it.
+ *
+ * Everything that may raise runs inside a lua_pcall or lua_resume, so the panic function is never
+ * reached. A wait in a finalizer keeps its thread, since co_top is NULL outside lua_resume. */
 #include "run/life.h"
 
 #include <pthread.h>

@@ -2,10 +2,13 @@
 /* panic.c - errors on their way between states, as messages: value, traceback, where the goroutine
  * was created.
  *
- * A panic is printed by the goroutine that ends, at once and in one write, and posted to the host
- * that it descends from, where the next goro call raises the value. Without memory for the post the
- * text on stderr has still told. An error that could not be packed at all reaches a join that takes
- * errors as an empty message, which stands for "not enough memory". */
+ *   error in a goroutine
+ *     its join takes errors:   (false, value, traceback) to the join
+ *     otherwise, a panic:      printed on stderr in one write, by the goroutine that ends;
+ *                              posted to its host, where the next goro call raises the value
+ *
+ * Without memory for the post, the text on stderr has still told. An error that could not be
+ * packed at all reaches the join as an empty message, which stands for "not enough memory". */
 #include "run/panic.h"
 
 #include <stdio.h>
