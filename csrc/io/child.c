@@ -1,35 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* child.c - starting children and knowing when they have ended.
  *
- * Why not uv_process_t. libuv learns of a child's end by SIGCHLD: it puts its own handler in the
- * place of the program's for as long as any child lives, and the default action there afterwards;
- * where the program (or a C module) calls wait() itself, libuv waits for ever. A pidfd (Linux 5.4)
- * needs no signal: the program keeps its handler, and other children are others' business. And
- * uv_spawn forks (1.44), on the one thread that polls, which then waits for the exec; exec.c does
- * it on the caller's thread, several at a time, at a tenth of the price.
+ * A pidfd (Linux 5.4) tells of a child's end without any signal: the program keeps its SIGCHLD
+ * handler, and goro leaves other children alone. Why libuv does not start children: loop.c.
  *
- * Where there is no pidfd (an older kernel, a sandbox) the child is looked at, after pauses of 1 ms
- * and more, up to 20 ms, by whoever waits for it or by the thread that polls. (Rejected: a thread
- * that waits for each child, since a thousand children would be a thousand threads; one thread for
- * all, which would have to look at each in turn as well, for waitid has no way to wait for some of
- * the children and leave the program's others alone.)
+ * Where there is no pidfd (an older kernel, a sandbox), the child is looked at after pauses of 1 ms
+ * to 20 ms, by the goroutine that waits for it or by the thread that polls. (Rejected: one thread
+ * for each child, since a thousand children would be a thousand threads. One thread for all of
+ * them, which would have to look at each in turn as well: waitid cannot wait for some of the
+ * children and leave the program's others alone.)
  *
- * Groups and the terminal. A process group of its own is a background one: the kernel stops a child
- * in it that reads the terminal (SIGTTIN) or changes its settings (SIGTTOU), and it would stay so
- * for ever. goro never makes it the terminal's foreground group, since Ctrl-C is the program's. So
- * a child stays in the program's group unless it has to be killed with all its descendants; one
- * that has its own group is looked at now and then, for nothing but SIGCHLD, which is the
- * program's, tells that it has stopped. Signals go to a group only if it is the child's own.
+ * Groups and the terminal. A child in a process group of its own is in the background. When it
+ * reads the terminal (SIGTTIN) or changes the terminal's settings (SIGTTOU), the kernel stops it,
+ * and it would stay stopped for ever. goro never makes such a group the terminal's foreground
+ * group, since Ctrl-C belongs to the program. So a child stays in the program's group, unless it
+ * has to be killed with all its descendants. A child in its own group is looked at now and then,
+ * since nothing but SIGCHLD, which is the program's, tells that a child has stopped. Signals go to
+ * a group only if it is the child's own.
  *
- * A program that ignores SIGCHLD, or reaps all children by itself, takes the status away from us:
- * the child's end is seen, its code is not known. Its number may be another's by then, so it is the
- * pidfd that is signalled; the group by its number only as long as the child has not been reaped,
- * where the kernel cannot do it by the pidfd (before 6.9).
+ * A program that ignores SIGCHLD, or reaps all children by itself, takes the exit status away from
+ * goro. goro then sees that the child has ended, but not how. The child's number may belong to
+ * another process by then. So signals go to the pidfd. Where the kernel cannot signal a group by
+ * the pidfd (before 6.9), goro signals the group by its number, but only as long as nobody has
+ * reaped the child.
  *
- * Signals. Our threads block nearly all signals, and a child would inherit that. So it gets the
- * mask of the thread that loaded goro. What was ignored then (by nohup) stays so, as exec keeps it
- * for everybody; everything else starts with its default action, also what the program itself
- * ignores now (SIGPIPE). */
+ * Signals in the child. goro's threads block nearly all signals, and a child would inherit that. So
+ * the child gets the mask of the thread that loaded goro. Signals that were ignored then (by nohup)
+ * stay ignored, as exec keeps them for every program. All others begin with their default action,
+ * even those that the program ignores now (SIGPIPE). A shell command differs in that, see
+ * GrCommand. */
 #include "io/child.h"
 
 #include <errno.h>
@@ -65,7 +64,7 @@ static const char *variable(char *const *env, const char *name) {
   return NULL;
 }
 
-/* Can `path`, as seen from the child's folder, be executed? 0 or errno. */
+/* Can the file at `path`, seen from the child's folder, be executed? 0 or errno. */
 static int look_at(const char *path, const char *cwd) {
   char buf[2 * PATH_MAX];
   struct stat st;
@@ -78,8 +77,8 @@ static int look_at(const char *path, const char *cwd) {
   return access(path, X_OK) == 0 ? 0 : errno;
 }
 
-/* As execvp does it, but in the child's own PATH: what was found and may not be executed tells more
- * than what was not found. */
+/* Searches as execvp does, but in the child's own PATH. A file that was found and may not be
+ * executed (EACCES) is a better reason than one that was not found. */
 static int search(const GrCommand *cmd, char *const *env, char found[PATH_MAX]) {
   const char *dir = variable(env, "PATH");
   int err = ENOENT;
@@ -100,7 +99,7 @@ static int search(const GrCommand *cmd, char *const *env, char found[PATH_MAX]) 
 
 /* ---- the child's end ---- */
 
-/* As waitid; a status that is not there yet leaves si_pid at 0. */
+/* As waitid. info->si_pid is 0 when there is nothing to tell yet. */
 static int look(const GrChild *c, siginfo_t *info, int flags) {
   int r;
   do {
@@ -134,7 +133,7 @@ static bool reaped_by_others(const GrChild *c) {
 int gr_child_signal(const GrChild *c, int sig) {
   if (c->end >= 0) {
     if (syscall(SYS_pidfd_send_signal, c->end, sig, NULL, c->group ? TO_GROUP : 0) == 0) return 0;
-    if (errno == ESRCH) return ESRCH; /* else the system may not know this call: kill() tells */
+    if (errno == ESRCH) return ESRCH; /* other errors: the system may not know the call; try kill */
   }
   if (reaped_by_others(c)) return ESRCH;
   return kill(c->group ? -c->pid : c->pid, sig) == 0 ? 0 : errno;
@@ -143,7 +142,7 @@ int gr_child_signal(const GrChild *c, int sig) {
 bool gr_child_kill(const GrChild *c, GrExit *out) {
   enum { TRIES = 1000 };
   if (gr_child_signal(c, SIGKILL) != 0)
-    return gr_child_ended(c, false, out); /* another user's by now (a setuid program) */
+    return gr_child_ended(c, false, out); /* it may be another user's (a setuid program) */
   for (int i = 0; i < TRIES; i++) {
     if (gr_child_ended(c, false, out)) return true;
     nanosleep(&(struct timespec){.tv_nsec = i < 20 ? 50000 : 1000000}, NULL);
@@ -167,8 +166,8 @@ static void close_all(int fds[3]) {
   }
 }
 
-/* Where stdin to stderr are closed in this process, a pipe must not get their numbers: they are
- * going to be the child's own. */
+/* When stdin, stdout or stderr is closed in this process, a new pipe may get its number. The pipe
+ * must not keep it: the child needs these numbers for itself. */
 static int above_stdio(int *fd) {
   if (*fd > STDERR_FILENO) return 0;
   int higher = fcntl(*fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), err = errno;

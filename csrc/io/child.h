@@ -1,10 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* child.h - child processes: starting one, knowing when it has ended, reaping it.
+/* child.h - a child process: starting it, knowing when it has ended, reaping it.
  *
- * A child's end is told by a descriptor, or where the system has none for it by looking again and
- * again; it is reaped by whoever started it: run.h and process.h. Until then its number is nobody
- * else's, so a signal that is sent under the lock that the reaping takes, too, cannot reach a
- * stranger. */
+ * Four files know children:
+ *
+ *   exec.c      makes one child: clone and execve. It remembers nothing.
+ *   child.c     a GrChild, for whoever started it: pipes, looking at it, signals, reaping.
+ *   childrun.c  goro.process.run: one goroutine runs a child to its end, with its input and output.
+ *   process.c   goro.process.spawn: a handle that many may have; the loop reaps the child.
+ *
+ * lib/io/shell.c (os.execute, io.popen) uses child.c alone and blocks its thread.
+ *
+ * A descriptor tells of a child's end. Where the system has none, somebody looks at the child again
+ * and again. Whoever started the child reaps it (childrun.h, process.h, shell.c). Until then the
+ * child's number belongs to nobody else. So a signal that is sent under the lock that the reaping
+ * takes cannot reach a stranger. */
 #ifndef GR_IO_CHILD_H
 #define GR_IO_CHILD_H
 
@@ -37,39 +46,39 @@ typedef struct GrCommand {
   const sigset_t *defaults;
 } GrCommand;
 
-/* A child that has been started. */
+/* A child that was started. */
 typedef struct GrChild {
   pid_t pid;
-  int end;    /* can be read from once the child has ended; -1: the system has no such descriptor */
-  bool group; /* leads a group of its own: a signal is for all of the group, else for the child */
+  int end;    /* a descriptor that can be read once the child has ended; -1: there is none */
+  bool group; /* the child leads a group of its own; then signals go to the whole group */
 } GrChild;
 
-/* How a child has ended: by `signal`, or when that is 0 with `code`; -1: somebody else has reaped
- * it, and nobody knows. */
+/* How a child ended: by `signal`; or, when `signal` is 0, with `code`. code -1: somebody else has
+ * reaped the child, and nobody knows how it ended. */
 typedef struct GrExit {
   int code, signal;
-  int stopped; /* a signal that had stopped it: so it was killed */
+  int stopped; /* this signal had stopped the child, so it was killed; or 0 */
 } GrExit;
 
-/* Starts it. ours[i] is our end of a pipe, non-blocking, or -1; that and child->end are
- * close-on-exec, the caller's. The child has the signal mask and the limit of descriptors that this
- * process had when goro was loaded, and default actions but for the signals that were ignored then.
+/* Starts the command. ours[i] is our end of the pipe to the child's descriptor i, or -1. These ends
+ * (non-blocking unless cmd->blocking) and child->end are close-on-exec and the caller's. The child
+ * has the signal mask and the limit of descriptors that this process had when goro was loaded.
  * Blocks, in a blocking region of g, the caller's own. GR_OK, GR_NOMEM, GR_SYS; *of_cwd then says
  * that it was for the folder. */
 int gr_child_start(const GrCommand *cmd, G *g, GrChild *child, int ours[3], bool *of_cwd);
-/* Has it ended? Unless `keep`, it is reaped then. */
+/* Has the child ended? If so, *out says how, and without `keep` the child is reaped. */
 bool gr_child_ended(const GrChild *c, bool keep, GrExit *out);
-/* The signal that has stopped it; 0: it is not stopped. */
+/* The signal that has stopped the child; 0: it is not stopped. */
 int gr_child_stopped(const GrChild *c);
-/* To the child, or its group. 0 or errno: ESRCH when it has ended and somebody else has reaped
- * it. */
+/* Sends a signal to the child, or to its group. 0 or errno; ESRCH: the child has ended, and
+ * somebody else has reaped it. */
 int gr_child_signal(const GrChild *c, int sig);
-/* Kills it, or its group, and reaps it, which takes no time but for one that the kernel holds:
- * false after a second, or at once when this process may not. */
+/* Kills the child, or its group, and reaps it. That takes no time, except for a child that the
+ * kernel holds. False: the child has not ended after a second, or this process may not kill it. */
 bool gr_child_kill(const GrChild *c, GrExit *out);
 
-/* When to look again at a child that must be looked at: nanoseconds from now. `looks` counts the
- * looks so far. GR_FOREVER: there is no need to. */
+/* How long to wait before the next look at the child, in ns. `looks` counts the looks so far.
+ * GR_FOREVER: the child need not be looked at. */
 int64_t gr_child_pause(const GrChild *c, uint32_t looks);
 
 #endif

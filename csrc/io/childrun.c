@@ -1,20 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* childrun.c - running a child to its end, with all that it reads and writes.
  *
- * The pipes and the child's descriptor are in an epoll of the run's own, which is one descriptor to
- * wait for (poll.h): the goroutine sleeps until any of the four can go on, and moves the bytes
- * itself. So neither side can wait for the other: output is taken while input is given.
+ * The three pipes and the child's descriptor are in an epoll that belongs to the run. That epoll is
+ * one descriptor to wait for (poll.h). The goroutine sleeps until any of the four can go on, and
+ * moves the bytes itself. Output is taken while input is given, so neither side can wait for the
+ * other.
  *
- * A run is over when the child has ended and its pipes have, too: others may have inherited them
- * (`sleep 100 &`), and what they write belongs to the output. The child stays a zombie until then,
- * for its number is the group's, if it has one: as long as nobody reaps it, a signal to the group
- * reaches nobody else. When the time is over the child, or all of its group, are killed; then only
- * what is in the pipes is taken, since others may hold them for ever.
+ * A run is over when the child has ended and its pipes have ended too. Other processes may have
+ * inherited the pipes (`sleep 100 &`), and what they write belongs to the output. Until then the
+ * child stays a zombie, for its number is also the number of its group, if it has one: as long as
+ * nobody reaps the child, a signal to the group reaches nobody else.
  *
- * A child that must be looked at now and then (child.h) is so between two waits, of which each has
- * the next look as its limit. One that was stopped is killed as if its time were over.
+ * When the time is over, the child or its whole group is killed. Then only what lies in the pipes
+ * is taken, since others may hold the pipes open for ever. A child that has no descriptor to tell
+ * of its end (child.h) is looked at between two waits; each wait ends when the next look is due. A
+ * child that was stopped is killed as if its time were over.
  *
- * A child that does not read its input, or closes it, is no error: what is left is thrown away. */
+ * A child that does not read its input, or closes it, is no error: the rest of the input is thrown
+ * away. */
 #include "io/childrun.h"
 
 #include <errno.h>
@@ -30,11 +33,11 @@ enum { PIECE = 65536, OF_IN = 0, OF_OUT = 1, OF_ERR = 2, OF_CHILD = 3, ALL = 4 }
 
 struct GrRunning {
   GrFd *ready;     /* the epoll */
-  GrChild child;   /* its pid 0: reaped, or given to others; its end is fds[OF_CHILD] */
+  GrChild child;   /* pid 0: reaped, or given away. Its `end` is fds[OF_CHILD] */
   int fds[ALL];    /* -1: closed */
   int64_t look_at; /* the next look at the child */
   uint32_t looks;
-  size_t given;   /* of the input */
+  size_t given;   /* how much of the input the child has got */
   GrBytes out[2]; /* stdout, stderr */
   bool ended, timed_out, unknown;
   GrExit exit;
@@ -42,8 +45,8 @@ struct GrRunning {
 
 static void close_one(GrRunning *r, int i) {
   if (r->fds[i] < 0) return;
-  /* A child that is being started at this moment has the descriptor, too: so it does not leave the
-   * epoll by being closed. */
+  /* A child that another thread is starting at this moment has the descriptor too. So closing it
+   * does not take it out of the epoll. */
   if (r->ready != NULL) epoll_ctl(gr_fd_number(r->ready), EPOLL_CTL_DEL, r->fds[i], NULL);
   close(r->fds[i]);
   r->fds[i] = -1;
@@ -66,13 +69,13 @@ static int watch_all(GrRunning *r) {
   return got;
 }
 
-/* It is not waited for any more. */
+/* The run does not wait for the child any more. */
 static void forget_child(GrRunning *r) {
   r->child.pid = 0;
   r->look_at = GR_FOREVER;
 }
 
-/* The kernel holds it, or it is another user's. */
+/* The child could not be killed: the kernel holds it, or it is another user's. */
 static void give_away(GrRunning *r) {
   r->unknown = true;
   if (r->ready != NULL && r->child.end >= 0)
@@ -81,7 +84,7 @@ static void give_away(GrRunning *r) {
   gr_process_adopt(&r->child);
 }
 
-/* It does not live on, nor does anybody of its group, if that can be helped. */
+/* Kills the child, and all of its group if it has one of its own. */
 static void end_child(GrRunning *r) {
   if (r->child.pid == 0) return;
   if (gr_child_kill(&r->child, &r->exit)) r->ended = true;
@@ -127,13 +130,13 @@ static int give(GrRunning *r, const char *in, size_t len) {
     ssize_t n = gr_pipe_write(r->fds[OF_IN], &rest, 1);
     if (n >= 0) r->given += (size_t)n;
     else if (errno == EAGAIN) return GR_OK;
-    else if (errno != EINTR) break; /* it has closed its input */
+    else if (errno != EINTR) break; /* the child has closed its input */
   }
   close_one(r, OF_IN);
   return GR_OK;
 }
 
-/* What is there now, a piece of it. */
+/* Takes one piece of what a pipe holds now. */
 static int take(GrRunning *r, int i) {
   GrBytes *o = &r->out[i - OF_OUT];
   if (r->fds[i] < 0) return GR_OK;
@@ -144,7 +147,7 @@ static int take(GrRunning *r, int i) {
   return GR_OK;
 }
 
-/* The child's descriptor stays open until the child is reaped: it may have to be killed. */
+/* Has the child ended? Its descriptor stays open until it is reaped, for a kill may need it. */
 static void look_at_child(GrRunning *r) {
   if (r->child.pid == 0 || r->ended || !gr_child_ended(&r->child, true, &r->exit)) return;
   r->ended = true;
@@ -158,7 +161,7 @@ static int go_on(GrRunning *r, uint32_t i, const char *in, size_t len) {
   return i == OF_CHILD ? GR_OK : i == OF_IN ? give(r, in, len) : take(r, (int)i);
 }
 
-/* The child is killed; what its pipes hold is taken, and no more is waited for. */
+/* Kills the child, takes what its pipes hold, and waits for nothing more. */
 static int cut_short(GrRunning *r) {
   end_child(r);
   for (int i = OF_OUT; i <= OF_ERR; i++) {
@@ -178,7 +181,7 @@ static int time_out(GrRunning *r) {
   return cut_short(r);
 }
 
-/* By the clock, when it is time to. */
+/* Looks at a child that must be looked at, when that is due. */
 static int look(GrRunning *r) {
   if (r->look_at == GR_FOREVER || gr_now_ns() < r->look_at) return GR_OK;
   look_at_child(r);
@@ -195,7 +198,7 @@ static bool over(const GrRunning *r) {
   return (r->ended || r->unknown) && r->fds[OF_OUT] < 0 && r->fds[OF_ERR] < 0;
 }
 
-/* GR_OK: it is over; GR_PARK: nothing can go on now. */
+/* GR_OK: the run is over; GR_PARK: nothing can go on now. */
 static int pump(GrRunning *r, const char *in, size_t len, int64_t until) {
   struct epoll_event found[ALL];
   if (len == 0) close_one(r, OF_IN);
@@ -209,7 +212,7 @@ static int pump(GrRunning *r, const char *in, size_t len, int64_t until) {
   return GR_OK;
 }
 
-/* The run is over. What is left of the child's group goes on, as everywhere. */
+/* The run is over: reaps the child. Others in the child's group go on, as under any shell. */
 static int finish(GrRunning *r, int got) {
   if (got != GR_OK) return got;
   if (r->child.pid != 0) gr_child_ended(&r->child, false, &r->exit);
@@ -229,7 +232,7 @@ int gr_run_step(GrRunning *r, G *g, const char *in, size_t len, int64_t until, b
     }
     got = gr_fd_await(r->ready, GR_READ, g, &running, gr_earlier(until, r->look_at), blocks, false);
     if (got != GR_TIMEOUT) continue;
-    if (gr_now_ns() >= until) return finish(r, time_out(r)); /* the turn is given up by now */
+    if (gr_now_ns() >= until) return finish(r, time_out(r)); /* await has given the turn up */
     got = gr_fd_enter(r->ready, GR_READ, g, &running, GR_FOREVER, blocks, false);
   }
   return got;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* error.c - names and texts of errors: see error.h.
  *
- * libuv knows some eighty codes; for the others (ENOEXEC, EDQUOT, ESTALE) it has a sentence in
- * place of a name, in a message that would say it three times over. Their names and texts are the C
- * library's, the text in libuv's manner: without a capital. */
+ * libuv knows some eighty codes. For any other (ENOEXEC, EDQUOT, ESTALE) it has a sentence in place
+ * of a name; a message would then say that sentence three times. So the names and texts of those
+ * are the C library's. The texts are put into libuv's form, which begins with a small letter. */
 #include "io/error.h"
 
 #include <ctype.h>
@@ -30,7 +30,7 @@ int gr_sys_errno(int r) {
   return code > UV_EAI_ADDRFAMILY ? -code : 0; /* libuv's own begin there */
 }
 
-/* Is it an errno for which libuv has no name? */
+/* Does libuv have no name for this code? */
 static bool unknown_to_uv(int code) {
   char buf[GR_ERROR_SIZE];
   return strncmp(uv_err_name_r(code, buf, sizeof buf), "Unknown", 7) == 0;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* error.h - what the system refuses, as a core function's result; names and texts are libuv's, and
- * the C library's where libuv has none.
+/* error.h - what the system refuses, as the result of a core function.
  *
- * A core function of csrc/io returns GR_OK, GR_PARK, one of base.h's codes, or GR_SYS(uv code). A
- * libuv code is a negative errno, or one of libuv's own (UV_EOF, UV_EAI_NONAME); GR_SYS moves them
- * out of the way of base.h's. */
+ * A core function of csrc/io returns GR_OK, GR_PARK, another code of base.h's, or GR_SYS(uv code).
+ * A libuv code is a negative errno, or one of libuv's own (UV_EOF, UV_EAI_NONAME). GR_SYS moves
+ * these codes to a range that base.h does not use. Names and texts of the codes are libuv's; where
+ * libuv has none they are the C library's. */
 #ifndef GR_IO_ERROR_H
 #define GR_IO_ERROR_H
 
@@ -21,11 +21,11 @@ enum { GR_SYS_FIRST = -0x10000 };
 int gr_sys_result(int code);
 
 static inline bool gr_is_sys(int r) { return r <= GR_SYS_FIRST; }
-/* The errno of such a result; 0 for others, and for codes that are libuv's own. */
+/* The errno in a GR_SYS result; 0 for other results, and for codes that are libuv's own. */
 int gr_sys_errno(int r);
-/* "ECONNRESET", "connection reset by peer". They may be in `buf`, of GR_ERROR_SIZE bytes. GR_CLOSED
- * and GR_TIMEOUT have names here too (ECANCELED, ETIMEDOUT), for bindings report them like the
- * rest. */
+/* The name ("ECONNRESET") and the text ("connection reset by peer") of a result. They may lie in
+ * `buf`, which has GR_ERROR_SIZE bytes. GR_CLOSED and GR_TIMEOUT have names here too (ECANCELED,
+ * ETIMEDOUT), for bindings report them like the others. */
 enum { GR_ERROR_SIZE = 64 };
 const char *gr_sys_name(int r, char *buf);
 const char *gr_sys_text(int r, char *buf);

@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* exec.c - a child that shares the memory of its parent until it runs its program.
  *
- * The child is made by clone(CLONE_VM | CLONE_VFORK), as posix_spawn makes it: nothing is copied,
- * and the calling thread alone waits until the program has begun. With 500 MB of memory in use that
- * takes 0.3 ms, and a fork 3.5 ms.
+ * The child is made by clone(CLONE_VM | CLONE_VFORK), as posix_spawn makes it. Nothing is copied,
+ * and only the calling thread waits until the program has begun. With 500 MB of memory in use this
+ * takes 0.3 ms; a fork takes 3.5 ms.
  *
- * Why not posix_spawn itself. It cannot give the child another limit of open descriptors. It tells
- * neither which step has failed nor, before glibc 2.39, a descriptor of the child (pidfd) that is
- * the child's from the beginning: where SIGCHLD is ignored the child has no number any more once it
- * has ended, so a pidfd that is opened afterwards is refused, or is a stranger's.
+ * Why not posix_spawn itself. It cannot give the child another limit of open descriptors. It does
+ * not tell which step has failed. And before glibc 2.39 it gives no pidfd that is the child's from
+ * the beginning. Where SIGCHLD is ignored, a child that has ended has no number any more: a pidfd
+ * that is opened afterwards is refused, or is a stranger's.
  *
  * What the child may do. It runs on a stack of its own, but in the memory of a process whose other
- * threads go on. So all signals are blocked from before the clone until each has the action that
- * the program begins with, and no handler of the parent's runs in the child. It makes system calls
- * and nothing else: a wrapper of the C library (or of a sanitizer) might note in the shared memory
- * what is true of the child alone. Which signals are ignored is looked up before: to read an action
- * needs the kernel's own structure, while the default action is a structure of zeros. */
+ * threads go on.
+ *
+ *   - No handler of the parent's may run in the child. So all signals are blocked from before the
+ *     clone until each signal has the action with which the program begins.
+ *   - The child makes system calls and nothing else. A wrapper of the C library, or of a sanitizer,
+ *     might note in the shared memory what is true of the child alone.
+ *   - The parent looks up beforehand which signals are ignored. To read an action the child would
+ *     need the kernel's own structure; to set the default action a structure of zeros is enough. */
 #include "io/exec.h"
 
 #include <errno.h>
@@ -36,7 +39,7 @@
 #define P_PIDFD 3
 #endif
 
-/* A sanitizer replaces clone(), for a child that has its memory to itself. */
+/* A sanitizer replaces clone(), by one for children that have their memory to themselves. */
 #ifdef __GLIBC__
 int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 #define clone __clone
@@ -45,7 +48,7 @@ int __clone(int (*fn)(void *), void *stack, int flags, void *arg, ...);
 #define IN_CHILD __attribute__((no_sanitize("thread", "address", "undefined")))
 
 enum { STACK = 64 << 10, LAST_SIGNAL = 64 };
-static const size_t kernel_set = LAST_SIGNAL / 8; /* bytes of the kernel's set of signals */
+static const size_t kernel_set = LAST_SIGNAL / 8; /* the size of the kernel's set of signals */
 
 typedef struct Limit64 {
   uint64_t cur, max;
@@ -56,7 +59,7 @@ typedef struct Child {
   bool stays_ignored[LAST_SIGNAL + 1];
   bool has_limit;
   Limit64 limit;
-  int err; /* the child's result: of the step that failed */
+  int err; /* set by the child: 0, or the errno of the step that failed */
   bool of_cwd;
 } Child;
 
@@ -132,8 +135,9 @@ static void drop(int *pidfd) {
   if (pidfd != NULL) *pidfd = -1;
 }
 
-/* Before Linux 5.2 there are none, before 5.3 they cannot be polled, before 5.4 waitid does not
- * know them: the last is the test. The child may be reaped by others already (ECHILD). */
+/* Before Linux 5.2 there are no pidfds, before 5.3 they cannot be polled, before 5.4 waitid does
+ * not know them. So waitid is the test. Somebody else may have reaped the child already
+ * (ECHILD). */
 static void look_at_pidfd(int *pidfd) {
   siginfo_t info;
   if (atomic_load_explicit(&pidfds, memory_order_relaxed) == UNKNOWN) {
@@ -161,8 +165,8 @@ static void look_at_limit(Child *c) {
   if (c->has_limit) c->limit = (Limit64){before.rlim_cur, before.rlim_max};
 }
 
-/* The child's number, or -1 and errno. A pidfd that nobody wants is not made: there may be no
- * descriptor left for it. */
+/* The child's number, or -1 and errno. When the caller wants no pidfd, none is made: there may be
+ * no descriptor left for it. */
 static pid_t make_child(Child *c, char *stack, int *pidfd) {
   const int flags = CLONE_VM | CLONE_VFORK | SIGCHLD;
   if (pidfd != NULL && atomic_load_explicit(&pidfds, memory_order_relaxed) != HAS_NONE) {
@@ -173,7 +177,7 @@ static pid_t make_child(Child *c, char *stack, int *pidfd) {
   return clone(child_main, stack + STACK, flags, c);
 }
 
-/* Nothing may interrupt the thread while the child runs. */
+/* Nothing may interrupt this thread while the child runs in its memory. */
 static pid_t make_child_undisturbed(Child *c, char *stack, int *pidfd) {
   sigset_t all, before;
   int cancel;

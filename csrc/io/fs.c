@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.c - calls by path.
  *
- * They are libuv's synchronous file calls: without a callback they need no loop and are done when
- * they return, on the thread that made them. What it cannot do is asked of the system directly:
- * times before 1970 and finer than microseconds, temporary names without memory of its own. */
+ * They are libuv's synchronous file calls. Without a callback such a call needs no loop; it is done
+ * when it returns, on the thread that made it. What libuv cannot do here, the system is asked
+ * directly: loop.c. */
 #include "io/fs.h"
 
 #include <errno.h>
@@ -112,7 +112,7 @@ int gr_fs_mkdir(const char *path) {
   return done(&req);
 }
 
-/* A folder that is there, or that another makes at the same moment, is as good. */
+/* A folder that exists already, or that somebody else makes at the same moment, will do. */
 static int mkdir_or_there(const char *path) {
   int err = gr_fs_mkdir(path);
   if (err == 0 || err == -ENOENT) return err;
@@ -172,7 +172,7 @@ int gr_fs_chmod(const char *path, uint32_t mode) {
   return done(&req);
 }
 
-/* False: out of what the system can say. */
+/* False: the system has no such time. */
 static bool timespec_of(double s, struct timespec *t) {
   double whole = floor(s);
   if (!(whole > -9e15 && whole < 9e15)) return false;
@@ -212,7 +212,7 @@ int gr_fs_realpath(const char *path, char out[GR_PATH_SIZE]) {
   return path_result(&req, req.ptr, out);
 }
 
-/* The template, or ours. */
+/* The caller's template, or goro's own. */
 static int template_of(const char *template, char out[GR_PATH_SIZE]) {
   const char *dir = getenv("TMPDIR");
   int n = template != NULL ? snprintf(out, GR_PATH_SIZE, "%s", template)

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* fsfile.c - open files.
  *
- * One operation at a time: the turn is a channel that holds one message while nobody uses the file.
- * Thus waiting for it is what waiting for any message is, first come first served, in dumps and at
- * the pool's end too, and no second mechanism is needed.
+ * One operation at a time. The turn is a channel that holds one message while nobody uses the file.
+ * So a goroutine waits for the turn as it waits for any message: first come, first served, shown in
+ * dumps, ended by the end of the pool. No second mechanism is needed.
  *
- * Reads go through a buffer; writes do not, at first: when write returns the system has the data,
- * no exit loses them, and their failure is told by the call that they belong to. Who writes many
- * short pieces gives them to one write, or has them gathered (setvbuf). Then they go out when the
- * buffer is full, and before whatever else is done with the file; the failure is that call's, and
- * what could not be written stays for the next.
+ * Reads go through a buffer. Writes do not, at first: when write returns, the system has the data.
+ * No exit loses them, and the call that wrote them reports the failure. A program that writes many
+ * short pieces gives them to one write, or has them gathered (setvbuf). Gathered pieces go out when
+ * the buffer is full, and before any other operation on the file. That operation then reports the
+ * failure, and what could not be written stays for the next one.
  *
- * The position is where a program thinks it is: before a write, a seek, a truncate the system's is
- * put back by what the buffer holds. At most one of the two buffers holds anything. Where the read
- * buffer ends is known once it was asked for: so a seek that only tells keeps the buffer, and costs
- * no system call.
+ * The position is where the program thinks it is. The system's position is further on, by what the
+ * read buffer holds. So before a write, a seek or a truncate it is put back by that much. On a file
+ * that has a position, at most one of the two buffers holds anything. Once the system was asked
+ * where the read buffer ends, that is remembered: a seek that only asks for the position keeps the
+ * buffer, and makes no system call.
  *
- * A pipe or a terminal may let its reader wait for ever. So such a file is switched to not
- * blocking, and whoever would wait polls it in a blocking region, together with an eventfd by which
- * a close ends the wait. A close closes the descriptor only when it has the turn: never under
- * somebody's call. */
+ * A pipe or a terminal may let its reader wait for ever. So such a file is made non-blocking. A
+ * goroutine that has to wait polls the file in a blocking region, together with an eventfd by which
+ * a close ends the wait. A close takes the turn before it closes the descriptor, so it never closes
+ * it under another call. */
 #include "io/fsfile.h"
 
 #include <ctype.h>
@@ -43,16 +44,16 @@ struct GrFile {
   GrShare share;
   GrChan *turn;
   atomic_bool shut;
-  bool waits; /* it is a pipe, a terminal: its reader may wait for ever */
-  int wake;   /* the eventfd of such a one, else -1 */
-  /* of who has the turn: */
+  bool waits; /* a pipe or a terminal: its reader may wait for ever */
+  int wake;   /* the eventfd of such a file, else -1 */
+  /* What follows is of the goroutine that has the turn. */
   int fd;         /* -1: closed */
   GrBuffer in;    /* what was read ahead: BUFFER bytes at most */
   int64_t end_at; /* where in the file `in` ends: the system's position; -1: not known */
   GrBuffer out;   /* what was gathered; its cap is what setvbuf said; 0: writes are not gathered */
   bool by_line;
-  bool closing; /* its closer waits for room */
-  GrList link;  /* in `gathering`, since it was first told to gather; under its lock */
+  bool closing; /* the file is shut, and gr_file_close writes what was gathered */
+  GrList link;  /* in `gathering`, from the first gr_file_gather on; under gathering_lock */
   char path[];
 };
 
@@ -126,7 +127,7 @@ int gr_file_close(GrFile *f, G *g) {
   return unsent != 0 ? unsent : err;
 }
 
-/* Nobody can wait here, or be told. */
+/* Here nobody can wait, and a failure cannot be reported. */
 void gr_file_destroy(GrShare *s) {
   GrFile *f = gr_file_of(s);
   forget_gathering(f);
@@ -171,7 +172,7 @@ void gr_file_unlock(G *g, GrFile *f) {
 
 bool gr_file_shut(GrFile *f) {
   if (atomic_exchange(&f->shut, true)) return false;
-  if (f->waits) eventfd_write(f->wake, 1); /* it is closed only by who gets true here */
+  if (f->waits) eventfd_write(f->wake, 1); /* only the caller that gets true closes `wake` */
   return true;
 }
 
@@ -179,8 +180,8 @@ bool gr_file_is_shut(const GrFile *f) { return atomic_load(&f->shut); }
 
 /* ---- the system's read and write ---- */
 
-/* Until the other end has moved, or the file is shut. Who closes it waits on, with what was
- * gathered. */
+/* Waits until the other end has moved, or the file is shut. A close that writes what was gathered
+ * waits on although the file is shut. */
 static int await(GrFile *f, G *g, short events) {
   struct pollfd fds[] = {{.fd = f->fd, .events = events}, {.fd = f->wake, .events = POLLIN}};
   gr_block_begin(g);
@@ -221,7 +222,7 @@ static int64_t write_some(GrFile *f, G *g, const struct iovec *vec, int n) {
 
 /* ---- reading ---- */
 
-/* The buffer is empty. How much is in it now; 0: the end. */
+/* Fills the buffer, which is empty. Returns how much came; 0: the end. */
 static int64_t fill(GrFile *f, G *g) {
   int err = gr_file_flush(f, g);
   if (err != 0) return err;
@@ -245,7 +246,7 @@ int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end) {
   }
 }
 
-/* So much of n as the buffer holds. */
+/* Takes n bytes from the buffer, or as many as it holds. Returns how many. */
 static int64_t from_buffer(GrFile *f, GrBytes *out, size_t n) {
   if (n > held(f)) n = held(f);
   if (!gr_bytes_add(out, f->in.data + f->in.start, n)) return -ENOMEM;
@@ -253,7 +254,7 @@ static int64_t from_buffer(GrFile *f, GrBytes *out, size_t n) {
   return (int64_t)n;
 }
 
-/* Past the buffer, which is empty. Memory is taken as data come, whatever n says. */
+/* Reads past the buffer, which is empty. Memory grows with the data that come, whatever n says. */
 static int64_t directly(GrFile *f, G *g, GrBytes *out, size_t n) {
   enum { STEP = 1 << 16 };
   int err = gr_file_flush(f, g);
@@ -301,7 +302,7 @@ typedef struct Scan {
   char *text;
 } Scan;
 
-/* The next character, which stays; -1: none. */
+/* Looks at the next character, which stays; -1: there is none. */
 static int peek(Scan *s) {
   if (s->err != 0) return -1;
   if (held(s->f) == 0) {
@@ -312,7 +313,7 @@ static int peek(Scan *s) {
   return (unsigned char)s->f->in.data[s->f->in.start];
 }
 
-/* Takes the next character. False: the text has become too long, and is none. */
+/* Takes the next character. False: the text has become too long for a numeral. */
 static bool take(Scan *s) {
   s->too_long = s->too_long || s->n == GR_NUMERAL;
   if (s->too_long) return false;
@@ -354,8 +355,8 @@ int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]) {
 
 /* ---- writing ---- */
 
-/* What was read ahead is unread, so that the system is where the program thinks it is. A pipe has
- * no such place, and its two directions are apart. */
+/* Gives up what was read ahead, and puts the system's position back to where the program thinks it
+ * is. A pipe has no position, and its two directions do not meet. */
 static int unread(GrFile *f) {
   f->end_at = -1;
   if (held(f) == 0 || f->waits) return 0;
@@ -418,7 +419,7 @@ int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n) {
   return ends ? gr_file_flush(f, g) : 0;
 }
 
-/* One of the list, which it leaves, with a reference; NULL: there is none. */
+/* Takes a file out of the list, with a reference. NULL: the list is empty. */
 static GrFile *next_gathering(void) {
   GrFile *f = NULL;
   gr_lock(&gathering_lock);
@@ -430,13 +431,13 @@ static GrFile *next_gathering(void) {
   return f;
 }
 
-/* The process ends by exit(), perhaps without closing any state: as with io's files, nothing is
- * lost, but for files that somebody is using just now. */
+/* The process ends by exit(), perhaps without closing any state. As with io's files, nothing that
+ * was gathered is lost, except in files that somebody is using at this moment. */
 static void flush_at_exit(void) {
   if (atomic_load(&gr_forked)) return;
   for (GrFile *f; (f = next_gathering()) != NULL;) {
     if (gr_file_try_lock(NULL, f)) {
-      atomic_store(&f->shut, true); /* it does not wait */
+      atomic_store(&f->shut, true); /* so that the flush does not wait */
       gr_file_flush(f, NULL);
       gr_file_unlock(NULL, f);
     }
@@ -466,7 +467,7 @@ int gr_file_gather(GrFile *f, G *g, size_t size, bool by_line) {
 
 /* ---- the rest ---- */
 
-/* Where the program is, when that is all it wants to know. */
+/* The program's position in the file. */
 static int64_t tell(GrFile *f) {
   if (f->end_at < 0) {
     f->end_at = lseek(f->fd, 0, SEEK_CUR);

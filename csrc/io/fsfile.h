@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* fsfile.h - an open file that goroutines share: who has the turn uses it, the others queue.
+/* fsfile.h - an open file that goroutines share. The goroutine that has the turn uses it; the
+ * others queue.
  *
- * Calls named after the turn want it: taken by gr_file_lock, given back by gr_file_unlock. They
- * return what they say or a negative errno: -ECANCELED when the file was closed while they waited
- * for the other end of a pipe. `g` is the caller's own (fs.h), or NULL. */
+ * gr_file_lock takes the turn, gr_file_unlock gives it back. The calls of the second part want the
+ * turn. They return what they say or a negative errno; -ECANCELED: the file was closed while they
+ * waited for the other end of a pipe. `g` is the caller's own (fs.h), or NULL. */
 #ifndef GR_IO_FSFILE_H
 #define GR_IO_FSFILE_H
 
@@ -13,7 +14,7 @@
 
 typedef struct GrFile GrFile;
 
-/* Takes the descriptor, also when it fails. `type` names the class of the object, whose destroy
+/* Takes the descriptor, even when it fails. `type` names the class of the object; type->destroy
  * must be gr_file_destroy. 0 or -errno. */
 int gr_file_new(int fd, const char *path, const GrShareType *type, GrFile **file);
 void gr_file_destroy(GrShare *s);
@@ -21,52 +22,52 @@ GrShare *gr_file_share(GrFile *f);
 GrFile *gr_file_of(GrShare *s);
 const char *gr_file_path(const GrFile *f);
 
-/* GR_OK: the caller has the turn. GR_PARK: park, then _finish: GR_OK or GR_ABORTED, *cause. `g` is
- * the caller's own, never NULL here. */
+/* GR_OK: the caller has the turn. GR_PARK: park, then gr_file_lock_finish, which returns GR_OK, or
+ * GR_ABORTED and *cause. g is not NULL here. */
 int gr_file_lock(G *g, GrFile *f, bool blocks);
-/* Without waiting. */
+/* Takes the turn if it is free. */
 bool gr_file_try_lock(G *g, GrFile *f);
 int gr_file_lock_finish(G *g, GrCause *cause);
 void gr_file_unlock(G *g, GrFile *f);
 
-/* From now on nobody else begins anything, and who waits for the other end of a pipe is woken.
- * False: that has been said before. Without the turn. */
+/* Refuses every call that begins from now on, and wakes the goroutine that waits for the other end
+ * of a pipe. False: the file was shut before. The caller need not have the turn. */
 bool gr_file_shut(GrFile *f);
 bool gr_file_is_shut(const GrFile *f);
-/* Is it open, and one that may let its reader wait for ever? */
+/* Is the file open, and may it let its reader wait for ever (a pipe, a terminal)? */
 bool gr_file_may_wait(const GrFile *f);
 
 /* ---- with the turn ---- */
 
-/* Waits so long at most until a read would find something, were it the end; also until the file is
- * shut, or a signal comes. For what gr_file_may_wait. */
+/* Waits for `ms` at most until a read would find something, even the end of the file. A shut or a
+ * signal ends the wait too. For files for which gr_file_may_wait is true. */
 bool gr_file_ready(const GrFile *f, int ms);
 
-/* Writes what was gathered, which may wait, and closes it, whatever comes of that; after
- * gr_file_shut. */
+/* Writes what was gathered, which may wait; then closes the file, whatever the writing returned.
+ * After gr_file_shut. */
 int gr_file_close(GrFile *f, G *g);
 
-/* What is read is added to *out. 1: it was there; 0: the file has ended. */
+/* These add what they read to *out. 1: there was something; 0: the file has ended. */
 int gr_file_line(GrFile *f, G *g, GrBytes *out, bool keep_end);
 int gr_file_chars(GrFile *f, G *g, GrBytes *out, size_t n);
-/* The rest, which may be empty: always 1. */
+/* Reads the rest of the file, which may be empty. 1 even then. */
 int gr_file_rest(GrFile *f, G *g, GrBytes *out);
-/* The longest text that begins a numeral, as io's "n" reads it; a text too long for one is
- * empty. */
+/* Reads the longest text that may begin a numeral, as io's "n" does. A text that is too long for a
+ * numeral becomes "". */
 enum { GR_NUMERAL = 200 };
 int gr_file_numeral(GrFile *f, G *g, char text[GR_NUMERAL + 1]);
 
-/* All of it: to the system, or to the buffer. `vec` is changed. When it fails nothing of it is in
- * the buffer. */
+/* Writes everything, to the system or to the buffer. It changes `vec`. When it fails, the buffer
+ * holds nothing of it. */
 int gr_file_write(GrFile *f, G *g, struct iovec *vec, int n);
-/* What was gathered goes to the system; so it does before anything else than a write is done. What
- * could not be written stays. */
+/* Writes what was gathered to the system. Every other call but a write does that first. What could
+ * not be written stays in the buffer. */
 int gr_file_flush(GrFile *f, G *g);
-/* From now on writes are gathered up to `size` bytes, or (by_line) up to the end of a line. 0: they
- * are not, as at first. */
+/* From now on writes are gathered up to `size` bytes; with by_line, up to the end of a line. size
+ * 0: they are not gathered, as at first. */
 int gr_file_gather(GrFile *f, G *g, size_t size, bool by_line);
 
-/* The new position. whence: SEEK_SET, _CUR, _END. */
+/* Returns the new position. whence is SEEK_SET, SEEK_CUR or SEEK_END. */
 int64_t gr_file_seek(GrFile *f, G *g, int64_t offset, int whence);
 int gr_file_sync(GrFile *f, G *g);
 int gr_file_truncate(GrFile *f, G *g, int64_t size);

@@ -1,25 +1,26 @@
 /* SPDX-License-Identifier: MIT */
 /* fstree.c - folders and trees: list, walk, remove.
  *
- * A list is read whole and sorted by bytes, so that it is the same in every locale. A walk is not:
- * it holds one open folder for each level that it is below the root, and of each no more than the
- * block that the kernel gave last, so a million files take no more memory than ten. What it gives
- * up for that is an order among the names of a folder. A folder is opened when it is met, relative
- * to the one above it and never through a link, so neither a long path nor somebody who moves
- * folders about leads the walk astray; one that cannot be opened (no right to, gone, no descriptor
- * left) is told of with the reason, and passed over.
+ * A list is read whole and sorted by bytes, so that it is the same in every locale.
  *
- * Removing a tree has one folder open at a time, however deep it is. From a folder that is done it
- * goes back through "..", and looks whether that is the folder it came from, by device and inode:
- * if somebody has moved the tree meanwhile, it stops rather than empty another. What is not a
- * folder is unlinked in its folder; a folder is opened with O_NOFOLLOW. So a link that is put in a
- * folder's place at the last moment is removed itself.
+ * A walk is not sorted. It holds one open folder for each level below the root, and of each folder
+ * only the block of names that the kernel gave last. So a million files take no more memory than
+ * ten; the price is that the names of a folder come in no order. A folder is opened when the walk
+ * meets it, relative to the folder above it, and never through a link. So neither a long path nor
+ * somebody who moves folders about leads the walk astray. A folder that cannot be opened (no
+ * permission, gone, no descriptor left) is reported with the reason, and skipped.
  *
- * What cannot be removed stays, with the folders that it is in; all else goes, and the first
- * failure is told, as rm -rf and Go do it. A folder is read until a pass over it has removed
- * nothing more; the names of the folders in it are noted in that pass, and gone into one by one. So
- * no name is met twice, however many stay: what is noted are the folders that are left to be done
- * on each level above. */
+ * Removing a tree has one folder open at a time, however deep the tree is. From a folder that is
+ * done it goes back through "..", and compares device and inode with the folder from which it came.
+ * If somebody has moved the tree meanwhile, it stops, rather than empty another folder. Everything
+ * that is no folder is unlinked in its folder. A folder is opened with O_NOFOLLOW. So a link that
+ * somebody puts in a folder's place at the last moment is removed itself.
+ *
+ * What cannot be removed stays, with the folders above it. All the rest goes, and the first failure
+ * is reported, as in rm -rf and in Go. A folder is read again and again, until a pass over it has
+ * removed nothing more. That pass notes the names of the folders in it; then each of them is
+ * entered once. So no name is met twice, however many names stay. The memory that this takes is for
+ * the names of the folders that are still to be done, on each level above. */
 #include "io/fstree.h"
 
 #include <dirent.h>
@@ -36,7 +37,7 @@ static bool is_dots(const char *name) {
   return name[0] == '.' && (name[1] == '\0' || (name[1] == '.' && name[2] == '\0'));
 }
 
-/* The next that is neither "." nor "..". NULL and 0 in *err: the end. */
+/* The next entry that is neither "." nor "..". NULL with *err 0: the end. */
 static struct dirent *next_entry(DIR *dir, int *err) {
   struct dirent *e;
   do {
@@ -54,7 +55,7 @@ static GrFileType type_of(DIR *dir, const struct dirent *e) {
                                                                        : GR_FT_UNKNOWN;
 }
 
-/* The folder `name` in the folder `at`. NULL and *err. */
+/* Opens the folder `name` in the folder `at`. NULL: *err says why not. */
 static DIR *open_folder(int at, const char *name, int flags, int *err) {
   int fd = openat(at, name, OPEN_FOLDER | flags);
   DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
@@ -122,7 +123,7 @@ void gr_walk_free(GrWalk *w) {
   gr_free(w);
 }
 
-/* path.data becomes a C string of this length. */
+/* Makes path.data a C string of this length. False without memory. */
 static bool cut(GrBytes *path, size_t len) {
   path->len = len;
   if (!gr_bytes_room(path, 1)) return false;
@@ -158,7 +159,7 @@ int gr_walk_open(const char *path, GrWalk **walk) {
   return err;
 }
 
-/* Into the folder that has been met. */
+/* Enters the folder that the walk has met. */
 static int go_down(GrWalk *w, DIR *above, const char *name) {
   if (!room_for_level(w)) return -ENOMEM;
   int err;
@@ -198,13 +199,13 @@ typedef struct Folder {
   dev_t dev;
   ino_t ino;
   size_t len;   /* of its path */
-  size_t names; /* where its folders' names begin in `names` */
+  size_t names; /* where in `names` those of the folders in it begin */
 } Folder;
 
 typedef struct Removal {
-  GrBytes path; /* of the open folder, which is the last level */
+  GrBytes path; /* of the open folder, which is the last one of `levels` */
   GrBytes levels;
-  GrBytes names; /* each with a zero at its end */
+  GrBytes names; /* folders that are to be entered, each with a zero at its end */
   DIR *dir;
   int err; /* the first failure */
   GrBytes where;
@@ -216,14 +217,14 @@ static Folder last_level(const Removal *r) {
   return l;
 }
 
-/* Of what `path` names now. 0: go on. */
+/* Notes the first failure: it concerns the path r->path. 0: go on. */
 static int note_failure(Removal *r, int err) {
   if (err == 0 || r->err != 0) return 0;
   r->err = err;
   return gr_bytes_add(&r->where, r->path.data, r->path.len) ? 0 : -ENOMEM;
 }
 
-/* Of `name` in the open folder. */
+/* The same for `name` in the open folder. */
 static int note_failure_of(Removal *r, const char *name, int err) {
   if (err == 0 || r->err != 0) return 0;
   size_t len = r->path.len;
@@ -232,7 +233,7 @@ static int note_failure_of(Removal *r, const char *name, int err) {
   return cut(&r->path, len) ? err : -ENOMEM;
 }
 
-/* `dir` is the open folder from now on; `path` is its. Takes it when it returns 0. */
+/* Makes `dir`, whose path is r->path, the open folder. 0: it has taken `dir`. */
 static int enter_folder(Removal *r, DIR *dir) {
   struct stat st;
   if (fstat(dirfd(dir), &st) != 0) return -errno;
@@ -243,8 +244,9 @@ static int enter_folder(Removal *r, DIR *dir) {
   return 0;
 }
 
-/* One entry; what another has removed meanwhile is as well gone. A folder is only noted. In one
- * that may not be written to, unlink does not say that it is a folder. 0: go on. */
+/* Removes one entry, or notes the name of a folder. An entry that somebody else has removed
+ * meanwhile is no failure. When the open folder may not be written to, the error of unlink does not
+ * tell that the entry is a folder, so its type is looked up. 0: go on. */
 static int remove_entry(Removal *r, const struct dirent *e, bool *removed) {
   if (unlinkat(dirfd(r->dir), e->d_name, 0) == 0) {
     *removed = true;
@@ -257,7 +259,7 @@ static int remove_entry(Removal *r, const struct dirent *e, bool *removed) {
   return gr_bytes_add(&r->names, e->d_name, strlen(e->d_name) + 1) ? 0 : -ENOMEM;
 }
 
-/* Everything in the open folder but folders, whose names are noted. 0: go on. */
+/* Removes everything in the open folder but folders, and notes their names. 0: go on. */
 static int clear_folder(Removal *r) {
   size_t names = last_level(r).names;
   int err = 0, read_err;
@@ -273,14 +275,15 @@ static int clear_folder(Removal *r) {
   return err;
 }
 
-/* A folder in the open one that cannot be opened, which may be empty; or what is no folder. */
+/* Removes an entry that could not be opened as a folder: it may be an empty folder, or no folder.
+ */
 static int remove_unopened(Removal *r, const char *name, int why) {
   bool folder = why != -ENOTDIR && why != -ELOOP;
   if (unlinkat(dirfd(r->dir), name, folder ? AT_REMOVEDIR : 0) == 0 || errno == ENOENT) return 0;
   return note_failure_of(r, name, folder ? why : -errno);
 }
 
-/* The folder whose name was noted last is gone into, and cleared. 0: go on. */
+/* Enters and clears the folder whose name was noted last. 0: go on. */
 static int step_down(Removal *r) {
   const Folder at = last_level(r);
   size_t start = r->names.len - 1;
@@ -300,7 +303,7 @@ static int step_down(Removal *r) {
   return err;
 }
 
-/* Back to the folder above, in which the one that was open is removed, if it is empty. 0: go on. */
+/* Goes back to the folder above, and removes the one that was open, if it is empty. 0: go on. */
 static int step_up(Removal *r) {
   struct stat st;
   int err;
@@ -318,7 +321,8 @@ static int step_up(Removal *r) {
   return cut(&r->path, above.len) ? err : -ENOMEM;
 }
 
-/* Everything in the folder and below that can be. What is returned cannot be gone on after. */
+/* Removes everything in and below the folder that can be removed. Another result than 0: it had to
+ * stop. */
 static int empty_folder(Removal *r, DIR *dir) {
   int err = enter_folder(r, dir);
   if (err != 0) {
@@ -335,7 +339,7 @@ static int empty_folder(Removal *r, DIR *dir) {
   return err;
 }
 
-/* The path without slashes at its end, which would lead through a link. */
+/* Takes the path without the slashes at its end, which would lead through a link. */
 static int take_path(Removal *r, const char *path) {
   size_t len = strlen(path);
   while (len > 1 && path[len - 1] == '/') len--;
@@ -345,7 +349,7 @@ static int take_path(Removal *r, const char *path) {
   return is_dots(slash != NULL ? slash + 1 : r->path.data) ? -EINVAL : 0;
 }
 
-/* The failure, of `where`. */
+/* 0, or the first failure, which concerns r->where. */
 static int remove_tree(Removal *r, const char *path) {
   int err = take_path(r, path);
   if (err != 0) return err;

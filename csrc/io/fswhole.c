@@ -1,21 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* fswhole.c - files as a whole: read, written, replaced, copied.
+/* fswhole.c - files as wholes: read, written, replaced, copied.
  *
- * A small file is read into the caller's own memory by open, read, read (which finds the end) and
- * close; its size is asked for only when it does not fit, and is a hint: files of /proc say 0, and
- * others grow meanwhile.
+ * Reading. A small file is read into the caller's own memory, by open, read, read (which finds the
+ * end) and close. The size is asked for only when the file does not fit there. It is only a hint:
+ * files in /proc say 0, and other files may grow meanwhile.
  *
- * An atomic write makes a file of a random name beside the real one, writes it, has it put on disk,
- * renames it, and has the folder put on disk: whoever opens the path finds the old contents or the
- * new, also after a power cut. It is the file that a link leads to that is replaced, not the link,
- * and the new one takes over its permissions and, where allowed, its owner. What is no plain file
- * (/dev/null) is not replaced but refused.
+ * An atomic write makes a file of a random name beside the real one, writes it, puts it on disk,
+ * renames it, and puts the folder on disk. Whoever opens the path finds the old contents or the new
+ * ones, even after a power cut. When the path is a link, the file to which it leads is replaced,
+ * not the link. The new file takes over the permissions and, where that is allowed, the owner of
+ * the old one. What is no plain file (/dev/null) is refused, not replaced.
  *
- * A copy shares the blocks where the file system can (FICLONE), else it is made inside the kernel
- * (copy_file_range), one run of data after the other, so that holes stay holes; else by read and
- * write. uv_fs_copyfile was rejected: it goes by the size that stat tells, so a copy of a file in
- * /proc is empty, and when it fails it deletes the target, also one that was there before (a folder
- * as the source is enough). */
+ * A copy shares the blocks with the original where the file system can (FICLONE). Otherwise the
+ * kernel copies (copy_file_range), one run of data after the other, so that holes stay holes.
+ * Otherwise it is made by read and write. Why this is not uv_fs_copyfile: loop.c. */
 #include "io/fswhole.h"
 
 #include <errno.h>
@@ -32,7 +30,8 @@
 
 /* ---- reading ---- */
 
-/* Room for the rest of the file, as far as it tells, and a byte more, by which its end is found. */
+/* Room for the rest of the file, as far as fstat tells, and for a byte more, which finds the end.
+ */
 static bool room_for_rest(int fd, GrBytes *out) {
   struct stat st;
   int64_t rest = fstat(fd, &st) == 0 ? (int64_t)st.st_size - (int64_t)out->len : 0;
@@ -89,7 +88,7 @@ static int write_plain(const char *path, const GrWrite *w) {
   return fd < 0 ? fd : write_and_close(fd, w, false);
 }
 
-/* Puts the folder that holds path on disk. Not all file systems can. */
+/* Puts the folder that holds `path` on disk. Not all file systems can do that. */
 static int sync_folder(const char *path) {
   char dir[GR_PATH_SIZE];
   const char *slash = strrchr(path, '/');
@@ -105,7 +104,7 @@ static int sync_folder(const char *path) {
   return err;
 }
 
-/* A new file beside path; its descriptor. */
+/* Makes a new file beside `path`. Returns a descriptor. */
 static int open_beside(const char *path, uint32_t mode, char name[GR_PATH_SIZE]) {
   uint64_t seed = gr_rand_seed();
   for (int i = 0; i < 100; i++) {
@@ -118,8 +117,9 @@ static int open_beside(const char *path, uint32_t mode, char name[GR_PATH_SIZE])
   return -EEXIST;
 }
 
-/* The new file gets what the old one had, but no set-user-ID. That owner and group cannot be kept
- * is no failure; what the old group might do, another may not. */
+/* The new file gets the owner, the group and the permissions of the old one, but no set-user-ID.
+ * When owner and group cannot be kept, that is no failure; the permissions of the old group are
+ * left out then, so that another group does not get them. */
 static int take_over(int fd, const struct stat *old, const GrWrite *w) {
   bool kept = fchown(fd, old->st_uid, old->st_gid) == 0;
   if (!kept && errno != EPERM) return -errno;
@@ -201,7 +201,7 @@ static bool can_by_hand(int err) {
   return err == -EXDEV || err == -EINVAL || err == -ENOSYS || err == -EOPNOTSUPP;
 }
 
-/* What follows the runs has come meanwhile, or is what they could not do. */
+/* By hand goes what the runs could not do, and what was added to the file meanwhile. */
 static int copy_data(int from, int to, const struct stat *st) {
   off64_t at = 0;
   if (S_ISREG(st->st_mode) && st->st_size > 0) {
@@ -225,7 +225,7 @@ static int copy_opened(int from, const char *to) {
   if (err == 0 && plain && !same) err = ftruncate(fd, 0) != 0 ? -errno : 0;
   if (err == 0 && !same) err = plain ? copy_data(from, fd, &st) : copy_by_hand(from, fd);
   if (err == 0 && plain && !same && fchmod(fd, st.st_mode & 0777) != 0)
-    err = -errno; /* no set-user-ID: the owner may be another */
+    err = -errno; /* without set-user-ID: the owner may be another */
   int closed = gr_fs_close(fd);
   return err != 0 ? err : closed;
 }

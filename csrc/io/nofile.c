@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* nofile.c - raising the limit of open descriptors, as Go does it.
+/* nofile.c - raising the limit of open descriptors, as Go does.
  *
  * The soft limit is low (1,024) for the sake of programs that use select(), which cannot take
- * higher numbers. goro does not use it; a child may. So a child gets what this process had
- * (exec.c). */
+ * higher numbers. goro does not use select(), but a child may. So a child gets the limit that this
+ * process had before (exec.c). */
 #include "io/nofile.h"
 
 static struct rlimit before_raise, after_raise; /* written before `raised` is set */
@@ -17,7 +17,9 @@ void gr_nofile_raise(void) {
     return;
   before_raise = after_raise = l;
   after_raise.rlim_cur = l.rlim_max;
-  atomic_store(&raised, true); /* first: a child that is started meanwhile compares */
+  atomic_store(
+      &raised,
+      true); /* before setrlimit: a child that starts between the two compares the limits */
   setrlimit(RLIMIT_NOFILE, &after_raise);
 }
 

@@ -9,8 +9,9 @@
 
 /* Raises RLIMIT_NOFILE to its hard limit, once a process. */
 void gr_nofile_raise(void);
-/* True: a child must get the limit *before, which this process had. False: the child inherits the
- * right one, for nothing was raised, or the program has set a limit of its own since then. */
+/* True: a child must get the limit *before, which this process had. False: the limit that the child
+ * inherits is right, for goro has raised nothing, or the program has set a limit of its own
+ * since. */
 bool gr_nofile_of_child(struct rlimit *before);
 
 #endif

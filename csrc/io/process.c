@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* process.c - children that programs have handles of.
+/* process.c - children for which programs have a handle.
  *
- * Two objects: the handle, with the pipes, lives as long as anybody in Lua has it; the Watch lives
- * until the child has been reaped, too. libuv's loop watches the child's descriptor (child.h) and
- * reaps the child at once, whether anybody waits for it or not: so there are no zombies. Who waits
- * does so at a channel that is closed then: any number of goroutines, with limits, like all who
- * wait for a channel.
+ * Two objects. The handle (GrProcess), with the pipes, lives as long as anybody in Lua has it. The
+ * Watch lives until the child has been reaped, and at least as long as the handle. libuv's loop
+ * watches the child's descriptor (child.h) and reaps the child at once, whether a goroutine waits
+ * for it or not. So there are no zombies. A waiting goroutine waits at a channel that is closed at
+ * the child's end. So any number of goroutines may wait, with limits, as at every channel.
  *
- * A child that must be looked at now and then (child.h) is so by a timer of that loop. One in a
- * group of its own that the terminal has stopped is killed; one that was stopped by anything else
- * is left alone, for its owner may have done it and may undo it (kill "CONT"), while who runs a
- * command to its end (run.c) cannot.
+ * A timer of the loop looks at a child that has no such descriptor (child.h), or has a group of its
+ * own. A child in its own group that the terminal has stopped is killed. A child that was stopped
+ * by anything else is left alone: its owner may have stopped it, and may let it go on (kill
+ * "CONT"). childrun.c kills both kinds, since nobody could let that child go on.
  *
- * Signals are sent under the lock that the reaping takes: a number that the system may have given
- * to another process is never used.
+ * Signals are sent under the lock that the reaping takes. So a number that the system may have
+ * given to another process is never used.
  *
- * Where the loop cannot be had (no descriptors are left when the first child is started) nobody
- * would see the child's end: it is killed. When the pool ends, children go on, but for those that
- * were told to die: these are reaped first. */
+ * When the loop cannot be had (no descriptors are left when the first child is started), nobody
+ * would see the child's end: the child is killed. When the pool ends, children go on, except those
+ * that were told to die; these are reaped first. */
 #include "io/process.h"
 
 #include <errno.h>
@@ -30,13 +30,13 @@
 
 typedef struct Watch {
   uv_close_cb closed; /* first: what loop.h wants */
-  GrShare share;      /* references: the handle's, the loop's */
+  GrShare share;      /* references: one of the handle's, one of the loop's */
   GrLoopReq req;
   uv_poll_t poll;
   uv_timer_t timer; /* for a child that must be looked at (child.h) */
-  int handles;      /* of these two, those that are the loop's */
+  int handles;      /* how many of the two handles the loop has */
   uint32_t looks;
-  GrChan *done; /* closed when its end may be told; NULL: it was adopted */
+  GrChan *done; /* closed when the child has ended or was stopped; NULL: it was adopted */
   GrChild child;
   GrLock lock; /* what follows */
   bool reaped, doomed;
@@ -61,7 +61,8 @@ static const GrShareType watch_type = {"goro.child", destroy_watch, false};
 
 /* ---- the loop's side ---- */
 
-/* `kills`: it must not live on. True: it has been reaped, now or before. */
+/* Reaps the child if it has ended; `kills`: kills it first. True: it has been reaped, now or
+ * before. */
 static bool reap(Watch *w, bool kills) {
   gr_lock(&w->lock);
   int stopped = w->exit.stopped;
@@ -104,7 +105,7 @@ static void on_end(uv_poll_t *poll, int status, int events) {
   if (reap(w, false)) close_handles(w);
 }
 
-/* The terminal has stopped it. What stops a child for other reasons is its owner's business. */
+/* Has the terminal stopped the child? Other stops are the owner's business. */
 static bool wants_terminal(Watch *w) {
   int sig = w->child.group ? gr_child_stopped(&w->child) : 0;
   if (sig != SIGTTIN && sig != SIGTTOU) return false;
@@ -127,7 +128,7 @@ static void plan_look(Watch *w) {
   if (pause != GR_FOREVER) uv_timer_start(&w->timer, on_look, (uint64_t)pause / 1000000, 0);
 }
 
-/* The handles' data tells that they are the loop's. */
+/* A handle's `data` is not NULL once the loop has the handle. */
 static int begin_poll(Watch *w, uv_loop_t *loop) {
   if (w->child.end < 0) return 0;
   int error = uv_poll_init(loop, &w->poll, w->child.end);
@@ -191,7 +192,7 @@ GrProcess *gr_process_of(GrShare *s) { return gr_container_of(s, GrProcess, shar
 pid_t gr_process_pid(const GrProcess *p) { return p->watch->child.pid; }
 GrStream *gr_process_stream(const GrProcess *p, int i) { return p->streams[i]; }
 
-/* Takes the descriptors that it makes streams of: those are -1 then. */
+/* Makes streams of the descriptors, and sets those that a stream owns to -1. */
 static int make_streams(GrProcess *p, int ours[3], const GrShareType *conn) {
   for (int i = 0; i < 3; i++) {
     if (ours[i] < 0) continue;
@@ -202,7 +203,7 @@ static int make_streams(GrProcess *p, int ours[3], const GrShareType *conn) {
   return GR_OK;
 }
 
-/* Before the child exists, all else that could fail. */
+/* Makes everything that could fail, before the child exists. */
 static GrProcess *make(const GrShareType *type) {
   GrProcess *p = gr_zalloc(sizeof *p);
   GrChan *done = p != NULL ? gr_chan_new(0, &done_type) : NULL;
@@ -241,7 +242,7 @@ int gr_process_start(const GrCommand *cmd, G *g, const GrShareType *type, const 
   return GR_OK;
 }
 
-/* Or stopped, although this process may not kill it (sudo). */
+/* Has the child ended? Or was it stopped, and this process may not kill it (sudo)? */
 static bool ended(Watch *w, GrExit *out) {
   gr_lock(&w->lock);
   bool told = w->reaped || w->exit.stopped != 0;

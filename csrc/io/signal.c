@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
 /* signal.c - signals as messages.
  *
- * The handler notes the signal and writes to an eventfd, which libuv's loop watches: who polls
- * sends to the channels then. Why not uv_signal_t: it begins when the loop gets to it, and a
- * program that has called notify must not be killed by the signal a moment later; and at its end it
- * leaves the default action, where the program (lua.c for SIGINT) may have had its own.
+ * The handler notes the signal and writes to an eventfd. libuv's loop watches the eventfd, and the
+ * thread that polls sends to the channels. Why this is not a uv_signal_t: loop.c.
  *
- * What the program had is read when the first listener comes, and put back when the last one goes,
- * unless somebody has put another handler there meanwhile. A signal that comes twice before anybody
- * has looked is told once, as the kernel does it.
+ * The action that the program had for a signal is read when the first listener comes. It is put
+ * back when the last listener goes, unless somebody has set another handler meanwhile. A signal
+ * that comes twice before the loop has looked is told once, as the kernel does it.
  *
- * A listener is its channel's feed: it goes when the channel is closed, or nobody has it. Listeners
- * hold the deadlock report off (gr_poll_hold), for as long as they want any signal. When the pool
- * ends all actions are put back, before sysmon puts back what it has taken (SIGQUIT).
+ * A listener is the feed of its channel: it goes when the channel is closed, or when nobody has the
+ * channel. As long as a listener wants any signal, it puts off the deadlock report (gr_poll_hold).
+ * When the pool ends, all actions are put back, before sysmon puts back the one that it took
+ * (SIGQUIT).
  *
- * The lock: GR_RANK_SYNC, below which channels are. A channel found in the list is memory until it
- * has left the list; gr_share_tryref tells whether it still is a channel. Its reference is given
- * back without the lock, for it may be the last. */
+ * The lock has GR_RANK_SYNC; the locks of channels come below it. A channel that is found in the
+ * list may have lost its last reference already; its memory stays until it has left the list.
+ * gr_share_tryref tells whether it still is a channel. The reference is given back without the
+ * lock, for it may be the last one. */
 #include "io/signal.h"
 
 #include <errno.h>
@@ -33,9 +33,9 @@
 typedef struct Listener {
   GrFeed feed; /* first */
   GrList link;
-  GrChan *chan; /* not counted */
+  GrChan *chan; /* without a reference */
   uint64_t set;
-  uint64_t seen; /* the last round in which it was looked at */
+  uint64_t seen; /* the last round that has looked at it */
   bool holds;
 } Listener;
 
@@ -77,7 +77,7 @@ static void on_signal(int sig) {
   uint64_t one = 1;
   atomic_fetch_or(&pending, GR_SIGNAL_BIT(sig));
   if (write(atomic_load(&event_fd), &one, sizeof one) < 0)
-    errno = err; /* full: it has been told often enough */
+    errno = err; /* the counter is full: enough writes are on their way */
   errno = err;
 }
 
@@ -111,7 +111,7 @@ static uint64_t wanted_locked(void) {
   return set;
 }
 
-/* Those that were wanted and are so no more. */
+/* Gives back the signals that nobody wants any more. */
 static void give_unwanted_back_locked(void) {
   uint64_t set = wanted_locked();
   for (int sig = 1; sig < GR_SIGNALS; sig++)
@@ -120,7 +120,7 @@ static void give_unwanted_back_locked(void) {
 
 /* ---- listeners ---- */
 
-/* True: its hold must be given back. */
+/* Takes the signals `but` away. True: the caller must give its hold back (gr_poll_hold). */
 static bool narrow_locked(Listener *l, uint64_t but) {
   l->set &= ~but;
   bool held = l->holds && l->set == 0;
@@ -145,8 +145,8 @@ static void lost(GrFeed *feed, GrChan *c) {
   gr_free(feed);
 }
 
-/* A channel that wants this signal and has not been looked at in this round: a reference; NULL:
- * there is no more. */
+/* A channel that wants this signal and that this round has not looked at yet, with a reference.
+ * NULL: there is no more. */
 static GrChan *next_listener(int sig, uint64_t round) {
   GrChan *c = NULL;
   gr_lock(&lock);
@@ -186,7 +186,7 @@ static void on_event(int fd) {
   if (read(fd, &n, sizeof n) > 0) tell_pending();
 }
 
-/* The poller has forgotten its count by now. */
+/* The pool ends. The holds need not be given back: the poller has forgotten them. */
 static void give_all_back(void) {
   gr_lock(&lock);
   for (int sig = 1; sig < GR_SIGNALS; sig++) give_back_locked(sig);
@@ -208,8 +208,8 @@ static GrChan *any_listener(void) {
   return c;
 }
 
-/* Nobody can be told any more. Who waits learns it when there was no loop; at the pool's end nobody
- * waits. */
+/* No signal can be told any more. When there was no loop, the channels are closed, so that
+ * receivers learn it. At the end of the pool nobody waits. */
 static void on_end(int error) {
   if (error == UV_ECANCELED) {
     give_all_back();
@@ -220,7 +220,7 @@ static void on_end(int error) {
 
 static GrLoopFd event = {.fd = -1, .ready = on_event, .ended = on_end};
 
-/* It stays until the process ends: a handler may be running on any thread. */
+/* The eventfd stays open until the process ends: a handler may be running on any thread. */
 static int make_event(void) {
   int r = gr_poll_start();
   gr_lock(&lock);
@@ -256,9 +256,8 @@ int gr_signal_notify(GrChan *c, uint64_t set) {
   if (l == NULL) return GR_NOMEM;
   *l = (Listener){.feed = {lost, end_listener}, .chan = c, .holds = true};
   int r = make_event();
-  bool held =
-      r == GR_OK && (r = gr_poll_hold(1)) ==
-                        GR_OK; /* before anything is taken: the pool's first thread takes SIGQUIT */
+  /* The hold comes first: it may start the pool, whose first thread takes SIGQUIT. */
+  bool held = r == GR_OK && (r = gr_poll_hold(1)) == GR_OK;
   if (held && (r = take_all(l, set)) == GR_OK) return gr_loop_watch(&event);
   if (held) gr_poll_hold(-1);
   gr_free(l);

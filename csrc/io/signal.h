@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* signal.h - the process's signals as messages. Each set of signals is a bit mask: signal n is bit
- * n - 1. */
+/* signal.h - the process's signals as messages. A set of signals is a bit mask: signal n is bit n -
+ * 1. */
 #ifndef GR_IO_SIGNAL_H
 #define GR_IO_SIGNAL_H
 
@@ -10,19 +10,19 @@
 
 #define GR_SIGNAL_BIT(sig) ((uint64_t)1 << ((sig)-1))
 
-/* Once a process: builds the message that tells of a signal, without memory. */
+/* Once a process: `make` builds the message that tells of a signal. It needs no memory. */
 void gr_signal_init(void (*make)(const char *name, GrMsg *m));
-/* NULL, or why nobody may take this signal. */
+/* Why nobody may take this signal; NULL: it may be taken. */
 const char *gr_signal_refused(int sig);
-/* c, which is new and of capacity > 0, gets each of these signals from now on, as long as anybody
- * has it. A signal that finds it full is lost to it. From its return on the signals have no other
- * effect. It is closed if it turns out that nothing can be told (no descriptors are left for the
- * loop). GR_OK, GR_NOMEM, GR_SYS, GR_NOTHREAD, GR_ABORTED. */
+/* From now on the channel c gets each of these signals, as long as anybody has c. c is new and has
+ * a capacity > 0. A signal that finds c full is lost for c. After the return the signals have no
+ * other effect on the process. If the loop cannot be had (no descriptors are left), c is closed.
+ * GR_OK, GR_NOMEM, GR_SYS, GR_NOTHREAD, GR_ABORTED. */
 int gr_signal_notify(GrChan *c, uint64_t set);
-/* c, closed or not, gets none any more. A signal that nobody listens to gets the action back that
- * it had. False: c never was for signals. */
+/* The channel c, closed or not, gets no more signals. A signal to which nobody listens any more
+ * gets back the action that it had. False: c never was a channel for signals. */
 bool gr_signal_stop(GrChan *c);
-/* Nobody gets these any more, and the process ignores them. GR_OK, GR_SYS. */
+/* No channel gets these signals any more, and the process ignores them. GR_OK, GR_SYS. */
 int gr_signal_ignore(uint64_t set);
 
 #endif

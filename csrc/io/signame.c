@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* signame.c - names of signals. The C library's own (sigabbrev_np) are newer than many that are in
- * use. */
+/* signame.c - names of signals. The C library has them too (sigabbrev_np), but only versions that
+ * are newer than many in use. */
 #include "io/signame.h"
 
 #include <signal.h>

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* sigpipe.c - SIGPIPE, as in Go: a write to a socket or a pipe of goro's never raises it, a write
+/* sigpipe.c - SIGPIPE, as in Go: a write of goro's to a socket or a pipe never raises it; a write
  * to a broken standard output or error does.
  *
- * Its own threads block the signal from their creation (m.c). A host's thread is the program's,
- * which may want SIGPIPE for writes of its own: so it is blocked for the write only, and what the
- * write has put into the thread's queue is taken out again, unless one was in there before: two
- * that wait are one. (Rejected: ignoring it for the process, which its children would inherit.)
+ * goro's own threads block the signal from their creation (m.c). A host's thread belongs to the
+ * program, which may want SIGPIPE for writes of its own. So there the signal is blocked for the
+ * write only. Afterwards the signal that the write has raised is taken out of the thread's pending
+ * signals, unless one was pending before: a thread cannot have two. (Rejected: to ignore the signal
+ * in the process. Children would inherit that.)
  *
- * `lua job.lua | head -1` must end when head does, whoever prints. On a host's thread the kernel
- * sees to that. On one of goro's own, which block the signal, whoever writes there says that the
- * pipe broke, and it is raised here, unless the program wants something else: a handler (its own,
- * or signal.notify's), or to ignore it. */
+ * `lua job.lua | head -1` must end when head ends, whichever thread prints. On a host's thread the
+ * kernel sees to that. On goro's own threads, which block the signal, the writer calls
+ * gr_pipe_broke, which raises it, unless the program ignores SIGPIPE or has a handler for it (its
+ * own, or signal.notify's). */
 #include "io/sigpipe.h"
 
 #include <errno.h>
@@ -51,7 +52,8 @@ void gr_pipe_broke(int fd) {
   if ((fd != STDOUT_FILENO && fd != STDERR_FILENO) || !gr_sched_own_thread()) return;
   if (sigaction(SIGPIPE, NULL, &action) != 0 || action.sa_handler != SIG_DFL) return;
   sigset_t set = only_pipe(), before;
-  pthread_sigmask(SIG_UNBLOCK, &set, &before); /* the write's own may be waiting: that is the end */
+  pthread_sigmask(SIG_UNBLOCK, &set,
+                  &before); /* the write's own signal may be pending: then the process ends here */
   raise(SIGPIPE);
   pthread_sigmask(SIG_SETMASK, &before, NULL);
 }

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* sigpipe.h - writing to what may be a pipe nobody reads any more. Without SIGPIPE: the write fails
- * by EPIPE alone; or, to the program's output, as anybody's write: the program ends. */
+/* sigpipe.h - writing to a pipe that nobody may be reading any more. A write between
+ * gr_no_pipe_begin and gr_no_pipe_end fails by EPIPE and raises no SIGPIPE. A broken standard
+ * output or error ends the program (gr_pipe_broke), as it ends other programs. */
 #ifndef GR_IO_SIGPIPE_H
 #define GR_IO_SIGPIPE_H
 
 #include <stdbool.h>
 
 typedef struct GrNoPipe {
-  bool on, pending; /* the signal is blocked for the time being; one was waiting before */
+  bool on;      /* the signal was blocked for these writes */
+  bool pending; /* a SIGPIPE was pending already */
 } GrNoPipe;
 
-/* Around one or more writes, on one thread. Does nothing on goro's own threads, which block the
- * signal always. `broken`: one of the writes failed by EPIPE. Keeps errno. */
+/* They go around one or more writes, on one thread. On goro's own threads, which always block the
+ * signal, they do nothing. `broken`: one of the writes failed by EPIPE. gr_no_pipe_end keeps
+ * errno. */
 GrNoPipe gr_no_pipe_begin(void);
 void gr_no_pipe_end(const GrNoPipe *p, bool broken);
 
-/* A write to this descriptor has failed by EPIPE. When it is standard output or error, and SIGPIPE
- * has its default action, this raises it: the process ends. Else it does nothing. Any thread. */
+/* A write to this descriptor has failed by EPIPE. If it is standard output or error, and SIGPIPE
+ * has its default action, this raises SIGPIPE, and the process ends. Otherwise this does nothing.
+ * Any thread. */
 void gr_pipe_broke(int fd);
 
 #endif

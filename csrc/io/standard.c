@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* standard.c - descriptors 0, 1 and 2 are open from the moment goro is loaded.
  *
- * A program may be started with any of them closed (by a shell's `>&-`, by a service manager). Then
- * the first socket would get the number, and what is printed would go to a peer. So /dev/null takes
- * the numbers that are free, as in Go; it is not closed in children, who would have the same
+ * A program may be started with one of them closed (by a shell's `>&-`, by a service manager). The
+ * first socket would then get that number, and what the program prints would go to a peer. So
+ * /dev/null takes the free numbers, as in Go. Children inherit it, for they would have the same
  * trouble. */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,25 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /* watch.c - watching files and folders by inotify.
  *
- * All watches share one inotify descriptor, since a user may have 128 of those, and libuv's loop
- * watches it. Why not uv_fs_event_t: it tells two kinds of events where the kernel tells a dozen,
- * gives the folder's own name for what happens to the folder itself, as if it were a file in it,
- * and says nothing when the kernel's queue was full.
+ * All watches share one inotify descriptor, since a user may have only 128 of them. libuv's loop
+ * watches that descriptor. Why this is not a uv_fs_event_t: loop.c.
  *
- * The kernel has one watch for each inode, so two of ours may share a number (and the second may be
- * told of what happened just before it came); it is taken back when the last one goes. To add one
- * looks up a path, which may take its time, so it happens under no lock: when any number was taken
- * back meanwhile it may have been the same one, and it is added again, which gives the same number
- * unless it was.
+ * The kernel has one watch for each inode. So two of our watches may share its number; and the
+ * second may be told of an event that happened just before it came. The number is given back when
+ * the last of them goes.
  *
- * A watch is its channel's feed, as a signal's listener is (signal.c): it ends when the channel is
- * closed, or nobody has it. It holds the deadlock report off until then. A reader that is too slow
- * must not fill the memory, nor stop the others: the channel's last place is for "overflow", and
- * what comes then is lost. It must not wait for the next event, which may never come; as long as
- * there is no room for two, it has not been read.
+ * Adding a watch. inotify_add_watch looks a path up, which may take long, so no lock is held
+ * meanwhile. Another thread may give a number back at that time, perhaps the very number that the
+ * call returns. So when any number was given back meanwhile, the watch is added once more. That
+ * returns the same number, unless this number was the one given back.
  *
- * The lock: GR_RANK_SYNC. A watch is not freed while somebody has a reference to its channel, so
- * the thread that polls uses it without the lock. */
+ * A watch is the feed of its channel, as a signal's listener is (signal.c). It ends when the
+ * channel is closed, or when nobody has the channel, and puts off the deadlock report until then.
+ *
+ * A reader that is too slow must not fill the memory, nor stop other readers. So the last place in
+ * the channel is kept for "overflow", and the events after that are lost. "overflow" must not wait
+ * for the next event, which may never come: the event that finds only the last place free sends it.
+ *
+ * The lock has GR_RANK_SYNC. A watch is not freed as long as somebody has a reference to its
+ * channel; so the thread that polls, which takes one, uses the watch without the lock. */
 #include "io/watch.h"
 
 #include <errno.h>
@@ -44,11 +46,11 @@ enum {
 typedef struct Watch {
   GrFeed feed; /* first */
   GrList link;
-  GrChan *chan; /* not counted */
+  GrChan *chan; /* without a reference */
   int wd;
   bool holds;
-  bool missed;   /* something, and the reader has not been told. Of who polls */
-  uint64_t seen; /* the last round in which it was looked at */
+  bool missed;   /* events were lost, and the reader has not been told. Of the thread that polls */
+  uint64_t seen; /* the last round that has looked at it */
   size_t len;
   char path[];
 } Watch;
@@ -102,8 +104,8 @@ static void lost(GrFeed *feed, GrChan *c) {
 
 /* ---- telling ---- */
 
-/* A watch of this number (-1: any) that has not been looked at in this round; its channel's
- * reference is the caller's. NULL: there is no more. */
+/* A watch of this number (-1: any) that this round has not looked at yet. The caller gets a
+ * reference to its channel. NULL: there is no more. */
 static Watch *next_watch(int wd, uint64_t round) {
   Watch *found = NULL;
   gr_lock(&lock);
@@ -140,7 +142,7 @@ static const char *event_name(uint32_t mask) {
   return mask & IN_ATTRIB ? "attributes" : NULL;
 }
 
-/* True: an event fits, and leaves the last place free. */
+/* Sends "overflow" if that is due. True: an event fits, and the last place stays free. */
 static bool tell_of_missed(Watch *w) {
   int64_t room = gr_chan_cap(w->chan) - gr_chan_len(w->chan);
   w->missed = w->missed || room == 1;
@@ -182,8 +184,8 @@ static void on_event(int fd) {
   }
 }
 
-/* Nobody can be told any more: who waits learns it. At the pool's end nobody waits, and the poller
- * has forgotten its count. */
+/* No event can be told any more: the channels are closed, so that receivers learn it. At the end of
+ * the pool nobody waits, and the poller has forgotten the holds. */
 static void on_end(int error) {
   gr_lock(&lock);
   close(notes.fd);

@@ -6,12 +6,14 @@
 #include "io/error.h"
 #include "sync/chan.h"
 
-/* Once a process: builds the message that tells of an event at a path. False without memory. */
+/* Once a process: `make` builds the message that tells of an event at a path. False without memory.
+ */
 void gr_watch_init(bool (*make)(const char *path, const char *event, GrMsg *m));
-/* c, which is new and of capacity > 0, is told what happens to path, or in it when it is a folder:
- * "create", "remove", "change", "attributes"; "overflow": the reader was too slow, and there was
- * more. It is closed when there is nothing to be watched any more; when somebody closes it, or
- * nobody has it, the watch ends. GR_OK, GR_NOMEM, GR_SYS, GR_NOTHREAD, GR_ABORTED. */
+/* From now on the channel c is told what happens to the file at `path`, or to the folder and in it:
+ * "create", "remove", "change", "attributes". "overflow" says that the reader was too slow and has
+ * missed events. c is new and has a capacity > 0. c is closed when there is nothing left to watch.
+ * The watch ends when somebody closes c, or when nobody has c. GR_OK, GR_NOMEM, GR_SYS,
+ * GR_NOTHREAD, GR_ABORTED. */
 int gr_watch_start(GrChan *c, const char *path);
 
 #endif
