@@ -28,8 +28,8 @@
  *           sched/helpers.h               jobs and idle helpers               -
  *           base/region.c, base/chunk.c   regions; the list of caches         -
  *           base/untold.c                 errors that nobody was told of      -
- *           copy/codes.c                  the cache of code                   -
- *           run/loader.c, run/setup.c     cached modules; goro.setup's list   -
+ *           base/lru.c, of each table     code (copy), compiled modules (run) -
+ *           run/setup.c                   goro.setup's list                   -
  *           run/turn.h, of each turn      its owner and who waits for it      -
  *           io/fd.c slabs, io/poll.c,     free GrFds; the start of epoll;     -
  *           io/fsfile.c, io/process.c     files that gather; one child

@@ -30,7 +30,8 @@ void gr_carry_look_up(lua_State *L, int env, int key) {
   lua_pushnil(L);
 }
 
-/* Is there nothing to carry, as for most names: it is what every state has, or nothing? */
+/* Is there nothing to carry, as for most names: is the value on top what every state has, or nil?
+ */
 static bool is_plain(lua_State *L, int environment, const char *name) {
   if (lua_isnil(L, -1)) {
     if (!lua_getmetatable(L, environment)) return true;
@@ -40,7 +41,8 @@ static bool is_plain(lua_State *L, int environment, const char *name) {
   return gr_modules_is_standard(L, lua_gettop(L), name);
 }
 
-/* (name, environment) at the end of `globals`, once: globals[environment][name] tells. */
+/* Appends (name, environment) to `globals`, unless they are in it: globals[environment][name]
+ * tells. */
 void gr_carry_note(lua_State *L, Draft *d, int environment, const char *name, size_t len) {
   int top = lua_gettop(L);
   gr_check_stack(L, 10);
@@ -79,8 +81,9 @@ void gr_carry_note(lua_State *L, Draft *d, int environment, const char *name, si
   lua_settop(L, top);
 }
 
-/* Values that were written go to `kept` (name, value, name, value…; kept[name] = true); writing one
- * may find more names. The first value of each name is the one. */
+/* Writes the values of all names, and notes them in `kept`: name, value, name, value, …, and
+ * kept[name] = true. To write one may add names to the list. Of several values of a name the first
+ * counts. */
 static void collect_globals(lua_State *L, Draft *d, int kept) {
   for (lua_Integer i = 1, n = 0; !d->failed && i < (lua_Integer)lua_rawlen(L, d->globals); i += 2) {
     int top = lua_gettop(L);

@@ -20,16 +20,16 @@ typedef struct GrCode {
   size_t len;
 } GrCode;
 
-/* What is known of this dump of a function whose upvalue number `env` (from 1; 0: none) is _ENV.
- * Stays until this thread asks again; NULL without memory. */
+/* What is known of this dump, of a function whose upvalue `env` (from 1; 0: none) is _ENV. The
+ * result stays until this thread asks again. NULL without memory. */
 const GrCode *gr_code_find(const char *dump, size_t len, int env);
 /* Keeps it longer. */
 void gr_code_ref(const GrCode *code);
 void gr_code_unref(const GrCode *code);
-/* A goroutine is started with it: the image that such goroutines have, with the function on the
- * stack; NULL: none (yet). The image stays for good. */
+/* A goroutine is started with this code: returns the image for such goroutines, which has the
+ * function on its stack; NULL: there is none (yet). The image stays for good. */
 const GrImage *gr_code_start(const GrCode *code);
-/* Has nobody asked this about it before? */
+/* True at the first call for this code, so that goro.vet looks at it once. */
 bool gr_code_vet(const GrCode *code);
 /* Bytes of all images of code. */
 size_t gr_code_image_bytes(void);

@@ -78,7 +78,7 @@ static void take_arrays(Draft *d) {
   memset(kept, 0, sizeof *kept);
 }
 
-/* Where to keep them, or NULL. */
+/* Where this thread keeps arrays, or NULL. */
 static Arrays *place(void) {
   if (kept != NULL || !has_key) return kept;
   Arrays *a = gr_zalloc(sizeof *a);
@@ -116,7 +116,8 @@ void gr_pack_free_items(GrPack *p, uint32_t from) {
   }
 }
 
-/* A block for a message; there are few sizes of chunks, so sizes are four to each doubling. */
+/* A block for a message. There should be few sizes of chunks, so there are four to each doubling.
+ */
 static GrPack *new_pack(size_t size) {
   size_t step = 64;
   while (size > 8 * step) step *= 2;
@@ -140,7 +141,8 @@ void gr_pack_free(GrPack *p) {
   free_pack(p);
 }
 
-/* What the items hold is the copy's too; false without memory: then the first n items hold it. */
+/* The items of a copy get their own references. False without memory: then the first n items have
+ * theirs. */
 static bool hold_items(GrPack *p, uint32_t *n) {
   for (; *n < p->nitems; ++*n) {
     Item *item = &p->items[*n];
@@ -223,7 +225,8 @@ Draft *gr_draft_new(lua_State *L, GrPackNames names, int first_number) {
   return d;
 }
 
-/* Ready for the next message; what the items held has gone elsewhere. */
+/* Makes the draft ready for the next message. What the items held belongs to somebody else by now.
+ */
 static void reset(lua_State *L, Draft *d) {
   uint32_t n = d->p.nitems;
   give_arrays(d);
@@ -506,8 +509,8 @@ static void push_function_place(lua_State *L, Draft *d, const Origin *o) {
 }
 
 /* Pushes the way from the root to the value (item `item`, unless the origin has a key), and returns
- * where it begins. It may be long, so it is noted backwards first; of one to a placeholder only the
- * end. */
+ * where the way begins. A way may be long, so it is noted backwards first. For a placeholder's text
+ * only its end is taken. */
 static const Origin *push_way(lua_State *L, Draft *d, const Origin *origin, uint32_t item) {
   const Origin *o;
   size_t n = 0, most = d->carrying != 0 ? STEPS_MOST : SIZE_MAX;

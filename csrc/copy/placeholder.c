@@ -134,8 +134,8 @@ GrShare *gr_placeholder_of(lua_State *L, int idx) {
 
 /* ---- met in the receiver ---- */
 
-/* Pushes the position of the innermost Lua code, which has perhaps called a C function that did it.
- */
+/* Pushes the position of the innermost Lua code, which may have called the C function that touched
+ * the placeholder. */
 static void push_where(lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
@@ -147,7 +147,7 @@ static void push_where(lua_State *L) {
   lua_pushliteral(L, "");
 }
 
-/* Of a binary operation either operand may be it. */
+/* In a binary operation, either operand may be the placeholder. */
 static int raise(lua_State *L) {
   for (int i = 1; i <= 2; i++) {
     const GrObject *o = gr_object_test(L, i);

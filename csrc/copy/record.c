@@ -190,8 +190,8 @@ static void add_function(lua_State *L, Sum *s, int function) {
   }
 }
 
-/* Names are in the list after the first `from`. What an __index of the globals gives cannot be told
- * without asking it. */
+/* The names come after the first `from` values of the list. What an __index of the globals gives
+ * cannot be told without calling it. */
 static void add_globals(lua_State *L, Sum *s, int list, lua_Integer from) {
   int top = lua_gettop(L);
   lua_pushglobaltable(L);
@@ -242,8 +242,8 @@ static void append(lua_State *L, int list) {
   lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
 }
 
-/* Appends the draft's items that are names of what modules own, stock functions apart, or else
- * what has content. */
+/* Appends items of the draft to the list. `names`: values that modules own, but for stock
+ * functions; else values that have contents. */
 static uint32_t append_items(lua_State *L, Draft *d, int list, bool names) {
   int top = lua_gettop(L);
   lua_Integer before = (lua_Integer)lua_rawlen(L, list);
@@ -303,8 +303,8 @@ static int make(lua_State *L) {
   return 1;
 }
 
-/* The n classes are on top, and popped. Pushes the list if there is a record. What is left undone
- * for want of memory is as if it had been no good. */
+/* Makes one record of the n classes on top, which are popped. True: there is a record, and the list
+ * is pushed. Without memory there is no record, as for classes that cannot have one. */
 static bool make_in_peace(lua_State *L, Making *m, int n) {
   bool running = lua_gc(L, LUA_GCISRUNNING) == 1;
   *m = (Making){.record = NULL};
@@ -470,8 +470,8 @@ static const Record *record_of(const Draft *d, uint32_t link) {
   return gr_container_of(d->p.items[link].u.share, const Record, share);
 }
 
-/* Enters the parts of the link's record; the link of another record that has one of them too, or
- * `link`. */
+/* Enters the parts of the link's record. Returns the link of another record that has one of them
+ * too; else `link`. */
 static uint32_t enter_parts(const Draft *d, Part *parts, size_t mask, uint32_t link) {
   const Record *r = record_of(d, link);
   for (uint32_t i = 0; i < r->n; i++) {
@@ -503,7 +503,7 @@ static bool find_clash(lua_State *L, Draft *d, uint32_t *a, uint32_t *b) {
   return *b < d->p.nitems;
 }
 
-/* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how
+/* Pushes the classes of the link's record that are not among the `n` classes on top; returns how
  * many there are then. */
 static int push_classes(lua_State *L, Draft *d, uint32_t link, int n) {
   int first = lua_gettop(L) - n + 1;
@@ -525,8 +525,8 @@ static int push_classes(lua_State *L, Draft *d, uint32_t link, int n) {
   return n;
 }
 
-/* (class…, list) from `first` on: the record is theirs, and those of the message that are links
- * refer to it. */
+/* The stack has (class…, list) from `first` on. The record becomes that of all these classes, and
+ * the message's links to them refer to it. */
 static void learn_all(lua_State *L, Draft *d, int first, int n, const Making *m) {
   for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
     Known *known = push_known(L, first + i);

@@ -143,7 +143,8 @@ static uint8_t field(Vet *v, uint8_t from, GrBytecodeText name) {
 
 /* ---- what is plain data ---- */
 
-/* Is the value on top a table that is copied and has no more to it? */
+/* Is the value on top a table that is plain data: copied, without a metatable, no module and no
+ * class? */
 static bool is_table_of_data(Vet *v) {
   lua_State *L = v->L;
   int table = lua_gettop(L);
@@ -165,7 +166,7 @@ static bool is_data(Vet *v) {
 
 /* ---- warnings ---- */
 
-/* Of a variable or global once, for the line that comes first. */
+/* One warning for each variable or global: for the first line. */
 static void warn(Vet *v, const Way *root, bool assigned) {
   Warning new = {*root, assigned, v->line};
   for (int i = 0; i < v->nwarnings; i++) {
@@ -179,7 +180,8 @@ static void warn(Vet *v, const Way *root, bool assigned) {
   if (v->nwarnings < WARNINGS) v->warnings[v->nwarnings++] = new;
 }
 
-/* What an object, a module or a class holds is theirs. */
+/* No warning when the way leads through an object, a module or a class: what these hold is not
+ * plain data. */
 static void changes(Vet *v, uint8_t number) {
   uint8_t root = 0;
   for (; number != 0; number = v->ways[number].from) {
@@ -220,7 +222,7 @@ static int changed_argument(lua_CFunction f, uint32_t nargs) {
   return 0;
 }
 
-/* `b` is 0 when the last argument is a call, or one more than there are arguments. */
+/* `b` is the number of arguments plus one; 0: the last argument is a call. */
 static void calls(Vet *v, uint32_t a, uint32_t b) {
   if (v->registers[a] == 0) return;
   push_end(v, v->registers[a]);
@@ -265,7 +267,7 @@ static void arrive(Vet *v) {
 
 /* ---- instructions ---- */
 
-/* Registers that a function in this one assigns to hold anything at any time. */
+/* A register that an inner function assigns to may hold anything at any time. */
 static void set(Vet *v, uint32_t reg, uint8_t number) {
   if (reg >= REGISTERS) return;
   bool marked = (v->f->marks[reg / 8] >> reg % 8 & 1) != 0;

@@ -100,8 +100,8 @@ void gr_keep_release(GrKeep *k) {
   k->type->release(k);
 }
 
-/* Has Lua still the userdata in which the GrKeep of slot i lies? The table of objects, or nil, is
- * on top. Another one may be at the same address by now. */
+/* Has Lua still the userdata in which the GrKeep of slot i lies? Another userdata may be at the
+ * same address by now. The table of objects, or nil, is on top. */
 static bool is_there(lua_State *L, const Slot *s, uint32_t i) {
   if (!lua_istable(L, -1)) return false;
   lua_rawgetp(L, -1, s->u.key);
@@ -111,7 +111,7 @@ static bool is_there(lua_State *L, const Slot *s, uint32_t i) {
   return there && s->k->keeper != NULL && s->k->slot == i;
 }
 
-/* What hangs on the keeper is there too. */
+/* Userdata that hangs on the keeper: Lua still has it. */
 typedef struct Kept {
   const void *draft, *unpacker, *claim;
 } Kept;
@@ -183,7 +183,7 @@ static void push_keeper(lua_State *L) {
 
 static void release_nothing(GrKeep *k) { (void)k; }
 
-/* Its metatable is everybody's. */
+/* The keeper's metatable is that of all userdata of this file. */
 void gr_keep_open(lua_State *L) {
   static const GrKeepType type = {release_nothing, NULL};
   Keeper *keeper = gr_own_userdata(L, sizeof *keeper, GR_KEEP_KINDS);

@@ -182,9 +182,9 @@ static int wrap_call(lua_State *L) {
 
 /* ---- the rest ---- */
 
-/* A new thread inherits its maker's hook. Ours, which pre-empts, means one thread only; a program's
- * own (debug.sethook) looks up its function by thread, and so does nothing in a new one in stock
- * Lua either. */
+/* A new thread gets its maker's hook. It is taken away here. The hook that pre-empts is meant for
+ * one thread only. A program's own (debug.sethook) looks up its function by thread, and so does
+ * nothing in a new thread in stock Lua either. */
 static int go_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_State *co = lua_newthread(L);

@@ -194,8 +194,8 @@ static void print_dump(void) {
   gr_free(text);
 }
 
-/* The main script runs Lua: nobody pre-empts it, so it is the signal's handler that arms a hook. It
- * stays until the question comes, or does not. */
+/* Nobody pre-empts the main script. So when it runs Lua, the signal's handler arms this hook, which
+ * stays until the question comes, or the dump must be over. */
 static int64_t quit_at;
 static void on_host_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;

@@ -58,7 +58,7 @@ static void on_program_hook(lua_State *L, lua_Debug *ar);
 static void on_hook(lua_State *L, lua_Debug *ar);
 static void look_for_catcher(lua_State *L, GrState *st);
 
-/* Between the two the signal handler keeps away. */
+/* Between keep_away and let_in the signal handler touches nothing. */
 static void keep_away(GrState *st) {
   st->hook_busy = true;
   atomic_signal_fence(memory_order_seq_cst);
@@ -186,7 +186,7 @@ static const void *function_at(lua_State *L, int level) {
   return f;
 }
 
-/* Without memory nothing is noted, and who catches it has it. */
+/* Without memory nothing is noted, and a function that catches the sentinel keeps it. */
 void gr_hook_rethrow(GrState *st, lua_State *L) {
   if (st->armed != NULL) gr_hook_disarm(st);
   gr_free(st->frames);
@@ -231,8 +231,8 @@ static void push_entry(lua_State *L) {
   lua_rawget(L, -2);
 }
 
-/* The entry is on top: are `count` instructions over? Else the next call comes after the rest, or
- * after COUNT_MAX. */
+/* The entry is on top: are `count` instructions over? If not, the next call of the hook comes after
+ * those that are left, or after COUNT_MAX. */
 static bool count_is_over(lua_State *L, lua_Integer *count) {
   lua_rawgeti(L, -1, 2);
   lua_rawgeti(L, -2, 3);

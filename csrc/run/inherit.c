@@ -142,7 +142,7 @@ static int try_pack(lua_State *L) {
   return 0;
 }
 
-/* Can the value at idx be sent? What else goes wrong is raised. */
+/* Can the value at idx be sent? Raises other errors, such as those of want of memory. */
 static bool sendable(lua_State *L, int idx) {
   int type = lua_type(L, idx);
   if (type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN) return true;
@@ -224,7 +224,8 @@ static bool push_parts(lua_State *L) {
   return any;
 }
 
-/* A __goro function may come here meanwhile, so the state is touched when all is packed. */
+/* A __goro function that runs meanwhile may start a goroutine, and so come here. So the state is
+ * changed only when all is packed. */
 static void pack_anew(lua_State *L, GrState *st, uint64_t sum) {
   int top = lua_gettop(L);
   GrInherited *inherited = NULL;

@@ -13,13 +13,13 @@
 
 typedef struct GrInherited GrInherited;
 
-/* st->inherited is what a goroutine that is started now inherits; NULL: nothing that a new state
- * does not have. Raises. */
+/* Makes st->inherited what a goroutine that is started now inherits. NULL there: nothing that a new
+ * state has not anyway. Raises. */
 void gr_inherit_prepare(lua_State *L, GrState *st);
 GrInherited *gr_inherit_ref(GrInherited *inherited);
-/* Puts what st was given in place, but for `arg` when the state had that name before (`before`).
- * The package library is open. When it begins, globals that come along are set even where present.
- * Raises. */
+/* Puts what st was given in place; `arg` only unless the state had that name before (`before`). The
+ * package library is open. `begins`: the goroutine has not run yet, and globals that come along are
+ * set even where present. Raises. */
 void gr_inherit_install(lua_State *L, GrState *st, GrNeed before, bool begins);
 /* NULL does nothing. */
 void gr_inherit_unref(GrInherited *inherited);

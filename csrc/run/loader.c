@@ -101,7 +101,7 @@ static bool is_past(const struct timespec *t, const struct timespec *now) {
   return age_s >= 0 && t->tv_nsec != 0 && age_s * 1000000000 + now->tv_nsec - t->tv_nsec > GRAIN_NS;
 }
 
-/* Would each change from now on give the file another time? By the clock from which Linux takes
+/* Would each change from now on give the file another time? Asks the clock from which Linux takes
  * these times. */
 static bool has_settled(const Stamp *s) {
   struct timespec now;
@@ -222,9 +222,9 @@ static int search_lua_file(lua_State *L) {
 
 /* ---- goro's own modules ---- */
 
-/* package.searchers[1]. After what a program has put into package.preload, and before anything is
- * looked for on disk, which needs a descriptor, package.cpath and often the folder that was current
- * when the program began; and which could find another copy of the library. */
+/* package.searchers[1]. What a program has put into package.preload comes first. Nothing has been
+ * looked for on disk yet: that would need a descriptor, package.cpath and often the folder that was
+ * current when the program began, and it could find another copy of the library. */
 static int search_preloaded(lua_State *L) {
   int n = stock_searchers[PRELOADED](L);
   lua_CFunction open = n == 2 ? NULL : gr_names_own_open(lua_tostring(L, 1));
@@ -249,7 +249,7 @@ static bool is_opened(lua_CFunction open) {
   return false;
 }
 
-/* Without memory the next one will be called a first one too. */
+/* Without memory nothing is noted: the next call of the function counts as a first one, too. */
 static void note_opened(lua_CFunction open) {
   Opened *o = is_opened(open) ? NULL : gr_malloc(sizeof *o);
   if (o == NULL) return;
@@ -293,7 +293,7 @@ static int opened(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L) - 1;
 }
 
-/* In place of a luaopen_*, its upvalue, that has not succeeded yet. */
+/* Stands for a luaopen_* that has not succeeded yet, which is its upvalue. */
 static int open_first(lua_State *L) {
   lua_CFunction open = wrapped(L);
   if (is_opened(open)) return open(L);
@@ -370,8 +370,8 @@ void gr_loader_stock(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or a
- * host keeps it. */
+/* Pushes ours for the stock searcher on top, with the same upvalue, the package table. False: it is
+ * no stock searcher, or a host keeps it. */
 static bool push_ours(lua_State *L, bool host) {
   lua_CFunction f = lua_tocfunction(L, -1);
   for (int i = PRELOADED; f != NULL && i <= C_ROOTS; i++) {
@@ -383,7 +383,7 @@ static bool push_ours(lua_State *L, bool host) {
   return false;
 }
 
-/* Wherever they stand now. */
+/* Puts ours over the stock searchers, wherever these stand in package.searchers now. */
 static void replace_searchers(lua_State *L, bool host) {
   push_package_field(L, "searchers");
   lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;

@@ -23,7 +23,7 @@ static bool take_locked(GrTurn *t, const GrState *st) {
   return true;
 }
 
-/* All who wait are woken: most of them want what has just been done, and need no turn any more. */
+/* Wakes all that wait: most of them want what has just been done, and need no turn any more. */
 void gr_turn_give(GrTurn *t) {
   if (atomic_load(&gr_forked)) return;
   gr_lock(&t->lock);

@@ -21,7 +21,7 @@ static inline int gr_in_time(lua_State *L, GrStep *s, int r) {
   return GR_OK;
 }
 
-/* The __index of the metatable at the top, with these methods; and their names for vm. */
+/* The __index of the metatable at the top, with these methods; and their names for heap/names.c. */
 void gr_open_methods(lua_State *L, const luaL_Reg *methods);
 void gr_methods_names(const luaL_Reg *methods);
 
