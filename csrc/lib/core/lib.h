@@ -77,7 +77,7 @@ static inline void gr_enter(lua_State *L, GrState *st) {
 }
 static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st); }
 
-/* Registers the names of goro's functions with vm, once a process. */
+/* Register the names of goro's functions (heap/names.h), once a process. */
 void gr_chan_names(void);
 void gr_map_names(void);
 void gr_group_names(void);
