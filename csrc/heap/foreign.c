@@ -8,7 +8,7 @@
  *     state's keeper (keep.h), which lets go of it whether the state is closed or dropped.
  *   - Lua's own are the fields of the standard libraries, the methods of files, and the functions
  *     that open the libraries. Their userdata is plain memory, too: buffers, the state of an
- *     iteration. Files are noted elsewhere (lib/core/stdlib.c).
+ *     iteration. Files are noted elsewhere (lib/core/replaced.c).
  *   - All others are foreign: functions that a program registered, a module of its own in
  *     package.preload. A function from a C library need not be found here, since a state that has
  *     loaded a C library is always closed.

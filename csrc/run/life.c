@@ -166,7 +166,7 @@ static int begin_with_setup(GrState *st, GrMsg *start, bool *opened) {
 static int begin(GrState *st, bool *opened) {
   GrMsg start = st->start;
   *opened = false;
-  memset(&st->start, 0, sizeof st->start);
+  st->start = GR_MSG_EMPTY;
   if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start, opened);
   int status = begin_with(st, &start, opened);
   gr_msg_drop(&start);
@@ -222,7 +222,7 @@ static void end_setting(GrState *st) {
 
 /* Pre-emption finds the state through its G, so from here on the G does not lead to it. */
 static void free_state(GrState *st) {
-  if (st->L == NULL) gr_msg_drop(&st->start);
+  gr_msg_drop(&st->start);
   st->heap.running = NULL;
   *(void *volatile *)&st->g->data = NULL;
   if (st->L != NULL) {
@@ -233,7 +233,7 @@ static void free_state(GrState *st) {
   if (gr_unlikely(st->setting != NULL)) end_setting(st);
   tell_end(st, GR_END_DROPPED, &(GrMsg){0});
   gr_inherit_unref(st->inherited);
-  if (st->L != NULL) gr_free(st->frames);
+  gr_free(st->frames);
   gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
 }

@@ -241,7 +241,8 @@ typedef struct Opened {
   struct Opened *next;
 } Opened;
 
-static Opened *_Atomic all_opened; /* they stay: C modules are never unloaded (lib/core/stdlib.c) */
+static Opened
+    *_Atomic all_opened; /* they stay: C modules are never unloaded (lib/core/replaced.c) */
 
 static bool is_opened(lua_CFunction open) {
   for (const Opened *o = atomic_load(&all_opened); o != NULL; o = o->next)

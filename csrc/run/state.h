@@ -44,17 +44,12 @@ struct GrState {
   lua_State *parked; /* the thread that waits, for its source line */
   /* pre-emption: hook.c. What its signal handler touches is volatile, as heap.running is */
   lua_State *volatile armed; /* the thread whose hook is ours */
-  union {
-    GrMsg start; /* a goroutine's function and arguments, until it begins; from then on, all 0 at
-                    first: */
-    struct {
-      lua_Hook hook; /* what `armed` had before, with its mask and count */
-      int hook_mask, hook_count;
-      const void **frames; /* of the thread in which goexit's sentinel was raised: its functions,
-                              from the bottom; or NULL */
-      int64_t limit;       /* when the code of a state that is being closed must have ended */
-    };
-  };
+  GrMsg start;   /* a goroutine's function and arguments, until it begins; then nothing */
+  lua_Hook hook; /* what `armed` had before, with its mask and count */
+  int hook_mask, hook_count;
+  const void **frames; /* of the thread in which goexit's sentinel was raised: its functions,
+                          from the bottom; or NULL */
+  int64_t limit;       /* when the code of a state that is being closed must have ended */
   int nframes;
   uint8_t outward; /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
   bool is_host, chain_ok;

@@ -346,6 +346,6 @@ static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) 
 }
 
 void gr_chan_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_names_native(range_next);
 }
