@@ -23,7 +23,7 @@
 enum {
   GR_OK = 0,
   GR_PARK = 1,      /* the caller is linked as a waiter: park now, then call the matching _finish */
-  GR_AGAIN = 2,     /* not yet: to be tried again */
+  GR_AGAIN = 2,     /* not yet: it would have to wait, or to be tried again */
   GR_NOMEM = -1,    /* nothing has changed */
   GR_TIMEOUT = -2,  /* the time is over, or a call that was not to wait found nothing ready */
   GR_CLOSED = -3,   /* the object is closed */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* state.h - the Lua states that goro knows: one for each goroutine, made and run by us, and the
- * hosts', which are others'.
+/* state.h - the Lua states that goro knows: one for each goroutine, made and run by goro, and the
+ * hosts', which programs have made.
  *
- * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait, the
- * binding calls gr_park, which yields out of Lua, level by level through nested coroutines, to the
- * M. That is possible only where every level can yield, which lua_isyieldable does not tell (a
- * coroutine resumed inside a sort comparator says yes): so the state remembers the thread that our
- * resume entered last (co_top) and whether each level outside it could yield (chain_ok). Elsewhere,
- * and in a host, the wait keeps its thread.
+ * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait,
+ * the binding calls gr_park. That yields out of Lua to the M, through each nested coroutine. It is
+ * possible only where every level can yield. lua_isyieldable does not tell that: a coroutine
+ * resumed inside a sort comparator says yes. So the state remembers the thread that our resume
+ * entered last (co_top), and whether each level outside it could yield (chain_ok). Elsewhere, and
+ * in a host, the wait keeps its thread.
  *
- * How a binding finds its state: in ours by lua_getextraspace; in a host's, whose extra space is
- * its own, by the light userdata that is upvalue 1 of each C closure of goro. gr_state hides the
- * difference, gr_pushcfunction makes both kinds of functions. */
+ * How a binding finds its state: in a goroutine's by lua_getextraspace; in a host's, whose extra
+ * space is the program's, by the light userdata that is upvalue 1 of each C closure of goro.
+ * gr_state hides the difference. gr_pushcfunction makes both kinds of functions. */
 #ifndef GR_STATE_H
 #define GR_STATE_H
 

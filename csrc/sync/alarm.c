@@ -16,7 +16,7 @@
  * Lock order: an alarm (GR_RANK_SYNC), its channel, heaps of timers. */
 #include "sync/alarm.h"
 
-#include "sync/wait.h"
+#include "sync/chan_inside.h"
 
 struct GrAlarm {
   GrShare share;

@@ -1,16 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /* chan.c - channels: a ring buffer, two queues of waiters, one lock.
  *
- * Invariants, under the lock: at least one of the queues is empty, but for waiters whose wait has
- * been won elsewhere (stale), which are skipped; a waiting receiver means an empty buffer, a
- * waiting sender a full one; a closed channel has no waiting senders that are not stale. A message
- * is handed from goroutine to goroutine directly when somebody waits; it is always owned by exactly
- * one of: the sender (until the call took it), the buffer, a sudog, the receiver.
+ * The struct is in chan_inside.h. Its invariants hold whenever nobody has c->lock. A waiter is
+ * "open" when its wait can still be won; one that is not (its time is over, another case of its
+ * select came first) may stay in a queue until its goroutine takes it out, and is skipped.
+ *
+ *   any channel   open(recvq) == 0 || open(sendq) == 0, but for one select that waits both to send
+ *                 and to receive on this channel: it never meets itself
+ *                 closed  =>  open(recvq) == 0 && open(sendq) == 0
+ *   buffered      0 <= len <= cap;  open(recvq) > 0  =>  len == 0;  open(sendq) > 0  =>  len == cap
+ *   unbuffered    cap == 0 and len == 0, so the two lines above say nothing: a message is only ever
+ *                 handed from one goroutine to another
+ *   the ring      len <= size <= cap: it grows as messages come, and is given back when it was
+ * large and the channel has run empty
+ *
+ * A message is owned by exactly one of: the sender (until the call took it), the buffer, a sudog,
+ * the receiver.
+ *
+ * Who waits longest comes first. A send goes to the first open receiver, else into the buffer. A
+ * receive takes the oldest message of the buffer, and then the first open sender's message takes
+ * the slot that has become free: so messages stay in the order of their sends.
+ *
+ * A poll takes the lock like any other call. Go looks at `closed` and at the length without the
+ * lock first, which needs an argument for each order in which the two may be read; here the lock is
+ * one atomic operation when nobody has it, and a poll that finds nothing gives it back at once.
  *
  * A waiter is won under the lock and readied after it is released: gr_ready may take the pool's
  * lock or wake a thread, and the woken one may want the channel at once. Close collects all it has
  * won in a list of its own first. After Go's chan.go. */
-#include "sync/wait.h"
+#include "sync/chan_inside.h"
 
 GrChan *gr_chan_new(int64_t cap, const GrShareType *type) {
   GrChan *c = gr_zalloc(sizeof *c);
@@ -55,7 +73,6 @@ static bool ring_grow(GrChan *c) {
 
 int gr_chan_reserve(GrChan *c) { return ring_grow(c) ? GR_OK : GR_NOMEM; }
 
-/* There is room by cap. False: not by memory. */
 bool gr_ring_put(GrChan *c, const GrMsg *m) {
   if (c->len == c->size && !ring_grow(c)) return false;
   uint64_t at = c->head + c->len++;
@@ -74,43 +91,16 @@ GrMsg gr_ring_get(GrChan *c) {
   return m;
 }
 
-/* ---- waiters ---- */
-
-GSudog *gr_waitq_win(GrList *queue) {
-  for (GrList *l; (l = gr_list_pop_front(queue)) != NULL;) {
-    GSudog *sg = gr_container_of(l, GSudog, link);
-    if (gr_wait_win(sg->g, sg->seq, GR_CAUSE_SUDOG, sg)) return sg;
-  }
-  return NULL;
-}
-
-int gr_wait_start(G *g, const GrWaitType *type, int64_t until, bool blocks) {
-  if (until == GR_POLL || (until != GR_FOREVER && gr_now_ns() >= until)) return GR_TIMEOUT;
-  gr_wait_prepare(g, type, blocks);
-  int r = gr_wait_limit(g, until);
-  if (r != GR_OK) gr_wait_unprepare(g);
-  return r;
-}
-
-void gr_sudog_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index) {
-  sg->g = g;
-  sg->seq = gr_wait_seq(g);
-  sg->object = object;
-  sg->index = index;
-  sg->closed = false;
-  gr_list_push_back(queue, &sg->link);
-}
-
 /* ---- one step under the lock; *wake is who must be readied afterwards ---- */
 
 int gr_chan_send_locked(GrChan *c, GrMsg *m, G **wake) {
   if (c->closed) return GR_CLOSED;
-  GSudog *sg = gr_waitq_win(&c->recvq);
+  GSudog *sg = gr_queue_win(&c->recvq);
   if (sg != NULL) {
     sg->msg = *m;
     *wake = sg->g;
   } else {
-    if (c->len >= c->cap) return GR_TIMEOUT;
+    if (c->len >= c->cap) return GR_AGAIN;
     if (!gr_ring_put(c, m)) return GR_NOMEM;
   }
   *m = GR_MSG_EMPTY;
@@ -120,7 +110,7 @@ int gr_chan_send_locked(GrChan *c, GrMsg *m, G **wake) {
 int gr_chan_recv_locked(GrChan *c, GrMsg *m, G **wake) {
   if (c->len > 0) {
     *m = gr_ring_get(c);
-    GSudog *sg = c->len == c->cap - 1 ? gr_waitq_win(&c->sendq) : NULL;
+    GSudog *sg = c->len == c->cap - 1 ? gr_queue_win(&c->sendq) : NULL;
     if (sg == NULL) return GR_OK;
     if (gr_ring_put(c, &sg->msg)) {
       sg->msg = GR_MSG_EMPTY;
@@ -130,14 +120,14 @@ int gr_chan_recv_locked(GrChan *c, GrMsg *m, G **wake) {
     gr_throw("no room in a ring that had some"); /* the slot of *m is free; see ring_get for when
                                                     rings go */
   }
-  GSudog *sg = gr_waitq_win(&c->sendq);
+  GSudog *sg = gr_queue_win(&c->sendq);
   if (sg != NULL) {
     *m = sg->msg;
     sg->msg = GR_MSG_EMPTY;
     *wake = sg->g;
     return GR_OK;
   }
-  return c->closed ? GR_CLOSED : GR_TIMEOUT;
+  return c->closed ? GR_CLOSED : GR_AGAIN;
 }
 
 /* ---- send, receive ---- */
@@ -149,10 +139,10 @@ int gr_chan_send(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks) {
   G *wake = NULL;
   gr_lock(&c->lock);
   int r = gr_chan_send_locked(c, m, &wake);
-  if (r == GR_TIMEOUT && (r = gr_wait_start(g, &sending, until, blocks)) == GR_OK) {
+  if (r == GR_AGAIN && (r = gr_queue_start(g, &sending, until, blocks)) == GR_OK) {
     g->one.msg = *m;
     *m = GR_MSG_EMPTY;
-    gr_sudog_link(&g->one, g, c, &c->sendq, 0);
+    gr_queue_link(&g->one, g, c, &c->sendq, 0);
     r = GR_PARK;
   }
   gr_unlock(&c->lock);
@@ -164,9 +154,9 @@ int gr_chan_recv_as(G *g, GrChan *c, GrMsg *m, int64_t until, bool blocks, const
   G *wake = NULL;
   gr_lock(&c->lock);
   int r = gr_chan_recv_locked(c, m, &wake);
-  if (r == GR_TIMEOUT && (r = gr_wait_start(g, type, until, blocks)) == GR_OK) {
+  if (r == GR_AGAIN && (r = gr_queue_start(g, type, until, blocks)) == GR_OK) {
     g->one.msg = GR_MSG_EMPTY;
-    gr_sudog_link(&g->one, g, c, &c->recvq, 0);
+    gr_queue_link(&g->one, g, c, &c->recvq, 0);
     r = GR_PARK;
   }
   gr_unlock(&c->lock);
@@ -189,7 +179,7 @@ void gr_chan_abandon(G *g) {
 /* Not won through the sudog: whoever met it in the queue meanwhile has skipped it. */
 static int ended_otherwise(G *g, GrCause cause) {
   gr_chan_abandon(g);
-  return cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  return gr_queue_result(cause);
 }
 
 int gr_chan_send_finish(G *g, GrCause *cause) {
@@ -213,14 +203,13 @@ int gr_chan_close(GrChan *c) {
   gr_lock(&c->lock);
   bool was = c->closed;
   c->closed = true;
-  for (GSudog *sg; !was && ((sg = gr_waitq_win(&c->recvq)) != NULL ||
-                            (sg = gr_waitq_win(&c->sendq)) != NULL);) {
+  for (GSudog *sg; !was && ((sg = gr_queue_win(&c->recvq)) != NULL ||
+                            (sg = gr_queue_win(&c->sendq)) != NULL);) {
     sg->closed = true;
     gr_list_push_back(&won, &sg->link);
   }
   gr_unlock(&c->lock);
-  for (GrList *l; (l = gr_list_pop_front(&won)) != NULL;)
-    gr_ready(gr_container_of(l, GSudog, link)->g);
+  gr_queue_ready(&won);
   bool told = c->feed != NULL && c->feed->closed != NULL;
   if (told && !was) c->feed->closed(c->feed, c);
   return was && !told ? GR_CLOSED : GR_OK;

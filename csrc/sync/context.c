@@ -28,8 +28,6 @@
 #include <sched.h>
 #include <string.h>
 
-#include "sync/wait.h"
-
 typedef struct Canceler Canceler;
 
 struct GrContext {
@@ -152,7 +150,7 @@ const GrMsg *gr_context_value(const GrContext *c, char kind, const void *key, si
 
 /* Of a Canceler's done channel, when there is one that lives: a reference. */
 static GrChan *done_locked(Canceler *c) {
-  return c->done != NULL && gr_share_tryref(&c->done->share) ? c->done : NULL;
+  return c->done != NULL && gr_share_tryref(gr_chan_share(c->done)) ? c->done : NULL;
 }
 
 int gr_context_done(GrContext *context, GrChan **out) {
@@ -163,7 +161,7 @@ int gr_context_done(GrContext *context, GrChan **out) {
   if (*out != NULL) return GR_OK;
   GrChan *fresh = gr_chan_new(0, chan_type);
   if (fresh == NULL) return GR_NOMEM;
-  fresh->feed = &c->feed;
+  gr_chan_set_feed(fresh, &c->feed);
   gr_share_ref(&c->base.share);
   gr_lock(&c->lock);
   if ((*out = done_locked(c)) == NULL) {
@@ -171,7 +169,7 @@ int gr_context_done(GrContext *context, GrChan **out) {
     *out = c->done = fresh;
   }
   gr_unlock(&c->lock);
-  if (*out != fresh) gr_share_unref(&fresh->share); /* another thread was first */
+  if (*out != fresh) gr_share_unref(gr_chan_share(fresh)); /* another thread was first */
   return GR_OK;
 }
 
@@ -249,7 +247,7 @@ static bool end_one(Canceler *c, GrContextErr err, Canceler *culprit, GrMsg *cau
   deadline_stop(c);
   if (done == NULL) return true;
   gr_chan_close(done);
-  gr_share_unref(&done->share);
+  gr_share_unref(gr_chan_share(done));
   return true;
 }
 

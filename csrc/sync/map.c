@@ -30,7 +30,7 @@
 
 #include <string.h>
 
-#include "sync/wait.h"
+#include "sync/queue.h"
 
 typedef struct GrMapEntry Entry;
 typedef struct GrMapShard Shard;
@@ -285,7 +285,7 @@ static void unlink_entry(Shard *s, Entry *e) {
 static int check_free(const Entry *e, const G *g) {
   if (gr_likely(!e->held)) return GR_OK;
   const GrClaim *owner = e->value.u.p;
-  return owner->g == g ? GR_CLOSED : GR_TIMEOUT;
+  return owner->g == g ? GR_CLOSED : GR_AGAIN;
 }
 
 /* ---- the map ---- */
@@ -440,10 +440,10 @@ int gr_map_acquire(G *g, GrMap *m, const GrKey *k, GrClaim *c, bool blocks) {
   if (r == GR_OK) {
     claim(c, m, s, e, g);
     own(c, e, e->value);
-  } else if (r == GR_TIMEOUT && (r = gr_wait_start(g, &updating, GR_FOREVER, blocks)) == GR_OK) {
+  } else if (r == GR_AGAIN && (r = gr_queue_start(g, &updating, GR_FOREVER, blocks)) == GR_OK) {
     GrClaim *owner = e->value.u.p;
     claim(c, m, s, e, g);
-    gr_sudog_link(&g->one, g, c, &owner->waiters, 0);
+    gr_queue_link(&g->one, g, c, &owner->waiters, 0);
     r = GR_PARK;
   }
   gr_unlock(&s->lock);
@@ -476,7 +476,7 @@ static void take_waiters(GrList *to, GrList *from) {
 /* The key of c is free, or the next one's: whom to ready, or NULL. */
 static G *hand_over(Shard *s, GrClaim *c, Entry **dead) {
   Entry *e = c->entry;
-  GSudog *sg = gr_waitq_win(&c->waiters);
+  GSudog *sg = gr_queue_win(&c->waiters);
   if (sg != NULL) {
     GrClaim *next = sg->object;
     take_waiters(&next->waiters, &c->waiters);

@@ -60,7 +60,7 @@ const GrMsg *gr_map_message(const GrMsg *v);
 void gr_map_drop(GrMsg *v);
 
 /* What follows returns GR_OK, or with nothing changed: GR_CLOSED, g has this key to itself;
- * GR_TIMEOUT, somebody else has, so that it must be acquired; GR_NOMEM. */
+ * GR_AGAIN, somebody else has, so that it must be acquired; GR_NOMEM. */
 
 /* *v: a reference of the caller's, or GR_MSG_EMPTY. */
 int gr_map_get(GrMap *m, const GrKey *k, G *g, GrMsg *v);

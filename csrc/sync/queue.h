@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* queue.h - how one waits for a lock, a count, a condition: the wait queues of what is no channel.
- * For the files of csrc/sync; of the others, who gives a group's wait a name needs its abandon.
+/* queue.h - wait queues: how one waits for a channel, a lock, a count, a condition. For the files
+ * of csrc/sync; of the others, who gives a group's wait a name needs gr_queue_abandon.
  *
- * All of them wait in the same way. An object has a word, by which an uncontended call is one
- * atomic operation, a GrLock of GR_RANK_SYNC, and under it queues of the goroutines' own sudogs
- * (g->one). A bit of the word says that somebody may be queued: it is set and cleared under the
- * lock, and whoever finds it set takes the lock before he gives anything back. A waiter that gave
- * up (a timeout, a panic) is skipped by gr_queue_win like any other whose wait has been won
- * elsewhere; what it had kept from others by merely waiting is given to them when it takes itself
- * out of the queue. What was handed to a waiter is his, even if his time is over at the same
- * moment: there is one winner. */
+ * What is no channel waits in the same way everywhere. An object has a word, by which an
+ * uncontended call is one atomic operation, a GrLock of GR_RANK_SYNC, and under it queues of the
+ * goroutines' own sudogs (g->one). A bit of the word says that somebody may be queued: it is set
+ * and cleared under the lock, and whoever finds it set takes the lock before giving anything back.
+ * A waiter that gave up (a timeout, a panic) is skipped by gr_queue_win like any other whose wait
+ * has been won elsewhere; what it had kept from others by merely waiting is given to them when it
+ * takes itself out of the queue. What was handed to a waiter belongs to it, even if its time is
+ * over at the same moment: there is one winner. */
 #ifndef GR_QUEUE_H
 #define GR_QUEUE_H
 
@@ -17,9 +17,13 @@
 #include "base/lock.h"
 #include "sched/sched.h"
 
-/* g waits in `queue` of the object whose lock, `lock`, the caller holds: at its end or, `first`, at
- * its head. GR_PARK; else nothing is linked, and it is GR_TIMEOUT (the limit is past, or a poll),
- * GR_NOMEM, GR_NOTHREAD, GR_ABORTED. */
+/* Prepares a wait: GR_OK, GR_TIMEOUT (the limit is past, or a poll), GR_NOMEM, GR_NOTHREAD,
+ * GR_CROWDED, GR_ABORTED. Then the sudogs are linked, each at the end of its queue, under the
+ * queue's lock, which is also held before. */
+int gr_queue_start(G *g, const GrWaitType *type, int64_t until, bool blocks);
+void gr_queue_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index);
+/* Both at once: g waits in `queue` of the object whose lock, `lock`, the caller holds: at its end
+ * or, `first`, at its head. GR_PARK, or what gr_queue_start says. */
 int gr_queue_wait(G *g, const GrWaitType *type, int64_t until, bool blocks, GrLock *lock,
                   GrList *queue, bool first);
 /* Under the lock: a wait that was not won through the sudog is taken out. */

@@ -9,7 +9,7 @@
  * itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
 #include <stdlib.h>
 
-#include "sync/wait.h"
+#include "sync/chan_inside.h"
 
 enum { SMALL = 16 };
 
@@ -66,16 +66,16 @@ static int try_case(GrCase *c, bool *ok, G **wake) {
   return r == GR_CLOSED ? GR_OK : r;
 }
 
-/* GR_TIMEOUT: none is ready. */
+/* GR_AGAIN: none is ready. */
 static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *chosen, bool *ok,
                    G **wake) {
   for (uint32_t i = 0; i < n; i++) {
     int r = try_case(&cases[order[i]], ok, wake);
-    if (r == GR_TIMEOUT) continue;
+    if (r == GR_AGAIN) continue;
     *chosen = order[i];
     return r;
   }
-  return GR_TIMEOUT;
+  return GR_AGAIN;
 }
 
 /* In the random order too: of two cases on one channel, either may come first in its queue. */
@@ -90,7 +90,7 @@ static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uin
       sg->msg = c->msg;
       c->msg = GR_MSG_EMPTY;
     }
-    gr_sudog_link(sg, g, c->chan, c->is_send ? &c->chan->sendq : &c->chan->recvq, order[i]);
+    gr_queue_link(sg, g, c->chan, c->is_send ? &c->chan->sendq : &c->chan->recvq, order[i]);
   }
 }
 
@@ -139,11 +139,13 @@ int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint6
   G *wake = NULL;
   lock_all(chans, nchans);
   int r = try_all(cases, order, npoll, chosen, ok, &wake);
-  if (r == GR_TIMEOUT && until != GR_POLL) {
+  if (r == GR_AGAIN && until == GR_POLL) {
+    r = GR_TIMEOUT;
+  } else if (r == GR_AGAIN) {
     g->many = n > 0 ? gr_malloc(n * sizeof *g->many) : NULL;
     g->nmany = n;
     if (n > 0 && g->many == NULL) r = GR_NOMEM;
-    else r = gr_wait_start(g, npoll > 0 ? &selecting : &for_ever, until, blocks);
+    else r = gr_queue_start(g, npoll > 0 ? &selecting : &for_ever, until, blocks);
     if (r == GR_OK) {
       link_all(g, cases, n, order, npoll);
       r = GR_PARK;
@@ -161,7 +163,7 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
   (void)n;
   *cause = gr_wait_finish(g);
   unlink_all(g);
-  int r = *cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
+  int r = gr_queue_result(*cause);
   if (*cause == GR_CAUSE_SUDOG) {
     GSudog *won = g->winner;
     *chosen = won->index;

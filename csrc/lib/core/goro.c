@@ -5,7 +5,7 @@
 #include "base/chunk.h"
 #include "io/poll.h"
 #include "lib/io/io.h"
-#include "lib/core/stdlib.h"
+#include "lib/core/replaced.h"
 #include "lib/io/fs.h"
 #include "run/dump.h"
 #include "heap/image.h"
@@ -308,7 +308,7 @@ static const luaL_Reg functions[] = {
     {"chan", gr_lib_chan},
     {"select", gr_lib_select},
     {"group", gr_lib_group},
-    {"map", gr_lib_each},
+    {"map", gr_lib_map_list},
     {NULL, NULL},
 };
 
@@ -329,7 +329,7 @@ static void push_module(lua_State *L, GrHeap *h) {
 
 static void adjust(lua_State *L, GrHeap *h, const char *module) {
   if (strcmp(module, "goro") != 0) {
-    gr_stdlib_open(L, h, module);
+    gr_replaced_open(L, h, module);
     return;
   }
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -346,11 +346,11 @@ static void init_once(void) {
   gr_protect_names();
   gr_hook_names();
   gr_file_names();
-  gr_stdlib_names();
+  gr_replaced_names();
   gr_chan_names();
   gr_map_names();
   gr_group_names();
-  gr_each_names();
+  gr_map_list_names();
   gr_context_names();
   gr_sync_names();
   gr_time_names();
@@ -374,7 +374,7 @@ int luaopen_goro(lua_State *L) {
   if (st == NULL) {
     st = gr_program_open(L);
     gr_pack_open(L);
-    gr_stdlib_open_host(L, &st->heap);
+    gr_replaced_open_host(L, &st->heap);
     gr_capi_open(L);
   }
   push_module(L, &st->heap);

@@ -77,11 +77,11 @@ static inline void gr_enter(lua_State *L, GrState *st) {
 }
 static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st); }
 
-/* Registers the names of goro's functions with vm, once a process. */
+/* Register the names of goro's functions (heap/names.h), once a process. */
 void gr_chan_names(void);
 void gr_map_names(void);
 void gr_group_names(void);
-void gr_each_names(void);
+void gr_map_list_names(void);
 void gr_context_names(void);
 void gr_time_names(void);
 void gr_sync_names(void);
@@ -115,11 +115,11 @@ GR_API int luaopen_goro_testing(lua_State *L);
 /* goro.h's table into the registry. */
 void gr_capi_open(lua_State *L);
 
-int gr_lib_chan(lua_State *L);   /* goro.chan */
-int gr_lib_select(lua_State *L); /* goro.select */
-int gr_lib_after(lua_State *L);  /* goro.after */
-int gr_lib_group(lua_State *L);  /* goro.group */
-int gr_lib_each(lua_State *L);   /* goro.map */
-int gr_lib_map(lua_State *L);    /* goro.sync.map */
+int gr_lib_chan(lua_State *L);     /* goro.chan */
+int gr_lib_select(lua_State *L);   /* goro.select */
+int gr_lib_after(lua_State *L);    /* goro.after */
+int gr_lib_group(lua_State *L);    /* goro.group */
+int gr_lib_map_list(lua_State *L); /* goro.map */
+int gr_lib_map(lua_State *L);      /* goro.sync.map */
 
 #endif

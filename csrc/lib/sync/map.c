@@ -238,7 +238,7 @@ static const GrCall get_call = ACQUIRE(get_op), set_call = ACQUIRE(set_op),
 
 /* The core said r: the key is not free. */
 static int wait_for_key(lua_State *L, GrState *st, const GrCall *call, int r) {
-  if (r != GR_TIMEOUT) return acquire_failed(L, r);
+  if (r != GR_AGAIN) return acquire_failed(L, r);
   lua_settop(L, SLOT_VALUE);
   push_claim(L);
   return gr_call(L, st, call);
@@ -415,7 +415,7 @@ static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {
 }
 
 void gr_map_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_names_native(next_pair);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* stdlib.c - puts our versions of standard functions in place, and ends the process for os.exit.
+/* replaced.c - puts our versions of standard functions in place, and ends the process for os.exit.
  *
  * A goroutine's state is fresh: ours simply go over the stock ones. In a program's own state a
  * function may have been replaced by the program (a test framework's print), and then it stays.
@@ -9,7 +9,7 @@
  * written and what other libraries registered runs. Before that it takes the steps of sched/exit.c:
  * the first call counts, the main script's or a goroutine's, and who comes second waits for the
  * end. A goroutine is in a blocking region meanwhile. */
-#include "lib/core/stdlib.h"
+#include "lib/core/replaced.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -203,7 +203,7 @@ static void keep_libraries(lua_State *L) {
   lua_pop(L, 1);
 }
 
-void gr_stdlib_open(lua_State *L, GrHeap *h, const char *module) {
+void gr_replaced_open(lua_State *L, GrHeap *h, const char *module) {
   if (strcmp(module, LUA_GNAME) == 0) gr_protect_open(L, h);
   if (strcmp(module, LUA_COLIBNAME) == 0) gr_coroutine_open(L, h);
   if (strcmp(module, LUA_DBLIBNAME) == 0) gr_hook_open(L, h);
@@ -220,7 +220,7 @@ void gr_stdlib_open(lua_State *L, GrHeap *h, const char *module) {
   gr_capi_open(L);
 }
 
-void gr_stdlib_open_host(lua_State *L, GrHeap *h) {
+void gr_replaced_open_host(lua_State *L, GrHeap *h) {
   keep_libraries(L);
   for each (r) {
     if (r->host == NULL || r->stock == NULL) continue;
@@ -249,7 +249,7 @@ static int find_stock(lua_State *L) {
 
 /* Without memory for the state that is asked, nothing counts as stock, and hosts stay as they are.
  */
-void gr_stdlib_names(void) {
+void gr_replaced_names(void) {
   lua_State *L = luaL_newstate();
   if (L != NULL) {
     lua_pushcfunction(L, find_stock);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* each.c - goro.map: a function over a list, in parallel.
+/* map_list.c - goro.map: a function over a list, in parallel.
  *
  * A few workers take the items one by one: a goroutine for each would cost more than a small item
  * does. Each worker has its own copy of the function, made once. Items are packed before the first
@@ -175,7 +175,7 @@ static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
 }
 
 /* map(list, f [, {limit=}]) -> list of results */
-int gr_lib_each(lua_State *L) {
+int gr_lib_map_list(lua_State *L) {
   GrState *st = gr_state(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
@@ -196,4 +196,4 @@ int gr_lib_each(lua_State *L) {
   return gr_call(L, st, &map_call);
 }
 
-void gr_each_names(void) { gr_names_native(worker); }
+void gr_map_list_names(void) { gr_names_native(worker); }

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* stdlib.h - the standard functions that goro replaces, since the stock ones were written for one
+/* replaced.h - the standard functions that goro replaces, since the stock ones were written for one
  * thread. */
-#ifndef GR_STDLIB_H
-#define GR_STDLIB_H
+#ifndef GR_REPLACED_H
+#define GR_REPLACED_H
 
 #include "run/state.h"
 
 /* Into a library of a goroutine's state that has just been opened. Raises. */
-void gr_stdlib_open(lua_State *L, GrHeap *h, const char *module);
+void gr_replaced_open(lua_State *L, GrHeap *h, const char *module);
 /* Into a host's: only over what is still the stock function there. Raises. */
-void gr_stdlib_open_host(lua_State *L, GrHeap *h);
+void gr_replaced_open_host(lua_State *L, GrHeap *h);
 /* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start,
  * before any of the above. */
-void gr_stdlib_names(void);
+void gr_replaced_names(void);
 
 /* stdio.c */
 int gr_stdio_print(lua_State *L);
