@@ -20,8 +20,9 @@
  *
  * With any other r the caller does not have the turn. There is one exception: after GR_ABORTED from
  * gr_fd_awake the caller keeps a turn that it had. So a call that a hook in the main script has
- * interrupted goes on where it was: the caller runs gr_raise_cause, protected; when that raises, it
- * gives the turn up by gr_fd_quit; otherwise it makes the first half again with fresh = false.
+ * interrupted goes on where it was: the driver of calls (lib/core/call.c) lets the hook run; when
+ * that raises, the turn is given up by gr_fd_quit; otherwise the first half is made again with
+ * fresh = false.
  *
  * Between enter and leave nothing may raise, run Lua, or block.
  *

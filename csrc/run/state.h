@@ -3,8 +3,8 @@
  * hosts', which programs have made.
  *
  * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait,
- * the binding calls gr_park. That yields out of Lua to the M, through each nested coroutine. It is
- * possible only where every level can yield. lua_isyieldable does not tell that: a coroutine
+ * lib/core/call.c calls gr_park. That yields out of Lua to the M, through each nested coroutine. It
+ * is possible only where every level can yield. lua_isyieldable does not tell that: a coroutine
  * resumed inside a sort comparator says yes. So the state remembers the thread that our resume
  * entered last (co_top), and whether each level outside it could yield (chain_ok). Elsewhere, and
  * in a host, the wait keeps its thread.
@@ -98,15 +98,13 @@ static inline void gr_setfuncs(lua_State *L, GrState *st, const luaL_Reg *l) {
   gr_heap_setfuncs(L, &st->heap, l);
 }
 
-/* Can L yield out of Lua to the runner, through every level? */
+/* Can L yield out of Lua to the runner, through every level? In a host never. */
 static inline bool gr_can_yield(lua_State *L, const GrState *st) {
   return L == st->co_top && st->chain_ok && lua_isyieldable(L);
 }
 /* Will a wait here have to keep its thread? Decide it before linking. (Whether it may, when few
  * threads are left, the core says only if it comes to a wait: GR_CROWDED.) */
-static inline bool gr_must_block(lua_State *L, const GrState *st) {
-  return st->is_host || !gr_can_yield(L, st);
-}
+static inline bool gr_must_block(lua_State *L, const GrState *st) { return !gr_can_yield(L, st); }
 
 /* The wait is prepared and linked (a core call returned GR_PARK): parks, then goes on in k. Use as
  * `return gr_park(L, st, k, ctx)`; between the core call and this no other Lua call. */

@@ -12,11 +12,11 @@
  * calling itself again, since ten thousand waits would be ten thousand frames.
  *
  * Ends of a wait. What the call waits for, and its time limit, are known to its finish. All other
- * reasons come here, to `aborted`, as a GrCause: a new one (cancellation) is a line in GrCause, its
- * winner in sched, and its error in gr_raise_cause; no binding knows of it. A reason raises its
- * error, or the call goes on: its limit is absolute and its arguments are on the stack, so nothing
- * is lost. Before an error leaves the call, the call gives up what it holds (quit): the turn of a
- * connection, a child, the place of a waiter.
+ * reasons come here, to `aborted`, as a GrCause. A new one (cancellation) is a line in GrCause, a
+ * call of gr_wait_win with it, and its error in gr_raise_cause; no binding knows of it. A reason
+ * raises its error, or the call goes on: its limit is absolute and its arguments are on the stack,
+ * so nothing is lost. Before an error leaves the call, the call gives up what it holds (quit): the
+ * turn of a connection, a child, the place of a waiter.
  *
  * Hooks. A hook of the main script (Ctrl-C) may raise, or return and let the wait go on. So while
  * it runs the call keeps what it holds: nobody else's bytes shall come into the middle of a write.
@@ -24,6 +24,10 @@
  * the script's line; a to-be-closed variable calls quit if it raises. An error that ends a
  * coroutine of the program's leaves such variables open, so there the hook runs in a protected
  * call, and the line is not told.
+ *
+ * Calls that may not be left. A group's block is left when all members have ended, a condition's
+ * wait with its mutex locked. There an error that comes to a host meanwhile is kept on the stack
+ * (keeps), and the call goes on; the binding raises it at the end.
  *
  * Rejected: a userdata for each call that has its limit and phase. It would cost each wait an
  * allocation, and the stack is there. */

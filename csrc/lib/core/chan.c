@@ -140,7 +140,7 @@ static int send_finish(lua_State *L, GrStep *s) {
 static const GrCall send_call = {.begin = send_begin, .finish = send_finish, .failed = send_failed};
 
 static int send(lua_State *L, GrState *st, GrChan *c, int64_t until) {
-  bool blocks = gr_blocks(L, st);
+  bool blocks = gr_must_block(L, st);
   int r = send_first_half(L, st, c, until, blocks);
   if (r != GR_OK) return gr_call_begun(L, st, &send_call, blocks, r);
   lua_pushboolean(L, 1);
@@ -226,7 +226,7 @@ static const GrCall recv_call = {.begin = recv_begin, .finish = recv_finish, .fa
 
 static int recv(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   GrMsg m = GR_MSG_EMPTY;
-  bool blocks = gr_blocks(L, st);
+  bool blocks = gr_must_block(L, st);
   int r = gr_chan_recv(st->g, c, &m, until, blocks);
   return r == GR_OK ? push_received(L, &m) : gr_call_begun(L, st, &recv_call, blocks, r);
 }
@@ -276,7 +276,7 @@ static int range_next(lua_State *L) {
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
   gr_enter(L, st);
   GrMsg m = GR_MSG_EMPTY;
-  bool blocks = gr_blocks(L, st);
+  bool blocks = gr_must_block(L, st);
   int r = gr_chan_recv(st->g, c, &m, GR_FOREVER, blocks);
   return r == GR_OK ? push_ranged(L, &m) : gr_call_begun(L, st, &range_call, blocks, r);
 }

@@ -70,12 +70,11 @@ GR_NORETURN void gr_group_raise(lua_State *L, struct GrGroup *gr);
 /* The option `limit` of the options at arg, which have been checked, or `fallback`. */
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
 
-/* gr_check_inbox and gr_must_block for calls that take less time than these two. */
+/* gr_check_inbox for calls that take less time than it. */
 static inline void gr_enter(lua_State *L, GrState *st) {
   if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed)))
     gr_check_inbox(L, st);
 }
-static inline bool gr_blocks(lua_State *L, GrState *st) { return !gr_can_yield(L, st); }
 
 /* Register the names of goro's functions (heap/names.h), once a process. */
 void gr_chan_names(void);

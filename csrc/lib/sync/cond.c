@@ -94,7 +94,7 @@ static int cond_wait(lua_State *L) {
   GrShare *m = gr_cond_mutex(c);
   int64_t until = gr_check_timeout(L, SLOT_LIMIT);
   gr_enter(L, st);
-  bool blocks = gr_blocks(L, st);
+  bool blocks = gr_must_block(L, st);
   lua_settop(L, 1);
   lua_pushinteger(L, (lua_Integer)until);
   lua_pushinteger(L, (lua_Integer)gr_cond_told(c));

@@ -321,7 +321,7 @@ static int map_update(lua_State *L) {
   lua_settop(L, SLOT_VALUE);
   gr_enter(L, st);
   GrClaim *c = &push_claim(L)->c;
-  bool blocks = gr_blocks(L, st);
+  bool blocks = gr_must_block(L, st);
   int r = gr_map_acquire(st->g, m, &k, c, blocks);
   return gr_likely(r == GR_OK) ? update_owned(L, c) : gr_call_begun(L, st, &update_call, blocks, r);
 }
