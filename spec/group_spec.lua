@@ -442,11 +442,35 @@ describe("goro.map", function()
     end)
   end)
 
+  it("runs 256 at a time for I/O", function()
+    helper.passes(function()
+      local goro = require "goro"
+      local now, items = goro.sync.atomic(), {}
+      for i = 1, 600 do items[i] = i end
+      local gate = goro.sync.semaphore(600)
+      gate:acquire(600)
+      goro.go(function()
+        repeat goro.sleep(0.01) until now:load() == 256
+        goro.sleep(0.05)
+        assert(now:load() == 256)
+        gate:release(600)
+      end)
+      local results = goro.map(items, function(i)
+        now:add(1)
+        gate:acquire()
+        now:add(-1)
+        return i
+      end, { limit = "io" })
+      assert(#results == 600)
+    end)
+  end)
+
   it("refuses what is misuse", function()
     raises("bad argument #1 to 'map' (table expected, got number)", function() goro.map(1, print) end)
     raises("bad argument #2 to 'map' (function expected, got nil)", function() goro.map({}, nil) end)
     raises("bad argument #3 to 'map' (table expected, got number)", function() goro.map({}, print, 3) end)
     raises("bad argument #3 to 'map' ('limit' must be at least 1)", function() goro.map({}, print, { limit = 0 }) end)
+    raises([[bad argument #3 to 'map' ('limit': number or "io" expected, got '8')]], function() goro.map({}, print, { limit = "8" }) end)
     raises("cannot send argument #1[2] (thread)", function() goro.map({ 1, coroutine.create(print) }, print) end)
     local co = coroutine.create(print)
     raises("cannot send upvalue 'co' (thread) of function at " .. debug.getinfo(1, "S").short_src .. ":" .. debug.getinfo(1, "l").currentline + 1,

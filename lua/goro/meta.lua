@@ -302,14 +302,14 @@ function group:wait() end
 ---A few workers take the items one by one, each with one copy of `f` and what it refers to. What
 ---`f` changes there is seen by the items that the same worker takes later. `limit` is the number of
 ---workers: by default 16 or four times `maxprocs`, whichever is more, so that items that wait do
----not hold each other up. Blocks.
+---not hold each other up; `"io"` is 256, for items that do little but wait. Blocks.
 ---
 ---Errors: the first one in `f` is raised here with its value, see `goro.traceback`, when those that
 ---ran have ended; no more are started then. `cannot send …` for an item, a result, or `f`.
 ---@generic T, R
 ---@param list T[]
 ---@param f fun(item: T, i: integer): R
----@param opts? { limit?: integer }
+---@param opts? { limit?: integer|"io" }
 ---@return R[]
 function goro.map(list, f, opts) end
 

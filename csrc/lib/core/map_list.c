@@ -7,6 +7,8 @@
  * all have ended. The first error stops the handing out of items; what runs then ends by itself. A
  * worker in which the function calls goexit is gone, and its item's result is nil: when all have
  * gone so, new ones are started for the rest. */
+#include <string.h>
+
 #include "lib/core/call.h"
 #include "run/go.h"
 #include "sync/group.h"
@@ -160,6 +162,17 @@ static int64_t default_limit(void) {
   return places > FOR_WAITING ? places : FOR_WAITING;
 }
 
+/* The option `limit` of the options at arg: a number, or "io", for items that only wait. */
+static int64_t check_limit(lua_State *L, int arg) {
+  enum { FOR_IO = 256 };
+  if (lua_isnil(L, arg) || lua_getfield(L, arg, "limit") != LUA_TSTRING)
+    return gr_check_limit(L, arg, default_limit());
+  const char *text = lua_tostring(L, -1);
+  if (strcmp(text, "io") != 0)
+    luaL_argerror(L, arg, lua_pushfstring(L, "'limit': number or \"io\" expected, got '%s'", text));
+  return FOR_IO;
+}
+
 static const GrWaitType mapping = {"goro.map", gr_queue_abandon};
 
 static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
@@ -174,14 +187,15 @@ static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
   return w;
 }
 
-/* map(list, f [, {limit=}]) -> list of results */
+/* map(list, f [, { limit = n or "io" }]) -> list of results */
 int gr_lib_map_list(lua_State *L) {
   GrState *st = gr_state(L);
   luaL_checktype(L, 1, LUA_TTABLE);
   luaL_checktype(L, 2, LUA_TFUNCTION);
   lua_settop(L, 3);
   gr_check_options(L, 3, GR_OPTIONS("limit"));
-  int64_t limit = gr_check_limit(L, 3, default_limit());
+  int64_t limit = check_limit(L, 3);
+  lua_settop(L, 3);
   gr_check_inbox(L, st);
   lua_Integer n = luaL_len(L, 1);
   Work *w = push_work(L, n > 0 ? n : 0, limit);
