@@ -214,6 +214,8 @@ describe("goro.runtime.stats", function()
       local goro = require "goro"
       local held, gate, done = goro.chan(), goro.chan(), goro.chan()
       goro.run(function() end)
+      -- Its state is freed a moment after goro.run has returned.
+      while goro.runtime.stats().goroutines > 1 do goro.sleep(0.001) end
       local before = goro.runtime.stats().bytes
       goro.go(function()
         local s = ("x"):rep(16 * 1024 * 1024)

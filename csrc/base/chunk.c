@@ -53,7 +53,7 @@ typedef struct Cache {
 
 static GR_TLS Cache *cache;
 static GrLock caches_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static GrList caches = {&caches, &caches};
+static GrList caches = GR_LIST_INIT(caches);
 
 static inline uint32_t turn(const Cache *k, memory_order order) {
   return atomic_load_explicit(&k->turn, order);
@@ -234,7 +234,7 @@ static void take_all(Cache *k, Free **all) {
  * others that were. */
 static bool close_unused_locked(bool *used) {
   bool any = false;
-  for (GrList *l = caches.next; l != &caches; l = l->next) {
+  gr_list_each(l, &caches) {
     Cache *k = gr_container_of(l, Cache, link);
     uint32_t now = turn(k, memory_order_relaxed);
     bool full = atomic_load_explicit(&k->bytes, memory_order_relaxed) > 0;
@@ -249,7 +249,7 @@ static bool close_unused_locked(bool *used) {
 static Free *take_closed_locked(void) {
   Free *all = NULL;
   bool passed = barrier();
-  for (GrList *l = caches.next; l != &caches; l = l->next) {
+  gr_list_each(l, &caches) {
     Cache *k = gr_container_of(l, Cache, link);
     if (!k->taken_from) continue;
     if (passed && turn(k, memory_order_acquire) == k->seen && k->seen % 2 == 0) take_all(k, &all);

@@ -11,6 +11,12 @@ typedef struct GrList {
       *prev; /* both point to the entry itself: an empty list, or an entry in no list */
 } GrList;
 
+/* For static lists: GrList list = GR_LIST_INIT(list). */
+#define GR_LIST_INIT(list) \
+  { &(list), &(list) }
+/* For each entry l of the list. The body may not take l out, unless it then leaves the loop. */
+#define gr_list_each(l, head) for (GrList *l = (head)->next; l != (head); l = l->next)
+
 static inline void gr_list_init(GrList *l) { l->next = l->prev = l; }
 static inline bool gr_list_empty(const GrList *l) { return l->next == l; }
 
@@ -19,6 +25,10 @@ static inline void gr_list_push_back(GrList *head, GrList *entry) {
   entry->next = head;
   head->prev->next = entry;
   head->prev = entry;
+}
+
+static inline void gr_list_push_front(GrList *head, GrList *entry) {
+  gr_list_push_back(head->next, entry);
 }
 
 /* Takes the entry out of its list; it may be in none. */

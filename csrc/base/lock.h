@@ -5,38 +5,40 @@
  * lock that it holds. There is one exception: several channels may be held together, taken in the
  * order of their addresses. GORO_TESTING builds check this at each lock.
  *
- *   rank    lock                          guards                              taken while held
- *   HOST    sched/host.c lifecycle        beginning and end of the pool       SYNC, IO to LEAF
- *           run/dump.c one_at_a_time      one dump at a time                  SCHED, LEAF
- *   CONTEXT sync/context.c Canceler       the children of a context           CHAN
- *   SYNC    sync/: one of each mutex,     its state and its queue of sudogs   SCHED, TIMERS
- *           rwmutex, sema, cond, once,
- *           waitgroup, group
- *           sync/atomic.c                 its value                           -
- *           sync/map.c, of each shard     the keys and values of the shard    SCHED, TIMERS
- *           sync/context.c Deadline       its timer and its context           -
- *           sync/alarm.c                  a timer or ticker, and its channel  CHAN, TIMERS
- *           io/signal.c, io/watch.c       who listens for signals, files      CHAN
- *   CHAN    sync/chan.c                   the ring and both queues            CHAN, SCHED, TIMERS
- *   IO      io/fd.c, of each descriptor   its turns, its waits, its closing   SCHED, TIMERS
- *           io/resolver.c                 look-ups and the cache of names     SCHED, TIMERS, LEAF
- *   SCHED   sched/pool.c gr_sched.lock    global queues, idle lists, counts   LEAF
- *   TIMERS  sched/timers.c, of each heap  the heap and its timers             -
- *   INBOX   sched/host.c, of each host    its posts, `closed`                 -
- *   LEAF    sched/g.c                     the slabs of Gs                     -
- *           sched/host.c list_lock        the list of hosts                   -
- *           sched/helpers.h               jobs and idle helpers               -
- *           base/region.c, base/chunk.c   regions; the list of caches         -
- *           base/untold.c                 errors that nobody was told of      -
- *           copy/codes.c                  the cache of code                   -
- *           run/loader.c, run/setup.c     cached modules; goro.setup's list   -
- *           run/turn.h, of each turn      its owner and who waits for it      -
- *           io/fd.c slabs, io/poll.c,     free GrFds; the start of epoll;     -
- *           io/fsfile.c, io/process.c     files that gather; one child
- *           lib/io/shell.c                the keyboard's signals              -
+ *   rank    lock                         guards                           seen under it
+ *   HOST    sched/host.c lifecycle       beginning and end of the pool    SYNC, IO to LEAF
+ *           run/dump.c one_at_a_time     one dump at a time
+ *   CONTEXT sync/context.c Canceler      the children of a context        CHAN
+ *   SYNC    sync/ each mutex, rwmutex,   its state, its queue of sudogs   CHAN, SCHED, TIMERS
+ *           sema, cond, once, group,
+ *           waitgroup
+ *           sync/atomic.c, each value    the value
+ *           sync/map.c, each shard       keys and values of the shard
+ *           sync/context.c Deadline      which context its timer ends
+ *           sync/alarm.c, each alarm     its timer, and who may receive
+ *           io/signal.c, io/watch.c      who listens for signals, files
+ *   CHAN    sync/chan.c, each channel    its ring and both queues         CHAN, SCHED, TIMERS
+ *   IO      io/fd.c, each descriptor     its turns, waits, closing        SCHED, TIMERS, LEAF
+ *           io/resolver.c                look-ups of names
+ *   SCHED   sched/pool.c gr_sched.lock   global queues, idle lists        LEAF
+ *   TIMERS  sched/timers.c, each heap    the heap and its timers          -
+ *   INBOX   sched/host.c, each host      its posts; `closed`              -
+ *   LEAF    base/slab.h, each type       the slabs of the type            -
+ *           base/lru.h, each cache       cached code, cached modules
+ *           base/region.c                regions
+ *           base/chunk.c                 the list of caches
+ *           base/untold.c                errors nobody was told of
+ *           sched/host.c list_lock       the list of hosts
+ *           sched/helpers.h              jobs and idle helpers
+ *           run/setup.c                  goro.setup's list
+ *           run/turn.h, each turn        its owner, and who waits for it
+ *           io/poll.c                    the start of epoll
+ *           io/fsfile.c                  files that gather writes
+ *           io/process.c                 one child
+ *           lib/io/shell.c               the keyboard's signals
  *
- * The last column says which ranks the specs see taken under a lock. It is no promise: any higher
- * rank is allowed.
+ * The last column says which ranks the specs see taken while a lock of this rank is held. It is no
+ * promise: any higher rank is allowed.
  *
  * Algorithm of the mutex: U. Drepper, "Futexes Are Tricky" (mutex 2), with a short spin before the
  * sleep. */

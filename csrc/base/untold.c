@@ -19,7 +19,7 @@ struct GrUntold {
 };
 
 static GrLock lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static GrList all = {&all, &all};
+static GrList all = GR_LIST_INIT(all);
 
 static void print(const char *text, size_t len) {
   flockfile(stderr);
@@ -79,7 +79,7 @@ void gr_untold_print(GrUntold *u) {
 static char *next_text(const void *host, size_t *len) {
   char *text = NULL;
   gr_lock(&lock);
-  for (GrList *l = all.next; l != &all; l = l->next) {
+  gr_list_each(l, &all) {
     GrUntold *u = gr_container_of(l, GrUntold, link);
     if (host != NULL && u->host != host) continue;
     *len = u->len;

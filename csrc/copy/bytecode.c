@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* bytecode.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to 5.4.8).
+/* bytecode.c - a reader of Lua 5.4's dump format (ldump.c, lopcodes.h; the same in 5.4.0 to
+ * 5.4.8).
  *
- * The walk knows the form of a dump; upvalues, _ENV among them, are followed into nested functions
- * through their descriptions. The reader checks every length against the end, so a dump in another
- * format ends it with false and not with a crash.
+ * The walk knows the form of a dump. It follows upvalues, _ENV among them, into nested functions,
+ * by their descriptions. The reader checks each length against the end, so a dump in another
+ * format ends the walk with false, and not with a crash.
  *
- * Of the instructions gr_bytecode_read looks at those that tell about globals: GETTABUP and
- * SETTABUP with _ENV's index name one; GETUPVAL of _ENV makes every string constant a possible
- * name; SELF names a method, which may be a string's. What is changed is vet.c's. */
+ * gr_bytecode_read looks at the instructions that tell about globals. GETTABUP and SETTABUP with
+ * the index of _ENV name a global. GETUPVAL of _ENV makes every string constant a possible name.
+ * SELF names a method, which may be a string's. vet.c looks at what is changed. */
 #include "copy/bytecode.h"
 
 #include <string.h>
@@ -77,8 +78,8 @@ typedef struct Walk {
   void *arg;
 } Walk;
 
-/* `env`: the index of _ENV among this function's upvalues as its encloser knows it, or -1 to find
- * it by the encloser's through the descriptions. */
+/* `env`: which of this function's upvalues is _ENV, as the caller knows it; -1: it is found through
+ * the enclosing function's, by the descriptions of upvalues. */
 static void function(Walk *w, GrBytecodeFunction *outer, int env, int depth) {
   Reader *r = &w->r;
   GrBytecodeFunction f = {.outer = outer, .env = env, .end = r->end};
@@ -151,8 +152,8 @@ GrBytecodeLines gr_bytecode_lines(const GrBytecodeFunction *f) {
   return (GrBytecodeLines){f, 0, f->line, f->absolute};
 }
 
-/* Each instruction has the difference to the line before, or -128: the next of the pairs at
- * `absolute` (instruction, line) says it. */
+/* Each instruction has the difference to the line of the one before. -128 means that the next pair
+ * at `absolute` (instruction, line) tells the line. */
 int gr_bytecode_next_line(GrBytecodeLines *l) {
   size_t i = l->i++;
   if (l->f->nlines == 0) return 0;
@@ -177,8 +178,8 @@ static void tell(const Uses *u, GrBytecodeKind kind, GrBytecodeText t) {
   u->found(u->arg, &(GrBytecodeUse){kind, t});
 }
 
-/* Constants are enough of a table, on the stack, since `found` may not come back. Not inlined: the
- * stack of functions within functions would be deep. */
+/* The table of constants lies on the stack, since `found` may raise, and not return. This function
+ * is not inlined: functions nested in functions would need a deep stack. */
 __attribute__((noinline)) static void scan(void *arg, GrBytecodeFunction *f) {
   GrBytecodeText k[GR_BYTECODE_NAMED];
   const Uses *u = arg;

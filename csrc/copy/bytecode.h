@@ -29,18 +29,19 @@ typedef struct GrBytecodeFunction {
   unsigned char marks[32]; /* a bit for each register: the caller's, 0 at first */
 } GrBytecodeFunction;
 
-/* Reads all functions of the dump; `env` is the index of the upvalue of the outermost one that is
- * _ENV, or -1. `enter` is called with each before those in it, and knows nothing of lines; `leave`
- * afterwards. Either may be NULL. False: the dump is in no format known here. */
+/* Reads all functions of the dump. `env`: which upvalue of the outermost function is _ENV; -1:
+ * none. `enter` is called with each function before the functions in it, when its lines are not
+ * known yet; `leave` is called after them. Either may be NULL. False: the dump is in no format
+ * known here. */
 bool gr_bytecode_walk(const char *dump, size_t size, int env,
                       void (*enter)(void *arg, GrBytecodeFunction *f),
                       void (*leave)(void *arg, GrBytecodeFunction *f), void *arg);
 
-/* The constants that are strings, of those that an instruction can name; returns how many constants
- * there are of these. */
+/* Fills k with the constants that an instruction can name, of which only strings have a text;
+ * returns how many there are. */
 size_t gr_bytecode_texts(const GrBytecodeFunction *f, GrBytecodeText k[GR_BYTECODE_NAMED]);
-/* The number of the outermost function's upvalue that upvalue i of f is; -1: it is a variable of a
- * function in between, *at, in that register. */
+/* Which upvalue of the outermost function is upvalue i of f? -1: it is a variable of a function in
+ * between, which is *at, in register *reg. */
 int gr_bytecode_outermost(GrBytecodeFunction *f, uint32_t i, GrBytecodeFunction **at,
                           uint32_t *reg);
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* carry.c - what comes along with functions without being asked for: the globals that they name.
+/* carry.c - globals that come along with functions, because the functions name them.
  *
- * Their values are written with all that hangs on them, one after the other, since each may hold
- * functions that name more. When no name is left they are written once more, as a list of names and
- * references, at the place where the receiver looks for it; the few bytes of the first time stay
- * behind as filler. What cannot be sent in them gets a placeholder (placeholder.h). */
+ * The value of each such global is written with everything that hangs on it. It may hold functions
+ * that name more globals, so the list of names grows while it is worked off. When no name is left,
+ * the names and references to their values are written as a list, at the place where the receiver
+ * looks for globals. The few bytes that were written for each value at first stay behind, and
+ * nobody reads them. What cannot be sent in a global gets a placeholder (placeholder.h). */
 #include <string.h>
 
 #include "copy/draft.h"
@@ -29,7 +30,8 @@ void gr_carry_look_up(lua_State *L, int env, int key) {
   lua_pushnil(L);
 }
 
-/* Is there nothing to carry, as for most names: it is what every state has, or nothing? */
+/* Is there nothing to carry, as for most names: is the value on top what every state has, or nil?
+ */
 static bool is_plain(lua_State *L, int environment, const char *name) {
   if (lua_isnil(L, -1)) {
     if (!lua_getmetatable(L, environment)) return true;
@@ -39,7 +41,8 @@ static bool is_plain(lua_State *L, int environment, const char *name) {
   return gr_modules_is_standard(L, lua_gettop(L), name);
 }
 
-/* (name, environment) at the end of `globals`, once: globals[environment][name] tells. */
+/* Appends (name, environment) to `globals`, unless they are in it: globals[environment][name]
+ * tells. */
 void gr_carry_note(lua_State *L, Draft *d, int environment, const char *name, size_t len) {
   int top = lua_gettop(L);
   gr_check_stack(L, 10);
@@ -78,8 +81,9 @@ void gr_carry_note(lua_State *L, Draft *d, int environment, const char *name, si
   lua_settop(L, top);
 }
 
-/* Values that were written go to `kept` (name, value, name, value…; kept[name] = true); writing one
- * may find more names. The first value of each name is the one. */
+/* Writes the values of all names, and notes them in `kept`: name, value, name, value, …, and
+ * kept[name] = true. To write one may add names to the list. Of several values of a name the first
+ * counts. */
 static void collect_globals(lua_State *L, Draft *d, int kept) {
   for (lua_Integer i = 1, n = 0; !d->failed && i < (lua_Integer)lua_rawlen(L, d->globals); i += 2) {
     int top = lua_gettop(L);

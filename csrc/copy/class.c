@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* class.c - the identities of metatables.
  *
- * A number from one counter of the process. Each state has two weak tables in its registry: from
- * table to number and from number to table. A state that gets a class for the first time keeps it
- * under its number; from then on it is that table there, whoever sends it, also when it comes back
- * to where it was made. Once the state has sent it, its number stands there negated: from the
- * second time on it pays to have a record of it (record.c). */
+ * An identity is a number from one counter of the process. Each state has two weak tables in its
+ * registry: from table to number, and from number to table. A state that receives a class for the
+ * first time keeps the table under the class's number. From then on that table is the class in
+ * this state, whoever sends it, also when it comes back to the state where it was made. When a
+ * state has sent a class, it negates the number in its first table: from the second time on it
+ * pays to have a record of the class (record.c). */
 #include "copy/class.h"
 
 #include <string.h>

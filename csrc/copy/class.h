@@ -23,7 +23,8 @@ bool gr_class_sent(lua_State *L, int idx, uint64_t id);
 bool gr_class_push(lua_State *L, uint64_t id);
 /* The table at idx is this state's table of that identity from now on. */
 void gr_class_keep(lua_State *L, int idx, uint64_t id);
-/* This state's table of that identity, if any, has none any more: it could not be completed. */
+/* This state's table of that identity, if there is one, loses the identity: the table could not be
+ * completed. */
 void gr_class_forget(lua_State *L, uint64_t id);
 
 #endif

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* code.h - what is known about the code of functions, once for the process.
  *
- * A function has no identity that outlives a state, and Lua makes a new closure each time an
- * expression is evaluated; what stays the same is its dump. So a dump's hash finds what was learnt
- * when the same code was sent before: which standard globals it needs, which names it takes. The
- * code of goroutines that are started again and again gets an image
- * too (image.h), in which it is loaded already. */
+ * A function has no identity that outlives its state, and Lua makes a new closure each time that
+ * it evaluates a function expression. What stays the same is the dump of the function. So the hash
+ * of a dump finds what was learnt when the same code was sent before: which standard globals the
+ * code needs, which names it takes. The code of goroutines that are started again and again gets
+ * an image, too (image.h), in which the code is loaded already. */
 #ifndef GR_CODE_H
 #define GR_CODE_H
 
@@ -20,16 +20,16 @@ typedef struct GrCode {
   size_t len;
 } GrCode;
 
-/* What is known of this dump of a function whose upvalue number `env` (from 1; 0: none) is _ENV.
- * Stays until this thread asks again; NULL without memory. */
+/* What is known of this dump, of a function whose upvalue `env` (from 1; 0: none) is _ENV. The
+ * result stays until this thread asks again. NULL without memory. */
 const GrCode *gr_code_find(const char *dump, size_t len, int env);
 /* Keeps it longer. */
 void gr_code_ref(const GrCode *code);
 void gr_code_unref(const GrCode *code);
-/* A goroutine is started with it: the image that such goroutines have, with the function on the
- * stack; NULL: none (yet). The image stays for good. */
+/* A goroutine is started with this code: returns the image for such goroutines, which has the
+ * function on its stack; NULL: there is none (yet). The image stays for good. */
 const GrImage *gr_code_start(const GrCode *code);
-/* Has nobody asked this about it before? */
+/* True at the first call for this code, so that goro.vet looks at it once. */
 bool gr_code_vet(const GrCode *code);
 /* Bytes of all images of code. */
 size_t gr_code_image_bytes(void);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* draft.c - what a pack grows while it is made; see draft.h.
+/* draft.c - what grows while a message is packed; see draft.h.
  *
- * All of it hangs on one userdata, so an error at any Lua call loses nothing. To allocate it anew
- * for each message took longer than to pack a small table. So each state keeps its draft; who
- * finds it busy (a __goro metamethod sends while its value is packed, or an error left it behind)
- * makes another, and that one is kept then. The arrays are kept by the thread, since a parked
- * goroutine should not hold them. A finished message is one block of exactly its size, unless it is
- * large: then it takes the arrays.
+ * The whole draft hangs on one userdata, so an error in any call of Lua loses nothing. To allocate
+ * a draft for each message took longer than to pack a small table. So each state keeps its draft
+ * for the next message. When the draft is busy (a __goro metamethod sends while its value is
+ * packed) or an error has left it behind, another one is made, and kept instead. The thread, not
+ * the state, keeps the arrays, since a parked goroutine should not hold them. A finished message
+ * is one block of exactly its size. A large message takes the arrays instead.
  *
- * Identities are in a hash table of addresses, since every table, function and long string is
- * looked up in it once for each reference. Its slots are emptied by counting rounds. Errors are
- * told by walking from the value back over the items' origins to the root, or to the nearest
- * upvalue, whose function then is named too. */
+ * A hash table leads from identities (addresses) to items: each table, function and long string is
+ * looked up in it once for each reference. To empty the table costs nothing: each slot carries the
+ * number of its round.
+ *
+ * An error message names the value by a path. It is made by a walk from the value back over the
+ * items' origins, to the root or to the nearest upvalue, whose function is named then, too. */
 #include "copy/draft.h"
 
 #include "base/chunk.h"
@@ -76,7 +78,7 @@ static void take_arrays(Draft *d) {
   memset(kept, 0, sizeof *kept);
 }
 
-/* Where to keep them, or NULL. */
+/* Where this thread keeps arrays, or NULL. */
 static Arrays *place(void) {
   if (kept != NULL || !has_key) return kept;
   Arrays *a = gr_zalloc(sizeof *a);
@@ -114,7 +116,8 @@ void gr_pack_free_items(GrPack *p, uint32_t from) {
   }
 }
 
-/* A block for a message; there are few sizes of chunks, so sizes are four to each doubling. */
+/* A block for a message. There should be few sizes of chunks, so there are four to each doubling.
+ */
 static GrPack *new_pack(size_t size) {
   size_t step = 64;
   while (size > 8 * step) step *= 2;
@@ -138,7 +141,8 @@ void gr_pack_free(GrPack *p) {
   free_pack(p);
 }
 
-/* What the items hold is the copy's too; false without memory: then the first n items hold it. */
+/* The items of a copy get their own references. False without memory: then the first n items have
+ * theirs. */
 static bool hold_items(GrPack *p, uint32_t *n) {
   for (; *n < p->nitems; ++*n) {
     Item *item = &p->items[*n];
@@ -221,7 +225,8 @@ Draft *gr_draft_new(lua_State *L, GrPackNames names, int first_number) {
   return d;
 }
 
-/* Ready for the next message; what the items held has gone elsewhere. */
+/* Makes the draft ready for the next message. What the items held belongs to somebody else by now.
+ */
 static void reset(lua_State *L, Draft *d) {
   uint32_t n = d->p.nitems;
   give_arrays(d);
@@ -504,8 +509,8 @@ static void push_function_place(lua_State *L, Draft *d, const Origin *o) {
 }
 
 /* Pushes the way from the root to the value (item `item`, unless the origin has a key), and returns
- * where it begins. It may be long, so it is noted backwards first; of one to a placeholder only the
- * end. */
+ * where the way begins. A way may be long, so it is noted backwards first. For a placeholder's text
+ * only its end is taken. */
 static const Origin *push_way(lua_State *L, Draft *d, const Origin *origin, uint32_t item) {
   const Origin *o;
   size_t n = 0, most = d->carrying != 0 ? STEPS_MOST : SIZE_MAX;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* draft.h - the work in progress of one pack: bytes, items, identities, and the way back to the
- * root for errors. For the files that pack alone. */
+/* draft.h - a message in the making: its bytes, its items, their identities, and the way from each
+ * item back to the root, for errors. For the files that pack alone. */
 #ifndef GR_DRAFT_H
 #define GR_DRAFT_H
 
@@ -16,8 +16,7 @@
 
 typedef enum OriginKind { O_ROOT, O_KEYED, O_KEY_OF, O_UPVALUE, O_META, O_GLOBAL } OriginKind;
 
-/* How an item was reached: from item `parent`. By which key is looked up when a text has to tell.
- */
+/* How an item was reached: from item `parent`. The key is looked up only when a text needs it. */
 typedef struct Origin {
   uint8_t kind;
   uint32_t parent; /* of a root: its number; of a global: nothing */
@@ -144,8 +143,8 @@ void gr_draft_push_kind(lua_State *L, int idx);
 /* Notes that a function takes `name` from the environment at an absolute index. */
 void gr_carry_note(lua_State *L, Draft *d, int environment, const char *name, size_t len);
 void gr_carry_globals(lua_State *L, Draft *d);
-/* Pushes env[key] (absolute indices; the key is a string) as a function sees it whose environment
- * that is; nil when that raises, as with strict.lua. */
+/* Pushes env[key] (absolute indices; the key is a string), as a function with this environment sees
+ * it; nil when the access raises, as under strict.lua. */
 void gr_carry_look_up(lua_State *L, int env, int key);
 
 #endif

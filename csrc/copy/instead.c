@@ -82,9 +82,9 @@ typedef struct Making {
 
 enum { MAKING_MOST = 2 };
 
-/* What __goro gives is a message of its own, with the globals that its functions name. A value in
- * these that has a __goro has one more, and so on: were there no end to it, ten values in a table
- * that their functions name would be 10! messages. */
+/* What a __goro gives is a message of its own, with the globals that its functions name. A value
+ * with a __goro in these globals gives one more message, and so on. Without a limit, ten values in
+ * a table that their own functions name would give 10! messages. */
 static bool is_too_deep(const Draft *d, const Making *outer) {
   return d->carrying != 0 && outer != NULL && outer->depth >= MAKING_MOST;
 }

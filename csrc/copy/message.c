@@ -86,7 +86,8 @@ static size_t root_size(const char *at) {
   }
 }
 
-/* The second root moves over the first, a tag; what items refer to stays where it is. */
+/* The second root moves over the first one, which is a single tag. Bytes that items refer to stay
+ * where they are. */
 bool gr_msg_error_value(const GrMsg *m, GrMsg *out) {
   static const char nomem[] = "not enough memory";
   if (m->kind != M_PACK) return gr_msg_string(nomem, sizeof nomem - 1, out);

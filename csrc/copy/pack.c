@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* pack.c - values to a message; the form is wire.h's.
+/* pack.c - values to a message; wire.h has the form.
  *
- * No recursion: a value with an identity gets an item's number when it is first met and is put into
- * `values` (a Lua table); the items are then written one after the other, each perhaps adding more.
- * For error messages each item remembers from where it was first reached, which is a path back to
- * the root.
+ * Nothing is recursive. A value with an identity becomes an item, with a number, when it is met
+ * first, and is put into `values` (a Lua table). The items are then written one after the other,
+ * and each may add more. Each item remembers from where it was first reached: a path back to the
+ * root, for error messages.
  *
- * What cannot be sent raises, with its path; in a global that comes along (carry.c) a placeholder
- * stands for it, and a record (record.c) is given up. The draft is kept for the next message
- * (draft.c). */
+ * A value that cannot be sent, or that has a __goro, is instead.c's matter. The draft is kept for
+ * the next message (draft.c). */
 #include "copy/pack.h"
 
 #include <string.h>
@@ -32,8 +31,8 @@ enum {
 
 /* ---- values ---- */
 
-/* (module, field or nil) are on top, and popped. They wait in `values` as one string, as the wire
- * has it. */
+/* Writes a reference to a name: (module, field or nil), which are on top, and popped. `values`
+ * keeps both as one string, in the wire's form. */
 static void put_name(lua_State *L, Draft *d, const void *identity, const Origin *origin) {
   luaL_Buffer b;
   int top = lua_gettop(L);
@@ -68,7 +67,8 @@ static void pack_long_string(lua_State *L, Draft *d, int idx, const Origin *orig
   gr_draft_put_ref(L, d, item);
 }
 
-/* What has no identity and needs no origin is written in place; false: it is something else. */
+/* Writes a value that has no identity and needs no origin. False: the value is another one, and
+ * nothing was written. */
 static bool put_simple(lua_State *L, Draft *d, int idx, int type) {
   switch (type) {
     case LUA_TNIL: gr_draft_put_tag(L, d, T_NIL); return true;
@@ -220,7 +220,7 @@ static void make_class(lua_State *L, Draft *d, uint32_t number, int idx) {
   d->p.classes = true;
 }
 
-/* It is kept once in each state, also where it came as a value first. */
+/* A receiver keeps the metatable once, even if the message has it as a plain value before. */
 void gr_pack_metatable(lua_State *L, Draft *d, uint32_t parent) {
   int at = lua_gettop(L);
   gr_pack_value(L, d, at, &(Origin){.kind = O_META, .parent = parent});
@@ -229,8 +229,8 @@ void gr_pack_metatable(lua_State *L, Draft *d, uint32_t parent) {
   lua_pop(L, 1);
 }
 
-/* The key and the value at key + 1, unless the key cannot come along: false. *class: the key is a
- * metamethod's name. */
+/* Writes the key and the value at key + 1. False: the key cannot come along, and nothing was
+ * written. *class: the key is a metamethod's name. */
 static bool write_pair(lua_State *L, Draft *d, uint32_t number, int key, bool *class) {
   int type = lua_type(L, key);
   size_t len = 0, before = d->p.nbytes;
@@ -251,17 +251,17 @@ static bool write_pair(lua_State *L, Draft *d, uint32_t number, int key, bool *c
   return true;
 }
 
-/* Item `number`, the table at idx, of which nothing has been written: its metatable cannot come
- * along, and a table without its metatable is another. */
+/* The metatable of item `number`, the table at idx, cannot come along, and a table without its
+ * metatable would be another one. So the whole table cannot. Nothing of it has been written. */
 static void refuse_table(lua_State *L, Draft *d, uint32_t number, int idx) {
   Origin origin = d->origins[number]; /* the array may move */
   d->p.items[number] = (Item){.kind = I_OBJECT};
   gr_draft_put_placeholder(L, d, number, idx, &origin, "table whose metatable cannot be sent");
 }
 
-/* lua_next gives the array part first and in order, so what begins as 1, 2, 3, … is written as
- * values only, with nils for what is missing, as long as these are fewer; nothing is visited twice.
- * The table is on top. */
+/* The table is on top. lua_next gives the array part first, and in order. So fields that begin as
+ * 1, 2, 3, … are written as values without keys, with a nil for each gap, as long as gaps are fewer
+ * than values. No field is visited twice. */
 static void write_table(lua_State *L, Draft *d, uint32_t number) {
   int table = lua_gettop(L), key = table + 1;
   bool class = false, in_order = true;
@@ -311,8 +311,8 @@ static bool is_globals(lua_State *L, const Draft *d, int idx) {
   return lua_topointer(L, idx) == d->globals_table;
 }
 
-/* Which upvalue is _ENV: the one of that name, or when names are stripped, the one that is the
- * globals. Its value is left on top when there is one. */
+/* Which upvalue is _ENV? The one of that name, or when names are stripped, the one that holds the
+ * globals. Its value is left on top; 0, and nothing: there is none. */
 static int find_env(lua_State *L, const Draft *d, int function) {
   const char *name;
   for (int by_name = 1; by_name >= 0; by_name--)
@@ -322,8 +322,8 @@ static int find_env(lua_State *L, const Draft *d, int function) {
   return 0;
 }
 
-/* `env`: it is the function's _ENV, in which it names what it needs; any other variable that holds
- * the globals may lead anywhere in them. */
+/* `env`: this upvalue is the function's _ENV, and the code names what it needs there. Another
+ * variable that holds the globals may lead anywhere in them. */
 static void write_cell(lua_State *L, Draft *d, uint32_t function, int at, int i, bool env) {
   const void *identity = lua_upvalueid(L, at, i);
   Slot *known = gr_draft_find(d, identity);
@@ -338,8 +338,8 @@ static void write_cell(lua_State *L, Draft *d, uint32_t function, int at, int i,
   gr_draft_put_ref(L, d, cell);
 }
 
-/* What the code names is looked up in the environment on top if there is one; in a form that is not
- * known it may name anything. */
+/* Notes the globals that the code names, in the environment on top. Code whose form is not known
+ * may name anything. */
 static void note_names(lua_State *L, Draft *d, const GrCode *code) {
   int environment = lua_gettop(L);
   const char *at = code->names;

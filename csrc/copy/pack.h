@@ -24,8 +24,9 @@ typedef enum GrPackNames {
 /* Once a process, before anything else here. Any thread, any number of times. */
 void gr_pack_init(void);
 
-/* Once for each new state that values may be packed in or unpacked in (hosts and ours), after its
- * libraries are open and before user code runs in ours: prepares its registry. May raise. */
+/* Prepares the registry of a new state, a host's or a goroutine's, for packing and unpacking. Once,
+ * after its libraries are open, and in a goroutine's state before the program's code runs. May
+ * raise. */
 void gr_pack_open(lua_State *L);
 
 /* Packs the n values at idx, idx+1, … as one message (sharing between them is kept). Raises a Lua
@@ -39,7 +40,7 @@ void gr_pack(lua_State *L, int idx, int n, GrPackNames names, int first_number, 
 /* As gr_pack with n values at idx, for the start of a goroutine: names are GR_NAME_ARGUMENT from
  * first_number, and unpacking sets carried globals even where present. */
 void gr_pack_start(lua_State *L, int idx, int n, int first_number, GrMsg *out);
-/* A message that was packed otherwise sets carried globals so too. */
+/* The same for a message that gr_pack made: unpacking sets carried globals even where present. */
 void gr_msg_set_start(GrMsg *m);
 
 /* Pushes the values and returns their number. Always consumes *m, also when it raises (a require or
@@ -58,8 +59,8 @@ GrNeed gr_msg_need(const GrMsg *m);
 /* Another message with the same content; false without memory. */
 bool gr_msg_copy(const GrMsg *m, GrMsg *out);
 
-/* Of an error as joins are told, (false, value, traceback): a message of the value alone. False
- * without memory. */
+/* *m is an error as joins are told it, (false, value, traceback). *out is a message of the value
+ * alone. False without memory. */
 bool gr_msg_error_value(const GrMsg *m, GrMsg *out);
 
 /* The fast ways for one value: true when done. */
@@ -69,8 +70,8 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m); /* pushes one value; the stack mu
 
 /* Is it complete in itself, so that a plain assignment is a copy? */
 bool gr_msg_is_plain(const GrMsg *m);
-/* Pushes a long string without consuming it, or an error value; returns the status. -1, and nothing
- * pushed: the message is none. The stack must have room. */
+/* Pushes the long string that *m is, or an error value; returns the status. *m stays. -1, and
+ * nothing pushed: *m is no long string. The stack must have room. */
 int gr_unpack_string(lua_State *L, const GrMsg *m);
 
 /* Messages without a Lua state. The string is copied; false without memory. */

@@ -1,22 +1,22 @@
 /* SPDX-License-Identifier: MIT */
-/* placeholder.c - a userdata that raises whatever is done with it, and says why.
+/* placeholder.c - a userdata that raises an error whatever is done with it, and says why.
  *
  * Globals come along because a function names them; nobody has asked for them. So a value in them
- * that cannot be sent raises no error at the sending: the function may never touch it. Were it nil
- * in the goroutine instead, the error would be "attempt to index a nil value" there, far from its
- * reason. A placeholder is what a program can only pass on or compare; every metamethod raises its
- * text, at the line of Lua that used it. It is one of goro's objects, so messages need nothing for
- * it.
+ * that cannot be sent raises no error when the message is packed: the function may never touch the
+ * value. If it were nil in the goroutine instead, the error would be "attempt to index a nil
+ * value", far from its reason. A program can pass a placeholder on and compare it; every
+ * metamethod raises the placeholder's text, at the line of Lua that used it. A placeholder is one
+ * of goro's objects, so messages need nothing for it.
  *
- * Two things are counted. One is the identity of the value that stayed behind: the sender remembers
- * it as long as the value lives, and a receiver has one userdata for it, whatever message brought
- * it. The other is the placeholder itself, an identity with a text: the text names the way to the
- * value, and the same value may be reached by another way tomorrow.
+ * Two things have a reference count. One is the identity of the value that stayed behind. The
+ * sender remembers it as long as the value lives, and a receiver has one userdata for it, whatever
+ * message brought it. The other is the placeholder itself: an identity with a text. The text names
+ * the way to the value, and tomorrow the same value may be reached by another way.
  *
- * A stock function that checks its argument (`coroutine.resume`, `io.close`) calls no metamethod
- * but names the type of what it got, by __name. So each placeholder has a metatable of its own with
- * the text for a name, up to some number of them in a state: a table of ten thousand sockets must
- * not become ten thousand metatables. */
+ * A stock function that checks its argument (`coroutine.resume`, `io.close`) calls no metamethod,
+ * but names the type of what it got, by __name. So each placeholder has a metatable of its own,
+ * whose __name is the text; but no more than NAMED_MOST in a state, since a table of ten thousand
+ * sockets must not become ten thousand metatables. */
 #include "copy/placeholder.h"
 
 #include <string.h>
@@ -134,8 +134,8 @@ GrShare *gr_placeholder_of(lua_State *L, int idx) {
 
 /* ---- met in the receiver ---- */
 
-/* Pushes the position of the innermost Lua code, which has perhaps called a C function that did it.
- */
+/* Pushes the position of the innermost Lua code, which may have called the C function that touched
+ * the placeholder. */
 static void push_where(lua_State *L) {
   lua_Debug ar;
   for (int level = 1; lua_getstack(L, level, &ar); level++) {
@@ -147,7 +147,7 @@ static void push_where(lua_State *L) {
   lua_pushliteral(L, "");
 }
 
-/* Of a binary operation either operand may be it. */
+/* In a binary operation, either operand may be the placeholder. */
 static int raise(lua_State *L) {
   for (int i = 1; i <= 2; i++) {
     const GrObject *o = gr_object_test(L, i);

@@ -1,49 +1,56 @@
 /* SPDX-License-Identifier: MIT */
-/* record.c - a class is packed for its second message, and then no more as long as it stays as it
- * is.
+/* record.c - a class that is sent again is not packed again, as long as it has not changed.
  *
- * A class goes along with its objects, since a sender cannot know who will receive them and whether
- * he has it already. To pack twenty methods takes ten times as long as to pack an object. So when a
- * state sends a class for the second time, it packs it alone: that message is the record. It is
- * counted and never changes, and the messages from then on hold a reference to it, a link, in place
- * of the class. A receiver that has the class looks no further; another one unpacks a copy of the
- * record first.
+ * A class goes along with its objects, since a sender cannot know who will receive them, and
+ * whether the receiver has the class already. To pack twenty methods takes ten times as long as to
+ * pack an object. So when a state sends a class for the second time, it packs the class alone.
+ * That message is the record. It is counted and never changes. From then on messages hold a
+ * reference to the record, a link, in place of the class. A receiver that has the class looks no
+ * further; another one first unpacks a copy of the record.
  *
- * Nobody may see the difference. So a record is what packing now would give: who meets the class
- * for the first time gets it as it is at the sending, not as it was when the record was made. Lua
- * tells nobody that a table has been written to; so a sum is taken over all that the record was
- * made of (tables, metatables, captured variables, the globals that functions name, what modules
- * own), by address or bits, and taken again for each message: about 30 ns for each value, where
- * packing a method takes a microsecond. The step from one partial sum to the next is a bijection,
- * so one change is always seen; several at once are missed with probability 2^-64. Addresses stay
- * meaningful since the list that the sum is taken over holds all values, and hangs on the class
- * alone (as an ephemeron). When the sum differs the record is made anew; a class that changes all
- * the time goes along in each message as before, and is tried again ever more rarely. What cannot
- * be a record does as well: with something in it that cannot be sent, has
- * __goro (which could change what is being recorded), or is weak (it would be held), with globals
- * that only an __index of the globals knows, too large.
+ *   message   | TABLE 0, metatable: REF 1 | LINK 1 |
+ *                                              | a reference
+ *                                              v
+ *                                          Record: GrPack of the class | addresses of its parts
  *
- * The one difference: to a receiver that knows the class, globals that its methods name are not
- * brought again.
+ * Nobody may see the difference. So a record must be what packing would give now: a receiver that
+ * meets the class for the first time gets it as it is when it is sent, not as it was when the
+ * record was made. Lua tells nobody that a table was written to. So a sum is taken over everything
+ * that the record was made of, by address or bits: tables, metatables, captured variables, the
+ * globals that functions name, what modules own. The sum is taken again for each message. That
+ * takes about 30 ns for each value, where packing a method takes a microsecond. The step from one
+ * partial sum to the next is a bijection, so a single change is always seen. Several changes at
+ * once are missed with probability 2^-64. Addresses stay meaningful: the list over which the sum
+ * is taken holds all values, and hangs on the class alone (as an ephemeron).
  *
- * Shape. What a message reaches both by itself and through a class has to be one thing in the
+ * When the sum differs, the record is made anew. A class that changes all the time goes along in
+ * each message, as it did before; a record of it is tried ever more rarely. Some classes cannot be
+ * a record, and go along in each message as well: those with something that cannot be sent, that
+ * has __goro (which could change what is being recorded), or that is weak (the list would hold
+ * it), with globals that only an __index of the globals knows, or that are too large.
+ *
+ * There is one difference: to a receiver that knows the class, globals that its methods name are
+ * not brought again.
+ *
+ * Shape. What a message reaches both directly and through a class must be one thing in the
  * receiver: a table in two places, a variable that two functions capture. When all is written, the
- * addresses in each record are looked up among the message's; if one is there, the link is taken
- * back: the class goes along, and all is one message. That is so for most functions that capture
- * their class, and hardly ever for objects. Two records may share as well: then both classes get
- * one record together, with what they share in it once, until that becomes too large.
+ * addresses in each record are looked up among the message's. If one is found, the link is taken
+ * back: the class goes along, and all is one message. That happens for most functions that capture
+ * their class, and hardly ever for objects. Two records may share something as well. Then both
+ * classes get one record together, in which the shared part is once, until that record becomes too
+ * large.
  *
- * A goroutine's start has no links: a new state knows no class. A record includes other classes (a
- * base class) whole: it has no links either, so nothing here is deep or recursive, and a receiver
- * that has the base class leaves it out as ever.
+ * The message that starts a goroutine has no links, since a new state knows no class. A record
+ * includes other classes (a base class) whole. It has no links either, so nothing here is deep or
+ * recursive, and a receiver that has the base class leaves it out as ever.
  *
- * While a record is made no Lua runs: the collector stands still, so that no finalizer changes
- * anything between packing and the sum.
+ * While a record is made, no Lua code runs. The collector stands still, so that no finalizer
+ * changes anything between the packing and the sum.
  *
- * Rejected: to leave changes unseen (a class that is extended or configured after its first objects
- * were sent is common, and a goroutine that starts later has to see that); records that link to
- * records, and lists of what they share, by which the receiver would join the parts (three times
- * the code). */
+ * Rejected: not to look for changes (a class that is extended or configured after its first
+ * objects were sent is common, and a goroutine that starts later must see that); records that link
+ * to records, with lists of what they share by which the receiver would join the parts (three
+ * times the code). */
 #include "copy/record.h"
 
 #include <string.h>
@@ -183,8 +190,8 @@ static void add_function(lua_State *L, Sum *s, int function) {
   }
 }
 
-/* Names are in the list after the first `from`. What an __index of the globals gives cannot be told
- * without asking it. */
+/* The names come after the first `from` values of the list. What an __index of the globals gives
+ * cannot be told without calling it. */
 static void add_globals(lua_State *L, Sum *s, int list, lua_Integer from) {
   int top = lua_gettop(L);
   lua_pushglobaltable(L);
@@ -235,8 +242,8 @@ static void append(lua_State *L, int list) {
   lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
 }
 
-/* Appends the draft's items that are names of what modules own, stock functions apart, or else
- * what has content. */
+/* Appends items of the draft to the list. `names`: values that modules own, but for stock
+ * functions; else values that have contents. */
 static uint32_t append_items(lua_State *L, Draft *d, int list, bool names) {
   int top = lua_gettop(L);
   lua_Integer before = (lua_Integer)lua_rawlen(L, list);
@@ -296,8 +303,8 @@ static int make(lua_State *L) {
   return 1;
 }
 
-/* The n classes are on top, and popped. Pushes the list if there is a record. What is left undone
- * for want of memory is as if it had been no good. */
+/* Makes one record of the n classes on top, which are popped. True: there is a record, and the list
+ * is pushed. Without memory there is no record, as for classes that cannot have one. */
 static bool make_in_peace(lua_State *L, Making *m, int n) {
   bool running = lua_gc(L, LUA_GCISRUNNING) == 1;
   *m = (Making){.record = NULL};
@@ -463,8 +470,8 @@ static const Record *record_of(const Draft *d, uint32_t link) {
   return gr_container_of(d->p.items[link].u.share, const Record, share);
 }
 
-/* Enters the parts of the link's record; the link of another record that has one of them too, or
- * `link`. */
+/* Enters the parts of the link's record. Returns the link of another record that has one of them
+ * too; else `link`. */
 static uint32_t enter_parts(const Draft *d, Part *parts, size_t mask, uint32_t link) {
   const Record *r = record_of(d, link);
   for (uint32_t i = 0; i < r->n; i++) {
@@ -496,7 +503,7 @@ static bool find_clash(lua_State *L, Draft *d, uint32_t *a, uint32_t *b) {
   return *b < d->p.nitems;
 }
 
-/* Pushes the classes that have a record with the link's, and are not among the `n` on top yet; how
+/* Pushes the classes of the link's record that are not among the `n` classes on top; returns how
  * many there are then. */
 static int push_classes(lua_State *L, Draft *d, uint32_t link, int n) {
   int first = lua_gettop(L) - n + 1;
@@ -518,8 +525,8 @@ static int push_classes(lua_State *L, Draft *d, uint32_t link, int n) {
   return n;
 }
 
-/* (class…, list) from `first` on: the record is theirs, and those of the message that are links
- * refer to it. */
+/* The stack has (class…, list) from `first` on. The record becomes that of all these classes, and
+ * the message's links to them refer to it. */
 static void learn_all(lua_State *L, Draft *d, int first, int n, const Making *m) {
   for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
     Known *known = push_known(L, first + i);

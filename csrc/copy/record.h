@@ -9,8 +9,8 @@
 /* The class on top, item `number`, which is not written yet, becomes a link; false: it has to go
  * along. Runs no Lua code. May raise. */
 bool gr_record_link(lua_State *L, Draft *d, uint32_t number);
-/* Everything is written: links that would split what the message shares with their classes are
- * taken back. True: then there is more to write. May raise. */
+/* To be called when everything is written. Takes back the links that would split something which
+ * the message shares with their classes. True: there is more to write now. May raise. */
 bool gr_record_settle(lua_State *L, Draft *d);
 /* A record in the making names a global of the environment at an absolute index. May raise. */
 void gr_record_name(lua_State *L, Draft *d, int environment, const char *name, size_t len);

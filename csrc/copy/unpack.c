@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* unpack.c - a message to values, in the receiver's state; the form is wire.h's.
+/* unpack.c - a message to values, in the receiver's state; wire.h has the form.
  *
- * An item is made when something refers to it first, empty and of the right size, and put on a
- * list; the list is worked off until it is empty. So what nothing refers to is never made, and
- * there is no recursion, but for __goro's functions: those need complete arguments, so theirs are
- * messages of their own. A message comes from this process, through memory that nobody else writes:
- * it is trusted. Only the hostile build looks at it first (verify.c).
+ * An item is made when something refers to it first: empty, of the right size, and put on a list.
+ * The list is worked off until it is empty. So an item that nothing refers to is never made, and
+ * there is no recursion. The exception are functions that __goro gave: they need complete
+ * arguments, so these are messages of their own. A message comes from this process, through memory
+ * that nobody else writes, so it is trusted. Only the hostile build looks at it first (verify.c).
  *
- * The unpacker is a userdata that owns the message, so an error at any Lua call loses nothing; as
- * with drafts (draft.c) each state keeps one for reuse. The first message of a goroutine is its
- * state's own, so there it is a C variable, and many goroutines never need another one. Values of a
- * few items lie on the stack, of more in a table. A class is known to the state before it is
- * filled, since a __goro function, or a message within a message, may want it meanwhile. Were an
- * error to leave it like that, it would be half a class for ever: so where there are classes the
- * unpacker is also a to-be-closed variable, and takes back those it has made. */
+ * The unpacker is a userdata that owns the message, so an error in any call of Lua loses nothing.
+ * Each state keeps one for reuse, as with drafts (draft.c). The first message of a goroutine
+ * belongs to its state; there the unpacker is a C variable, and many goroutines never need another
+ * one. The values of few items lie on the stack, those of many in a table.
+ *
+ * A state knows a class before the class is filled, since a __goro function, or a message within
+ * the message, may want it meanwhile. If an error left the class like that, it would be half a
+ * class for ever. So when a message has classes, the unpacker is also a to-be-closed variable, and
+ * on an error makes the state forget the classes that it has made. */
 #include <stdio.h>
 #include <string.h>
 
@@ -65,8 +67,8 @@ static void release(GrKeep *keep) {
   u->busy = true; /* for ever */
 }
 
-/* Classes that it has made and an error left incomplete are made anew by whoever needs them next.
- */
+/* An error has left the classes incomplete that this unpacker has made. The next message that needs
+ * one makes it anew. */
 static void left(lua_State *L, GrKeep *keep, bool failed) {
   if (!failed) return;
   Unpacker *u = gr_container_of(keep, Unpacker, keep);
@@ -129,9 +131,9 @@ static void push_made(lua_State *L, const Unpacker *u, uint32_t i) {
   else lua_rawgeti(L, u->values, (lua_Integer)i + 1);
 }
 
-/* Calls the function that __goro gave. What its arguments refer to is complete: they are a message
- * of their own, and classes, which are not, are filled before. A class may lead to the same item,
- * which then has been made. */
+/* Calls the function that __goro gave. Its arguments are complete: they are a message of their own.
+ * Classes belong to this message, so they are filled before. To fill a class may need the same
+ * item; then the item has been made already. */
 static void make_made(lua_State *L, Unpacker *u, uint32_t i) {
   fill_classes(L, u);
   push_made(L, u, i);
@@ -149,9 +151,9 @@ static void set_made(lua_State *L, const Unpacker *u, uint32_t i) {
   else lua_rawseti(L, u->values, (lua_Integer)i + 1);
 }
 
-/* A class that the state has not met: all that the message wants of its record at once, since one
- * of these that was collected meanwhile would not share with the others what it shares, when it was
- * made anew. */
+/* The state has not met this class. All classes of its record that the message refers to are made
+ * at once. If one of them were collected and made anew, it would no longer share with the others
+ * what it must share. */
 static void make_linked(lua_State *L, Unpacker *u, uint32_t number) {
   const Item *items = u->p->items;
   GrMsg m = {.kind = M_PACK, .u.p = gr_record_copy(items[number].u.share)};
@@ -347,15 +349,16 @@ static void fill_classes(lua_State *L, Unpacker *u) {
 
 /* ---- globals ---- */
 
-/* A placeholder does not take the place of what goro.setup has put there; only of what a state has
- * by itself. The value is at `value`, what is there now before it, and its name before that. */
+/* A placeholder replaces what a state has by itself, but not what goro.setup has put there. The
+ * stack has the name, what is there now, and at `value` the value. */
 static bool replaces(lua_State *L, int value) {
   const GrObject *o = gr_object_test(L, value);
   return o == NULL || !gr_placeholder_is(o->share) ||
          gr_modules_is_standard(L, value - 1, lua_tostring(L, value - 2));
 }
 
-/* Those that came with a message do not replace what is there. */
+/* Globals that come with a goroutine's start replace those that are there; globals of other
+ * messages do not. */
 static void set_globals(lua_State *L, Unpacker *u) {
   lua_pushglobaltable(L);
   int globals = lua_gettop(L);
@@ -390,8 +393,8 @@ bool gr_unpack_scalar(lua_State *L, GrMsg *m) {
   return true;
 }
 
-/* (GrMsg *) -> the string; the message is dropped by the caller, also when this raises. Strings
- * that come and go like this leave their memory to each other and to messages. */
+/* (GrMsg *) -> the string. The caller drops the message, also when this raises. Long strings that
+ * are received come and go, so their memory circulates among them and messages (big.h). */
 static int long_string(lua_State *L) {
   const GrMsg *m = gr_check_pointer(L, 1);
   GrHeap *h = m->w[0] >= GR_BIG_LEAST ? gr_heap_find(L) : NULL;
@@ -436,7 +439,7 @@ static Unpacker *push_unpacker(lua_State *L, GrMsg *m) {
   return u;
 }
 
-/* Pushes what is needed besides the values of u's message, then these; their number. */
+/* Pushes what the work needs, then the values of u's message; returns the number of values. */
 static int work(lua_State *L, Unpacker *u) {
   const GrPack *p = u->p;
   int n = (int)p->nroots;

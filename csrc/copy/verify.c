@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* verify.c - the wire's grammar, looked at before a message is unpacked; the form is wire.h's.
+/* verify.c - checks the form of a message before it is unpacked; wire.h has the form.
  *
- * A message comes from this process, through memory that nobody else writes, so the reader trusts
- * it and the normal build has nothing of this file. The hostile build looks at every length, count,
- * number, kind and offset first: a mistake of the packer's is then an error that says what is
- * wrong, not a crash somewhere else, and the specs damage messages (goro.testing) to see that the
- * reader is told of all that it relies on.
+ * A message comes from this process, through memory that nobody else writes. So the reader trusts
+ * it, and the normal build has nothing of this file. The hostile build looks at every length,
+ * count, number, kind and offset first. A mistake in packing is then an error that says what is
+ * wrong, not a crash somewhere else. The specs damage messages (goro.testing) to see that the
+ * check finds all that the reader relies on.
  *
- * How many items and bytes there are is the buffer's size, which is true. Addresses (of objects, of
- * C functions) and code are for nobody to check: Lua itself trusts code. What the values then mean,
- * a nil for a key or a module that there is not, is Lua's to refuse. Messages within this one are
- * looked at when their turn comes. The time is linear unless items overlap, as none do that were
- * packed. */
+ * The number of items and bytes is the buffer's size, which is true. Addresses (of objects, of C
+ * functions) and code cannot be checked: Lua itself trusts code. What the values mean, such as a
+ * nil for a key or a module that does not exist, is Lua's to refuse. Messages within this one are
+ * checked when they are unpacked. The time is linear unless items overlap, and no packed items do.
+ */
 #include "copy/verify.h"
 
 #include <string.h>

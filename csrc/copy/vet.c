@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* vet.c - warnings of what a goroutine's function does to its copies.
+/* vet.c - warnings when a goroutine's function changes what is a copy.
  *
- * The instructions of the function, and of those in it, are gone through once in their order. For
- * each register it is known whether it holds something that leads to a captured variable or a
- * global, and by which way: `cfg.list` is a field of variable cfg. An instruction that sets a field
- * of what such a register holds, or passes it to a stock function that does (`table.insert`), is
- * looked at: the way is gone in the sender's own values, and if all of it leads through tables that
- * are plain data, there is a warning. So nothing is said of goro's objects, of classes and what has
- * one, of modules, or of tables that the goroutine makes itself.
+ * The instructions of the function, and of the functions in it, are gone through once, in their
+ * order. For each register it is known whether it holds something that leads to a captured
+ * variable or a global, and by which way: `cfg.list` is a field of the variable cfg. Some
+ * instructions set a field of what such a register holds, or pass it to a stock function that does
+ * (`table.insert`). There the way is followed in the sender's own values. If all of it leads
+ * through tables that are plain data, there is a warning. So nothing is said about goro's objects,
+ * classes and their objects, modules, and tables that the goroutine makes itself.
  *
- * The way of control: a jump forward takes what is known along, and where two meet, known is what
+ * At a jump forward, what is known goes along to its target. Where two ways meet, known is what
  * both know. A jump back brings nothing new, since the first round through a loop is a round. What
- * is not known is not told: a table that went through another function, or came out of a call. */
+ * is not known raises no warning: a table that went through another function, or came out of a
+ * call. */
 #include "copy/vet.h"
 
 #include <stdio.h>
@@ -142,7 +143,8 @@ static uint8_t field(Vet *v, uint8_t from, GrBytecodeText name) {
 
 /* ---- what is plain data ---- */
 
-/* Is the value on top a table that is copied and has no more to it? */
+/* Is the value on top a table that is plain data: copied, without a metatable, no module and no
+ * class? */
 static bool is_table_of_data(Vet *v) {
   lua_State *L = v->L;
   int table = lua_gettop(L);
@@ -164,7 +166,7 @@ static bool is_data(Vet *v) {
 
 /* ---- warnings ---- */
 
-/* Of a variable or global once, for the line that comes first. */
+/* One warning for each variable or global: for the first line. */
 static void warn(Vet *v, const Way *root, bool assigned) {
   Warning new = {*root, assigned, v->line};
   for (int i = 0; i < v->nwarnings; i++) {
@@ -178,7 +180,8 @@ static void warn(Vet *v, const Way *root, bool assigned) {
   if (v->nwarnings < WARNINGS) v->warnings[v->nwarnings++] = new;
 }
 
-/* What an object, a module or a class holds is theirs. */
+/* No warning when the way leads through an object, a module or a class: what these hold is not
+ * plain data. */
 static void changes(Vet *v, uint8_t number) {
   uint8_t root = 0;
   for (; number != 0; number = v->ways[number].from) {
@@ -219,7 +222,7 @@ static int changed_argument(lua_CFunction f, uint32_t nargs) {
   return 0;
 }
 
-/* `b` is 0 when the last argument is a call, or one more than there are arguments. */
+/* `b` is the number of arguments plus one; 0: the last argument is a call. */
 static void calls(Vet *v, uint32_t a, uint32_t b) {
   if (v->registers[a] == 0) return;
   push_end(v, v->registers[a]);
@@ -264,7 +267,7 @@ static void arrive(Vet *v) {
 
 /* ---- instructions ---- */
 
-/* Registers that a function in this one assigns to hold anything at any time. */
+/* A register that an inner function assigns to may hold anything at any time. */
 static void set(Vet *v, uint32_t reg, uint8_t number) {
   if (reg >= REGISTERS) return;
   bool marked = (v->f->marks[reg / 8] >> reg % 8 & 1) != 0;

@@ -1,13 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* wire.h - the form of a packed message, for pack.c, unpack.c and verify.c (and goro.testing, which
- * damages messages) alone.
+/* wire.h - the form of a packed message, for the files that pack, unpack and verify alone (and
+ * goro.testing, which damages messages).
  *
- * A message of anything but one small scalar or string is a GrPack: items, and bytes. An item is
- * whatever has an identity: a table, a function, an upvalue that is shared, a long string, an
- * object, a name. Values in the bytes are a tag and its payload; what has an identity is a
- * reference, the item's number. So sharing and cycles need no special case, depth is no depth
- * (items lie side by side), and the receiver can leave items out that nothing it makes refers to:
- * the contents of a class that it has already.
+ * A small scalar or a short string lies in the GrMsg itself, a long string in a block of its own.
+ * All else is a GrPack: items, and bytes. An item is whatever has an identity: a table, a
+ * function, an upvalue that is shared, a long string, an object, a name. In the bytes a value is a
+ * tag and its payload; a value with an identity is a reference: the number of its item.
+ *
+ *   {1, x = t} where t = {}:
+ *
+ *   items   | 0 TABLE narr 1 nrec 1 | 1 TABLE |
+ *               | at                     | at
+ *               v                        v
+ *   bytes   REF 0 | NIL INTEGER 1 STRING 1 "x" REF 1 END | NIL END | END
+ *           roots   metatable, then 1, then x = t                    globals
+ *
+ * So sharing and cycles need no special case. Depth is no depth, since items lie side by side. And
+ * the receiver can leave out items that nothing it makes refers to: the contents of a class that
+ * it has already.
  *
  *   bytes at 0:       the root values
  *   table, class:     value of the metatable; narr values for 1..narr; key, value, …; END
@@ -18,7 +28,7 @@
  *   link:             nothing: it is a class of a record
  *   globals:          (string, value)…; END
  *
- * A record (record.h) is a message too, whose roots are classes. Many messages refer to it, and
+ * A record (record.h) is a message too; its roots are classes. Many messages refer to it, and
  * nobody writes to it. */
 #ifndef GR_WIRE_H
 #define GR_WIRE_H

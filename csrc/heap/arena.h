@@ -1,23 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /* arena.h - the memory of one Lua state.
  *
- *   first chunk: | GrArena | blocks … | bump →          end |      its size is the image's, or
- * FIRST more chunks: | GrSlab  | blocks … |                            each twice the last one's
- * size, up to a limit big blocks:  | GrBig   | block |                               from malloc
- * (or big.h), each in a list
+ *   first chunk      +---------+---------------------------------+
+ *                    | GrArena | blocks …                        |
+ *                    +---------+---------------------------------+
+ *   more chunks      +--------+-----------------+- - - - - - - - +
+ *   (slabs, newest   | GrSlab | blocks …        |  not used yet  |
+ *   first)           +--------+-----------------+- - - - - - - - +
+ *                                               ^ bump           ^ end    of the newest chunk
+ *   big blocks       +-------+-------+     +-------+-------+
+ *   (bigs)           | GrBig | block | <-> | GrBig | block | <-> …
+ *                    +-------+-------+     +-------+-------+
+ *   free[class]      free block -> free block -> …
  *
- * Lua tells the old size of each block, so blocks need no headers: a size class is a multiple of 16
- * up to 512 bytes, then one of four steps to each doubling up to 16 KB; each class has a free list
- * through the free blocks. Bigger blocks are malloc's. All chunks and big blocks of a state go back
- * at once (gr_arena_free), without a walk over the blocks; a state that lives on gives back the
- * chunks that have become empty when they are most of it (gr_arena_trim). One thread at a time, the
- * one that runs the state.
+ * Lua tells the old size of each block that it gives back, so blocks need no headers. A block has
+ * the size of its class: a multiple of 8 up to 256 bytes, then one of four steps to each doubling,
+ * up to 8 KB. Each class has a list of free blocks. Larger blocks are malloc's, or big.h's, one by
+ * one.
  *
- * Everything that points into the first chunk, the arena itself included, can be moved with it:
- * that is how images work (image.h).
+ * The first chunk has the size that an image asks for. Each further chunk is twice as large as the
+ * one before, up to a limit. When a state ends, all its chunks and big blocks are given back at
+ * once, without a walk over the blocks (gr_arena_free). A state that lives on gives back chunks
+ * that have become empty, when they are most of what it holds (gr_arena_trim).
  *
- * Under sanitizers, and with GORO_SYSTEM_ALLOC, each block is malloc's, so that they, or valgrind,
- * see it. */
+ * One thread at a time uses an arena: the one that runs the state.
+ *
+ * Everything that points into the first chunk, the GrArena itself included, can be moved together
+ * with the chunk. That is how images work (image.h).
+ *
+ * Under sanitizers, and with GORO_SYSTEM_ALLOC, each block is malloc's, so that the sanitizer or
+ * valgrind sees each one. */
 #ifndef GR_ARENA_H
 #define GR_ARENA_H
 

@@ -1,23 +1,26 @@
 /* SPDX-License-Identifier: MIT */
-/* foreign.c - whose userdata is it; see foreign.h.
+/* foreign.c - who made a userdata; see foreign.h.
  *
- * Lua tells its allocator when it makes a userdata, and userdata is made by C functions only: so
- * the function that runs at that moment is its maker. There are three kinds of functions.
- *   - goro's own lie in goro's own code. Their userdata is either memory alone or hangs on the
- *     state's keeper (keep.h), which is looked after in both ways of ending.
- *   - Lua's own are the fields of the standard libraries, the methods of files, and what opens the
- *     libraries. Their userdata is memory alone, too: buffers, an iteration's state. Files are
- * noted elsewhere (lib/core/replaced.c).
- *   - Everything else is foreign: a function that a program registered, a module of its own in
- *     package.preload. What came from a C library is in no need of this, since a state that has
- *     loaded one is closed anyway.
- * A foreign function could also give a table a __gc, by calls that nobody sees. So a state that got
- * such a function in a message counts as well; one that merely inherited package.preload does not.
+ * Lua tells its allocator when it makes a userdata, and only C functions make userdata. So the
+ * maker is the function that runs at that moment. There are three kinds of C functions.
  *
- * The function is found on the stack of the thread that runs. The allocator may ask for it:
+ *   - Goro's own lie in goro's own code. Their userdata is plain memory, or it hangs on the
+ *     state's keeper (keep.h), which lets go of it whether the state is closed or dropped.
+ *   - Lua's own are the fields of the standard libraries, the methods of files, and the functions
+ *     that open the libraries. Their userdata is plain memory, too: buffers, the state of an
+ *     iteration. Files are noted elsewhere (lib/core/replaced.c).
+ *   - All others are foreign: functions that a program registered, a module of its own in
+ *     package.preload. A function from a C library need not be found here, since a state that has
+ *     loaded a C library is always closed.
+ *
+ * A foreign function can also give a table a __gc, by calls that nobody sees. So a state that got
+ * a foreign function in a message counts as well. A state that merely inherited package.preload
+ * does not.
+ *
+ * The running function is found on the stack of the running thread. The allocator may look there:
  * lua_newuserdatauv is about to push its result, so there is room for a value, and neither
- * lua_getstack nor lua_getinfo allocates. When foreign C code runs a coroutine by itself, the
- * thread that we know of is the one outside, in which that code is. */
+ * lua_getstack nor lua_getinfo allocates. When foreign C code resumes a coroutine by itself, goro
+ * knows only the thread outside, in which that C code runs; which is what is asked for. */
 #include "heap/foreign.h"
 
 #include <link.h>

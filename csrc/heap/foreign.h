@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* foreign.h - is there anything in a goroutine's state that was made by code that is neither goro's
- * nor Lua's own? Then it may have finalizers that must run, and the state is closed by Lua at its
- * end; else it is dropped in one piece, at a tenth of the cost (state.c). */
+/* foreign.h - did code that is neither goro's nor Lua's own make something in a goroutine's state?
+ *
+ * What such code made may have finalizers that must run. Then Lua closes the state at its end. Any
+ * other state is dropped in one piece, at a tenth of the cost (run/life.c). */
 #ifndef GR_FOREIGN_H
 #define GR_FOREIGN_H
 

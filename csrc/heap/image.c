@@ -99,7 +99,7 @@ static bool try(lua_State *L, lua_CFunction f, void *arg, int nresults) {
   return lua_pcall(L, 1, nresults, 0) == LUA_OK;
 }
 
-/* The same while it is decided whether there are images. */
+/* As `try`; an error becomes the reason why there are no images. */
 static bool call(lua_State *L, lua_CFunction f, void *arg) {
   if (try(L, f, arg, 0)) return true;
   const char *why = lua_tostring(L, -1);
@@ -108,8 +108,8 @@ static bool call(lua_State *L, lua_CFunction f, void *arg) {
   return false;
 }
 
-/* A small state would collect at twice its size, again and again; each gets about as far as one
- * with all libraries before its first collection. */
+/* A small state would collect garbage at twice its size, again and again. So each state allocates
+ * about as much before its first collection as a state with all libraries does. */
 static void collect(lua_State *L, const GrArena *a) {
   size_t used = (size_t)(a->bump - (const char *)a), pause = FIRST_GC * 100 / used;
   lua_gc(L, LUA_GCCOLLECT);
@@ -118,7 +118,7 @@ static void collect(lua_State *L, const GrArena *a) {
   lua_gc(L, LUA_GCSETPAUSE, usual);
 }
 
-/* A template with `have` in an arena of its own, which is all that is to be freed. */
+/* A template with the globals `have`. It lies in an arena of its own: to free that is enough. */
 static lua_State *build(lua_CFunction open, void *owner, GrNeed have, GrArena **arena) {
   GrArena *a = gr_arena_new(TEMPLATE_BYTES);
   if (a == NULL) return NULL;
@@ -134,8 +134,8 @@ static lua_State *build(lua_CFunction open, void *owner, GrNeed have, GrArena **
   return L;
 }
 
-/* Where the words are that point into the template, its end included (an empty rest points there);
- * their number. */
+/* Writes where the words are that point into the template, unless `found` is NULL; returns how many
+ * there are. The template's end counts as inside, since an empty rest points there. */
 static uint32_t find_pointers(const GrArena *a, uint32_t *found) {
   uintptr_t base = (uintptr_t)a;
   size_t len = (size_t)(a->bump - (const char *)a);
@@ -309,7 +309,7 @@ void gr_image_init(lua_CFunction open, void *owner) {
     for (int i = 0; i < IMAGES; i++) free_image(&images[i]);
 }
 
-/* The smallest that leaves little to be done. */
+/* The smallest image in which little is missing. */
 static const Image *choose(GrNeed need) {
   const Image *image = images;
   while (image < images + IMAGES - 1 && !gr_need_is_small(need & ~image->have)) image++;
@@ -336,7 +336,8 @@ lua_State *gr_image_state(const GrImage *special, GrNeed need, GrArena **arena, 
 
 /* ---- special images ---- */
 
-/* What is in it already needs no room; and it is to be the same each time. */
+/* What the image has already takes no room in its clones. Its seed is cleared, so that two images
+ * can be compared. */
 static void settle_special(const Image *base, Image *image) {
   uint32_t more = image->len - base->len;
   image->slot = slot_of(image->len, more < ROOM - LEAST_ROOM ? ROOM - more : LEAST_ROOM);

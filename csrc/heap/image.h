@@ -1,32 +1,46 @@
 /* SPDX-License-Identifier: MIT */
 /* image.h - new Lua states by copying one.
  *
- * There are a few images, each with more in it than the one before (need.h): nothing but what Lua
- * itself needs; goro; the everyday libraries; all. A goroutine starts in the smallest that covers
- * what its code names, or nearly: a base function or two are set afterwards.
+ *   template (once a process)                        image
+ *   +---------+-----------+----------+- - -+         +-------------------------------+
+ *   | GrArena | lua_State | objects… | free|  --->   | the same bytes; addresses in  |
+ *   +---------+-----------+----------+- - -+ freeze  | them count from 0             |
+ *                                                    +-------------------------------+
+ *                                                    | where these addresses are     |
+ *                                                    +-------------------------------+
+ *                                                         | copy, add the new base to each address
+ *                                                         v
+ *                                                    a new state, ready to run
  *
- * Opening the standard libraries costs 20 us and more; copying a state in which they are open,
- * under 1 us. A template state is built once a process, inside one chunk (arena.h). Every word in
- * it that points into that chunk is written down; a clone is a copy of the bytes in which those
- * words have been moved. Lua knows nothing of it: whatever it finds is what it would have built
- * itself.
+ * There are a few images, each with more in it than the one before (need.h): only what Lua itself
+ * needs; goro; the everyday libraries; everything. A goroutine starts in the smallest image that
+ * has what its code names. An image also counts as large enough when a base function or two are
+ * missing: these are set afterwards.
  *
- * The rules that make it right:
- *   - No table of the template has a key that is hashed by its address and moves: a table, a
- * function, a userdata, a thread. Walked and checked.
- *   - A word that merely looks like a pointer into the chunk would be moved too. Where Lua writes a
- * type's byte over the rest of an old pointer, there would be such words (seen: a closure's
- * upvalue, whose type then depended on the low byte of the distance); so in a template all memory
- * is cleared when it is given out and when it comes back. What is left is text, small integers,
- * hashes of 32 bits beside flags: against a range of some 20 KB in an address space of 2^47, chance
- * comes to less than 1 in 10^11 a process. The proof runs clones at distances of all low bytes.
- *   - What must differ between states is set in each clone: the seed of math.random, the owner in
- * the extra space. Code that starts goroutines again and again has an image of its own, in which it
- * is loaded (copy/code.h). That one is made in a clone of a proven image, and twice: if the two are
- * not the same in every byte and every pointer, it is not used. Before it is used an image proves
- * itself: a clone runs code that goes through all libraries, collects all garbage, and is closed.
- * When anything is not as it should be, no image is used in this process and states are opened one
- * by one; gr_image_status says why. */
+ * To open the standard libraries takes 20 us and more. To copy a state in which they are open
+ * takes less than 1 us. A template is built once a process, inside one chunk (arena.h). Each word
+ * in it that points into that chunk is written down. A clone is a copy of the bytes in which these
+ * words have been moved. Lua does not notice: it finds what it would have built itself.
+ *
+ * What makes this right:
+ *
+ *   - No table of the template has a key that Lua hashes by its address, and that moves: a table,
+ *     a function, a userdata, a thread. A walk over all tables checks it.
+ *   - A word that only looks like an address in the chunk would be moved as well. Such words came
+ *     from old pointers, over whose first byte Lua had written the type of a value (seen in the
+ *     upvalue of a closure). So a template's memory is cleared when Lua gets it, and again when
+ *     Lua gives it back. What is left is text, small integers, and hashes of 32 bits beside flags.
+ *     The chunk is some 20 KB in an address space of 2^47, so the chance that one of these looks
+ *     like an address is below 1 in 10^11 for a process. The proof (image.c) runs clones at
+ *     distances with different low bytes.
+ *   - What must differ between states is set in each clone: the seed of math.random, and the owner
+ *     in the extra space.
+ *   - An image proves itself before it is used. A clone runs code that goes through all libraries,
+ *     collects all garbage, and is closed. When anything is not as it should be, this process uses
+ *     no images, and opens each state's libraries one by one. gr_image_status says why.
+ *   - Code that starts goroutines again and again gets an image of its own, in which it is loaded
+ *     (copy/code.h). It is made in a clone of a proven image, and twice. It is used only if both
+ *     have the same bytes and the same pointers. */
 #ifndef GR_IMAGE_H
 #define GR_IMAGE_H
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* keep.c - the list of what one state holds outside of Lua; see keep.h.
  *
- * A program can take a metamethod out of a metatable and call it with any value. So each of them
- * looks first whether the value is a userdata of this file: one with the keeper's metatable. That
- * takes as long as all else in a call of mutex:with; so what has not been finalized has a mark, its
- * own address mixed with that of a variable here, which only this file writes. */
+ * A program can take a metamethod out of a metatable and call it with any value. So each
+ * metamethod first asks whether its argument is a userdata of this file. To compare the metatable
+ * takes as long as all the rest of a call of mutex:with. Therefore each GrKeep that has not been
+ * finalized carries a mark, which only this file writes: its own address, mixed with the address
+ * of a variable here. */
 #include "heap/keep.h"
 
 #include <string.h>
@@ -47,8 +48,8 @@ static bool has_metatable(lua_State *L, int idx) {
   return has;
 }
 
-/* Of a light userdata the length is 0. */
-void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type) {
+/* NULL: the value is none, or of another type. The length of a light userdata is 0. */
+static void *test(lua_State *L, int idx, const GrKeepType *type) {
   GrKeep *k = lua_touserdata(L, idx);
   if (k == NULL || lua_rawlen(L, idx) < sizeof *k) return NULL;
   if (gr_unlikely(k->mark != mark_of(k)) && !has_metatable(L, idx)) return NULL;
@@ -56,7 +57,7 @@ void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type) {
 }
 
 void *gr_keep_check(lua_State *L, int arg, const GrKeepType *type, const char *what) {
-  void *k = gr_keep_test(L, arg, type);
+  void *k = test(L, arg, type);
   if (gr_unlikely(k == NULL)) luaL_typeerror(L, arg, what);
   return k;
 }
@@ -99,8 +100,8 @@ void gr_keep_release(GrKeep *k) {
   k->type->release(k);
 }
 
-/* Has Lua still the userdata in which the GrKeep of slot i lies? The table of objects, or nil, is
- * on top. Another one may be at the same address by now. */
+/* Has Lua still the userdata in which the GrKeep of slot i lies? Another userdata may be at the
+ * same address by now. The table of objects, or nil, is on top. */
 static bool is_there(lua_State *L, const Slot *s, uint32_t i) {
   if (!lua_istable(L, -1)) return false;
   lua_rawgetp(L, -1, s->u.key);
@@ -110,7 +111,7 @@ static bool is_there(lua_State *L, const Slot *s, uint32_t i) {
   return there && s->k->keeper != NULL && s->k->slot == i;
 }
 
-/* What hangs on the keeper is there too. */
+/* Userdata that hangs on the keeper: Lua still has it. */
 typedef struct Kept {
   const void *draft, *unpacker, *claim;
 } Kept;
@@ -182,7 +183,7 @@ static void push_keeper(lua_State *L) {
 
 static void release_nothing(GrKeep *k) { (void)k; }
 
-/* Its metatable is everybody's. */
+/* The keeper's metatable is that of all userdata of this file. */
 void gr_keep_open(lua_State *L) {
   static const GrKeepType type = {release_nothing, NULL};
   Keeper *keeper = gr_own_userdata(L, sizeof *keeper, GR_KEEP_KINDS);

@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: MIT */
-/* keep.h - what hangs on one Lua state but lies outside of it: references to shared objects,
- * buffers.
+/* keep.h - things outside of Lua's memory that belong to one Lua state: references to shared
+ * objects, buffers.
  *
- * Each such thing is in a userdata whose __gc lets go of it. That is not enough: while a state is
- * closed Lua calls finalizers but takes on no new ones, so what a finalizer makes then (a channel,
- * a message) would be lost. So all are in a list too, and the state's keeper, the first userdata of
- * goro in the state and therefore the last that is finalized, lets go of the rest.
+ *   registry -> keeper (a userdata) -> slots: | GrKeep * | GrKeep * | free | …
+ *                                                  |
+ *                                                  v
+ *                                        a userdata that begins with a GrKeep
  *
- * Nor does Lua call each finalizer: when the C stack is used up, or there is no memory for the
- * call, it only warns, and the userdata is freed without. So the list is outside of what it lists
- * (a slot for each), and before the keeper touches what is left it asks the table of objects, which
- * is weak, whether Lua still has it. What has gone so is not let go of before the state ends, or
- * never. An entry in that table costs more than all the rest, so what is brief, and let go of by
- * those who use it, has none: where some of that is left, the state is closed, not dropped, and
- * what Lua has not finalized then is not touched. */
+ * Each such thing lies in a userdata whose __gc lets go of it. That alone is not enough. While Lua
+ * closes a state it calls finalizers, but accepts no new ones: whatever a finalizer makes then (a
+ * channel, a message) would be lost. So each thing is also in a list. The list belongs to the
+ * keeper, which is goro's first userdata in the state, and therefore the last one that Lua
+ * finalizes. The keeper lets go of what is left.
+ *
+ * Nor does Lua call every finalizer. When the C stack is used up, or there is no memory for the
+ * call, Lua only warns, and frees the userdata. So the list lies outside of the userdata that it
+ * lists, one slot for each. Before the keeper touches what is left, it asks the table of objects,
+ * which is weak, whether Lua still has the userdata. If Lua has not, the thing is let go of when
+ * the state ends, or never.
+ *
+ * An entry in the table of objects costs more than all the rest. So things that live briefly, and
+ * that their user lets go of, have no entry. If some of these are left when a state ends, the
+ * state is closed instead of dropped, and what Lua has not finalized then is not touched. */
 #ifndef GR_KEEP_H
 #define GR_KEEP_H
 
@@ -70,10 +78,8 @@ void gr_keep_push_objects(lua_State *L);
 /* Takes it from the list and releases it, unless that has been done. */
 void gr_keep_release(GrKeep *k);
 static inline bool gr_keep_is_held(const GrKeep *k) { return k->keeper != NULL; }
-/* The value at idx when it is a userdata of gr_keep_new with this type (NULL: any), released or
- * not; else NULL. For functions that a program can call with whatever it likes. Does not raise. */
-void *gr_keep_test(lua_State *L, int idx, const GrKeepType *type);
-/* The same; another value is an argument error: `what` was expected. */
+/* Argument `arg`, which must be a userdata of gr_keep_new with this type (NULL: any), released or
+ * not: `what` is expected. For functions that a program can call with whatever it likes. */
 void *gr_keep_check(lua_State *L, int arg, const GrKeepType *type, const char *what);
 
 #endif

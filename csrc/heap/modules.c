@@ -151,7 +151,7 @@ static int call_searcher(lua_State *L) {
   return 1;
 }
 
-/* Does the searcher on top, which is popped, find the module? One that raises does not. */
+/* Does the searcher on top find the module? A searcher that raises does not. It is popped. */
 static bool searcher_finds(lua_State *L, const char *module) {
   lua_pushcfunction(L, call_searcher);
   lua_insert(L, -2);
@@ -161,7 +161,7 @@ static bool searcher_finds(lua_State *L, const char *module) {
   return found;
 }
 
-/* As the stock searcher for Lua modules, which would compile the file. */
+/* Asks for the file alone, since the stock searcher for Lua modules would compile it. */
 static bool has_lua_file(lua_State *L, int package, const char *module) {
   lua_getfield(L, package, "searchpath");
   lua_pushstring(L, module);
@@ -171,8 +171,8 @@ static bool has_lua_file(lua_State *L, int package, const char *module) {
   return found;
 }
 
-/* The stock searchers for C modules look for the luaopen_* function too: that there is a library
- * which could have it says nothing. */
+/* The stock searchers for C modules are called: they look for the luaopen_* function too, and that
+ * there is a library which may have it says nothing. */
 static bool some_searcher_finds(lua_State *L, int package, const char *module) {
   enum { LUA_FILES = 2 };
   lua_getfield(L, package, "searchers");
@@ -192,7 +192,7 @@ static bool some_searcher_finds(lua_State *L, int package, const char *module) {
   return found;
 }
 
-/* Without one nothing is found, and that says nothing. */
+/* Without a free descriptor no searcher finds anything, so that it found nothing says nothing. */
 static bool has_free_descriptor(void) {
   int fd = open("/", O_PATH | O_CLOEXEC);
   if (fd >= 0) close(fd);

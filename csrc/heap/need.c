@@ -24,7 +24,7 @@ typedef struct Global {
   lua_CFunction open; /* of a library */
 } Global;
 
-/* The order is that of opening: package first, since it makes package.loaded's owner. */
+/* In the order of opening: package comes first, since all others are put into package.loaded. */
 static const Global globals[] = {
     {"package", LIB, true, luaopen_package},
     {"coroutine", LIB, false, luaopen_coroutine},
@@ -170,7 +170,7 @@ void gr_need_fill(lua_State *L, GrNeed need) {
   if (h->have == GR_NEED_ALL) gr_need_filled(L, h, before);
 }
 
-/* As goroutines have them: the stock ones with ours over them. */
+/* Notes the base functions as goroutines have them: the stock ones with ours over them. */
 static int read_base(lua_State *L) {
   GrHeap *h = lua_touserdata(L, 1);
   luaL_openlibs(L);

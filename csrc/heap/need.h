@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* need.h - which of the standard globals a goroutine's state has, and which it needs.
+/* need.h - which standard globals a goroutine's state has, and which it needs.
  *
- * A state need not hold what its code cannot reach. What a function can reach is in its code: the
- * names that it takes from _ENV. So each standard global is a bit; a state has a set of them, a
- * message needs a set, and the rest is opened when a message needs it (gr_need_fill).
- * Whatever leads anywhere (`_G`, `require`, `load`, `debug`, …) needs all of them. Names that are
- * assigned count as those that are read: so what is missing in a state is what none of its code has
- * named, and can be put there without undoing anything that the code has done.
+ * A state need not have what its code cannot reach. What a function can reach is written in its
+ * code: the names that it takes from _ENV. So each standard global is a bit. A state has a set of
+ * bits, a message needs a set, and what the message needs and the state has not is opened first
+ * (gr_need_fill). A name that leads anywhere (`_G`, `require`, `load`, `debug`, …) needs all bits.
+ * A name that is assigned counts like one that is read. So when a global is missing in a state,
+ * none of the state's code has named it, and it can be put there without undoing anything.
  *
- * A string reaches the string library without a name, by its methods and arithmetic. A state
- * without that library has a trap as the strings' metatable: the first use opens the library, which
- * brings its own. Nobody sees the trap, since who can ask for it (`getmetatable`, `debug`) needs
- * the real one. */
+ * A string reaches the string library without a name, by its methods and by arithmetic. So a state
+ * without that library has a trap as the metatable of strings. The first use opens the library,
+ * which brings the real metatable. Nobody sees the trap: whatever could ask for it
+ * (`getmetatable`, `debug`) needs the string library first. */
 #ifndef GR_NEED_H
 #define GR_NEED_H
 

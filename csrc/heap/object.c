@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* object.c - goro's own objects as userdata: one for each object, view and state.
+/* object.c - one userdata for each object, view and state; see object.h.
  *
- * A table maps (share + view) to the userdata, weakly: Lua clears such an entry before the
- * userdata's finalizer drops the reference, so a found entry always holds one. A program may call
- * the finalizer, too, and must not take the object away from those who use it at this moment. Such
- * a call does nothing: Lua tells when a function is called as a finalizer, and when it cannot tell
- * (in a hook), the entry is gone in the collector's calls alone.
+ * A weak table leads from the address (share + view) to the userdata. Lua clears such an entry
+ * before the userdata's finalizer drops the reference, so an entry that is found always holds one.
+ * A program can call the finalizer itself, and must not take the object away from others who use
+ * it at this moment. So such a call does nothing. Lua tells when a function runs as a finalizer.
+ * Where Lua cannot tell (in a hook), the missing entry shows that the collector called.
  *
- * A handle is recognised by its size and by a word that only this file writes: its own address,
- * mixed with that of a variable here. It goes when the handle lets go of its object, so the memory
- * of one that was collected is none. To ask the metatable instead took three times as long, in each
- * call of each method. */
+ * A handle is recognised by its size and by a word that only this file writes: the handle's
+ * address, mixed with the address of a variable here. The word is cleared when the handle lets go
+ * of its object, so memory of a collected handle is never taken for a handle. To ask the metatable
+ * instead took three times as long, in each call of each method. */
 #include "heap/object.h"
 
 #include <string.h>

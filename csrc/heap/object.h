@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* object.h - goro's own objects in Lua: a userdata that holds one reference to a GrShare.
  *
- * Within one state the same object (and view of it) is always the same userdata: a weak table in
- * the registry finds it. Across states
- * __eq compares the pointers. A type's metatables, one for each view, are built in each state on
- * first use, by its `open`. */
+ * Within one state, an object (in one view) is always the same userdata: a weak table in the
+ * registry finds it. Across states, __eq compares the pointers to the GrShare. The metatables of a
+ * type, one for each view, are built in each state when they are first used, by the type's `open`.
+ */
 #ifndef GR_OBJECT_H
 #define GR_OBJECT_H
 

@@ -57,10 +57,10 @@
  * it. A parked goroutine does not pin it; so the port of a listener is free when close returns. A
  * descriptor that is closed leaves epoll by itself.
  *
- * The memory of GrFds is type-stable: it is never given back. An event may have been fetched just
- * before its descriptor was closed. It then reaches a GrFd that is free, or one that has been made
- * anew; all it does there is to set `ready` once too often, which costs one EAGAIN. So epoll need
- * not be told that a descriptor goes.
+ * The memory of GrFds is type-stable (base/slab.h), and is never given back. An event may have been
+ * fetched just before its descriptor was closed. It then reaches a GrFd that is free, or one that
+ * has been made anew; all it does there is to set `ready` once too often, which costs one EAGAIN.
+ * So epoll need not be told that a descriptor goes.
  *
  * Locks: a descriptor's own (GR_RANK_IO), under which waits are prepared; the slabs' (LEAF). */
 #include "io/poll.h"
@@ -69,8 +69,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <unistd.h>
-
-enum { SLAB = 64 };
 
 /* A goroutine that waits for a turn, in the wait of this number. */
 typedef struct Queued {
@@ -92,25 +90,27 @@ typedef struct Way {
 } Way;
 
 struct GrFd {
-  GrLock lock;    /* of all but `link`. A goroutine that has the turn and pins f may read fd and
-                     `spent` without it */
-  int fd;         /* -1: closed, or free */
-  uint32_t users; /* how many calls pin it */
+  GrSlabItem slab; /* first: its memory is type-stable */
+  GrLock lock;     /* of all but `slab`. A goroutine that has the turn and pins f may read fd and
+                      `spent` without it */
+  int fd;          /* -1: closed, or free */
+  uint32_t users;  /* how many calls pin it */
   bool closed, registered;
   Way way[2];
-  GrFd *link; /* in the list of free ones */
 };
 
-typedef struct Slab {
-  struct Slab *next;
-  GrFd fds[SLAB];
-} Slab;
+static void init(void *object, uint64_t seq) {
+  GrFd *f = object;
+  (void)seq;
+  gr_lock_init(&f->lock, GR_RANK_IO);
+  f->fd = -1;
+  f->closed = true;
+}
+
+static GrSlabs slabs = {
+    .bytes = 16 << 10, .size = sizeof(GrFd), .init = init, GR_SLABS_LISTS(slabs)};
 
 const GrWaitType gr_fd_reading = {"I/O read", NULL}, gr_fd_writing = {"I/O write", NULL};
-
-static GrLock slabs_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static Slab *slabs;
-static GrFd *free_fds;
 
 /* The goroutine that the caller must ready, or NULL. */
 static G *event_locked(Way *w, bool hung_up) {
@@ -138,31 +138,11 @@ void gr_fd_event(GrFd *f, uint32_t events) {
 
 /* ---- descriptors ---- */
 
-static bool slab_new_locked(void) {
-  Slab *s = gr_zalloc(sizeof *s);
-  if (s == NULL) return false;
-  s->next = slabs;
-  slabs = s;
-  for (int i = SLAB - 1; i >= 0; i--) {
-    GrFd *f = &s->fds[i];
-    gr_lock_init(&f->lock, GR_RANK_IO);
-    f->fd = -1;
-    f->closed = true;
-    f->link = free_fds;
-    free_fds = f;
-  }
-  return true;
-}
-
 int gr_fd_new(int fd, GrFd **out) {
   int r = gr_poll_start();
   if (r != GR_OK) return r;
-  gr_lock(&slabs_lock);
-  bool have = free_fds != NULL || slab_new_locked();
-  GrFd *f = free_fds;
-  if (have) free_fds = f->link;
-  gr_unlock(&slabs_lock);
-  if (!have) return GR_NOMEM;
+  GrFd *f = gr_slab_get(&slabs);
+  if (f == NULL) return GR_NOMEM;
   gr_lock(&f->lock);
   f->fd = fd;
   f->closed = f->registered = false;
@@ -228,8 +208,8 @@ int gr_fd_close(GrFd *f) {
 }
 
 void gr_fd_close_all(void) {
-  for (Slab *s = slabs; s != NULL; s = s->next)
-    for (int i = 0; i < SLAB; i++) gr_fd_close(&s->fds[i]);
+  GrSlabAt at = {0};
+  for (GrFd *f; (f = gr_slab_next(&slabs, &at)) != NULL;) gr_fd_close(f);
 }
 
 void gr_fd_free(GrFd *f) {
@@ -239,10 +219,7 @@ void gr_fd_free(GrFd *f) {
     return;
   }
   gr_fd_close(f);
-  gr_lock(&slabs_lock);
-  f->link = free_fds;
-  free_fds = f;
-  gr_unlock(&slabs_lock);
+  gr_slab_put(&slabs, f);
 }
 
 void gr_fd_forget(GrFd *f) {

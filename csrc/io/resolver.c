@@ -56,7 +56,7 @@ struct GrLookup {
 
 static GrLock lock = GR_LOCK_INIT(GR_RANK_IO); /* all of the above */
 static GrList all = {&all, &all};
-static GrHelpers helpers = GR_HELPERS_INIT("goro-resolver", 16);
+static GrHelpers helpers = GR_HELPERS_INIT(helpers, "goro-resolver", 16);
 
 /* ---- the system's resolver ---- */
 

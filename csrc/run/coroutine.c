@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: MIT */
-/* coroutine.c - the coroutine library of a goroutine's state: stock in all that a program can see,
- * with a second kind of yield below it.
+/* coroutine.c - the coroutine library of a goroutine's state. A program sees the stock library;
+ * below it there is a second kind of yield.
  *
  * A goroutine that waits inside coroutines yields out of all of them. Each lua_resume on the way
- * returns LUA_YIELD, and st->outward tells that this is not the program's own coroutine.yield: the
- * level yields too, with no values, and its continuation resumes the same coroutine with no values
- * when the runner resumes inward. The program sees neither; between the two no Lua code of this
- * state runs, so that not even a status can be observed. The results of a resume are fetched by
- * whichever piece of it runs last.
+ * returns LUA_YIELD, and st->outward tells that this is not the program's own coroutine.yield. So
+ * the level yields too, with no values. When the runner resumes inward, the level's continuation
+ * resumes the same coroutine, with no values. The program sees neither. Between the two no Lua
+ * code of this state runs, so not even a status can be observed. The results of a resume are
+ * fetched by the piece of the resume that runs last.
  *
- * That works only where each level can yield. Every resume of ours therefore keeps, for the time of
- * its lua_resume, co_top    the thread that it entered: one that somebody else's C code resumed is
- * never co_top, and waits inside it keep the thread; chain_ok  whether the level that called it can
- * yield, and all those outside it. An outward yield happens only when L == co_top and chain_ok
- * (gr_must_block), so that each level that meets one may pass it on. Both are put back at once when
- * lua_resume returns: while the goroutine is parked they belong to the level that the runner enters
- * first.
+ *   M:  lua_resume(main)       <--- yields ---+   resumes ---+
+ *         coroutine.resume(a)  <--- yields ---+              +--> continuation resumes a
+ *           coroutine.resume(b) <-- yields ---+              +--> continuation resumes b
+ *             ch:recv() must wait: lua_yieldk                +--> goes on
  *
- * goexit: a level that meets GR_OUT_EXIT, or an end of its coroutine after goexit was called inside
- * it, closes that coroutine first. More about exiting in protect.c. */
+ * That works only where each level can yield. So each resume of ours sets two things for the time
+ * of its lua_resume. Both are put back at once when lua_resume returns: while the goroutine is
+ * parked they belong to the level that the runner enters first.
+ *
+ *   - co_top: the thread that the resume entered. A thread that somebody else's C code resumed is
+ *     never co_top, and a wait inside it keeps its M.
+ *   - chain_ok: can the level that called the resume yield, and all levels outside it?
+ *
+ * An outward yield happens only when L == co_top and chain_ok (gr_must_block). So each level that
+ * meets one may pass it on.
+ *
+ * goexit: a level that meets GR_OUT_EXIT, or whose coroutine ends after goexit was called in it,
+ * closes that coroutine first. protect.c has more about exiting. */
 #include <lualib.h>
 
 #include "run/coroutine.h"
@@ -174,9 +182,9 @@ static int wrap_call(lua_State *L) {
 
 /* ---- the rest ---- */
 
-/* A new thread inherits its maker's hook. Ours, which pre-empts, means one thread only; a program's
- * own (debug.sethook) looks up its function by thread, and so does nothing in a new one in stock
- * Lua either. */
+/* A new thread gets its maker's hook. It is taken away here. The hook that pre-empts is meant for
+ * one thread only. A program's own (debug.sethook) looks up its function by thread, and so does
+ * nothing in a new thread in stock Lua either. */
 static int go_create(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   lua_State *co = lua_newthread(L);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* dump.c - tracebacks of all goroutines, written by whoever may look.
+/* dump.c - tracebacks of all goroutines, each written by a thread that may look at it.
  *
- * A goroutine that nobody runs is held by its scan bit while its stack is read. One that runs is
- * asked as if it were to be pre-empted: a GrReport is laid into its G, and the hook that answers
- * fills it in, on its own thread. Who sits in C code for all of the 50 ms cannot answer, and the
- * dump says so. The report has two references, the asker's and that of who finds it in the G, so
- * neither need wait for the other. */
+ * The dumping thread holds a goroutine that nobody runs by its scan bit, and reads its stack. A
+ * goroutine that runs is asked, as if it were to be pre-empted: a GrReport is laid into its G, and
+ * the hook that answers fills the report in, on the goroutine's own thread. A goroutine that stays
+ * in C code for all of the 50 ms cannot answer, and the dump says so. A report has two references,
+ * that of the asker and that of the thread which finds it in the G, so neither waits for the
+ * other. */
 #include "run/dump.h"
 
 #include <unistd.h>
@@ -193,8 +194,8 @@ static void print_dump(void) {
   gr_free(text);
 }
 
-/* The main script runs Lua: nobody pre-empts it, so it is the signal's handler that arms a hook. It
- * stays until the question comes, or does not. */
+/* Nobody pre-empts the main script. So when it runs Lua, the signal's handler arms this hook, which
+ * stays until the question comes, or the dump must be over. */
 static int64_t quit_at;
 static void on_host_hook(lua_State *L, lua_Debug *ar) {
   (void)ar;

@@ -18,7 +18,7 @@ GrState *gr_go_model(lua_State *L, GrState *st, int idx, int n, const char *verb
 GrState *gr_go_prepare(const GrState *model, int *err);
 /* Takes it; `join` as in gr_go. Cannot fail. */
 void gr_go_start(GrState *prepared, const GrJoin *join);
-/* Of a model, or of one that was prepared and is not started. */
+/* Frees a model, or a goroutine that was prepared and is not to be started. */
 void gr_go_discard(GrState *st);
 
 #endif

@@ -1,37 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 /* hook.c - pre-emption inside Lua, and debug.sethook, which must not notice it.
  *
- * The signal handler runs on the thread that runs the goroutine. All it does to Lua is lua_sethook
- * on the running Lua thread (st->heap.running), which Lua documents as safe there: the next
- * instruction of Lua code calls our hook. That one yields outward if every level can (state.h), as
- * gosched would; else it hands the P on and waits its turn on the thread. Afterwards a goroutine's
- * code runs at full speed again, since no hook is left.
+ *   sysmon      signal to the thread that runs too long
+ *   handler     gr_hook_preempt: lua_sethook on the running Lua thread    (st->armed)
+ *   Lua         calls on_hook at the next instruction of Lua code
+ *   on_hook     yields outward if every level can (state.h), as gosched would;
+ *               else hands the P on and waits for its turn, on the same thread
+ *   afterwards  the hook is taken away: the code runs at full speed again
  *
- * Who writes what: `armed` and the saved hook are written by the handler only while armed is NULL,
- * and read and cleared by the rest only while `hook_busy` keeps the handler away. A request that
- * comes at a bad moment (busy, another thread armed, in C code) is dropped: sysmon asks again.
+ * The signal handler runs on the thread that runs the goroutine. It calls nothing of Lua but
+ * lua_sethook, which Lua documents as safe there.
  *
- * Pitfalls, each met by a rule here:
- *   - A hook that yields leaves a mark in Lua (CIST_HOOKYIELD) so that it is not called again for
- * the same instruction. The mark is only taken away by the next hook event, and would swallow one
- * of the program's hook set later. So the hook stays armed over the yield, and disarms at its next
- * call.
- *   - Until 5.4.6 a yield in a hook that follows a call event at once makes that event happen
- * again. So right after one, we wait for the next event.
- *   - A count hook that yields is followed by the line hook of the same instruction, and code in
- * that one would run with the thread's status at "yield", which its first instruction obeys. So
- * with a line hook we yield in line events, after the program has had its turn; every loop has
- * them. (Then the instruction counts twice for a count hook beside it.)
- *   - Lua counts the instructions of a hook function too, towards the next count. What it had
- * counted so is lost at a pre-emption, which starts the count anew: a few instructions each 10 ms,
- * in programs that count to less than COUNT_MAX. In others we yield between two calls of theirs.
- *   - lua_newthread copies the hook to the new thread. Ours find out by `armed` that they are in
- * the wrong thread.
- *   - A program that counts instructions itself would start anew with each pre-emption. So its
- * count hooks are ours always: called each 1,000 instructions at most, they count for it, and look
- * for a request meanwhile, so that nothing has to be armed.
- *   - Lua calls finalizers (__gc), and hook functions, with hooks off. A loop there is stopped by
- * nobody; sysmon takes its P as from C code. */
+ * Who writes what: the handler writes `armed` and the saved hook only while armed is NULL. The
+ * rest of this file reads and clears them only while `hook_busy` keeps the handler away. A request
+ * that comes at a bad moment (busy, another thread is armed, in C code) is dropped: sysmon asks
+ * again.
+ *
+ * Pitfalls, each with the rule that meets it:
+ *
+ *   - A hook that yields leaves a mark in Lua (CIST_HOOKYIELD), so that Lua does not call it again
+ *     for the same instruction. Only the next hook event takes the mark away. If the program set a
+ *     hook meanwhile, the mark would swallow its first event. So our hook stays armed over the
+ *     yield, and disarms itself at its next call.
+ *   - Until 5.4.6, a yield in a hook right after a call event makes Lua report that event again.
+ *     So right after a call event we wait for the next event.
+ *   - A count hook that yields is followed by the line hook of the same instruction. Code in that
+ *     line hook would run with the thread's status at "yield", which its first instruction obeys.
+ *     So when there is a line hook, we yield in line events, after the program's hook has run;
+ *     every loop has line events. (Then the instruction counts twice for a count hook beside it.)
+ *   - Lua counts the instructions of a hook function too, towards the next count event. A
+ *     pre-emption starts the count anew, and so loses what Lua had counted: a few instructions
+ *     each 10 ms, in programs that count to less than COUNT_MAX. In others we yield between two
+ *     calls of their hook.
+ *   - lua_newthread copies the hook to the new thread. Our hook sees by `armed` that it is in the
+ *     wrong thread.
+ *   - The count of a program that counts instructions itself would start anew with each
+ *     pre-emption. So its count hook is always ours. Ours is called each 1,000 instructions at
+ *     most, counts for the program, and looks for a request, so that nothing has to be armed.
+ *   - Lua runs finalizers (__gc) and hook functions with hooks off. Nobody can stop a loop there.
+ *     Sysmon takes its P away, as from C code. */
 #include "run/hook.h"
 
 #include <limits.h>
@@ -51,7 +58,7 @@ static void on_program_hook(lua_State *L, lua_Debug *ar);
 static void on_hook(lua_State *L, lua_Debug *ar);
 static void look_for_catcher(lua_State *L, GrState *st);
 
-/* Between the two the signal handler keeps away. */
+/* Between keep_away and let_in the signal handler touches nothing. */
 static void keep_away(GrState *st) {
   st->hook_busy = true;
   atomic_signal_fence(memory_order_seq_cst);
@@ -179,7 +186,7 @@ static const void *function_at(lua_State *L, int level) {
   return f;
 }
 
-/* Without memory nothing is noted, and who catches it has it. */
+/* Without memory nothing is noted, and a function that catches the sentinel keeps it. */
 void gr_hook_rethrow(GrState *st, lua_State *L) {
   if (st->armed != NULL) gr_hook_disarm(st);
   gr_free(st->frames);
@@ -224,8 +231,8 @@ static void push_entry(lua_State *L) {
   lua_rawget(L, -2);
 }
 
-/* The entry is on top: are `count` instructions over? Else the next call comes after the rest, or
- * after COUNT_MAX. */
+/* The entry is on top: are `count` instructions over? If not, the next call of the hook comes after
+ * those that are left, or after COUNT_MAX. */
 static bool count_is_over(lua_State *L, lua_Integer *count) {
   lua_rawgeti(L, -1, 2);
   lua_rawgeti(L, -2, 3);

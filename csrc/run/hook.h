@@ -6,8 +6,8 @@
 
 #include "run/state.h"
 
-/* GOps.preempt of goroutines: the Lua code that this thread runs in g's state is to let others run,
- * soon. In a signal handler. */
+/* GOps.preempt of goroutines: asks the Lua code that this thread runs in g's state to let others
+ * run soon. In a signal handler. */
 void gr_hook_preempt(G *g);
 /* Gives the thread that is armed its own hook back. */
 void gr_hook_disarm(GrState *st);
@@ -15,7 +15,8 @@ void gr_hook_disarm(GrState *st);
  * being closed. */
 void gr_hook_limit(GrState *st, lua_State *L, int64_t until);
 
-/* goexit's sentinel is about to be raised in L: whoever catches it but us is to meet it again. */
+/* goexit's sentinel is about to be raised in L. From now on it is raised again in any function that
+ * catches it, but for ours. */
 void gr_hook_rethrow(GrState *st, lua_State *L);
 /* debug.sethook, debug.gethook of ours, into a goroutine's state. */
 void gr_hook_open(lua_State *L, GrHeap *h);

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* inherit.c - the parent's package settings, packed once for many goroutines; see inherit.h.
  *
- * Whether it has changed is told by a sum over its scalars, strings by their content. A function or
- * table among it (in package.preload, an added searcher) may change inside without a trace, so then
- * it is packed for each goroutine. What in it cannot be sent is left out. Stock searchers stand in
- * it by their number, the receiver's own take their places. */
+ * A sum over the settings tells whether they have changed: over scalars, and strings by their
+ * content. A function or a table among them (in package.preload, an added searcher) may change
+ * inside without a trace. When there is one, the settings are packed for each goroutine. What
+ * cannot be sent is left out. Stock searchers are packed as their number, and the receiver's own
+ * take their places. */
 #include "run/inherit.h"
 
 #include <string.h>
@@ -141,7 +142,7 @@ static int try_pack(lua_State *L) {
   return 0;
 }
 
-/* Can the value at idx be sent? What else goes wrong is raised. */
+/* Can the value at idx be sent? Raises other errors, such as those of want of memory. */
 static bool sendable(lua_State *L, int idx) {
   int type = lua_type(L, idx);
   if (type == LUA_TSTRING || type == LUA_TNUMBER || type == LUA_TBOOLEAN) return true;
@@ -223,7 +224,8 @@ static bool push_parts(lua_State *L) {
   return any;
 }
 
-/* A __goro function may come here meanwhile, so the state is touched when all is packed. */
+/* A __goro function that runs meanwhile may start a goroutine, and so come here. So the state is
+ * changed only when all is packed. */
 static void pack_anew(lua_State *L, GrState *st, uint64_t sum) {
   int top = lua_gettop(L);
   GrInherited *inherited = NULL;

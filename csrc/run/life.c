@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /* life.c - a goroutine's Lua state: made by the thread that first runs it, resumed, and closed
- * when it ends.
+ * when the goroutine ends.
  *
- * The main thread of the state is the coroutine that we resume: that saves a thread object for each
- * goroutine, and `coroutine.running` tells a program what it would tell a script. It is legal:
- * lua_resume counts its own non-yieldable calls, and lua_resetthread brings the thread back before
- * anything else is called on it.
+ *   run -> begin      a state from an image; the message is unpacked
+ *       -> enter      lua_resume, again and again:
+ *             GR_OUT_PARK, GR_OUT_YIELD   back to the M
+ *             returned                    end_ok:    pack the results, tell the join
+ *             goexit                      end_exit:  pending __close, tell the join
+ *             error                       end_error: traceback, pending __close; then fail:
+ *                                         goes on with the join's `handle`, or a panic
+ *       -> free_state closes or drops the Lua state
  *
- * Everything that may raise runs inside a lua_pcall or lua_resume; the panic function is never
- * reached. A goroutine's end, in order: traceback where it was thrown, pending __close
- * (lua_resetthread), its results or error packed, delivered, lua_close. What happens in a finalizer
- * may wait: then it keeps the thread, since co_top is NULL outside lua_resume. Where the join has a
- * function for errors, the goroutine goes on with that one after its __close, and ends later. */
+ * The main thread of the state is the coroutine that we resume. That saves a thread object for
+ * each goroutine, and `coroutine.running` tells a program what it would tell a script. It is
+ * legal: lua_resume counts its own non-yieldable calls, and lua_resetthread brings the thread back
+ * before anything else is called on it.
+ *
+ * Everything that may raise runs inside a lua_pcall or lua_resume, so the panic function is never
+ * reached. A wait in a finalizer keeps its thread, since co_top is NULL outside lua_resume. */
 #include "run/life.h"
 
 #include <pthread.h>
@@ -42,8 +48,8 @@ static int unprotected(lua_State *L) {
   gr_throw("unprotected error in a goroutine: %s", lua_tostring(L, -1));
 }
 
-/* (GrNeed *): what a new goroutine with these standard globals finds, but what is its own. For the
- * templates of images, and for each state when there are none. */
+/* (GrNeed *): opens what each new goroutine with these standard globals finds in its state. For the
+ * templates of images; and for each state, when there are no images. */
 static int open_state(lua_State *L) {
   GrHeap *h = gr_heap_own(L);
   GrNeed have = *(GrNeed *)gr_check_pointer(L, 1);
@@ -62,7 +68,7 @@ static int open_state(lua_State *L) {
   return 0;
 }
 
-/* gr_need_filled: what a state inherited takes its place when all libraries are open. */
+/* gr_need_filled: all libraries are open, so what the state inherited is put in place. */
 static void filled(lua_State *L, GrHeap *h, GrNeed before) {
   GrState *st = gr_container_of(h, GrState, heap);
   if (st->settled) return;
@@ -155,12 +161,12 @@ static int begin_with_setup(GrState *st, GrMsg *start, bool *opened) {
   return *opened ? next_to_run(st) : status;
 }
 
-/* Leaves the function and its arguments, or the error value, on the state's stack. No state at all:
- * LUA_ERRMEM and st->L == NULL; one in which nothing can run: not *opened. */
+/* Leaves the function and its arguments, or the error value, on the state's stack. Not *opened:
+ * there is no state in which anything can run. */
 static int begin(GrState *st, bool *opened) {
   GrMsg start = st->start;
   *opened = false;
-  memset(&st->start, 0, sizeof st->start);
+  st->start = GR_MSG_EMPTY;
   if (gr_unlikely(st->setting != NULL)) return begin_with_setup(st, &start, opened);
   int status = begin_with(st, &start, opened);
   gr_msg_drop(&start);
@@ -169,7 +175,8 @@ static int begin(GrState *st, bool *opened) {
 
 /* ---- its end ---- */
 
-/* Is there nothing in it whose finalizer has to run? C libraries may have made something. */
+/* Is there nothing in the state whose finalizer has to run? A C library may have made something, so
+ * none must be loaded. */
 static bool may_drop(GrState *st) {
   lua_State *L = st->L;
   if (st->heap.finalizers || st->heap.foreign || !lua_checkstack(L, 2)) return false;
@@ -180,8 +187,8 @@ static bool may_drop(GrState *st) {
   return none;
 }
 
-/* Finalizers of what a function of goro.setup has set up run in one state at a time: a tool for
- * coverage reads a file then, adds to it and writes it. */
+/* States with functions of goro.setup are closed one at a time. A finalizer of a tool for coverage
+ * reads a file, adds to it and writes it. */
 static GrTurn closing = GR_TURN_INIT(closing);
 
 static void close_state(GrState *st) {
@@ -203,7 +210,7 @@ static void tell_end(GrState *st, GrEnd how, GrMsg *m) {
   else gr_join_end(&st->join, st->g, how, m, NULL);
 }
 
-/* Its state has been closed: now they are told who wait for it. */
+/* The state has been closed. Now those who wait for the goroutine are told. */
 static void end_setting(GrState *st) {
   int how;
   GrMsg m;
@@ -213,9 +220,9 @@ static void end_setting(GrState *st) {
   gr_setting_free(s);
 }
 
-/* Pre-emption looks for the state through its G, and at nothing of it from here on. */
+/* Pre-emption finds the state through its G, so from here on the G does not lead to it. */
 static void free_state(GrState *st) {
-  if (st->L == NULL) gr_msg_drop(&st->start);
+  gr_msg_drop(&st->start);
   st->heap.running = NULL;
   *(void *volatile *)&st->g->data = NULL;
   if (st->L != NULL) {
@@ -226,7 +233,7 @@ static void free_state(GrState *st) {
   if (gr_unlikely(st->setting != NULL)) end_setting(st);
   tell_end(st, GR_END_DROPPED, &(GrMsg){0});
   gr_inherit_unref(st->inherited);
-  if (st->L != NULL) gr_free(st->frames);
+  gr_free(st->frames);
   gr_free(st->warning);
   gr_chunk_put(st, sizeof *st);
 }
@@ -239,8 +246,8 @@ static int pack_results(lua_State *L) {
   return 0;
 }
 
-/* Its n results, on top of the stack, go to who wants them. LUA_OK, or an error with its value on
- * top. */
+/* Tells the join the n results on top of the stack, if it wants them. LUA_OK, or an error with its
+ * value on top. */
 static int deliver_results(GrState *st, int n) {
   GrMsg m = GR_MSG_EMPTY;
   lua_State *L = st->L;
@@ -287,7 +294,7 @@ static bool hand_over(GrState *st, const char *traceback) {
   return true;
 }
 
-/* By the error on top of its reset state, which may be NULL. Takes the traceback. */
+/* The goroutine ends by the error on top of its reset state. Takes the traceback. */
 static GrRun fail(GrState *st, char *traceback) {
   gr_setting_done(st->setting);
   bool goes_on = hand_over(st, traceback);
@@ -298,7 +305,7 @@ static GrRun fail(GrState *st, char *traceback) {
   return GR_RUN_DONE;
 }
 
-/* There was no memory for its state, in which nothing can run. */
+/* There was no memory for a state, or for opening it. */
 static GrRun end_unborn(GrState *st) {
   gr_panic(st, NULL);
   free_state(st);
@@ -326,8 +333,8 @@ static GrRun end_exit(GrState *st) {
   return GR_RUN_DONE;
 }
 
-/* Where Lua is built as C++ it catches what others throw, with a status of its own and no error
- * value. */
+/* Where Lua is built as C++, it catches what others throw: the status is one of Lua's own, and
+ * there is no error value. */
 static GrRun end_error(GrState *st, int status) {
   char *traceback = gr_panic_traceback(st->L);
   disarm(st);
@@ -336,14 +343,14 @@ static GrRun end_error(GrState *st, int status) {
   return fail(st, traceback);
 }
 
-/* Its host has closed before it began. */
+/* Its host closed before it began. */
 static GrRun end_unstarted(GrState *st) {
   tell_end(st, GR_END_EXIT, &(GrMsg){0});
   free_state(st);
   return GR_RUN_DONE;
 }
 
-/* Before others run: what it does not need any more is theirs. */
+/* Before others run: gives chunks of memory back that have become empty. */
 static void give_back(GrState *st) {
   if (gr_unlikely(gr_arena_is_large(st->heap.arena)))
     gr_arena_trim(st->heap.arena, (size_t)lua_gc(st->L, LUA_GCCOUNT, 0) << 10);

@@ -1,51 +1,54 @@
 /* SPDX-License-Identifier: MIT */
-/* loader.c - the searchers of package.searchers: goro's own modules, which are not looked for; a
- * cache of compiled Lua modules; and one state at a time that opens a C module first.
+/* loader.c - the searchers of package.searchers: one for goro's own modules, which are not looked
+ * for; one with a cache of compiled Lua modules; two that let one state at a time open a C module
+ * first.
  *
- * Ours are closures over the package table, as the stock ones are, so the stock functions of
- * loadlib.c can be called in our frames, where they find their upvalue: search, messages and what
- * package.path means remain theirs.
+ * Ours are closures over the package table, as the stock searchers are. So the stock functions of
+ * loadlib.c can be called in our frames, where they find their upvalue. How they search, what
+ * their messages say, and what package.path means remain theirs.
  *
  * Lua modules. A thousand goroutines that require the same file would read and compile it a
- * thousand times. So the dump of what was compiled (nothing stripped: positions, names of variables
- * and the source's name are in it) is kept under the file's path, which is also in that source
- * name, together with the file's stamp: device, inode, size, the time of its last modification, and
- * that of its last change of any kind, which nobody can set back (who sets the first one back
- * changes the second). Whoever finds the same stamp undumps, which is several times cheaper; every
- * state has its own function, and runs it. When is a stamp to be trusted?
- *   - Stamps before and after reading must be the same, or the file has changed meanwhile.
- *   - A file may be changed again within the same tick of the clock from which its system takes
- * modification times, and then a stamp of the same size would tell nothing (git calls it racily
- * clean). So a file is only entered when its times were already past by more than a tick, and from
- * then on each change shows: GRAIN_NS for a time with a fraction of a second; whole seconds may be
- * those of a file system that has no others (FAT counts two at a time). A time in the future is
- * some other machine's clock's, and not trusted.
- * Only regular files are kept, no errors, and nothing larger than ENTRY_BYTES. What was used least
- * recently goes when all together exceed CACHE_BYTES.
- * Entries are counted references: one that is being undumped outlives its removal. The lock is held
- * for a few pointers, and for no call of Lua. Several that miss at once compile at once, at most as
- * many as there are threads at work, since nothing pre-empts a compiler; to let the others wait
- * would cost more than it spares. Without memory, and in a child of fork (where the lock may be
- * anybody's), all is as in stock Lua.
+ * thousand times. So the cache keeps a dump of the compiled file, under the file's path. Nothing
+ * is stripped: positions, names of variables and the name of the source are in it. With the dump
+ * goes the file's stamp: device, inode, size, the time of the last modification, and the time of
+ * the last change of any kind. Nobody can set the latter back: whoever sets the first time back
+ * changes the second. A state that finds the same stamp undumps the function, which is several
+ * times cheaper than compiling. Each state has its own function, and runs it. When is a stamp to
+ * be trusted?
+ *
+ *   - The stamps before and after reading must be the same, or the file has changed meanwhile.
+ *   - A file may change again within the same tick of the clock from which its system takes times.
+ *     With the same size the stamp would not show it (git calls such a file racily clean). So a
+ *     file is entered only when its times are past by more than a tick; from then on each change
+ *     shows. A tick is GRAIN_NS for a time with a fraction of a second. Whole seconds may come
+ *     from a file system that has no fractions (FAT counts two seconds at a time). A time in the
+ *     future comes from another machine's clock, and is not trusted.
+ *
+ * The cache keeps regular files only, no errors, and nothing larger than ENTRY_BYTES; base/lru.h
+ * has the rest. Several states that miss at once compile at once: at most as many as there are
+ * threads at work, since nothing pre-empts a compiler. To let the others wait would cost more than
+ * it saves. Without memory all is as in stock Lua. So it is in a child of fork, where the lock may
+ * be anybody's.
  *
  * C modules. dlopen is safe by itself: the C library runs a library's constructors once, and
- * whoever loads the same library meanwhile returns only when they are done. But luaopen_* functions
- * were written for one thread: the first call commonly fills static tables. So until a luaopen_*
- * has once succeeded in this process, what the searchers and package.loadlib give is a function
+ * whoever loads the same library meanwhile returns only when they are done. But luaopen_*
+ * functions were written for one thread: the first call commonly fills static tables. So until a
+ * luaopen_* has succeeded once in this process, the searchers and package.loadlib give a function
  * around it, which calls it with `turn` taken.
- *   - One turn for all modules: with one for each library, two goroutines that load A, which
- * requires B, and B, which requires A, would wait for each other. First loads are rare. Who has the
- * turn gets it again, so a luaopen_* may require whatever it likes.
- *   - The turn (turn.h) lies in a to-be-closed variable: an error, goexit and the pool's end give
- * it back. When it cannot be had, the others go on without it, as in stock Lua.
- *   - A goroutine that waits for it keeps its thread, since `require` is C code that cannot yield,
- * but gives its place away. Later loads find the function in a list and get it bare, as stock Lua
- * gives it. In hosts these functions are replaced too, or a host's first load would run into a
- * goroutine's. Two differences show until the first success: the function is a closure, so it
- * cannot be sent; and tracebacks from inside luaopen_* have one more line "[C]: in ?". States that
- * do not use goro cannot be seen.
  *
- * Locks: the cache's is a leaf. */
+ *   - There is one turn for all modules. With one for each library, two goroutines that load A,
+ *     which requires B, and B, which requires A, would wait for each other. First loads are rare.
+ *     The owner of the turn gets it again, so a luaopen_* may require whatever it likes.
+ *   - The turn (turn.h) lies in a to-be-closed variable: an error, goexit and the pool's end give
+ *     it back. When it cannot be had, the others go on without it, as in stock Lua.
+ *   - A goroutine that waits for the turn keeps its thread, since `require` is C code that cannot
+ *     yield; but it gives its place away.
+ *
+ * Later loads find the function in a list and get it bare, as stock Lua gives it. These functions
+ * are replaced in hosts, too, or a host's first load would run into a goroutine's. Two differences
+ * show until the first success: the function is a closure, so it cannot be sent; and tracebacks
+ * from inside luaopen_* have one more line "[C]: in ?". States that do not use goro cannot be
+ * seen. */
 #include "run/loader.h"
 
 #include <string.h>
@@ -98,7 +101,7 @@ static bool is_past(const struct timespec *t, const struct timespec *now) {
   return age_s >= 0 && t->tv_nsec != 0 && age_s * 1000000000 + now->tv_nsec - t->tv_nsec > GRAIN_NS;
 }
 
-/* Would each change from now on give the file another time? By the clock from which Linux takes
+/* Would each change from now on give the file another time? Asks the clock from which Linux takes
  * these times. */
 static bool has_settled(const Stamp *s) {
   struct timespec now;
@@ -219,9 +222,9 @@ static int search_lua_file(lua_State *L) {
 
 /* ---- goro's own modules ---- */
 
-/* package.searchers[1]. After what a program has put into package.preload, and before anything is
- * looked for on disk, which needs a descriptor, package.cpath and often the folder that was current
- * when the program began; and which could find another copy of the library. */
+/* package.searchers[1]. What a program has put into package.preload comes first. Nothing has been
+ * looked for on disk yet: that would need a descriptor, package.cpath and often the folder that was
+ * current when the program began, and it could find another copy of the library. */
 static int search_preloaded(lua_State *L) {
   int n = stock_searchers[PRELOADED](L);
   lua_CFunction open = n == 2 ? NULL : gr_names_own_open(lua_tostring(L, 1));
@@ -247,7 +250,7 @@ static bool is_opened(lua_CFunction open) {
   return false;
 }
 
-/* Without memory the next one will be called a first one too. */
+/* Without memory nothing is noted: the next call of the function counts as a first one, too. */
 static void note_opened(lua_CFunction open) {
   Opened *o = is_opened(open) ? NULL : gr_malloc(sizeof *o);
   if (o == NULL) return;
@@ -291,7 +294,7 @@ static int opened(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L) - 1;
 }
 
-/* In place of a luaopen_*, its upvalue, that has not succeeded yet. */
+/* Stands for a luaopen_* that has not succeeded yet, which is its upvalue. */
 static int open_first(lua_State *L) {
   lua_CFunction open = wrapped(L);
   if (is_opened(open)) return open(L);
@@ -368,8 +371,8 @@ void gr_loader_stock(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* Ours for the stock one at the top, with its upvalue, the package table. False: it is none, or a
- * host keeps it. */
+/* Pushes ours for the stock searcher on top, with the same upvalue, the package table. False: it is
+ * no stock searcher, or a host keeps it. */
 static bool push_ours(lua_State *L, bool host) {
   lua_CFunction f = lua_tocfunction(L, -1);
   for (int i = PRELOADED; f != NULL && i <= C_ROOTS; i++) {
@@ -381,7 +384,7 @@ static bool push_ours(lua_State *L, bool host) {
   return false;
 }
 
-/* Wherever they stand now. */
+/* Puts ours over the stock searchers, wherever these stand in package.searchers now. */
 static void replace_searchers(lua_State *L, bool host) {
   push_package_field(L, "searchers");
   lua_Integer n = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;

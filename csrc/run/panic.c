@@ -2,10 +2,13 @@
 /* panic.c - errors on their way between states, as messages: value, traceback, where the goroutine
  * was created.
  *
- * A panic is printed by the goroutine that ends, at once and in one write, and posted to the host
- * that it descends from, where the next goro call raises the value. Without memory for the post the
- * text on stderr has still told. An error that could not be packed at all reaches a join that takes
- * errors as an empty message, which stands for "not enough memory". */
+ *   error in a goroutine
+ *     its join takes errors:   (false, value, traceback) to the join
+ *     otherwise, a panic:      printed on stderr in one write, by the goroutine that ends;
+ *                              posted to its host, where the next goro call raises the value
+ *
+ * Without memory for the post, the text on stderr has still told. An error that could not be
+ * packed at all reaches the join as an empty message, which stands for "not enough memory". */
 #include "run/panic.h"
 
 #include <stdio.h>
@@ -31,13 +34,14 @@ static void drop_panic(GrPost *post) {
 }
 
 /* A long chain of goroutines that wait for one another would pass on the sum of all their
- * tracebacks: what is longer than this is passed on as it is. */
+ * tracebacks. A traceback that is longer than this is passed on as it is. */
 enum { ENOUGH_TRACEBACK = 16 << 10 };
 static const char head[] = "stack traceback:\n",
                   again[] = "\nraised again where it was waited for:\n";
 
-/* When goro raised the error at idx in this state, it was thrown in another goroutine: pushes the
- * traceback from there, which stays as long as it is on the stack. Allocates nothing. */
+/* If goro raised the error at idx in this state, the error was thrown in another goroutine. Then
+ * the traceback from there is pushed, and returned; it is valid while it is on the stack. Allocates
+ * nothing. */
 static const char *push_remote(lua_State *L, int idx, size_t *len) {
   const GrState *st = gr_state_find(L);
   if (st == NULL || st->raised == NULL || st->raised != lua_topointer(L, idx)) return NULL;
@@ -133,8 +137,9 @@ static bool is_no_memory(lua_State *L, int status) {
          (lua_type(L, -1) == LUA_TSTRING && strcmp(lua_tostring(L, -1), "not enough memory") == 0);
 }
 
-/* The value on top, packed; it stays. A value that cannot be sent goes as its text. Where memory is
- * short it is tried again, for the collector has run since; and that failing, goes as nothing. */
+/* Packs the value on top, which stays. A value that cannot be sent is packed as its text. Without
+ * memory it is tried again, since the collector has run meanwhile; when that fails, the message
+ * stays empty. */
 static void pack_top(lua_State *L, Packing *p) {
   enum { ATTEMPTS = 3 };
   for (int attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -373,8 +378,8 @@ static int raise_deadlock(lua_State *L) {
   return lua_error(L);
 }
 
-/* Lua calls a hook in Lua code only, and some that ran for this would be in the traceback of what
- * the hook raises. So the hook is called here, as one of the function that waits. */
+/* Lua calls a hook in Lua code only. Lua code that ran for this alone would be in the traceback of
+ * what the hook raises. So the hook is called here, as a hook of the function that waits. */
 static void call_hook(lua_State *L) {
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* program.c - a program's own Lua state becomes the main goroutine, and stops being it.
  *
- * Its GrState is a userdata in its registry, whose __gc runs when the program closes the state (or,
- * under lua.c, at the end of the script): then the host leaves, and if it is the last, the pool
- * ends. A stand-alone `lua` whose script has not met a panic must not report success, and all that
- * can still say so is exit: the finalizer ends the process with status 1, unless the script chose
- * its status itself by os.exit. In any other program the status is the program's. The end of the
- * process is told in sched/exit.c. */
+ * Its GrState is a userdata in its registry. The userdata's __gc runs when the program closes the
+ * state (under lua.c: at the end of the script). Then the host leaves, and the last host ends the
+ * pool.
+ *
+ * A stand-alone `lua` whose script has not met a panic must not report success. Only exit can
+ * still say so: the finalizer ends the process with status 1, unless the script chose its status
+ * itself by os.exit. In any other program the status is the program's. sched/exit.c tells how the
+ * process ends. */
 #include "run/program.h"
 
 #include <stdio.h>

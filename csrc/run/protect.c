@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* protect.c - goexit, and the pcall and xpcall that it passes through.
  *
- * goexit has two ways out. Where every level can yield, it yields outward with GR_OUT_EXIT and is
- * never resumed: each level of ours closes the coroutine below it and yields on, until the runner
- * closes the main thread. Pending __close run on the way, innermost first, and with no error value.
- * Where some level cannot yield (a sort comparator), an error of a value that is nobody else's, the
- * sentinel, unwinds to the next level of ours, which tries again. Others' C code may catch it (load
- * does): then a hook throws it again (hook.c).
+ * goexit has two ways out. Where every level can yield, it yields outward with GR_OUT_EXIT, and is
+ * never resumed. Each level of ours closes the coroutine below it and yields on, until the runner
+ * closes the main thread. Pending __close run on the way, innermost first, and get no error value.
+ * Where some level cannot yield (a sort comparator), goexit raises an error instead, whose value
+ * is nobody else's: the sentinel. The error unwinds to the next level of ours, which tries to
+ * yield again. C code of others may catch it (load does); then a hook raises it again (hook.c).
  *
- * Who must go on exiting? A level that was entered before goexit was called. One that was entered
- * afterwards belongs to a __close that runs because of it, and there pcall, coroutines and all the
- * rest work as ever (as deferred functions do in Go); only a second goexit, seen by its sentinel,
- * passes them. So each level notes st->exiting when it is entered, in its continuation's context.
+ * Which levels must go on exiting? Those that were entered before goexit was called. A level that
+ * was entered afterwards belongs to a __close that runs because of goexit. There pcall, coroutines
+ * and all the rest work as ever, as deferred functions do in Go. Only a second goexit, known by
+ * its sentinel, passes such a level. So each level notes st->exiting when it is entered, in the
+ * context of its continuation.
  *
- * An error that a __close raises meanwhile is no part of the exit: levels that exit hand it on
+ * An error that a __close raises meanwhile is no part of the exit. Levels that exit hand it on
  * instead of the sentinel, and the runner finds it, so that it is reported like any error that
  * nobody caught.
  *
- * The handler of an xpcall must not see the sentinel, and must otherwise be called exactly as stock
- * calls it: a wrapper around it would show in every traceback. So the handlers stay as they are,
- * and before the sentinel is raised, those of this thread's xpcalls, which sit in slot 2 of their
- * frames, are replaced through lua_setlocal. Finding a frame costs time in its depth, hence the
- * limit; a handler that lies deeper is called with a light userdata, which does no harm. */
+ * The handler of an xpcall must not see the sentinel, and must otherwise be called exactly as the
+ * stock function calls it: a wrapper around it would show in every traceback. So the handlers stay
+ * as they are. Before the sentinel is raised, the handlers of this thread's xpcalls, which lie in
+ * slot 2 of their frames, are replaced through lua_setlocal. To find a frame takes time in
+ * proportion to its depth, hence the limit. A handler that lies deeper is called with a light
+ * userdata, which does no harm. */
 #include "run/protect.h"
 
 #include "heap/names.h"

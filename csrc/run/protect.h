@@ -26,8 +26,8 @@ int gr_goexit(lua_State *L, GrState *st);
 int gr_exit_with_host(lua_State *L, GrState *st);
 
 /* Closes the pending variables of co, a thread that is suspended, dead or failed, on behalf of L:
- * lua_closethread where the running Lua has it (5.4.6), else lua_resetthread. On an error its value
- * is on co's top. Waits inside keep the thread. */
+ * lua_closethread where the running Lua has it (5.4.6), else lua_resetthread. After an error its
+ * value is on top of co. A wait in a __close keeps the M. */
 int gr_close_thread(lua_State *L, GrState *st, lua_State *co);
 
 /* Puts pcall and xpcall of ours over the stock ones. */

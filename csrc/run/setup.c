@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* setup.c - the list of functions of goro.setup; see setup.h.
  *
- * A goroutine runs the functions that were there when it was started, so the list that it has must
- * not change: a list is never written to again, each call of goro.setup makes a new one, and all
- * are counted. The functions lie in it packed, and each state unpacks a copy. What starts
- * goroutines looks at one pointer when there is no list.
+ * A goroutine runs the functions that were in the list when it was started. So its list must not
+ * change: nobody writes to a list again, each call of goro.setup makes a new one, and all are
+ * counted. The functions lie in it packed, and each state unpacks a copy. When there is no list,
+ * starting a goroutine costs a look at one pointer.
  *
- * A tool for coverage writes what it saw when the state is closed, and a script that has waited for
- * its goroutines ends the process. So who waits for such a goroutine is told after its state was
- * closed, unless it failed: of an error the state is needed while it is told. And the states of
- * these goroutines are closed one at a time (state.c), since such tools know of one process only.
+ * A tool for coverage writes what it saw when the state is closed, and a script that has waited
+ * for its goroutines ends the process. So whoever waits for such a goroutine is told after its
+ * state was closed. Only of an error it is told before, since the state is needed to tell it. The
+ * states of these goroutines are closed one at a time (life.c), since such tools expect to be
+ * alone in the process.
  *
- * Locks: `lock` guards `current` and is held for a count only. */
+ * Locks: `lock` guards `current`, and is held only while a reference is counted. */
 #include "run/setup.h"
 
 #include "base/lock.h"

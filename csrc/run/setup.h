@@ -25,13 +25,14 @@ void gr_setting_keep(GrSetting *s, GrMsg *start);
 const GrMsg *gr_setting_next(GrSetting *s);
 /* The goroutine's own, borrowed. */
 const GrMsg *gr_setting_start(const GrSetting *s);
-/* None of them runs any more: all have run, or the goroutine ends before. NULL does nothing. */
+/* None of the functions runs any more: all have run, or the goroutine ends before. NULL does
+ * nothing. */
 void gr_setting_done(GrSetting *s);
-/* Is one of them running, or still to run? NULL: no. */
+/* Is one of the functions running, or still to run? NULL: no. */
 bool gr_setting_runs(const GrSetting *s);
 /* How the goroutine ended, for those who are told when its state has been closed. Takes *m. */
 void gr_setting_keep_end(GrSetting *s, int how, GrMsg *m);
-/* Gives it back, once. False: there is none. NULL: none. */
+/* Gives that end back, once. False: there is none. NULL: none. */
 bool gr_setting_take_end(GrSetting *s, int *how, GrMsg *m);
 
 #endif

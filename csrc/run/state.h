@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* state.h - the Lua states that goro knows: one for each goroutine, made and run by us, and the
- * hosts', which are others'.
+/* state.h - the Lua states that goro knows: one for each goroutine, made and run by goro, and the
+ * hosts', which programs have made.
  *
  * A goroutine's state is run by lua_resume on its main thread. When Lua code in it has to wait,
- * lib/core/call.c calls gr_park, which yields out of Lua, level by level through nested coroutines,
- * to the M. That is possible only where every level can yield, which lua_isyieldable does not tell
- * (a coroutine resumed inside a sort comparator says yes): so the state remembers the thread that
- * our resume entered last (co_top) and whether each level outside it could yield (chain_ok).
- * Elsewhere, and in a host, the wait keeps its thread.
+ * lib/core/call.c calls gr_park. That yields out of Lua to the M, through each nested coroutine. It
+ * is possible only where every level can yield. lua_isyieldable does not tell that: a coroutine
+ * resumed inside a sort comparator says yes. So the state remembers the thread that our resume
+ * entered last (co_top), and whether each level outside it could yield (chain_ok). Elsewhere, and
+ * in a host, the wait keeps its thread.
  *
- * How a binding finds its state: in ours by lua_getextraspace; in a host's, whose extra space is
- * its own, by the light userdata that is upvalue 1 of each C closure of goro. gr_state hides the
- * difference, gr_pushcfunction makes both kinds of functions. */
+ * How a binding finds its state: in a goroutine's by lua_getextraspace; in a host's, whose extra
+ * space is the program's, by the light userdata that is upvalue 1 of each C closure of goro.
+ * gr_state hides the difference. gr_pushcfunction makes both kinds of functions. */
 #ifndef GR_STATE_H
 #define GR_STATE_H
 
@@ -44,17 +44,12 @@ struct GrState {
   lua_State *parked; /* the thread that waits, for its source line */
   /* pre-emption: hook.c. What its signal handler touches is volatile, as heap.running is */
   lua_State *volatile armed; /* the thread whose hook is ours */
-  union {
-    GrMsg start; /* a goroutine's function and arguments, until it begins; from then on, all 0 at
-                    first: */
-    struct {
-      lua_Hook hook; /* what `armed` had before, with its mask and count */
-      int hook_mask, hook_count;
-      const void **frames; /* of the thread in which goexit's sentinel was raised: its functions,
-                              from the bottom; or NULL */
-      int64_t limit;       /* when the code of a state that is being closed must have ended */
-    };
-  };
+  GrMsg start;   /* a goroutine's function and arguments, until it begins; then nothing */
+  lua_Hook hook; /* what `armed` had before, with its mask and count */
+  int hook_mask, hook_count;
+  const void **frames; /* of the thread in which goexit's sentinel was raised: its functions,
+                          from the bottom; or NULL */
+  int64_t limit;       /* when the code of a state that is being closed must have ended */
   int nframes;
   uint8_t outward; /* GrOutward: why lua_yield was called; NONE: the user's own coroutine.yield */
   bool is_host, chain_ok;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* trace.c - tracebacks; see trace.h.
  *
- * The text is luaL_traceback's. That function itself will not do in two places. Of a goroutine that
- * somebody else looks at, nothing may be put on the stack. And of a thread that an error has ended
- * nothing may be called any more, but where it was thrown can be told only before its stack is
- * unwound. What is used here (lua_getstack, lua_getinfo, lua_next, lua_getfield of a string that
- * exists) calls nothing, allocates nothing, and so cannot raise. */
+ * The text is that of luaL_traceback. That function itself will not do in two places. When
+ * somebody else looks at a goroutine, nothing may be put on the goroutine's stack. And when an
+ * error has ended a thread, nothing may be called in it any more; but only before the stack is
+ * unwound can anybody tell where the error was thrown. What this file uses (lua_getstack,
+ * lua_getinfo, lua_next, lua_getfield of a string that exists) calls nothing and allocates
+ * nothing, and so cannot raise. */
 #include "run/trace.h"
 
 #include <stdarg.h>

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* turn.c - one at a time; see turn.h.
  *
- * The turn belongs to a goroutine, not to a thread. Who has it may wait for a goroutine that wants
- * it: so when its owner has been waiting in goro for WAITS_NS, or for EVER_NS whatever it does (its
- * thread may be stuck for good, left behind by an earlier pool), the others go on without it. In a
- * child of fork the lock may be anybody's, and there is one thread.
+ * The turn belongs to a goroutine, not to a thread. Its owner may wait for a goroutine that wants
+ * the turn. So the others go on without the turn when the owner has been waiting in goro for
+ * WAITS_NS, or after EVER_NS whatever the owner does (its thread may be stuck for good, left
+ * behind by an earlier pool). In a child of fork the lock may be anybody's, and there is one
+ * thread.
  *
  * Locks: a turn's is a leaf. */
 #include "run/turn.h"
@@ -22,7 +23,7 @@ static bool take_locked(GrTurn *t, const GrState *st) {
   return true;
 }
 
-/* All who wait are woken: most of them want what has just been done, and need no turn any more. */
+/* Wakes all that wait: most of them want what has just been done, and need no turn any more. */
 void gr_turn_give(GrTurn *t) {
   if (atomic_load(&gr_forked)) return;
   gr_lock(&t->lock);

@@ -21,9 +21,9 @@ typedef struct GrTurn {
     .lock = GR_LOCK_INIT(GR_RANK_LEAF), .waiters = { &(name).waiters, &(name).waiters } \
   }
 
-/* GR_OK: st has it; once more when it had it already. GR_TIMEOUT: it goes on without. GR_ABORTED:
- * the same, since the pool ends. A goroutine that waits keeps its thread and gives its place away.
- */
+/* GR_OK: st has the turn; when it had it already, once more. GR_TIMEOUT: st is to go on without the
+ * turn. GR_ABORTED: the same, since the pool ends. A goroutine that waits keeps its thread and
+ * gives its place away. */
 int gr_turn_take(GrTurn *t, const GrState *st);
 void gr_turn_give(GrTurn *t);
 

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* uncaught.c - the goroutine's traceback of an error that ends the script.
  *
- * An error that goro.run raises has the value that was thrown, and nothing may be added to that,
- * for a pcall would see it. Under lua.c, what nobody catches is reported with a traceback of the
- * main script, which ends in the call of goro.run; where the error was thrown, only goro knows. Lua
- * does not tell whether an error will be caught, but the stack does, in the case that matters: when
- * there is nothing on it but functions written in Lua, from the main chunk of a script on, the
- * error can only go to lua.c. Then the text is kept, and printed when the state is closed, which is
- * what lua.c does after its report. A C function in between may be a pcall, or anybody's: then
- * nothing is printed. So is an interactive session, where the state goes on (its chunks are
- * "=stdin").
+ * An error that goro.run raises has the value that was thrown. Nothing may be added to the value,
+ * since a pcall would see it. Under lua.c, an error that nobody catches is reported with a
+ * traceback of the main script, which ends in the call of goro.run. Only goro knows where the
+ * error was thrown.
  *
- * Rejected: a longer message. __close handlers see it, and it would differ from what pcall gives.
- */
+ * Lua does not tell whether an error will be caught. But the stack does, in the case that matters:
+ * when it holds only functions written in Lua, from the main chunk of a script on, the error can
+ * only go to lua.c. Then the text is kept, and printed when the state is closed, which lua.c does
+ * after its report. A C function on the stack may be a pcall, or anything; then nothing is
+ * printed. Nor is it in an interactive session, where the state goes on (its chunks are "=stdin").
+ *
+ * Rejected: a longer message. __close handlers would see it, and pcall would give another value. */
 #include "run/uncaught.h"
 
 #include <string.h>

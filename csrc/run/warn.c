@@ -2,18 +2,19 @@
 /* warn.c - warnings as lauxlib's luaL_newstate has them: "@on" and "@off" switch them, and they go
  * to stderr as "Lua warning: …".
  *
- * Which of the three functions below is set is all the state there is, and what they are given is
- * the main thread: a clone of an image has both, the thread being its own. Only a warning in pieces
- * differs: lauxlib writes each piece at once, here they are gathered, so that goroutines that warn
- * at the same time do not write into each other's lines. Memory may run out, and a warning must not
- * raise: then the pieces go out as they come.
+ * All the state there is: which of the three functions below is set. What they are given is the
+ * main thread. A clone of an image has both, with its own thread. One thing differs from lauxlib,
+ * which writes each piece of a warning at once: here the pieces are gathered, so that goroutines
+ * that warn at the same time do not write into each other's lines. Memory may run out, and a
+ * warning must not raise: then the pieces are written as they come.
  *
- * A goroutine begins as its parent is: with warnings on or off. Of a host only Lua knows which: its
- * function for warnings is lauxlib's, and it may have been switched on before goro was required
- * (`lua -W`). Lua tells nobody which function is set. But it stands at the same distance from the
- * main thread in all states of this Lua, since Lua allocates the main thread and what the threads
- * of a state share as one block. The distance is measured in a state that is made for it, by a
- * function that only we know; if it is not found there exactly once, hosts count as off. */
+ * A goroutine begins as its parent is: with warnings on or off. For a host, only Lua knows: its
+ * warning function is lauxlib's, and may have been switched on before goro was required (`lua
+ * -W`). Lua tells nobody which function is set. But the function lies at the same distance from
+ * the main thread in all states of this Lua, since Lua allocates the main thread and what all
+ * threads of a state share as one block. The distance is measured in a state that is made for
+ * that, with a function that only goro knows. If the function is not found there exactly once,
+ * hosts count as off. */
 #include "run/warn.h"
 
 #include <stdio.h>

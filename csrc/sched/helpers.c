@@ -21,48 +21,17 @@
 
 enum { IDLE_S = 5 };
 
-typedef struct GrHelper Helper;
-struct GrHelper {
-  Helper *next; /* in the idle list */
-  GrJob *job;   /* given by the waker */
+typedef struct Helper {
+  GrList link; /* in the list of idle helpers */
+  GrJob *job;  /* given by the waker */
   GrNote note;
-};
-
-/* ---- the queue ---- */
-
-static void put_locked(GrHelpers *h, GrJob *job) {
-  job->next = NULL;
-  if (h->first == NULL) h->first = job;
-  else h->last->next = job;
-  h->last = job;
-}
-
-static GrJob *get_locked(GrHelpers *h) {
-  GrJob *job = h->first;
-  if (job != NULL) h->first = job->next;
-  return job;
-}
-
-static bool remove_locked(GrHelpers *h, const GrJob *job) {
-  GrJob *before = NULL;
-  for (GrJob *at = h->first; at != NULL; before = at, at = at->next) {
-    if (at != job) continue;
-    if (before != NULL) before->next = at->next;
-    else h->first = at->next;
-    if (h->last == at) h->last = before;
-    return true;
-  }
-  return false;
-}
+} Helper;
 
 /* ---- a thread ---- */
 
-static void leave_idle_locked(GrHelpers *h, Helper *self) {
-  for (Helper **at = &h->idle; *at != NULL; at = &(*at)->next) {
-    if (*at != self) continue;
-    *at = self->next;
-    return;
-  }
+static GrJob *get_locked(GrHelpers *h) {
+  GrList *first = gr_list_pop_front(&h->jobs);
+  return first != NULL ? gr_container_of(first, GrJob, link) : NULL;
 }
 
 /* The next job. NULL: there has been none for IDLE_S, and the helper is no longer counted. */
@@ -71,8 +40,7 @@ static GrJob *next_job(GrHelpers *h, Helper *self) {
   GrJob *job = self->job = get_locked(h);
   if (job == NULL) {
     gr_note_clear(&self->note);
-    self->next = h->idle;
-    h->idle = self;
+    gr_list_push_front(&h->idle, &self->link);
   }
   gr_unlock(&h->lock);
   if (job != NULL) return job;
@@ -80,7 +48,7 @@ static GrJob *next_job(GrHelpers *h, Helper *self) {
   gr_lock(&h->lock);
   job = self->job;
   if (job == NULL) {
-    leave_idle_locked(h, self);
+    gr_list_remove(&self->link);
     h->threads--;
   }
   gr_unlock(&h->lock);
@@ -103,9 +71,9 @@ static int32_t limit_of(const GrHelpers *h) {
 }
 
 static bool give_locked(GrHelpers *h, GrJob *job) {
-  Helper *helper = h->idle;
-  if (helper == NULL) return false;
-  h->idle = helper->next;
+  GrList *idle = gr_list_pop_front(&h->idle);
+  if (idle == NULL) return false;
+  Helper *helper = gr_container_of(idle, Helper, link);
   helper->job = job;
   gr_note_wake(&helper->note);
   return true;
@@ -115,12 +83,13 @@ static int do_locked(GrHelpers *h, GrJob *job) {
   if (give_locked(h, job)) return GR_OK;
   if (h->threads < limit_of(h) && gr_thread_start(helper_main, h) == 0) h->threads++;
   if (h->threads == 0) return GR_NOTHREAD;
-  put_locked(h, job);
+  gr_list_push_back(&h->jobs, &job->link);
   return GR_OK;
 }
 
 int gr_helpers_do(GrHelpers *h, GrJob *job) {
   if (atomic_load(&gr_forked)) return GR_NOTHREAD;
+  gr_list_init(&job->link);
   gr_lock(&h->lock);
   int r = do_locked(h, job);
   gr_unlock(&h->lock);
@@ -129,7 +98,8 @@ int gr_helpers_do(GrHelpers *h, GrJob *job) {
 
 bool gr_helpers_take_back(GrHelpers *h, GrJob *job) {
   gr_lock(&h->lock);
-  bool queued = remove_locked(h, job);
+  bool queued = !gr_list_empty(&job->link);
+  gr_list_remove(&job->link);
   gr_unlock(&h->lock);
   return queued;
 }

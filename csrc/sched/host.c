@@ -25,7 +25,7 @@ struct GrHost {
   bool closed;
   atomic_bool ends;           /* its goroutines are to end */
   _Atomic int64_t ends_until; /* what they do to end must be over by then */
-  GrPost *first, **last;
+  GrList posts;
   atomic_bool posted;
   int32_t tid; /* of its thread */
   void *data;
@@ -36,7 +36,7 @@ struct GrHost {
 
 static GrLock lifecycle = GR_LOCK_INIT(GR_RANK_HOST); /* the pool's beginning and end */
 static GrLock list_lock = GR_LOCK_INIT(GR_RANK_LEAF);
-static GrList hosts = {&hosts, &hosts};
+static GrList hosts = GR_LIST_INIT(hosts);
 
 static size_t no_place(G *g, char *buf, size_t size) {
   (void)g;
@@ -100,7 +100,7 @@ void gr_host_hold_here(void) {
 GrSits gr_host_interrupt_others(void) {
   GrSits most = GR_SITS_ELSEWHERE;
   gr_lock(&list_lock);
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+  gr_list_each(l, &hosts) {
     GrHost *h = gr_container_of(l, GrHost, link);
     if (h->tid == atomic_load(&gr_exit_owner) || atomic_load(&h->held) ||
         atomic_load(&h->g->status) != G_RUNNING)
@@ -121,7 +121,7 @@ GrHost *gr_host_open(void *data) {
   if (r == GR_OK) {
     atomic_init(&h->refs, 1);
     gr_lock_init(&h->lock, GR_RANK_INBOX);
-    h->last = &h->first;
+    gr_list_init(&h->posts);
     h->g = g;
     h->tid = (int32_t)gettid();
     h->data = data;
@@ -160,9 +160,7 @@ bool gr_host_post(GrHost *h, GrPost *post) {
   gr_lock(&h->lock);
   bool open = !h->closed;
   if (open) {
-    post->next = NULL;
-    *h->last = post;
-    h->last = &post->next;
+    gr_list_push_back(&h->posts, &post->link);
     atomic_store(&h->posted, true);
   }
   gr_unlock(&h->lock);
@@ -183,13 +181,10 @@ bool gr_host_has_post(GrHost *h) { return atomic_load(&h->posted); }
 GrPost *gr_host_take(GrHost *h) {
   if (!atomic_load(&h->posted)) return NULL;
   gr_lock(&h->lock);
-  GrPost *post = h->first;
-  if (post != NULL && (h->first = post->next) == NULL) {
-    h->last = &h->first;
-    atomic_store(&h->posted, false);
-  }
+  GrList *first = gr_list_pop_front(&h->posts);
+  if (gr_list_empty(&h->posts)) atomic_store(&h->posted, false);
   gr_unlock(&h->lock);
-  return post;
+  return first != NULL ? gr_container_of(first, GrPost, link) : NULL;
 }
 
 /* ---- its end ---- */
@@ -278,7 +273,7 @@ static bool others_open(const GrHost *h) {
 
 /* Another host of the calling thread, or NULL. */
 static GrHost *other_here_locked(void) {
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+  gr_list_each(l, &hosts) {
     GrHost *h = gr_container_of(l, GrHost, link);
     if (h->tid == (int32_t)gettid()) return h;
   }
@@ -307,7 +302,7 @@ bool gr_host_close(GrHost *h, int64_t grace_ns, int64_t budget_ns, bool rest_too
 G *gr_host_all_waiting(void) {
   G *longest = NULL;
   gr_lock(&list_lock);
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) {
+  gr_list_each(l, &hosts) {
     G *g = gr_container_of(l, GrHost, link)->g;
     if (atomic_load(&g->status) != G_WAITING) {
       longest = NULL;
@@ -322,7 +317,7 @@ G *gr_host_all_waiting(void) {
 int64_t gr_host_count(void) {
   int64_t n = 0;
   gr_lock(&list_lock);
-  for (GrList *l = hosts.next; l != &hosts; l = l->next) n++;
+  gr_list_each(l, &hosts) n++;
   gr_unlock(&list_lock);
   return n;
 }

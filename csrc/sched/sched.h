@@ -55,13 +55,13 @@
 #include "base/list.h"
 #include "base/lock.h"
 #include "base/msg.h"
+#include "base/slab.h"
 
 typedef struct G G;
 typedef struct M M;
 typedef struct GrHost GrHost;
 typedef struct GrTimers GrTimers;
 typedef struct GrReport GrReport;
-typedef struct GrSlabOfGs GrSlabOfGs;
 
 /* The state of a G, and who may touch what the G owns (its Lua state above all). */
 typedef enum GStatus {
@@ -151,6 +151,7 @@ typedef struct GOps {
 } GOps;
 
 struct G {
+  GrSlabItem slab;         /* first: its memory is type-stable */
   _Atomic uint32_t status; /* GStatus, and G_SCAN */
   atomic_bool is_host; /* it stands for a thread of a host, or of the program's own; has no `run` */
   bool runs_on; /* when it last readied another G, it ran on for long: proc.c, gr_put_runnable */
@@ -160,8 +161,7 @@ struct G {
   uint8_t cause;      /* GrCause of its end */
   uint8_t host_spins; /* a host's: spins before it sleeps if > 0; grows when its waits are short */
   _Atomic uint64_t wait; /* seq << 1 | done */
-  G *link;               /* next in a run queue or in a list of free Gs */
-  GrSlabOfGs *slab;      /* where its memory is */
+  G *link;               /* next in a run queue or in its M's list of free Gs */
   M *m;                  /* its M while it runs, or waits with its thread */
   const GOps *ops;
   const GrWaitType *waits; /* the wait that has begun and is not finished, or NULL */
@@ -256,7 +256,7 @@ bool gr_timer_stop(GrTimer *t);
 /* Something that is posted to a host: a panic. `drop` frees it unread. */
 typedef struct GrPost GrPost;
 struct GrPost {
-  GrPost *next;
+  GrList link; /* the inbox's */
   void (*drop)(GrPost *post);
 };
 

@@ -273,9 +273,12 @@ static const GrCall range_call = {
 
 static int range_next(lua_State *L) {
   GrState *st = gr_state(L);
-  gr_check_chan(L, 1, GR_VIEW_RECV);
+  GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
   gr_enter(L, st);
-  return gr_call(L, st, &range_call);
+  GrMsg m = GR_MSG_EMPTY;
+  bool blocks = gr_must_block(L, st);
+  int r = gr_chan_recv(st->g, c, &m, GR_FOREVER, blocks);
+  return r == GR_OK ? push_ranged(L, &m) : gr_call_begun(L, st, &range_call, blocks, r);
 }
 
 static int chan_range(lua_State *L) {
@@ -346,6 +349,6 @@ static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) 
 }
 
 void gr_chan_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_names_native(range_next);
 }

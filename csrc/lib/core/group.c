@@ -20,7 +20,6 @@
 #include "lib/core/call.h"
 #include "sync/group.h"
 #include "heap/keep.h"
-#include "heap/names.h"
 #include "copy/pack.h"
 #include "run/go.h"
 #include "run/panic.h"
@@ -341,9 +340,7 @@ static void open_group(lua_State *L, const GrObjectType *type, uint32_t view) {
   lua_setfield(L, -2, "methods");
 }
 
-void gr_group_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_group_names(void) { gr_methods_names(methods); }
 
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
   int64_t limit = fallback;

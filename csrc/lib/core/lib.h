@@ -76,7 +76,7 @@ static inline void gr_enter(lua_State *L, GrState *st) {
     gr_check_inbox(L, st);
 }
 
-/* Registers the names of goro's functions with vm, once a process. */
+/* Register the names of goro's functions (heap/names.h), once a process. */
 void gr_chan_names(void);
 void gr_map_names(void);
 void gr_group_names(void);

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* types.h - the names of goro's objects: their __name, what tostring and errors call them. Each is
- * named as a user writes it, by the module that makes it. */
+/* types.h - what all types of goro's objects share: how their methods are made, and their names
+ * (__name), which tostring and errors use. A name is what a user writes: the module that makes the
+ * object, and its type. */
 #ifndef GR_LIB_TYPES_H
 #define GR_LIB_TYPES_H
 
-#include <lua.h>
+#include <lauxlib.h>
 
 /* The type of the value at idx, as luaL_typeerror tells it: its __name, if it has one. Pushes at
  * most one value, which keeps the name. */
 const char *gr_type_name(lua_State *L, int idx);
+/* Gives the metatable at the top an __index with these methods. Raises. */
+void gr_open_methods(lua_State *L, const luaL_Reg *methods);
+/* Makes the methods known as functions that every state has (heap/names.h). */
+void gr_methods_names(const luaL_Reg *methods);
 
 #define GR_TYPE_CHAN "goro.chan"
 #define GR_TYPE_GROUP "goro.group"

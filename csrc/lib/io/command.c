@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* command.c - the command and the options of process.run and process.spawn, as C strings.
  *
- * Strings stay where they are as long as Lua has them: so each that the child is given is put into
- * one table, and the arrays of pointers into one userdata, and both stay on the caller's stack
- * until the child is started.
+ * A string stays where it is as long as Lua has it. So every string that the child is given is put
+ * into one table, and the arrays of pointers are in one userdata. Both stay on the caller's stack
+ * until the child has been started.
  *
- * What is wrong with a value's type is the programmer's, and raised. A zero inside a string is
- * data's (a file's name out of an archive): a failure that is returned. */
+ * A value of a wrong type is the programmer's mistake, and is raised. A zero inside a string comes
+ * from data (a file's name out of an archive), and is a failure that the call returns. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -19,7 +19,7 @@ extern char **environ;
 enum { COMMAND = 1, OPTIONS, STRINGS, ARRAYS };
 
 typedef struct Arrays {
-  size_t n, room; /* pointers, used and in all */
+  size_t n, room; /* how many pointers are used; for how many there is room */
   char *at[];
 } Arrays;
 
@@ -35,14 +35,13 @@ int gr_start_failed(lua_State *L, int r, const GrCommand *cmd, bool of_cwd) {
 
 /* ---- strings ---- */
 
-/* The string on top becomes the child's; pops it. False: there is a zero in it. */
+/* Gives the string on top to the child, and pops it. False: there is a zero in it. */
 static bool add(lua_State *L, Arrays *a) {
   size_t len;
   const char *s = lua_tolstring(L, -1, &len);
   if (strlen(s) != len) return false;
   if (a->n + 2 > a->room)
-    luaL_error(L, "the command or its environment changed while it was read"); /* by a metamethod, a
-                                                                                  finalizer */
+    luaL_error(L, "the command or its environment changed while it was read"); /* by a finalizer */
   a->at[a->n++] = (char *)(uintptr_t)s;
   lua_rawseti(L, STRINGS, (lua_Integer)a->n);
   return true;
@@ -80,7 +79,7 @@ static bool add_words(lua_State *L, Arrays *a, size_t n) {
     add(L, a);
     lua_pushliteral(L, "-c");
     add(L, a);
-    lua_pushliteral(L, "--"); /* the string may begin with a minus */
+    lua_pushliteral(L, "--"); /* since the string may begin with a minus */
     add(L, a);
     lua_pushvalue(L, COMMAND);
     return add(L, a) || refuse(L);
@@ -98,7 +97,7 @@ static bool add_words(lua_State *L, Arrays *a, size_t n) {
 
 /* ---- the options ---- */
 
-/* Pushes the option; is it given? */
+/* Pushes the option. True: it is given. */
 static bool option(lua_State *L, const char *name) {
   if (lua_isnil(L, OPTIONS)) {
     lua_pushnil(L);
@@ -129,7 +128,7 @@ static GrStdio stdio_option(lua_State *L, const char *name, const char *piped) {
   return how;
 }
 
-/* What run is given to read is any string; without one there is nothing. */
+/* For run, `stdin` is the string that the child reads; without it the child reads nothing. */
 static GrStdio stdin_option(lua_State *L, bool runs) {
   if (!runs) return stdio_option(L, "stdin", "pipe");
   bool given = option(L, "stdin");
@@ -138,8 +137,8 @@ static GrStdio stdin_option(lua_State *L, bool runs) {
   return given ? GR_STDIO_PIPE : GR_STDIO_NULL;
 }
 
-/* A group of its own, or the program's? What is not said follows from whether the child may have to
- * be killed with all its descendants. */
+/* Has the child a process group of its own? By default it has one when it may have to be killed
+ * with all its descendants: in a run with a time limit. */
 static bool group_option(lua_State *L, bool runs) {
   bool given = option(L, "group");
   if (given && !lua_isboolean(L, -1)) wrong_type(L, "group", "boolean");
@@ -186,7 +185,7 @@ static size_t count_variables(lua_State *L, bool inherits) {
   return n;
 }
 
-/* Those of this process that the table does not name. */
+/* Adds the variables of this process that the table does not name. */
 static void add_inherited(lua_State *L, Arrays *a, int env) {
   for (char **e = environ; *e != NULL; e++) {
     const char *equals = strchr(*e, '=');
@@ -221,7 +220,7 @@ static bool add_given(lua_State *L, Arrays *a, int env) {
 /* ---- all of it ---- */
 
 bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd) {
-  check_type(L); /* before the top is set, which makes nil of no value */
+  check_type(L); /* before lua_settop, which turns "no value" into nil */
   lua_settop(L, OPTIONS);
   size_t words = count_words(L);
   static const char *const of_run[] = {"stdin",     "stdout", "stderr",  "cwd", "env",

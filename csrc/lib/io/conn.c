@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* conn.c - connections in Lua: goro.net.conn over a GrStream.
  *
- * What a call needs after a wait is on its stack: the connection, what is wanted, the absolute
- * limit, how much has been written. What was read is in this C frame (64 KB, of a thread's 1 MB) or
- * in a block, when the turn has been given back already; so Lua may raise and collect while it
- * makes the string. */
+ * After a wait a call has only what is on its Lua stack: the connection, what is wanted, the
+ * absolute limit, how many bytes were written. The bytes that a read gives are in this C frame (64
+ * KB of the thread's 1 MB) or in a block, and the read has given its turn back already. So Lua may
+ * raise and collect garbage while it makes the string. */
 #include <errno.h>
 #include <math.h>
 #include <string.h>
@@ -217,7 +217,7 @@ static int conn_write(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   int n = lua_gettop(L) - 1;
   for (int i = 0; i < n; i++)
-    luaL_checklstring(L, i + 2, NULL); /* numbers become strings here, which stay where they are */
+    luaL_checklstring(L, i + 2, NULL); /* turns numbers into strings, which stay on the stack */
   gr_enter(L, gr_state(L));
   if (n > GR_IOVS) {
     lua_concat(L, n);
@@ -231,14 +231,14 @@ static int conn_write(lua_State *L) {
 
 /* ---- the rest ---- */
 
-/* r of a call that gives nothing: true. */
+/* The results of a call that has nothing to give but success. */
 static int done(lua_State *L, int r) {
   if (r != GR_OK) return conn_failed(L, r);
   lua_pushboolean(L, 1);
   return 1;
 }
 
-/* ---- what sends what was gathered: conn, limit, size ---- */
+/* ---- calls that send what was gathered: conn, limit, size ---- */
 
 static int sent(lua_State *L, int r, GrStep *s) {
   if (r != GR_OK) return r;
@@ -312,13 +312,13 @@ static int conn_setvbuf(lua_State *L) {
   return gr_call(L, gr_state(L), &gather_call);
 }
 
-/* Who is interrupted while the last bytes go out does not leave it open. */
+/* A close that is interrupted while the last bytes go out closes the connection all the same. */
 static void close_quit(lua_State *L, GrState *st, int at, GrCause cause) {
   (void)st, (void)cause;
   gr_stream_close(stream_at(L, at));
 }
 
-/* A block is left: there is nobody to tell, of the pool's end neither. */
+/* A block is left, so there is nobody to tell of the failure, not even of the pool's end. */
 static int leave_begin(lua_State *L, GrStep *s) {
   int r = close_begin(L, s);
   return r == GR_ABORTED ? GR_CLOSED : r;
@@ -340,7 +340,8 @@ static const GrCall close_call = {.begin = close_begin,
                                   .quit = close_quit,
                                   .object = 1};
 
-/* One that never gathered does not wait; nor does it raise, wherever it is called. */
+/* A connection that never gathered closes without waiting, and without raising, wherever it is
+ * called. */
 static int close_by(lua_State *L, const GrCall *call) {
   GrStream *s = gr_check_conn(L, 1);
   if (!gr_stream_gathers(s)) {
@@ -352,11 +353,11 @@ static int close_by(lua_State *L, const GrCall *call) {
   return gr_call(L, gr_state(L), call);
 }
 
-/* Again: does nothing. */
+/* A second close does nothing. */
 static int conn_close(lua_State *L) { return close_by(L, &close_call); }
 static int conn_leave(lua_State *L) { return close_by(L, &leave_call); }
 
-/* set_timeout([seconds]): of each call that begins afterwards */
+/* set_timeout([seconds]): for each call that begins afterwards */
 static int conn_set_timeout(lua_State *L) {
   GrStream *s = gr_check_conn(L, 1);
   double seconds = gr_opt_number(L, 2, HUGE_VAL);
@@ -425,15 +426,12 @@ static const luaL_Reg methods[] = {
 
 static void open_conn(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", conn_leave}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
 void gr_conn_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_names_native(next_piece);
 }

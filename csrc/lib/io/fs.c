@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* fs.c - goro.fs: the calls by path, and the module.
  *
- * A path may be any bytes but a zero: with one in it no file can have that name, which is told like
- * any other failure, for such paths come from outside (a request, an archive), and a program that
- * meets one must not end by it. */
+ * A path may be any bytes but a zero. No file can have a name with a zero in it. Such paths come
+ * from outside (a request, an archive), and a program that meets one must not end by it. So the
+ * call returns a failure, as for any other path that does not exist. */
 #include "lib/io/fs.h"
 
 #include <errno.h>
@@ -86,8 +86,8 @@ void gr_fs_push_bytes(lua_State *L, GrBytes *b) {
 
 /* ---- arguments ---- */
 
-/* A field of the table of options at arg, which has been checked; pushes it. LUA_TNIL: not given.
- */
+/* Pushes a field of the table of options at `arg`, which has been checked. LUA_TNIL: it is not
+ * given. */
 static int option(lua_State *L, int arg, const char *name) {
   if (lua_isnoneornil(L, arg)) {
     lua_pushnil(L);
@@ -124,7 +124,7 @@ static int64_t mode_option(lua_State *L, int arg) {
 
 /* ---- whole files ---- */
 
-enum { SMALL = 1 << 14 }; /* such a file is read on the stack */
+enum { SMALL = 1 << 14 }; /* a file of up to so many bytes is read on the C stack */
 
 static int l_read_file(lua_State *L) {
   GrState *st = gr_state(L);

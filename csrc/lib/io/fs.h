@@ -7,28 +7,27 @@
 #include "io/fs.h"
 #include "lib/core/lib.h"
 
-/* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. Raises when it was for want of memory.
- */
+/* Pushes nil, "CODE: reason: subject", "CODE" and returns 3. Raises when memory was missing. */
 int gr_fs_failed(lua_State *L, int err, const char *subject);
-/* What a call without anything to give returns. */
+/* The results of a call that has nothing to give but success. */
 int gr_fs_result(lua_State *L, int err, const char *subject);
-/* "CODE: reason: subject" */
+/* Pushes "CODE: reason: subject". */
 void gr_fs_push_message(lua_State *L, int err, const char *subject);
 void gr_fs_push_stat(lua_State *L, const GrStat *st);
-/* The path at arg. NULL: no file can have it, since there is a zero in it; the failure has been
+/* The path at `arg`. NULL: there is a zero in it, so no file can have it; the failure has been
  * pushed, three values. */
 const char *gr_fs_path(lua_State *L, int arg);
-/* Pushes the string, and frees it, also when it raises. */
+/* Pushes the bytes as a string, and frees them, even when it raises. */
 void gr_fs_push_bytes(lua_State *L, GrBytes *b);
-/* An object with a descriptor has been made: tells the collector, which sees neither the buffer nor
- * that descriptors are few. */
+/* Tells the collector that an object with a descriptor was made. The collector sees neither the
+ * object's buffer nor that descriptors are few. */
 void gr_fs_charge(lua_State *L);
 
 /* fsfile.c */
 int gr_lib_fs_open(lua_State *L);
 int gr_lib_fs_mkstemp(lua_State *L);
 void gr_file_names(void);
-/* fsdir.c */
+/* fstree.c */
 int gr_lib_fs_list(lua_State *L);
 int gr_lib_fs_walk(lua_State *L);
 /* watch.c */

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* fsfile.c - fs.open and the methods of files.
  *
- * Each method takes the file's turn, does its work, gives the turn back, and only then makes Lua
- * values of what it has got: while it has the turn nothing may raise, and no finalizer may run,
- * which might want the same file. So what is read lies in memory outside Lua first (short lines on
- * the C stack), and what is written is made a string before. Numerals are converted in between,
- * since whether one is a number decides what is read next; that neither allocates nor raises.
+ * Each method takes the file's turn, does its work and gives the turn back. Only then does it make
+ * Lua values of what it has got. For while it has the turn nothing may raise, and no finalizer may
+ * run, which might want the same file. So what is read lies in memory outside Lua first (short
+ * lines on the C stack), and what is written has been made a string before. Numerals are converted
+ * while the method has the turn, since what comes next depends on whether the text is a number;
+ * that neither allocates nor raises.
  *
  * A call that had to wait for its turn begins anew from its arguments, which are still on the
  * stack. Each operation is a GrCall, which knows its number. */
@@ -17,7 +18,6 @@
 #include "io/fsfile.h"
 #include "lib/core/call.h"
 #include "lib/io/fs.h"
-#include "heap/names.h"
 #include "run/panic.h"
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view);
@@ -44,7 +44,7 @@ typedef enum Op {
 
 static int do_op(lua_State *L, GrState *st, GrFile *f, Op op);
 
-/* The turn has been given back. */
+/* Reports a failure. The turn has been given back. */
 static int failed(lua_State *L, GrFile *f, Op op, int err) {
   if (op != OP_LINES || err == -ENOMEM) return gr_fs_failed(L, err, gr_file_path(f));
   luaL_where(L, 1);
@@ -55,7 +55,7 @@ static int failed(lua_State *L, GrFile *f, Op op, int err) {
 
 static Op op_of(const GrStep *s);
 
-/* Has the turn, when r is GR_OK. */
+/* When r is GR_OK, the caller has the turn. */
 static int got_turn(lua_State *L, GrStep *s, int r, int when_shut) {
   if (r != GR_OK) return r;
   GrFile *f = check_file(L);
@@ -92,8 +92,8 @@ static const GrCall op_calls[] = {
 
 static Op op_of(const GrStep *s) { return (Op)(s->call - op_calls); }
 
-/* A host that would wait for the other end of a pipe does so a little at a time: in between a hook
- * may fire (of an interrupt), or a panic be met. */
+/* A host waits for the other end of a pipe a little at a time. In between a hook may fire (of an
+ * interrupt), or a panic may be raised. */
 static void await_in_host(lua_State *L, GrState *st, GrFile *f) {
   enum { SLICE_MS = 50 };
   while (gr_file_may_wait(f) && gr_file_try_lock(st->g, f)) {
@@ -113,9 +113,9 @@ static int begin(lua_State *L, Op op) {
 
 /* ---- reading ---- */
 
-enum { SMALL = 2048 }; /* such results are read on the stack */
+enum { SMALL = 2048 }; /* results of up to so many bytes are read on the C stack */
 
-/* io's letters; a star before one is ignored. */
+/* The letter of the format, as in io. A star before it is ignored. */
 static char letter(lua_State *L, int arg) {
   const char *s = lua_tostring(L, arg);
   return s[0] == '*' ? s[1] : s[0];
@@ -153,7 +153,7 @@ static int read_one(lua_State *L, G *g, GrFile *f, int format, GrBytes *out) {
   }
 }
 
-/* One value for each format, until one is nil. Of a string only the place in *out is on the stack,
+/* Reads one value for each format, until one is nil. Of a string, only its place in *out is pushed,
  * as a light userdata. */
 static int read_values(lua_State *L, G *g, GrFile *f, int last, GrBytes *out) {
   int r = last < 2 ? gr_file_line(f, g, out, false) : 1;
@@ -171,7 +171,8 @@ static int read_values(lua_State *L, G *g, GrFile *f, int last, GrBytes *out) {
   return r;
 }
 
-/* What was read becomes strings, last first: each ends where the next begins. */
+/* Makes strings of what was read, the last one first. Each string ends where the next one begins.
+ */
 static void make_strings(lua_State *L, int first, const char *data, size_t end) {
   for (int i = lua_gettop(L); i >= first; i--) {
     if (lua_type(L, i) != LUA_TLIGHTUSERDATA) continue;
@@ -182,7 +183,7 @@ static void make_strings(lua_State *L, int first, const char *data, size_t end) 
   }
 }
 
-/* The results from `first` on take over what is in *out, which is freed. */
+/* Gives the bytes in *out to the results from `first` on, and frees *out. */
 static void take_out(lua_State *L, int first, GrBytes *out) {
   if (!out->heap) make_strings(L, first, out->data, out->len);
   else if (lua_gettop(L) == first && lua_islightuserdata(L, first)) {
@@ -263,8 +264,8 @@ static int do_write(lua_State *L, GrState *st, GrFile *f) {
   return 1;
 }
 
-/* The argument becomes a string in its place on our stack; a float as io writes it, which is not
- * what tostring says. */
+/* Turns the argument into a string, in its place on the stack. A float becomes what io writes,
+ * which is not what tostring says. */
 static void check_data(lua_State *L, int arg) {
   char text[64];
   if (lua_type(L, arg) != LUA_TNUMBER || lua_isinteger(L, arg)) {
@@ -364,7 +365,7 @@ static int file_truncate(lua_State *L) {
   return begin(L, OP_TRUNCATE);
 }
 
-/* Leaving a block calls it with the file and perhaps an error. */
+/* The end of a block calls this with the file and perhaps an error. */
 static int file_close(lua_State *L) {
   GrFile *f = check_file(L);
   gr_enter(L, gr_state(L));
@@ -373,7 +374,7 @@ static int file_close(lua_State *L) {
   return 1;
 }
 
-/* The turn is the caller's. */
+/* The caller has the turn. */
 static int do_op(lua_State *L, GrState *st, GrFile *f, Op op) {
   switch (op) {
     case OP_WRITE: return do_write(L, st, f);
@@ -404,21 +405,16 @@ static const luaL_Reg methods[] = {
 
 static void open_type(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", file_close}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
-void gr_file_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_file_names(void) { gr_methods_names(methods); }
 
 /* ---- opening ---- */
 
-/* Pushes the file of this descriptor, which it takes; or the failure. */
+/* Takes the descriptor and pushes its file, or the failure. */
 static int push_file(lua_State *L, int fd, const char *path) {
   GrFile *f;
   int err = fd < 0 ? fd : gr_file_new(fd, path, &file_type.share, &f);
@@ -428,7 +424,7 @@ static int push_file(lua_State *L, int fd, const char *path) {
   return 1;
 }
 
-/* io's modes; -1: none of them. */
+/* The flags of a mode, as in io; -1: there is no such mode. */
 static int flags_of(const char *mode) {
   const char *rest = mode + (mode[0] != '\0');
   bool plus = *rest == '+';

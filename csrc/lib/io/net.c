@@ -2,10 +2,12 @@
 /* net.c - goro.net: dial, listen, lookup; listeners in Lua. UDP sockets are in udp.c, connections
  * in conn.c.
  *
- * Addresses come from configuration and from users, so what is wrong with one is a failure that the
- * call returns; a network that does not exist, or a value that is no string, is the programmer's,
- * and raised. Names are looked up before anything is opened: a call is in one of two phases, and
- * its box on the stack tells which. */
+ * Addresses come from configurations and from users. So what is wrong with an address is a failure
+ * that the call returns. A network that does not exist, or a value that is no string, is the
+ * programmer's mistake, and is raised.
+ *
+ * Names are looked up before anything is opened. So a call is in one of two phases, and its box on
+ * the stack tells in which. */
 #include "io/net.h"
 
 #include <string.h>
@@ -14,7 +16,6 @@
 #include "io/dial.h"
 #include "lib/io/io.h"
 #include "heap/keep.h"
-#include "heap/names.h"
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view);
 static const GrObjectType listener_type = {{GR_TYPE_LISTENER, gr_listener_destroy, false},
@@ -47,7 +48,7 @@ enum { DIAL_LIMIT = 3, DIAL_BOX };
 
 typedef struct DialBox {
   GrKeep keep;        /* first */
-  GrResolve *resolve; /* until there is a dial */
+  GrResolve *resolve; /* NULL once there is a dial */
   GrDial *dial;
 } DialBox;
 
@@ -201,7 +202,7 @@ static int listener_leave(lua_State *L) {
   return 0;
 }
 
-/* ---- listen: network, address, does the path go, the box ---- */
+/* ---- listen: network, address, does close remove the path, the box ---- */
 
 enum { LISTEN_UNLINKS = 3, LISTEN_BOX };
 
@@ -236,7 +237,7 @@ static int listen_finish(lua_State *L, GrStep *s) {
 static const GrCall listen_call = {
     .begin = listen_begin, .finish = listen_finish, .failed = listen_failed};
 
-/* Pushes whether a Unix socket's path goes with its listener. */
+/* Pushes whether closing the listener removes the path of a Unix socket. */
 static void push_unlinks(lua_State *L, int opts) {
   int type =
       gr_check_options(L, opts, GR_OPTIONS("unlink")) ? lua_getfield(L, opts, "unlink") : LUA_TNIL;
@@ -267,12 +268,9 @@ static const luaL_Reg methods[] = {
 
 static void open_listener(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", listener_leave}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
 typedef struct Found {
@@ -280,7 +278,8 @@ typedef struct Found {
   uint32_t n;
 } Found;
 
-/* Each once: the resolver tells an address for each kind of socket. */
+/* Pushes each address once. The resolver may give it several times, for several kinds of sockets.
+ */
 static int push_found(lua_State *L) {
   const Found *found = gr_check_pointer(L, 1);
   lua_createtable(L, (int)found->n, 0);
@@ -363,7 +362,7 @@ static const luaL_Reg functions[] = {{"dial", net_dial},
                                      {NULL, NULL}};
 
 void gr_net_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_conn_names();
   gr_udp_names();
 }

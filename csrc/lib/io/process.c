@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* process.c - goro.process: run, spawn, and processes in Lua.
  *
- * A run belongs to its call: when that ends in any way before the child does (an error, a panic,
- * the program's end), the child is killed, and its group if it has one of its own. A process that
- * was spawned belongs to whoever has its handle, and goes on when nobody has. */
+ * A run belongs to its call. When the call ends before the child does (by an error, a panic, the
+ * end of the program), the child is killed, and its group if it has one of its own. A process that
+ * was spawned belongs to those who have its handle, and goes on when nobody has the handle. */
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
@@ -14,9 +14,8 @@
 #include "io/signame.h"
 #include "lib/io/process.h"
 #include "heap/keep.h"
-#include "heap/names.h"
 
-/* ---- run: command, options, what gr_check_command pushed, then: ---- */
+/* ---- run. On its stack: command, options, the two values of gr_check_command, then these ---- */
 
 enum { RUN_LIMIT = 5, RUN_INPUT, RUN_CAPTURED, RUN_BOX };
 
@@ -30,14 +29,14 @@ static const GrKeepType run_keep = {release_run, NULL};
 
 static GrRunning *run_at(lua_State *L) { return ((RunBox *)lua_touserdata(L, RUN_BOX))->run; }
 
-/* The command at 1 in words: the program's name, or the shell's command. */
+/* What messages call the command at 1: the program's name, or the command of the shell. */
 static const char *command_name(lua_State *L) {
   if (lua_istable(L, 1)) lua_rawgeti(L, 1, 1);
   else lua_pushvalue(L, 1);
   return lua_tostring(L, -1);
 }
 
-/* nil, message, code: the child was stopped, and so it was killed. */
+/* Pushes nil, message, code: the child was stopped, and so it was killed. */
 static int push_stopped(lua_State *L, int sig, const char *subject) {
   bool terminal = sig == SIGTTIN || sig == SIGTTOU;
   gr_push_signal(L, sig);
@@ -50,7 +49,7 @@ static int push_stopped(lua_State *L, int sig, const char *subject) {
   return gr_push_failure(L, GR_ERRNO(EIO), why, subject, strlen(subject));
 }
 
-/* The result, as a table; or a failure, as three values. */
+/* Pushes the result, a table; or a failure, three values. */
 static int push_result(lua_State *L) {
   static const char *const names[] = {"stdout", "stderr"};
   lua_Integer captured = lua_tointeger(L, RUN_CAPTURED);
@@ -221,7 +220,7 @@ static int process_kill(lua_State *L) {
   return 1;
 }
 
-/* Its pipes are closed first: who reads or writes there is woken. */
+/* Closes the pipes first, which wakes everybody who reads or writes there. */
 static int process_leave(lua_State *L) {
   GrProcess *p = check_process(L);
   for (int i = 0; i < 3; i++)
@@ -267,9 +266,7 @@ static void open_process(lua_State *L, const GrObjectType *type, uint32_t view) 
 
 /* ---- the module ---- */
 
-void gr_process_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_process_names(void) { gr_methods_names(methods); }
 
 int luaopen_goro_process(lua_State *L) {
   static const luaL_Reg functions[] = {{"run", l_run}, {"spawn", l_spawn}, {NULL, NULL}};

@@ -6,13 +6,13 @@
 #include "io/child.h"
 #include "lib/io/io.h"
 
-/* Reads the command at 1 and the options at 2 (a table, or nil) for process.run or process.spawn.
- * *cmd lives as long as the two values that this pushes. False: the system could not have such a
- * command (a zero in a string); the failure has been pushed, three values. Raises misuse. */
+/* Reads the command at 1 and the options at 2 (a table, or nil) of process.run (`runs`) or
+ * process.spawn. Pushes two values; *cmd is valid as long as they are. False: there is a zero in a
+ * string, which no command can have; the failure has been pushed, three values. Raises misuse. */
 bool gr_check_command(lua_State *L, bool runs, GrCommand *cmd);
-/* nil, message, code: it could not be started. */
+/* Pushes nil, message, code: the command could not be started. Returns 3. */
 int gr_start_failed(lua_State *L, int r, const GrCommand *cmd, bool of_cwd);
-/* "TERM" or its number: the signal's name, or nil, is pushed. */
+/* Pushes the name of the signal ("TERM"), or nil if it has none. */
 void gr_push_signal(lua_State *L, int sig);
 
 #endif

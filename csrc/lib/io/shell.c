@@ -1,21 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* shell.c - os.execute and io.popen of goroutines: `/bin/sh -c` that the others need not wait for.
+/* shell.c - os.execute and io.popen: `/bin/sh -c` in such a way that other goroutines need not
+ * wait.
  *
- * Differences from the stock functions, none of which a script sees:
- *   - Children are made by exec.h, with the signal mask and the limit of descriptors that the
- * program had when goro was loaded: our threads block nearly all signals, and a child inherits
- * that. SIGPIPE is given back its default action if it had it then.
+ * They differ from the stock functions in the following. No script can see it.
+ *
+ *   - child.h makes the children, with the signal mask and the limit of descriptors that the
+ *     program had when goro was loaded. For goro's threads block nearly all signals, and a child
+ *     would inherit that. SIGPIPE has its default action again, if it had it then.
  *   - Waiting for a child, and reading from one, happens in a blocking region: the goroutine's
- * place runs others. The region is around the system call alone: no Lua runs in it, so no error can
- * jump over its end and no finalizer can call goro from it. For a pipe that is read this needs a
- * FILE whose read function is ours (fopencookie); the stock io.read, file:read, file:lines then
- * work on it unchanged. Its one price: it has no fileno. A host's pipes, and those that are written
- * to, are plain ones: a write seldom waits long, and sysmon takes the place of one that does.
- *   - popen flushes stdout, stderr and the default output, not all files: fflush(NULL) would wait
- * for each FILE that another thread is reading from, and keep every fopen waiting meanwhile. For
- * the same reason io.popen is ours in hosts too.
- *   - SIGINT and SIGQUIT are ignored meanwhile, as system() does, for a host only: that is the
- * whole process's setting, not a goroutine's. */
+ *     place runs others meanwhile. The region is around the system call alone. No Lua runs in
+ *     it, so no error can jump over its end, and no finalizer can call goro from it. A pipe that
+ *     is read needs a FILE whose read function is ours for that (fopencookie); the stock
+ *     io.read, file:read and file:lines work on it unchanged. It has no fileno: that is the
+ *     price. Pipes of hosts, and pipes that are written to, are plain FILEs: a write seldom
+ *     waits long, and sysmon takes the place of one that does.
+ *   - popen flushes stdout, stderr and the default output, not all files. fflush(NULL) would
+ *     wait for each FILE that another thread is reading from, and every fopen would wait for it
+ *     meanwhile. For the same reason io.popen is ours in hosts too.
+ *   - system() ignores SIGINT and SIGQUIT while the command runs. That is a setting of the whole
+ *     process, not of a goroutine. So only a host does it. */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -31,8 +34,8 @@
 
 /* ---- children ---- */
 
-/* `defaults`: as in GrCommand. `piped`: the child's descriptor that is a pipe, of which ours[piped]
- * is our end; -1: none. 0 or errno. */
+/* Starts the command. `defaults` is as in GrCommand. `piped` is the child's descriptor that is a
+ * pipe, or -1; ours[piped] is our end of the pipe. 0 or errno. */
 static int start_shell(const char *command, const sigset_t *defaults, int piped, GrChild *child,
                        int ours[3]) {
   char shell[] = "sh", dash_c[] = "-c";
@@ -72,7 +75,7 @@ static int wait_child(GrState *st, pid_t pid) {
     region_end(st);
   }
   if (r < 0) return -1;
-  errno = 0; /* luaL_execresult takes it for a failure otherwise */
+  errno = 0; /* otherwise luaL_execresult would report a failure */
   return status;
 }
 
@@ -98,8 +101,8 @@ int gr_shell_execute(lua_State *L) {
                          : luaL_execresult(L, run_shell(gr_state(L), command, &none));
 }
 
-/* The actions of SIGINT and SIGQUIT while hosts run commands; the first and the last of several
- * hosts change them. */
+/* The actions that SIGINT and SIGQUIT had before hosts began to run commands. When several hosts
+ * run commands, the first one changes the actions and the last one puts them back. */
 static struct {
   GrLock lock; /* what follows */
   int users;
@@ -107,7 +110,7 @@ static struct {
 } keyboard = {.lock = GR_LOCK_INIT(GR_RANK_LEAF)};
 static const int keyboard_signals[2] = {SIGINT, SIGQUIT};
 
-/* *defaults: those of the two that were not ignored before. */
+/* *defaults becomes the set of those of the two that were not ignored before. */
 static void keyboard_off(sigset_t *defaults) {
   struct sigaction ignore = {.sa_handler = SIG_IGN};
   sigemptyset(&ignore.sa_mask);
@@ -129,7 +132,8 @@ static void keyboard_on(void) {
   gr_unlock(&keyboard.lock);
 }
 
-/* As system(): a handler of the program's for SIGCHLD must not take the child's status away. */
+/* As system() does it. SIGCHLD is blocked, so that a handler of the program's does not take the
+ * child's status away. */
 static int run_as_system(GrState *st, const char *command) {
   sigset_t defaults, child, before;
   sigemptyset(&child);
@@ -151,9 +155,9 @@ int gr_shell_host_execute(lua_State *L) {
 /* ---- io.popen ---- */
 
 typedef struct Pipe {
-  luaL_Stream stream; /* what liolib.c knows of it */
+  luaL_Stream stream; /* the part that liolib.c knows */
   GrState *st;
-  int fd; /* of a FILE that has no descriptor */
+  int fd; /* our end; a FILE of fopencookie's has no descriptor itself */
   GrChild child;
 } Pipe;
 
@@ -168,7 +172,7 @@ static ssize_t pipe_read(void *cookie, char *buf, size_t size) {
   return n;
 }
 
-/* Without it the C library says EINVAL. */
+/* Without this function the C library would report EINVAL. */
 static int pipe_seek(void *cookie, off64_t *offset, int whence) {
   (void)cookie, (void)offset, (void)whence;
   errno = ESPIPE;
@@ -185,7 +189,7 @@ static FILE *open_stream(Pipe *p, const char *mode) {
 
 static int close_pipe(lua_State *L) {
   Pipe *p = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-  fclose(p->stream.f); /* like pclose, which does not tell either when the last output was lost */
+  fclose(p->stream.f); /* pclose does not report either that the last output was lost */
   return luaL_execresult(L, wait_child(p->st, p->child.pid));
 }
 
@@ -219,7 +223,7 @@ int gr_shell_popen(lua_State *L) {
   luaL_argcheck(L, (mode[0] == 'r' || mode[0] == 'w') && mode[1] == '\0', 2, "invalid mode");
   Pipe *p = lua_newuserdatauv(L, sizeof *p, 0);
   gr_state(L)->heap.finalizers = true;
-  *p = (Pipe){.st = gr_state(L)}; /* closef is NULL: for liolib.c the file is closed */
+  *p = (Pipe){.st = gr_state(L)}; /* closef is NULL: so the file is closed, for liolib.c */
   luaL_setmetatable(L, LUA_FILEHANDLE);
   flush_outputs(L);
   errno = open_pipe(p, command, mode);

@@ -29,8 +29,8 @@ static uint64_t check_signals(lua_State *L) {
   return set;
 }
 
-/* notify(name, ...) -> channel of names. It needs descriptors (of the poller, of what the handler
- * writes to), so it may fail. */
+/* notify(name, ...) -> channel of names. It may fail, since the poller and the signal handler need
+ * descriptors. */
 static int l_notify(lua_State *L) {
   uint64_t set = check_signals(L);
   gr_check_inbox(L, gr_state(L));

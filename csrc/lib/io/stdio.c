@@ -1,20 +1,21 @@
 /* SPDX-License-Identifier: MIT */
-/* stdio.c - print, io.write and file:write: what one call writes, no other thread's output
- * interrupts. And these, io.flush and file:flush end a program whose output nobody reads any more.
+/* stdio.c - print, io.write and file:write, which no other thread's output interrupts within one
+ * call. And these, io.flush and file:flush end a program whose output nobody reads any more.
  *
- * Stock Lua writes each argument by a call of its own, and errors in a later argument leave the
- * earlier ones written. Here all arguments are looked at first, so that nothing between flockfile
- * and funlockfile can raise; then all is written under the one lock that every FILE has, which C
- * code of others respects too. Formats and results are those of stock Lua.
+ * Stock Lua writes each argument by a call of its own; an error in a later argument leaves the
+ * earlier ones written. Here all arguments are checked first, so that nothing between flockfile and
+ * funlockfile can raise. Then all of them are written under the one lock that every FILE has, which
+ * other C code respects too. Formats and results are those of stock Lua.
  *
- * A write that meets EPIPE says so to io/sigpipe.h, for goro's threads block the signal. */
+ * A write that fails by EPIPE calls gr_pipe_broke (io/sigpipe.h), for goro's threads block the
+ * signal. */
 #include <errno.h>
 #include <stdio.h>
 
 #include "io/sigpipe.h"
 #include "lib/core/replaced.h"
 
-/* The caller holds no lock: the process may end. */
+/* Reports a broken pipe. The process may end here, so the caller holds no lock. */
 static void tell_broken(FILE *f, bool ok, int err) {
   if (!ok && err == EPIPE) gr_pipe_broke(fileno(f));
   errno = err;
@@ -39,13 +40,13 @@ int gr_stdio_print(lua_State *L) {
   funlockfile(stdout);
   tell_broken(stdout, ok, err);
   luaL_buffsub(&line, luaL_bufflen(&line));
-  luaL_pushresult(&line); /* frees a big one at once */
+  luaL_pushresult(&line); /* frees a long line's memory at once */
   return 0;
 }
 
 /* ---- write ---- */
 
-/* The value is a number or a string: nothing is converted in place, nothing raises. */
+/* Writes a number or a string. Nothing is converted in place, so nothing raises. */
 static bool write_value(lua_State *L, int arg, FILE *f) {
   if (lua_type(L, arg) != LUA_TNUMBER) {
     size_t len;
@@ -57,7 +58,7 @@ static bool write_value(lua_State *L, int arg, FILE *f) {
   return fprintf(f, LUA_NUMBER_FMT, (LUAI_UACNUMBER)lua_tonumber(L, arg)) > 0;
 }
 
-/* Writes the arguments first..last and leaves the file handle, which is on top, as the result. */
+/* Writes the arguments first to last. The file handle, which is on top, is the result. */
 static int write_values(lua_State *L, FILE *f, int first, int last) {
   for (int arg = first; arg <= last; arg++)
     if (lua_type(L, arg) != LUA_TNUMBER) luaL_checkstring(L, arg);
@@ -71,7 +72,7 @@ static int write_values(lua_State *L, FILE *f, int first, int last) {
   return ok ? 1 : luaL_fileresult(L, 0, NULL);
 }
 
-/* Pushes it. */
+/* Pushes the default output. */
 static FILE *default_output(lua_State *L) {
   lua_getfield(L, LUA_REGISTRYINDEX, "_IO_output"); /* where liolib.c keeps it, in all of 5.4 */
   luaL_Stream *p = lua_touserdata(L, -1);
@@ -98,7 +99,7 @@ int gr_stdio_file_write(lua_State *L) {
   return write_values(L, f, 2, last);
 }
 
-/* ---- flush: the stock function, in our frame ---- */
+/* ---- flush: calls the stock function, looks at its results ---- */
 
 lua_CFunction gr_stdio_stock_io_flush, gr_stdio_stock_file_flush;
 

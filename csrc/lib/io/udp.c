@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* udp.c - UDP sockets in Lua: one that sends to any address and receives from any. What is dialled
- * is a connection (conn.c).
+/* udp.c - UDP sockets in Lua. Such a socket sends to any address and receives from any. A UDP
+ * socket that was dialled is a connection (conn.c).
  *
- * An address is text each time, as elsewhere; a numeric one costs its parsing, a name is looked up
- * at each send. */
+ * Each address is a text, as everywhere in goro.net. A numeric address costs its parsing; a name is
+ * looked up at every send. */
 #include <errno.h>
 #include <string.h>
 
 #include "io/net.h"
 #include "lib/io/io.h"
-#include "heap/names.h"
 
 typedef struct Udp {
   GrShare share;
@@ -47,7 +46,7 @@ static int udp_awake(lua_State *L, GrState *st, GrWay way, GrCause *cause) {
 
 enum { SEND_LIMIT = 4, SEND_TO, SEND_BOX };
 
-/* NULL: the address is there. */
+/* NULL: the address is known already. */
 static GrResolveBox *send_box(lua_State *L) {
   GrResolveBox *box = lua_touserdata(L, SEND_BOX);
   return box != NULL && box->resolve != NULL ? box : NULL;
@@ -85,7 +84,7 @@ static int send_finish(lua_State *L, GrStep *s) {
 }
 static void send_quit(lua_State *L, GrState *st, int at, GrCause cause) {
   (void)cause;
-  gr_fd_quit(udp_at(L, at)->fd, GR_WRITE, st->g); /* nothing while a name is looked up */
+  gr_fd_quit(udp_at(L, at)->fd, GR_WRITE, st->g); /* does nothing while a name is looked up */
 }
 
 static int send_failed(lua_State *L, int r) {
@@ -180,7 +179,7 @@ static int udp_leave(lua_State *L) {
   return 0;
 }
 
-/* Both families through one socket where the system has IPv6. */
+/* Where the system has IPv6, one socket serves both families. */
 static int open_unbound(GrFd **f, int *family) {
   *family = AF_INET6;
   GrAddr any = {.len = sizeof any.u.in6, .u.in6 = {.sin6_family = AF_INET6}};
@@ -262,14 +261,9 @@ static const luaL_Reg methods[] = {{"send", udp_send},
 
 static void open_udp(lua_State *L, const GrObjectType *type, uint32_t view) {
   (void)type, (void)view;
-  GrState *st = gr_state_find(L);
   static const luaL_Reg meta[] = {{"__close", udp_leave}, {NULL, NULL}};
-  gr_setfuncs(L, st, meta);
-  lua_createtable(L, 0, sizeof methods / sizeof *methods - 1);
-  gr_setfuncs(L, st, methods);
-  lua_setfield(L, -2, "__index");
+  gr_setfuncs(L, gr_state_find(L), meta);
+  gr_open_methods(L, methods);
 }
 
-void gr_udp_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
-}
+void gr_udp_names(void) { gr_methods_names(methods); }

@@ -9,7 +9,6 @@
 
 #include "lib/core/lib.h"
 #include "sync/context.h"
-#include "heap/names.h"
 #include "copy/pack.h"
 
 static void open_context(lua_State *L, const GrObjectType *type, uint32_t view);
@@ -214,7 +213,7 @@ static void open_context(lua_State *L, const GrObjectType *type, uint32_t view) 
 
 void gr_context_names(void) {
   gr_context_init(&gr_context_type.share, &gr_chan_type.share);
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
 }
 
 int luaopen_goro_context(lua_State *L) {

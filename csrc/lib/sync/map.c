@@ -415,7 +415,7 @@ static void open_map(lua_State *L, const GrObjectType *type, uint32_t view) {
 }
 
 void gr_map_names(void) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(methods);
   gr_names_native(next_pair);
 }
 

@@ -2,8 +2,6 @@
 /* sync.c - the module goro.sync, and what its objects share. */
 #include "lib/sync/sync.h"
 
-#include "heap/names.h"
-
 int64_t gr_keep_limit(lua_State *L, int arg) {
   int64_t until = gr_check_timeout(L, arg);
   lua_settop(L, arg - 1);
@@ -16,16 +14,6 @@ int gr_push_in_time(lua_State *L, bool in_time) {
   if (gr_likely(in_time)) return 1;
   lua_pushliteral(L, "timeout");
   return 2;
-}
-
-void gr_open_methods(lua_State *L, const luaL_Reg *methods) {
-  lua_newtable(L);
-  gr_setfuncs(L, gr_state_find(L), methods);
-  lua_setfield(L, -2, "__index");
-}
-
-void gr_methods_names(const luaL_Reg *methods) {
-  for (const luaL_Reg *r = methods; r->name != NULL; r++) gr_names_native(r->func);
 }
 
 void gr_sync_names(void) {

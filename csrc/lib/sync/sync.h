@@ -21,10 +21,6 @@ static inline int gr_in_time(lua_State *L, GrStep *s, int r) {
   return GR_OK;
 }
 
-/* The __index of the metatable at the top, with these methods; and their names for vm. */
-void gr_open_methods(lua_State *L, const luaL_Reg *methods);
-void gr_methods_names(const luaL_Reg *methods);
-
 /* For calls that give something back, which a panic that is posted must not keep from it. */
 static inline void gr_enter_quietly(lua_State *L) {
   if (gr_unlikely(atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_forked(L);

@@ -11,7 +11,6 @@
 
 #include "lib/core/lib.h"
 #include "sync/alarm.h"
-#include "heap/names.h"
 #include "run/go.h"
 
 typedef struct Clock {
@@ -233,8 +232,8 @@ static void open_ticker(lua_State *L, const GrObjectType *type, uint32_t view) {
 }
 
 void gr_time_names(void) {
-  for (const luaL_Reg *r = timer_methods; r->name != NULL; r++) gr_names_native(r->func);
-  for (const luaL_Reg *r = ticker_methods; r->name != NULL; r++) gr_names_native(r->func);
+  gr_methods_names(timer_methods);
+  gr_methods_names(ticker_methods);
 }
 
 int luaopen_goro_time(lua_State *L) {

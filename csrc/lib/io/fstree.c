@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* fsdir.c - fs.list and fs.walk.
+/* fstree.c - fs.list and fs.walk.
  *
- * A walk is an object of one state, not sent to others: it is called for the next item, closed by
- * the generic for that it was given to, and collected if that never ended. What it holds outside
- * Lua, open folders above all, hangs on the state by a GrKeep, so it goes with the state too. */
+ * A walk is an object of one state, and is not sent to others. The generic for calls it for each
+ * item, and closes it at the end of the loop; if the loop never ends, it is collected. What a walk
+ * holds outside Lua (open folders above all) hangs on the state by a GrKeep, so it goes with the
+ * state too. */
 #include <errno.h>
 
 #include "io/fstree.h"
@@ -81,8 +82,8 @@ static int walk_close(lua_State *L) {
   return 0;
 }
 
-/* Its finalizer is the keep's own, which was set when it was made: that metatable is replaced by
- * one with this besides. */
+/* Replaces the metatable of the keep, which has its finalizer, by one that has a finalizer and what
+ * a walk needs besides. */
 static void set_walk_metatable(lua_State *L) {
   if (luaL_newmetatable(L, walk_name)) {
     static const luaL_Reg meta[] = {
@@ -99,7 +100,7 @@ int gr_lib_fs_walk(lua_State *L) {
   gr_enter(L, gr_state(L));
   KeptWalk *k = gr_keep_new_lasting(L, sizeof *k, &type);
   set_walk_metatable(L);
-  k->keep.mark = 0; /* that metatable is what it is known by from now on */
+  k->keep.mark = 0; /* from now on the metatable tells what it is */
   int err = gr_walk_open(path, &k->walk);
   if (err == -ENOMEM) gr_raise_code(L, GR_NOMEM);
   if (err < 0) {
