@@ -7,8 +7,8 @@
 
 #include "base/base.h"
 
-/* Mixes a word into h. A bijection of each of the two, so a sum over many words shows each change
- * of a single one. */
+/* Mixes a word into h. For a fixed h it is a bijection of the word, and for a fixed word of h; so
+ * a change of a single word always shows. */
 static inline uint64_t gr_hash_word(uint64_t h, uint64_t word) {
   h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
   return h ^ h >> 32;
@@ -25,7 +25,7 @@ static inline uint64_t gr_hash_bytes(const char *s, size_t len) {
   return gr_hash_word(h, word);
 }
 
-/* Its low bits are as good as its high ones. */
+/* The low bits of the result are as good as the high ones. */
 static inline size_t gr_hash_address(const void *p) {
   return (size_t)(((uintptr_t)p * UINT64_C(0x9e3779b97f4a7c15)) >> 32);
 }

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* lru.c - buckets and one list; see lru.h.
- *
- * An entry that goes is freed when the lock is open, since `free` may take others. */
+/* lru.c - buckets and one list: see lru.h. A removed entry is freed after the unlock, since
+ * `free` may take other locks. */
 #include "base/lru.h"
 
 static GrLruEntry **bucket_of(GrLru *c, uint64_t hash) {
@@ -18,7 +17,7 @@ static GrLruEntry *find_locked(GrLru *c, uint64_t hash, const void *key) {
   return e;
 }
 
-/* The table's reference is the caller's from now on. */
+/* Removes e. The reference of the table is the caller's from now on. */
 static void take_out_locked(GrLru *c, GrLruEntry *e) {
   GrLruEntry **at = bucket_of(c, e->hash);
   while (*at != e) at = &(*at)->next;
@@ -28,7 +27,7 @@ static void take_out_locked(GrLru *c, GrLruEntry *e) {
   e->there = false;
 }
 
-/* Returns those that went, linked by `next`. */
+/* Removes entries until there is room. Returns them, linked by `next`. */
 static GrLruEntry *make_room_locked(GrLru *c) {
   GrLruEntry *gone = NULL;
   for (GrList *at = c->recent.next; c->bytes > c->most && at != &c->recent;) {

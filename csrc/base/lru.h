@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* lru.h - a table of entries, bounded in bytes: the one that was used least recently goes first.
+/* lru.h - a table of entries, bounded in bytes. When it is full, the entry that was used least
+ * recently is removed.
  *
- * Entries are counted: one that somebody uses outlives its removal. Any thread; the table's lock is
- * a leaf, and held for no more than the look into a bucket. */
+ *        buckets by hash:   [ ] [e]->[e] [ ] [e] ...
+ *        recent:            e (removed next) <-> e <-> ... <-> e (used last)
+ *
+ * Entries have a reference count, so an entry that is in use outlives its removal. Any thread may
+ * call the functions here. The lock of the table is a leaf, held only for a look into a bucket. */
 #ifndef GR_LRU_H
 #define GR_LRU_H
 
@@ -14,20 +18,20 @@ enum { GR_LRU_BUCKETS = 1024 };
 typedef struct GrLruEntry {
   struct GrLruEntry *next; /* in its bucket */
   GrList recent;
-  uint64_t hash;   /* set by the maker, */
-  size_t size;     /* as this is: bytes that it counts for */
-  atomic_int refs; /* the table's, and those of its users */
-  bool there;      /* in the table */
+  uint64_t hash;   /* the maker sets this, */
+  size_t size;     /* and this: how many bytes the entry counts for */
+  atomic_int refs; /* the table has one, each user has one */
+  bool there;      /* it is in the table */
 } GrLruEntry;
 
 typedef struct GrLru {
   size_t most; /* bytes */
   bool (*is)(const GrLruEntry *e, const void *key);
-  bool (*stays)(const GrLruEntry *e); /* NULL, or: is it never removed to make room? */
-  void (*free)(GrLruEntry *e);        /* nobody uses it any more */
-  GrLock lock;                        /* guards all below, and next, recent, there of entries */
+  bool (*stays)(const GrLruEntry *e); /* NULL, or: must the entry never be removed to make room? */
+  void (*free)(GrLruEntry *e);        /* the entry has no reference left */
+  GrLock lock;                        /* guards what follows, and next, recent, there of entries */
   size_t bytes;
-  GrList recent; /* last: the one used last */
+  GrList recent; /* the last entry is the one that was used last */
   GrLruEntry *buckets[GR_LRU_BUCKETS];
 } GrLru;
 
@@ -40,12 +44,12 @@ typedef struct GrLru {
     } \
   }
 
-/* The key's entry, with a reference for the caller, or NULL. */
+/* The entry of the key, with a reference for the caller, or NULL. */
 GrLruEntry *gr_lru_get(GrLru *c, uint64_t hash, const void *key);
-/* Takes e, whose key is `key`, and returns it with a reference for the caller: or, if the key has
- * an entry already, that one. */
+/* Puts e, whose key is `key`, into the table and takes it. Returns it with a reference for the
+ * caller. If the key has an entry already, returns that entry in its place, and frees e. */
 GrLruEntry *gr_lru_enter(GrLru *c, GrLruEntry *e, const void *key);
-/* Takes it out of the table, unless it is out. The caller keeps its own reference. */
+/* Removes e from the table, if it is there. The caller keeps its own reference. */
 void gr_lru_remove(GrLru *c, GrLruEntry *e);
 
 static inline void gr_lru_ref(GrLruEntry *e) {

@@ -74,22 +74,22 @@ void gr_draft_push_kind(lua_State *L, int idx) {
 }
 
 /* A value whose __goro is being called: on the C stack, in a list of the state. */
-typedef struct Making {
-  const struct Making *outer;
+typedef struct GrMaking {
+  const struct GrMaking *outer;
   const void *value;
   int depth;
-} Making;
+} GrMaking;
 
 enum { MAKING_MOST = 2 };
 
 /* What a __goro gives is a message of its own, with the globals that its functions name. A value
  * with a __goro in these globals gives one more message, and so on. Without a limit, ten values in
  * a table that their own functions name would give 10! messages. */
-static bool is_too_deep(const Draft *d, const Making *outer) {
+static bool is_too_deep(const Draft *d, const GrMaking *outer) {
   return d->carrying != 0 && outer != NULL && outer->depth >= MAKING_MOST;
 }
 
-static bool is_being_made(const Making *outer, const void *value) {
+static bool is_being_made(const GrMaking *outer, const void *value) {
   while (outer != NULL && outer->value != value) outer = outer->outer;
   return outer != NULL;
 }
@@ -118,7 +118,7 @@ void gr_draft_make(lua_State *L, Draft *d, int idx, const void *identity, const 
   lua_pushlightuserdata(L, &made);
   lua_insert(L, -2);
   lua_pushvalue(L, idx);
-  Making making = {h->making, identity, h->making != NULL ? h->making->depth + 1 : 1};
+  GrMaking making = {h->making, identity, h->making != NULL ? h->making->depth + 1 : 1};
   h->making = &making;
   int status = lua_pcall(L, 3, 0, 0);
   h->making = making.outer;

@@ -258,10 +258,10 @@ static uint32_t append_items(lua_State *L, Draft *d, int list, bool names) {
   return (uint32_t)((lua_Integer)lua_rawlen(L, list) - before);
 }
 
-typedef struct Making {
+typedef struct Recording {
   Record *record; /* out: a reference, or NULL */
   Source source;
-} Making;
+} Recording;
 
 /* Pushes the list. */
 static bool take_source(lua_State *L, Draft *d, Source *source) {
@@ -277,9 +277,9 @@ static bool take_source(lua_State *L, Draft *d, Source *source) {
   return sum_up(L, d, source, list, true, &source->sum);
 }
 
-/* (Making *, class…) -> list. What it has made is the caller's also when it raises. */
+/* (Recording *, class…) -> list. What it has made is the caller's also when it raises. */
 static int make(lua_State *L) {
-  Making *m = gr_check_pointer(L, 1);
+  Recording *m = gr_check_pointer(L, 1);
   int last = lua_gettop(L);
   lua_newtable(L);
   Draft *d = gr_draft_new(L, GR_NAME_MESSAGE, 0);
@@ -305,9 +305,9 @@ static int make(lua_State *L) {
 
 /* Makes one record of the n classes on top, which are popped. True: there is a record, and the list
  * is pushed. Without memory there is no record, as for classes that cannot have one. */
-static bool make_in_peace(lua_State *L, Making *m, int n) {
+static bool make_in_peace(lua_State *L, Recording *m, int n) {
   bool running = lua_gc(L, LUA_GCISRUNNING) == 1;
-  *m = (Making){.record = NULL};
+  *m = (Recording){.record = NULL};
   gr_check_stack(L, 10);
   lua_pushcfunction(L, make);
   lua_insert(L, -n - 1);
@@ -367,7 +367,8 @@ static Known *push_known(lua_State *L, int class) {
 }
 
 /* (class, …, Known at `at`, …, list): the list is popped. */
-static void learn(lua_State *L, Known *known, int class, int at, const Making *m, uint32_t root) {
+static void learn(lua_State *L, Known *known, int class, int at, const Recording *m,
+                  uint32_t root) {
   forget(known);
   known->id = gr_class_id(L, class);
   gr_share_ref(&m->record->share);
@@ -392,7 +393,7 @@ static bool holds(lua_State *L, Draft *d, const Known *known, uint64_t id) {
 /* The Known is on top. There was no record, or one that held no more. */
 static bool renew(lua_State *L, Known *known, int class) {
   int at = lua_gettop(L);
-  Making m;
+  Recording m;
   if (known->record != NULL && known->misses < TRIES_MOST) known->misses++;
   bool enough = known->record != NULL && known->misses >= PATIENCE;
   forget(known);
@@ -527,7 +528,7 @@ static int push_classes(lua_State *L, Draft *d, uint32_t link, int n) {
 
 /* The stack has (class…, list) from `first` on. The record becomes that of all these classes, and
  * the message's links to them refer to it. */
-static void learn_all(lua_State *L, Draft *d, int first, int n, const Making *m) {
+static void learn_all(lua_State *L, Draft *d, int first, int n, const Recording *m) {
   for (int i = 0; i < n; i++, lua_settop(L, first + n)) {
     Known *known = push_known(L, first + i);
     lua_pushvalue(L, first + n);
@@ -541,7 +542,7 @@ static void learn_all(lua_State *L, Draft *d, int first, int n, const Making *m)
 /* The classes of both links get one record. */
 static bool unite(lua_State *L, Draft *d, uint32_t a, uint32_t b) {
   int top = lua_gettop(L);
-  Making m;
+  Recording m;
   gr_check_stack(L, 2 * CLASSES_MOST + 20);
   int n = push_classes(L, d, b, push_classes(L, d, a, 0));
   bool ok = n > 1 && n <= CLASSES_MOST;

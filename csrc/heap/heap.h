@@ -23,7 +23,7 @@
 typedef uint64_t GrNeed;
 
 struct GrArena;
-struct Making;
+struct GrMaking;
 
 typedef struct GrHeap GrHeap;
 struct GrHeap {
@@ -34,7 +34,7 @@ struct GrHeap {
   bool finalizers; /* something in it has a __gc that must run: Lua closes it, it is not dropped */
   bool foreign;    /* it got a C function that is neither Lua's nor goro's; the same (foreign.h) */
   bool indexed;    /* nothing was opened since the index of modules was made (names.h) */
-  const struct Making *making; /* values whose __goro is being called, innermost first (copy) */
+  const struct GrMaking *making; /* values whose __goro is being called, innermost first (copy) */
 };
 
 static inline bool gr_heap_is_host(const GrHeap *h) { return h->self != NULL; }

@@ -10,7 +10,7 @@
  * when it sees `asleep`. So one of the two always sees the other. The eventfd is edge-triggered as
  * well, so nobody has to read it.
  *
- * Who polls. A thread that runs out of work looks for events without waiting (proc.c). The last
+ * Who polls. A thread without work looks for events without waiting (sched/find.c). The last
  * idle thread sleeps here. sysmon looks when nobody has polled for 10 ms. A host's thread does not
  * poll: it sleeps on its note, as it does for channels, and the pool has at least one thread from
  * the host's first wait on. (Rejected for now: hosts that poll while they wait. That would save a

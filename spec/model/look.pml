@@ -8,7 +8,7 @@
  * ends, or it waits once where Lua cannot yield: then its M waits with it, and an event makes it
  * runnable again as a bound one.
  *
- * The protocol (csrc/sched/proc.c, m.c, sysmon.c):
+ * The protocol (csrc/sched/find.c, poller.c, due.c, m.c, sysmon.c):
  *   queue     the G is queued; then wakep.
  *   wakep     no P is idle, or somebody spins: leave it to those. Else count oneself as the
  *             spinner, take an idle P, start. There is none any more: take the count back, and look
