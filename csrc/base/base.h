@@ -29,8 +29,7 @@ enum {
   GR_CLOSED = -3,   /* the object is closed */
   GR_ABORTED = -4,  /* the wait was ended from outside: the _finish tells the cause */
   GR_NOTHREAD = -5, /* the system (or GOROMAXTHREADS) gives no more threads */
-  GR_CROWDED =
-      -6, /* this wait would keep its thread, and no thread would be left to run other goroutines */
+  GR_CROWDED = -6,  /* the wait would keep its thread, and none would be left to run others */
 };
 
 /* The user's doing: says what to change, and ends the process with status 1. */

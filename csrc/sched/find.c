@@ -173,9 +173,8 @@ static void retire_p(M *m) {
   gr_lock(&s->lock);
   gr_idle_p_put_locked(s, p);
   gr_unlock(&s->lock);
-  if (m->spinning)
-    stop_spinning(
-        m); /* m may sleep next, and a sleeping spinner would keep every M from being woken */
+  /* m may sleep next, and a sleeping spinner would keep every M from being woken. */
+  if (m->spinning) stop_spinning(m);
   gr_wakep(s);
 }
 
@@ -218,8 +217,7 @@ G *gr_find_runnable(M *m) {
   if (atomic_load(&gr_forked))
     gr_fatal("the goroutine of a forked child has ended, and others are not there: end such a "
              "child by os.exit, or exec");
-  bool was_idle =
-      false; /* others may have left to m what they added while it was idle: Gs, timers */
+  bool was_idle = false; /* if so, others have left to m what they added: Gs, timers */
   while (!atomic_load(&s->stopping) && !m->leaving) {
     if (m->p == NULL) {
       was_idle = true;
@@ -239,9 +237,8 @@ G *gr_find_runnable(M *m) {
       if (was_idle && (gr_due(s, gr_coarse_ns()) & (GR_DUE_WORK | GR_DUE_WATCH)) != 0) gr_wakep(s);
       return g;
     }
-    was_idle = true; /* m counted as spinning, and others left to it what they added meanwhile:
-                      * timers, more than one G
-                      */
+    /* m counted as spinning, and others left to it what they added meanwhile: timers, Gs. */
+    was_idle = true;
     if (!give_up_p(m) && !gr_sleep_in_poll(m)) stop_m(m);
   }
   if (m->spinning) stop_spinning(m);

@@ -449,8 +449,7 @@ void gr_hand_p_over(M *m, G *g) {
   P *p = m->p;
   M *other = g->m;
   gr_lock(&s->lock);
-  if (atomic_load(
-          &s->stopping)) { /* its thread has been woken already, and takes the G by itself */
+  if (atomic_load(&s->stopping)) { /* g's thread is awake, and takes g by itself */
     gr_unlock(&s->lock);
     return;
   }

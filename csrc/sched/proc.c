@@ -231,9 +231,7 @@ static void m_leave(M *m) {
 void *gr_m_main(void *arg) {
   M *m = arg;
   clockid_t clock;
-  pthread_setname_np(
-      pthread_self(),
-      "goro"); /* else the thread would have the name of the thread that started it */
+  pthread_setname_np(pthread_self(), "goro"); /* not its starter's name */
   gr_m = m;
   atomic_store(&m->tid, (int32_t)gettid());
   atomic_store(&m->clock,

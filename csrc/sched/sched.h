@@ -124,9 +124,9 @@ typedef struct GrTimer {
   void (*fire)(void *arg, uint64_t seq);
   void (*drop)(void *arg); /* or NULL. Called instead of fire when the pool ends first */
   GrHost *host;            /* or NULL. The timer is dropped when this host closes, too */
-  int64_t (*again)(void *arg,
-                   int64_t now); /* or NULL: it fires once. Called before each fire, under the lock
-                                  * of the heap: returns when the timer is due next, after `now` */
+  /* Or NULL: it fires once. Called before each fire, under the lock of the heap: returns when the
+   * timer is due next, after `now`. */
+  int64_t (*again)(void *arg, int64_t now);
   void *arg;
   uint64_t seq;
   GrTimers *_Atomic heap; /* NULL: in none */
@@ -140,14 +140,16 @@ typedef enum GrRun {
 } GrRun;
 
 typedef struct GOps {
-  GrRun (*run)(G *g);                   /* on an M: runs it until it ends or yields */
-  void (*destroy)(G *g, int64_t until); /* the pool ends, and g has not: frees what g owns. Code of
-                                         * the program that runs for that ends by `until` */
-  void (*preempt)(G *g); /* called in a signal handler on the thread that runs g: g is to let others
-                          * run soon, or to end when gr_sched_stopping says so */
-  size_t (*where)(G *g, char *buf,
-                  size_t size); /* writes the line of source where g is, as snprintf would; the
-                                   caller owns g or its scan bit */
+  /* Called on an M: runs g until it ends or yields. */
+  GrRun (*run)(G *g);
+  /* The pool ends, and g has not ended: frees what g owns. Code of the program that runs for that
+   * ends by `until`. */
+  void (*destroy)(G *g, int64_t until);
+  /* Called in a signal handler on the thread that runs g: g is to let others run soon, or to end
+   * when gr_sched_stopping says so. */
+  void (*preempt)(G *g);
+  /* Writes the line of source where g is, as snprintf would. The caller owns g or its scan bit. */
+  size_t (*where)(G *g, char *buf, size_t size);
 } GOps;
 
 struct G {
@@ -155,8 +157,8 @@ struct G {
   _Atomic uint32_t status; /* GStatus, and G_SCAN */
   atomic_bool is_host; /* it stands for a thread of a host, or of the program's own; has no `run` */
   bool runs_on; /* when it last readied another G, it ran on for long: proc.c, gr_put_runnable */
-  atomic_bool blocks; /* its wait keeps its thread (a host's always does): only that thread may make
-                         it RUNNING again */
+  /* Its wait keeps its thread (a host's always does): only that thread makes it RUNNING again. */
+  atomic_bool blocks;
   bool keeps;         /* counted in Sched.nkept: in this round it has waited with its thread */
   uint8_t cause;      /* GrCause of its end */
   uint8_t host_spins; /* a host's: spins before it sleeps if > 0; grows when its waits are short */
@@ -167,14 +169,15 @@ struct G {
   const GrWaitType *waits; /* the wait that has begun and is not finished, or NULL */
   uint32_t used;           /* CPU time (ns) of its slice, up to where it was interrupted */
   void *data;              /* what the ops know it by */
-  GrHost *_Atomic host; /* the host that it descends from: its panics go there, and it ends when the
-                            host closes. A reference */
-  atomic_bool ends;     /* it has begun to end because its host closes */
-  int64_t since;        /* gr_now_ns() when the wait began */
-  GSudog *winner;       /* the sudog through which the wait was won */
-  GrTimer limit;        /* time limit of the wait */
-  GSudog one;           /* the sudog of a wait for one object */
-  GSudog *many;         /* the sudogs of a select, from gr_malloc, or NULL */
+  /* The host that it descends from: its panics go there, and it ends when the host closes. A
+   * reference. */
+  GrHost *_Atomic host;
+  atomic_bool ends; /* it has begun to end because its host closes */
+  int64_t since;    /* gr_now_ns() when the wait began */
+  GSudog *winner;   /* the sudog through which the wait was won */
+  GrTimer limit;    /* time limit of the wait */
+  GSudog one;       /* the sudog of a wait for one object */
+  GSudog *many;     /* the sudogs of a select, from gr_malloc, or NULL */
   uint32_t nmany;
   GrNote note;              /* a host sleeps on it */
   GrReport *_Atomic report; /* a dump asks what it does while it runs */
@@ -373,17 +376,19 @@ void gr_sched_on_quit(void (*here)(void), void (*report)(void));
  * does. The poller that csrc/io sets, before the pool starts, asks epoll; the default sleeps on a
  * note. */
 typedef struct GrPoller {
-  bool (*wait)(int64_t until); /* sleeps until gr_now_ns() reaches `until` (GR_POLL: does not sleep)
-                                * or something happens. True: something has happened, and the caller
-                                * calls deliver */
-  void (*deliver)(void);       /* readies the goroutines that wait for what has happened */
-  void (*wake)(
-      void); /* makes `wait` return when it sleeps or is about to. Any thread may call it */
-  bool (*waited_for)(void); /* does a goroutine wait for an event? Then no deadlock is reported, and
-                               Ms look for events */
-  bool (*wanted)(
-      void); /* may an event come at all? Then an idle M sleeps in `wait`, not on its note */
-  void (*end)(void); /* the pool has ended: closes what is open */
+  /* Sleeps until gr_now_ns() reaches `until`, or something happens; with GR_POLL it does not sleep.
+   * True: something has happened, and the caller calls deliver. */
+  bool (*wait)(int64_t until);
+  /* Readies the goroutines that wait for what has happened. */
+  void (*deliver)(void);
+  /* Makes `wait` return when it sleeps or is about to. Any thread may call it. */
+  void (*wake)(void);
+  /* Does a goroutine wait for an event? Then no deadlock is reported, and Ms look for events. */
+  bool (*waited_for)(void);
+  /* May an event come at all? Then an idle M sleeps in `wait`, not on its note. */
+  bool (*wanted)(void);
+  /* The pool has ended: closes what is open. */
+  void (*end)(void);
 } GrPoller;
 void gr_sched_set_poller(const GrPoller *poller);
 /* From now on something waits for an event that is not run by an M which will look for work: sees
