@@ -11,6 +11,7 @@
  * process ends. */
 #include "run/program.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,6 +77,26 @@ static void on_hold(lua_State *L, lua_Debug *ar) {
 static void hold(void *data) {
   const GrState *st = data;
   lua_sethook(st->L, on_hold, LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
+}
+
+/* A program's own thread may have a stack of any size. Reads of sockets take 64 KB of it for a
+ * moment, which may be more than the guard below the stack: a smaller stack would not be told by a
+ * fault, but by other memory that changes. The process's main thread is not asked: its stack grows.
+ * Nor is a stack that a program has made itself, and switches to. */
+void gr_program_check_stack(lua_State *L) {
+  enum { LEAST = 96 << 10, TOLD_KB = 128 };
+  pthread_attr_t attr;
+  void *base;
+  size_t size;
+  if (gettid() == getpid() || pthread_getattr_np(pthread_self(), &attr) != 0) return;
+  bool known = pthread_attr_getstack(&attr, &base, &size) == 0;
+  pthread_attr_destroy(&attr);
+  uintptr_t left = (uintptr_t)&attr - (uintptr_t)base;
+  if (!known || left >= size || left >= LEAST) return;
+  luaL_error(L,
+             "goro needs a thread with at least %d KB of stack, this one has %d KB left: start it "
+             "with more (pthread_attr_setstacksize)",
+             TOLD_KB, (int)(left >> 10));
 }
 
 GrState *gr_program_open(lua_State *L) {

@@ -369,6 +369,7 @@ int luaopen_goro(lua_State *L) {
   static pthread_once_t once = PTHREAD_ONCE_INIT;
   luaL_checkversion(L);
   gr_refuse_second_copy(L);
+  gr_program_check_stack(L);
   pthread_once(&once, init_once);
   GrState *st = gr_state_find(L);
   if (st == NULL) {
