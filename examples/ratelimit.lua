@@ -37,13 +37,13 @@ local rate, burst, limit, requests = parse(arg)
 -- The bucket: a channel with room for a burst. When it is full, a tick is lost.
 local bucket = goro.chan(burst)
 for _ = 1, burst do bucket:send(true) end
+local start = time.mono() -- before the first tick is due
 local ticker = time.ticker(1 / rate)
 goro.go(function(ticks)
   for _ in ticks:range() do bucket:try_send(true) end
 end, ticker.c)
 
 local at_work, counts = sync.semaphore(limit), sync.map()
-local start = time.mono()
 do
   local g <close> = goro.group()
   for i = 1, requests do

@@ -92,15 +92,17 @@ describe("a goroutine in foreign C code", function()
   it_interrupts("is not mistaken for one that the system has no CPU for", function()
     passes(function()
       local goro = require "goro"
-      local done = goro.chan(8)
-      local before = goro.runtime.stats().handoffs
+      local done, ready = goro.chan(8), goro.chan(8)
       for _ = 1, 8 do
         goro.go(function()
+          ready:send(true) -- what begins may have to wait in the system for memory
           local x = 0
-          for i = 1, 2e7 do x = x + i % 3 end
+          for i = 1, 3e7 do x = x + i % 3 end
           done:send(x)
         end)
       end
+      for _ = 1, 8 do assert(ready:recv(60)) end
+      local before = goro.runtime.stats().handoffs
       for _ = 1, 8 do assert(done:recv(60)) end
       local handoffs = goro.runtime.stats().handoffs - before
       assert(handoffs == 0, handoffs)
