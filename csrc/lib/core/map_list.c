@@ -165,12 +165,9 @@ static int64_t default_limit(void) {
 /* The option `limit` of the options at arg: a number, or "io", for items that only wait. */
 static int64_t check_limit(lua_State *L, int arg) {
   enum { FOR_IO = 256 };
-  if (lua_isnil(L, arg) || lua_getfield(L, arg, "limit") != LUA_TSTRING)
-    return gr_check_limit(L, arg, default_limit());
-  const char *text = lua_tostring(L, -1);
-  if (strcmp(text, "io") != 0)
-    luaL_argerror(L, arg, lua_pushfstring(L, "'limit': number or \"io\" expected, got '%s'", text));
-  return FOR_IO;
+  bool for_io = !lua_isnil(L, arg) && lua_getfield(L, arg, "limit") == LUA_TSTRING &&
+                strcmp(lua_tostring(L, -1), "io") == 0;
+  return for_io ? FOR_IO : gr_check_limit(L, arg, default_limit());
 }
 
 static const GrWaitType mapping = {"goro.map", gr_queue_abandon};
