@@ -183,7 +183,7 @@ describe("the check itself", function()
     finds("2: <run/state.h> is one of ours", "base", HEAD .. "#include <run/state.h>\n")
     finds("1: no license line", "run", "#include <lua.h>\n")
     finds("2: more than 100 columns", "run", HEAD .. ("x"):rep(101))
-    finds("651: more than 650 lines", "run", HEAD .. ("\n"):rep(650))
+    finds("601: more than 600 lines", "run", HEAD .. ("\n"):rep(600))
     finds("0: no floor is called 'misc'", "misc", HEAD)
   end)
 
