@@ -18,7 +18,7 @@ local FOREIGN = {
   ["lua.h"] = LUA, ["lauxlib.h"] = LUA, ["lualib.h"] = LUA, ["luaconf.h"] = LUA, ["lua.hpp"] = LUA,
   ["uv.h"] = UV,
 }
-local LONGEST, WIDEST = 650, 100
+local LONGEST, WIDEST = 600, 100
 -- Modules (x.c and x.h together) that include one another in a circle, at most.
 local CIRCLE = 5
 
