@@ -1,5 +1,4 @@
 -- SPDX-License-Identifier: MIT
---
 -- What a thread keeps while its goroutine sits in foreign C: beside the goroutine's own state at most 100 KB. Measured by resident memory
 -- of a process with 400 such goroutines, less that of one with 400 that wait for a channel.
 
@@ -44,13 +43,14 @@ local function each(how, enough)
   return assert(tonumber(helper.ended_well(r)))
 end
 
--- Under a sanitizer, and with the system's allocator, there are no such caches.
-if not os.getenv "GORO_SANITIZE" then
-  describe("a thread whose goroutine sits in C", function()
-    it_runs("keeps at most 100 KB beside the goroutine's state", function()
-      local parked = each("parked", 0)
-      local blocked = each("blocked", parked + 100)
-      assert.is_true(blocked - parked <= 100, ("%.0f KB blocked, %.0f KB parked"):format(blocked, parked))
-    end)
+describe("a thread whose goroutine sits in C", function()
+  it_runs("keeps at most 100 KB beside the goroutine's state", function()
+    if os.getenv "GORO_STOCK_LUA" then
+      pending "a sanitizer's build takes its memory from malloc, and has no such caches"
+      return
+    end
+    local parked = each("parked", 0)
+    local blocked = each("blocked", parked + 100)
+    assert.is_true(blocked - parked <= 100, ("%.0f KB blocked, %.0f KB parked"):format(blocked, parked))
   end)
-end
+end)
