@@ -156,7 +156,7 @@ describe("a goroutine that sits in foreign C when its state closes", function()
           goro.go(function()
             local x <close> = setmetatable({}, { __close = function() add(1) end })
             add(3)
-            nap(1)
+            nap(5)
             add(2)
           end)
         end

@@ -245,14 +245,15 @@ static void drop_timers(const GrHost *h) {
 
 static void end_goroutines(GrHost *h, int64_t grace_ns, int64_t budget_ns) {
   enum { PAUSE_NS = 250000, PAUSE_MAX_NS = 10000000 };
-  int64_t now = gr_now_ns(), until = now + budget_ns, answers = now + grace_ns, pause = PAUSE_NS;
+  int64_t now = gr_now_ns(), until = now + budget_ns, moved = now, pause = PAUSE_NS;
   atomic_store(&h->ends_until, until);
   atomic_store(&h->ends, true);
   drop_timers(h);
   for (;; pause = pause < PAUSE_MAX_NS ? pause * 2 : pause) {
     Round r = end_round(h, now >= until);
     int64_t all = r.others + r.ending;
-    bool wait = all > 0 && now < (all > r.stuck ? until + budget_ns : answers);
+    if (all > r.stuck) moved = now;
+    bool wait = all > 0 && now < until + budget_ns && now - moved < grace_ns;
     if (!wait && all > 0 && !gr_over())
       fprintf(stderr,
               "goro: %lld goroutine%s of a closed Lua state did not end, and %s left behind\n",

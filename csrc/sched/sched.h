@@ -273,9 +273,9 @@ void gr_host_unref(GrHost *h);
  * taken.
  *
  * While other hosts are open, the goroutines that descend from this one are asked to end, as by
- * goexit. What they do to end is cut short after `budget_ns`. A goroutine that sits in the kernel
- * after `grace_ns`, or has not ended after twice the budget, is left behind, and stderr tells of
- * it; it ends when it comes back.
+ * goexit. What they do to end is cut short after `budget_ns`. When for `grace_ns` all that are left
+ * have been seen in the kernel at each look, or when twice the budget is over, they are left behind
+ * and stderr tells of them; each ends when it comes back.
  *
  * The last host to close ends the pool (*last: it was this one). Ms stop; those that sit in
  * foreign code after `grace_ns` are left behind. Parked Gs are destroyed until `budget_ns` is
