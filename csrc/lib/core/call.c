@@ -37,7 +37,7 @@
 
 /* ---- a hook runs ---- */
 
-/* To be closed while a hook runs. Its user value is the call's object. */
+/* A to-be-closed variable, while a hook runs. Its user value is the call's object. */
 typedef struct Guard {
   GrKeep keep; /* first */
   GrState *st;
@@ -63,7 +63,7 @@ static int new_guard(lua_State *L) {
   return 1;
 }
 
-/* (cause) */
+/* (cause): raises the error of this cause, or returns nothing */
 static int raise_cause(lua_State *L) {
   gr_raise_cause(L, gr_state_find(L), (GrCause)lua_tointeger(L, 1));
   return 0;
@@ -75,7 +75,8 @@ static bool in_coroutine(lua_State *L) {
   return !is_main;
 }
 
-/* Pushes the guard, without the hook: the call of a C function would run it already. */
+/* Pushes the guard. Takes the hook off meanwhile: otherwise the call of a C function would already
+ * run it. */
 static int push_guard(lua_State *L, const GrStep *s) {
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L), count = lua_gethookcount(L);
@@ -97,7 +98,7 @@ static int call_protected(lua_State *L, GrCause cause) {
   return lua_pcall(L, 1, 0, 0);
 }
 
-/* An error of the hook, or of what is needed to call it, leaves the call. */
+/* Runs the hook. An error of the hook, or of the preparations for it, leaves the call. */
 static void run_hook_or_quit(lua_State *L, const GrStep *s) {
   bool protects = in_coroutine(L);
   int status = protects ? call_protected(L, GR_CAUSE_SIGNAL) : push_guard(L, s);
@@ -119,7 +120,7 @@ static bool is_kept(const GrCall *call, GrCause cause) {
   return cause == GR_CAUSE_INBOX || (cause == GR_CAUSE_SIGNAL && call->keeps_hook);
 }
 
-/* The first one; stderr has told of other panics. */
+/* Keeps the first error. Other panics have gone to stderr already. */
 static void keep_error(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
   gr_check_stack(L, 4);
@@ -128,7 +129,7 @@ static void keep_error(lua_State *L, const GrStep *s) {
   lua_settop(L, call->keeps);
 }
 
-/* Raises, or the call goes on. */
+/* Raises, or returns; then the call goes on. */
 static void aborted(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
   if (is_kept(call, s->cause)) {
@@ -163,7 +164,7 @@ static int finish(lua_State *L, GrStep *s) {
 
 static int resumed(lua_State *L, int status, lua_KContext ctx);
 
-/* A first or second half said r. */
+/* Goes on with the call, after its first or second half returned r. */
 static int go_on(lua_State *L, GrStep *s, int r) {
   const GrCall *call = s->call;
   for (;;) switch (r) {
