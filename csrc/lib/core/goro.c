@@ -41,9 +41,9 @@ static int l_go(lua_State *L) {
 
 static const char run_note[] = "(nobody waits any more for its goro.run)";
 
-/* The goroutine of a run has ended, and sends its results or its error. goexit closes the channel
- * instead. When the send fails, an error has left the waiting call and closed the channel
- * (run_quit); then nobody takes the message, and stderr tells the error. */
+/* The goroutine of a run has ended: sends its results or its error. goexit closes the channel
+ * instead. The send fails when an error has left the waiting call, which has then closed the
+ * channel (run_quit). Then nobody takes the message, and an error goes to stderr. */
 static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrChan *c = gr_chan_of(object);
   if (how == GR_END_EXIT) gr_chan_close(c);

@@ -11,12 +11,14 @@
  * Limit. In a group with a limit, `go` first takes a place. The place is held by a to-be-closed
  * variable, so the group gets it back whatever prevents the start of the member.
  *
- * Leaving the block. The end of the block waits until all members have ended. Only an error that
- * waiting cannot cure (all goroutines are asleep, the pool ends) leaves the block earlier. A panic
- * of another goroutine that is posted to the host meanwhile is kept, and raised at the end. If an
- * error has left the block, and no member had failed before, this error is the first one, and goes
- * on. Then errors of members that were cancelled because of it are ignored, like all errors after a
- * first one. */
+ * Leaving the block. The end of the block waits until all members have ended. A panic of another
+ * goroutine that is posted to the host meanwhile is kept, and raised at the end. Three things end
+ * this wait early, and then the context is cancelled: a hook raises an error (Ctrl-C), all
+ * goroutines are asleep, or the pool ends.
+ *
+ * If an error has left the block, and no member had failed before, this error is the first one, and
+ * goes on. Then errors of members that were cancelled because of it are ignored, like all errors
+ * after a first one. */
 #include <math.h>
 
 #include "lib/core/call.h"
