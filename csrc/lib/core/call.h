@@ -29,7 +29,7 @@ typedef struct GrStep {
  *   another     the call was refused: `failed` reports it
  * Between the core's GR_PARK and the return from begin or finish, nothing may raise. */
 struct GrCall {
-  int (*begin)(lua_State *L, GrStep *s);  /* the core's first half */
+  int (*begin)(lua_State *L, GrStep *s);  /* calls the core's first half */
   int (*finish)(lua_State *L, GrStep *s); /* calls the core's second half, after GR_PARK */
   /* Reports a refusal and returns the number of results, or raises. NULL: gr_raise_code. */
   int (*failed)(lua_State *L, int r);
@@ -43,7 +43,7 @@ struct GrCall {
    * raises the kept error at the end of the call. */
   int keeps;
   bool keeps_hook;
-  const void *with; /* the call's own */
+  const void *with; /* for the binding: the driver does not read it */
 };
 
 /* For a finish whose success means that begin must look again. */

@@ -126,7 +126,7 @@ static int push_results(lua_State *L, Work *w) {
     return lua_error(L); /* a panic that was posted during the wait */
   lua_createtable(L, w->n < INT32_MAX ? (int)w->n : INT32_MAX, 0);
   for (int64_t i = 0; i < w->n; i++) {
-    if (w->slots[i].kind == 0) continue; /* goexit */
+    if (w->slots[i].kind == 0) continue; /* nil: the function has called goexit */
     GrMsg m = w->slots[i];
     w->slots[i] = GR_MSG_EMPTY;
     gr_push_msg(L, &m);
