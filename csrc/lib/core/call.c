@@ -8,29 +8,31 @@
  *              '-- GR_OK --> results; refused --> failed
  *
  * Parking. A goroutine that can yield goes out of Lua for each wait, and comes back in `resumed`,
- * on a fresh C stack. Where it cannot, and in a host, the thread waits in the loop of go_on: not by
- * calling itself again, since ten thousand waits would be ten thousand frames.
+ * on a fresh C stack. Where the goroutine cannot yield, and in a host, the thread waits in the loop
+ * of go_on. The loop does not call itself again, since ten thousand waits would be ten thousand
+ * frames.
  *
- * Ends of a wait. What the call waits for, and its time limit, are known to its finish. All other
- * reasons come here, to `aborted`, as a GrCause. A new one (cancellation) is a line in GrCause, a
- * call of gr_wait_win with it, and its error in gr_raise_cause; no binding knows of it. A reason
- * raises its error, or the call goes on: its limit is absolute and its arguments are on the stack,
- * so nothing is lost. Before an error leaves the call, the call gives up what it holds (quit): the
- * turn of a connection, a child, the place of a waiter.
+ * Ends of a wait. The finish of a call knows what the call waits for, and its time limit. Every
+ * other reason comes here, to `aborted`, as a GrCause. A new reason (cancellation) is a line in
+ * GrCause, a call of gr_wait_win with it, and its error in gr_raise_cause; no binding knows of it.
+ * A reason raises its error, or the call goes on: its limit is absolute and its arguments are on
+ * the stack, so nothing is lost. Before an error leaves the call, the call gives up what it holds
+ * (quit): the turn of a connection, a child, the place of a waiter.
  *
- * Hooks. A hook of the main script (Ctrl-C) may raise, or return and let the wait go on. So while
- * it runs the call keeps what it holds: nobody else's bytes shall come into the middle of a write.
- * The hook is called as one of the function that waits, for then its error and the traceback tell
- * the script's line; a to-be-closed variable calls quit if it raises. An error that ends a
- * coroutine of the program's leaves such variables open, so there the hook runs in a protected
- * call, and the line is not told.
+ * Hooks. A hook of the main script (Ctrl-C) may raise, or return and let the wait go on. So the
+ * call keeps what it holds while the hook runs: the bytes of another writer must not come into the
+ * middle of a write. The hook runs as a hook of the function that waits. So its error and the
+ * traceback name the line of the script. If the hook raises, a to-be-closed variable calls quit.
+ * That does not work in a coroutine of the program: an error that ends a coroutine leaves such
+ * variables open. There the hook runs in a protected call, and the error does not name the line.
  *
- * Calls that may not be left. A group's block is left when all members have ended, a condition's
- * wait with its mutex locked. There an error that comes to a host meanwhile is kept on the stack
- * (keeps), and the call goes on; the binding raises it at the end.
+ * Calls that may not be left. The block of a group is left when all members have ended. A
+ * condition's wait is left with its mutex locked. If an error comes to a host during such a call,
+ * the error is kept on the stack (keeps), and the call goes on; the binding raises the error at the
+ * end.
  *
- * Rejected: a userdata for each call that has its limit and phase. It would cost each wait an
- * allocation, and the stack is there. */
+ * Rejected: a userdata for each call, with its limit and phase. Each wait would need an allocation,
+ * although the stack is there. */
 #include "lib/core/call.h"
 
 #include "heap/keep.h"

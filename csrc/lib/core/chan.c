@@ -157,7 +157,8 @@ static void check_nothing_at(lua_State *L, int idx, const char *hint) {
 
 /* send takes one value, so that send(s:gsub(…)) does not lose the second result in silence. There
  * is one exception, for out:send(inp:recv()): the second value may be what recv returned. `true`
- * says that the first value was a message, `false` that there was no message. */
+ * says that the first value was a message. `false` says that there was no message, and is an
+ * error. */
 static void check_one_value(lua_State *L) {
   static const char hint[] = "; 'try_send' takes a time limit";
   if (!lua_isboolean(L, 3)) check_nothing_at(L, 3, hint);

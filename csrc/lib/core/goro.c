@@ -75,7 +75,7 @@ static void run_quit(lua_State *L, GrState *st, int at, GrCause cause) {
 }
 
 static int run_failed(lua_State *L, int r) {
-  if (r == GR_CLOSED) return 0; /* goexit */
+  if (r == GR_CLOSED) return 0; /* the goroutine has called goexit */
   gr_raise_code(L, r);
 }
 
@@ -227,8 +227,8 @@ static int l_stats(lua_State *L) {
   gr_life_init();
   GrStats s;
   gr_sched_stats(&s);
-  struct mallinfo2 memory = mallinfo2(); /* of the whole process: the used part of the heap, and
-                                            blocks that the C library has mapped on their own */
+  struct mallinfo2 memory =
+      mallinfo2(); /* of the process: the used part of the heap, and the blocks that are mapped */
   const struct {
     const char *name;
     int64_t value;

@@ -197,7 +197,7 @@ static int take_finish(lua_State *L, GrStep *s) {
 
 static const GrCall take_call = {.begin = take_begin, .finish = take_finish};
 
-/* go(f, ...): starts a member, with a limit waits for a place first; no results */
+/* go(f, ...): starts a member; waits for a place first when there is a limit; no results */
 static int group_go(lua_State *L) {
   GrState *st = gr_state(L);
   Group *group = check_group(L, 1);

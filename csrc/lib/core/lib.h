@@ -73,8 +73,8 @@ GR_NORETURN void gr_group_raise(lua_State *L, struct GrGroup *gr);
 /* Returns the option `limit` of the options at arg, which have been checked, or `fallback`. */
 int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback);
 
-/* gr_check_inbox, inlined: for calls that take less time than a call of that function. Only a host
- * has an inbox. */
+/* gr_check_inbox, for calls that take less time than a call of that function. It is needed only in
+ * a host, which alone has an inbox, and in a child of fork. */
 static inline void gr_enter(lua_State *L, GrState *st) {
   if (gr_unlikely(st->is_host || atomic_load_explicit(&gr_forked, memory_order_relaxed)))
     gr_check_inbox(L, st);

@@ -122,8 +122,7 @@ static void start(lua_State *L, GrState *st, Work *w) {
 
 static int push_results(lua_State *L, Work *w) {
   if (gr_group_error(&w->gr) != NULL) gr_group_raise(L, &w->gr);
-  if (lua_gettop(L) >= SLOT_PANIC)
-    return lua_error(L); /* a panic that was posted during the wait */
+  if (lua_gettop(L) >= SLOT_PANIC) return lua_error(L); /* a panic came meanwhile */
   lua_createtable(L, w->n < INT32_MAX ? (int)w->n : INT32_MAX, 0);
   for (int64_t i = 0; i < w->n; i++) {
     if (w->slots[i].kind == 0) continue; /* nil: the function has called goexit */

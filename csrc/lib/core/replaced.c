@@ -72,8 +72,7 @@ static int host_exit(lua_State *L) {
   if (!atomic_load(&gr_forked)) {
     while (!gr_exit_claim()) gr_exit_await();
     if (!lua_toboolean(L, 2))
-      gr_exit_prepare(
-          GR_EXIT_GRACE_NS); /* otherwise stock_exit closes the state, which does this */
+      gr_exit_prepare(GR_EXIT_GRACE_NS); /* else the close of the state does it */
   }
   atomic_store(&gr_exit_by_user, true);
   return stock_exit(L);

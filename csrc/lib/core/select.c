@@ -195,8 +195,7 @@ static int call_handler(lua_State *L, int nargs) {
 /* No case was chosen: runs the `default` or `on_timeout` function, or pushes the name. */
 static int nothing_ready(lua_State *L, Plan *p) {
   bool polls = p->polls;
-  gr_keep_release(
-      &p->keep); /* released first: a state that still has a plan could not be dropped */
+  gr_keep_release(&p->keep); /* a state with a live plan could not be dropped */
   lua_getfield(L, SLOT_CASES, polls ? "default" : "on_timeout");
   if (lua_isfunction(L, -1)) return call_handler(L, 0);
   lua_pushstring(L, polls ? "default" : "timeout");

@@ -171,7 +171,7 @@ static int context_cancel(lua_State *L) {
   return 0;
 }
 
-/* __close(): cancels the context, if cancel() may; no results */
+/* __close(): cancels the context, if cancel() could; no results */
 static int context_leave(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   GrMsg none = GR_MSG_EMPTY;
