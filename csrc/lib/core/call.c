@@ -8,36 +8,38 @@
  *              '-- GR_OK --> results; refused --> failed
  *
  * Parking. A goroutine that can yield goes out of Lua for each wait, and comes back in `resumed`,
- * on a fresh C stack. Where it cannot, and in a host, the thread waits in the loop of go_on: not by
- * calling itself again, since ten thousand waits would be ten thousand frames.
+ * on a fresh C stack. Where the goroutine cannot yield, and in a host, the thread waits in the loop
+ * of go_on. The loop does not call itself again, since ten thousand waits would be ten thousand
+ * frames.
  *
- * Ends of a wait. What the call waits for, and its time limit, are known to its finish. All other
- * reasons come here, to `aborted`, as a GrCause. A new one (cancellation) is a line in GrCause, a
- * call of gr_wait_win with it, and its error in gr_raise_cause; no binding knows of it. A reason
- * raises its error, or the call goes on: its limit is absolute and its arguments are on the stack,
- * so nothing is lost. Before an error leaves the call, the call gives up what it holds (quit): the
- * turn of a connection, a child, the place of a waiter.
+ * Ends of a wait. The finish of a call knows what the call waits for, and its time limit. Every
+ * other reason comes here, to `aborted`, as a GrCause. A new reason (cancellation) is a line in
+ * GrCause, a call of gr_wait_win with it, and its error in gr_raise_cause; no binding knows of it.
+ * A reason raises its error, or the call goes on: its limit is absolute and its arguments are on
+ * the stack, so nothing is lost. Before an error leaves the call, the call gives up what it holds
+ * (quit): the turn of a connection, a child, the place of a waiter.
  *
- * Hooks. A hook of the main script (Ctrl-C) may raise, or return and let the wait go on. So while
- * it runs the call keeps what it holds: nobody else's bytes shall come into the middle of a write.
- * The hook is called as one of the function that waits, for then its error and the traceback tell
- * the script's line; a to-be-closed variable calls quit if it raises. An error that ends a
- * coroutine of the program's leaves such variables open, so there the hook runs in a protected
- * call, and the line is not told.
+ * Hooks. A hook of the main script (Ctrl-C) may raise, or return and let the wait go on. So the
+ * call keeps what it holds while the hook runs: the bytes of another writer must not come into the
+ * middle of a write. The hook runs as a hook of the function that waits. So its error and the
+ * traceback name the line of the script. If the hook raises, a to-be-closed variable calls quit.
+ * That does not work in a coroutine of the program: an error that ends a coroutine leaves such
+ * variables open. There the hook runs in a protected call, and the error does not name the line.
  *
- * Calls that may not be left. A group's block is left when all members have ended, a condition's
- * wait with its mutex locked. There an error that comes to a host meanwhile is kept on the stack
- * (keeps), and the call goes on; the binding raises it at the end.
+ * Calls that may not be left. The block of a group is left when all members have ended. A
+ * condition's wait is left with its mutex locked. If an error comes to a host during such a call,
+ * the error is kept on the stack (keeps), and the call goes on; the binding raises the error at the
+ * end.
  *
- * Rejected: a userdata for each call that has its limit and phase. It would cost each wait an
- * allocation, and the stack is there. */
+ * Rejected: a userdata for each call, with its limit and phase. Each wait would need an allocation,
+ * although the stack is there. */
 #include "lib/core/call.h"
 
 #include "heap/keep.h"
 
 /* ---- a hook runs ---- */
 
-/* To be closed while a hook runs. Its user value is the call's object. */
+/* A to-be-closed variable, while a hook runs. Its user value is the call's object. */
 typedef struct Guard {
   GrKeep keep; /* first */
   GrState *st;
@@ -63,7 +65,7 @@ static int new_guard(lua_State *L) {
   return 1;
 }
 
-/* (cause) */
+/* (cause): raises the error of this cause, or returns nothing */
 static int raise_cause(lua_State *L) {
   gr_raise_cause(L, gr_state_find(L), (GrCause)lua_tointeger(L, 1));
   return 0;
@@ -75,7 +77,8 @@ static bool in_coroutine(lua_State *L) {
   return !is_main;
 }
 
-/* Pushes the guard, without the hook: the call of a C function would run it already. */
+/* Pushes the guard. Takes the hook off meanwhile: otherwise the call of a C function would already
+ * run it. */
 static int push_guard(lua_State *L, const GrStep *s) {
   lua_Hook hook = lua_gethook(L);
   int mask = lua_gethookmask(L), count = lua_gethookcount(L);
@@ -97,7 +100,7 @@ static int call_protected(lua_State *L, GrCause cause) {
   return lua_pcall(L, 1, 0, 0);
 }
 
-/* An error of the hook, or of what is needed to call it, leaves the call. */
+/* Runs the hook. An error of the hook, or of the preparations for it, leaves the call. */
 static void run_hook_or_quit(lua_State *L, const GrStep *s) {
   bool protects = in_coroutine(L);
   int status = protects ? call_protected(L, GR_CAUSE_SIGNAL) : push_guard(L, s);
@@ -119,7 +122,7 @@ static bool is_kept(const GrCall *call, GrCause cause) {
   return cause == GR_CAUSE_INBOX || (cause == GR_CAUSE_SIGNAL && call->keeps_hook);
 }
 
-/* The first one; stderr has told of other panics. */
+/* Keeps the first error. Other panics have gone to stderr already. */
 static void keep_error(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
   gr_check_stack(L, 4);
@@ -128,7 +131,7 @@ static void keep_error(lua_State *L, const GrStep *s) {
   lua_settop(L, call->keeps);
 }
 
-/* Raises, or the call goes on. */
+/* Raises, or returns; then the call goes on. */
 static void aborted(lua_State *L, const GrStep *s) {
   const GrCall *call = s->call;
   if (is_kept(call, s->cause)) {
@@ -163,7 +166,7 @@ static int finish(lua_State *L, GrStep *s) {
 
 static int resumed(lua_State *L, int status, lua_KContext ctx);
 
-/* A first or second half said r. */
+/* Goes on with the call, after its first or second half returned r. */
 static int go_on(lua_State *L, GrStep *s, int r) {
   const GrCall *call = s->call;
   for (;;) switch (r) {

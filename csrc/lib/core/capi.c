@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* capi.c - the table of functions behind goro.h.
  *
- * A thread that is none of ours waits as a host does, with a G that lives for the time of one call
- * and belongs to no host (sched.h, gr_foreign_open). */
+ * A thread that does not belong to goro waits as a host does. For the time of one call it has a G
+ * of its own, which belongs to no host (sched.h, gr_foreign_open). */
 #include "lib/goro.h"
 
 #include <string.h>
@@ -32,12 +32,12 @@ typedef struct Type {
 } Type;
 
 typedef struct Object {
-  GrShare share; /* first; its type is a Type's */
+  GrShare share; /* first; share.type points to a Type */
   void *object;
 } Object;
 
-static Type *_Atomic types; /* one for each goro_Type that was ever used, for good: metatables
-                               everywhere are found by its address */
+static Type *_Atomic types; /* one for each goro_Type that was ever used, never freed: the
+                               metatables in all states are found by the address of the Type */
 
 static void destroy(GrShare *s) {
   Object *o = (Object *)s;
@@ -55,7 +55,7 @@ static void open_type(lua_State *L, const GrObjectType *type, uint32_t view) {
   lua_setfield(L, -2, "__index");
 }
 
-/* NULL without memory. */
+/* Finds the Type of a goro_Type, or makes it. NULL without memory. */
 static const Type *type_of(const goro_Type *theirs) {
   Type *first = atomic_load(&types);
   for (;;) {
@@ -94,13 +94,13 @@ static void *object_check(lua_State *L, int arg, const goro_Type *theirs) {
 
 /* ---- channels ---- */
 
-/* A handle is good for one life of the pool: later nobody is there who could receive. */
+/* A handle is good for one life of the pool. In a later life, nobody is left who could receive. */
 struct goro_Chan {
   GrChan *chan; /* a reference */
   uint32_t life;
 };
 
-/* The channel is on the Lua stack. */
+/* Makes a handle. The channel is on the Lua stack, which keeps it alive meanwhile. */
 static goro_Chan *hold(lua_State *L, GrChan *c) {
   goro_Chan *handle = gr_malloc(sizeof *handle);
   if (handle == NULL) gr_raise_code(L, GR_NOMEM);
@@ -160,7 +160,8 @@ static int wait_and_send(GrChan *c, GrMsg *m, int64_t until) {
   return r;
 }
 
-/* For the time of one call: true, or there is nobody any more. */
+/* Enters goro for the time of one call. False: no host is open, or the pool of this handle has
+ * ended. */
 static bool enter(const goro_Chan *handle) {
   if (atomic_load(&gr_forked) || !gr_foreign_enter()) return false;
   if (handle->life == gr_sched_life()) return true;

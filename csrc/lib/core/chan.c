@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* chan.c - goro.chan and the methods of channels.
  *
- * The calls that wait are three (call.h): send, recv, and the step of range. Their arguments stay
- * on the stack, and so does the channel, which is thereby kept alive. The absolute limit is in the
- * fourth slot, which a call without a limit does not have.
+ * Three calls wait (call.h): send, recv, and the step of range. Their arguments stay on the stack
+ * during the wait. The channel is one of them, and the stack keeps it alive. The absolute time
+ * limit is in the fourth slot. A call without a limit has no fourth slot.
  *
- * What most calls do not need costs them nothing. The first half is called by the method itself,
- * with the arguments that it has just checked; `begin` checks them a second time, for a call that
- * begins anew. */
+ * Most calls need not wait, and do not pay for the driver. The method calls the core's first half
+ * itself, with the arguments that it has just checked. Only a call that begins anew goes through
+ * `begin`, which checks the arguments a second time. */
 #include <math.h>
 
 #include "lib/core/call.h"
@@ -47,6 +47,7 @@ void gr_pack_msg(lua_State *L, int idx, GrMsg *m) {
   if (!gr_pack_scalar(L, idx, m)) gr_pack(L, idx, 1, GR_NAME_MESSAGE, 0, m);
 }
 
+/* chan([capacity]) -> channel */
 int gr_lib_chan(lua_State *L) {
   lua_Integer cap = gr_opt_integer(L, 1, 0);
   luaL_argcheck(L, cap >= 0, 1, "capacity must not be negative");
@@ -93,8 +94,8 @@ static int64_t limit_of(lua_State *L) {
   return lua_gettop(L) < SLOT_LIMIT ? GR_FOREVER : (int64_t)lua_tointeger(L, SLOT_LIMIT);
 }
 
-/* The timeout is argument `arg`, the last one that is wanted: its limit goes to its slot, and
- * nothing stays of others. */
+/* The timeout is argument `arg`, the last one that the method uses. Moves the limit to its slot,
+ * and removes all other values above the arguments. */
 static int64_t keep_limit(lua_State *L, int arg, int64_t until) {
   lua_settop(L, until == GR_FOREVER ? arg - 1 : SLOT_LIMIT - 1);
   if (until != GR_FOREVER) lua_pushinteger(L, (lua_Integer)until);
@@ -120,7 +121,7 @@ static inline int send_first_half(lua_State *L, GrState *st, GrChan *c, int64_t 
   return r;
 }
 
-/* r of a half. */
+/* A half of the call returned r. */
 static inline int sent(lua_State *L, GrStep *s, int r) {
   if (gr_unlikely(r != GR_OK)) return r;
   lua_pushboolean(L, 1);
@@ -147,16 +148,17 @@ static int send(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   return 1;
 }
 
-/* A value at idx is misuse. `hint` is the end of the message. */
+/* Misuse when there is a value at idx. `hint` ends the message. */
 static void check_nothing_at(lua_State *L, int idx, const char *hint) {
   if (lua_gettop(L) >= idx)
     luaL_argerror(L, idx,
                   lua_pushfstring(L, "no value expected, got %s%s", gr_type_name(L, idx), hint));
 }
 
-/* send(s:gsub(…)) must not lose messages in silence, so send takes one value. But it may be what
- * recv returned, for out:send(inp:recv()): `true` says that the value was a message, `false` that
- * there was none. */
+/* send takes one value, so that send(s:gsub(…)) does not lose the second result in silence. There
+ * is one exception, for out:send(inp:recv()): the second value may be what recv returned. `true`
+ * says that the first value was a message. `false` says that there was no message, and is an
+ * error. */
 static void check_one_value(lua_State *L) {
   static const char hint[] = "; 'try_send' takes a time limit";
   if (!lua_isboolean(L, 3)) check_nothing_at(L, 3, hint);
@@ -165,7 +167,7 @@ static void check_one_value(lua_State *L) {
   lua_settop(L, 2);
 }
 
-/* send(v) -> true */
+/* send(v) -> true; raises on a closed channel */
 static int chan_send(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_SEND);
@@ -231,6 +233,7 @@ static int recv(lua_State *L, GrState *st, GrChan *c, int64_t until) {
   return r == GR_OK ? push_received(L, &m) : gr_call_begun(L, st, &recv_call, blocks, r);
 }
 
+/* recv([timeout]) -> v, true; nil, false when closed; nil, nil, "timeout" */
 static int chan_recv(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
@@ -239,7 +242,7 @@ static int chan_recv(lua_State *L) {
   return recv(L, st, c, keep_limit(L, 2, gr_check_timeout(L, 2)));
 }
 
-/* ---- range: the iterator is called with (channel, last value) ---- */
+/* ---- range: Lua calls the iterator with (channel, last value) ---- */
 
 static inline int push_ranged(lua_State *L, GrMsg *m) {
   gr_push_msg(L, m);
@@ -271,6 +274,7 @@ static int range_finish(lua_State *L, GrStep *s) {
 static const GrCall range_call = {
     .begin = range_begin, .finish = range_finish, .failed = range_failed};
 
+/* (channel) -> v; nil when closed */
 static int range_next(lua_State *L) {
   GrState *st = gr_state(L);
   GrChan *c = gr_check_chan(L, 1, GR_VIEW_RECV);
@@ -281,6 +285,7 @@ static int range_next(lua_State *L) {
   return r == GR_OK ? push_ranged(L, &m) : gr_call_begun(L, st, &range_call, blocks, r);
 }
 
+/* range() -> iterator, channel: for v in ch:range() do … end */
 static int chan_range(lua_State *L) {
   gr_check_chan(L, 1, GR_VIEW_RECV);
   gr_pushcfunction(L, gr_state(L), range_next);
@@ -290,6 +295,7 @@ static int chan_range(lua_State *L) {
 
 /* ---- the rest ---- */
 
+/* close(); raises on a closed channel */
 static int chan_close(lua_State *L) {
   GrObject *o = gr_object_check(L, 1, &gr_chan_type);
   if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
@@ -298,7 +304,8 @@ static int chan_close(lua_State *L) {
   return 0;
 }
 
-/* Leaving a block closes; that it is closed already is no error there. */
+/* __close(): closes the channel when the block is left. It is no error that the channel is already
+ * closed. */
 static int chan_leave(lua_State *L) {
   GrObject *o = gr_object_check(L, 1, &gr_chan_type);
   if (o->view == GR_VIEW_RECV) return luaL_error(L, "close of receive-only channel");
@@ -306,11 +313,13 @@ static int chan_leave(lua_State *L) {
   return 0;
 }
 
+/* len() -> how many messages are buffered; also #ch */
 static int chan_len(lua_State *L) {
   lua_pushinteger(L, gr_chan_len(gr_check_chan(L, 1, GR_VIEW_BOTH)));
   return 1;
 }
 
+/* cap() -> the capacity */
 static int chan_cap(lua_State *L) {
   lua_pushinteger(L, gr_chan_cap(gr_check_chan(L, 1, GR_VIEW_BOTH)));
   return 1;
@@ -322,9 +331,11 @@ static int view(lua_State *L, uint32_t direction, const char *error) {
   gr_object_push(L, o->share, direction);
   return 1;
 }
+/* sender() -> a view that only sends */
 static int chan_sender(lua_State *L) {
   return view(L, GR_VIEW_SEND, "send to receive-only channel");
 }
+/* receiver() -> a view that only receives */
 static int chan_receiver(lua_State *L) {
   return view(L, GR_VIEW_RECV, "receive from send-only channel");
 }
@@ -336,7 +347,7 @@ static const luaL_Reg methods[] = {
     {NULL, NULL},
 };
 
-/* A receiver's view cannot be closed, so it has no __close. */
+/* Fills the metatable. A receive-only view cannot close the channel, so it has no __close. */
 static void open_chan(lua_State *L, const GrObjectType *type, uint32_t view_of) {
   (void)type;
   GrState *st = gr_state_find(L);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* check.c - how goro's functions look at numbers and at tables of options.
+/* check.c - how goro's functions check numbers and tables of options.
  *
- * One rule for numbers: what is a number may not be given as a string. Lua's own luaL_checkinteger
- * takes "3", which is most often a line that was read and never converted, and the mistake shows
- * far from where it was made.
+ * One rule for numbers: a string is not a number. Lua's own luaL_checkinteger accepts "3". Such a
+ * string is most often a line that the program has read and forgotten to convert, and the mistake
+ * shows far from the place where it was made.
  *
- * One rule for options: a name that the function does not know is an error. A misspelt `timeout`
- * that is ignored is a call that waits for ever. The message names the nearest known option. */
+ * One rule for options: a name that the function does not know is an error. If a misspelt `timeout`
+ * were ignored, the call would wait for ever. The message names the nearest known option. */
 #include <ctype.h>
 #include <math.h>
 #include <string.h>
@@ -49,10 +49,10 @@ static bool differ(char a, char b) {
 
 static int least(int a, int b) { return a < b ? a : b; }
 
-/* How many letters must be inserted, removed, replaced or swapped with their neighbour to make one
- * of the two from the other ("optimal string alignment"); capitals are no different. What is longer
- * than LETTERS is cut off. before[0] and before[1] are the rows of the last letter of a and of the
- * one before that. */
+/* The distance of two names: how many letters must be inserted, removed, replaced or swapped with
+ * their neighbour to turn one name into the other ("optimal string alignment"). Capital and small
+ * letters are the same. Only the first LETTERS letters count. before[0] is the row of the previous
+ * letter of a, and before[1] the row of the letter before that. */
 static int distance(const char *a, const char *b) {
   int rows[3][LETTERS + 1], *row = rows[0], *before[2] = {rows[1], rows[2]};
   int n = (int)strnlen(a, LETTERS), m = (int)strnlen(b, LETTERS);
@@ -88,7 +88,7 @@ static bool is_known(const char *name, const char *const *known) {
 
 void gr_unknown_option(lua_State *L, int idx, int arg, const char *where,
                        const char *const *known) {
-  lua_pushvalue(L, idx); /* since it may be a key that lua_next still needs */
+  lua_pushvalue(L, idx); /* a copy, since lua_next may still need the key itself */
   if (lua_type(L, -1) == LUA_TSTRING) {
     const char *name = lua_tostring(L, -1);
     lua_pushfstring(L, "%sunknown option '%s'; did you mean '%s'?", where, name,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* goro.c - the module `goro`: goroutines, sleeping, counts; and what each new goroutine finds in
- * its state. */
+/* goro.c - the module `goro`: goroutines, sleeping, counts. It also puts goro's functions into the
+ * state of each new goroutine. */
 #include "lib/core/call.h"
 #include "base/chunk.h"
 #include "io/poll.h"
@@ -28,7 +28,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* go(f, ...) */
+/* go(f, ...): starts a goroutine; no results */
 static int l_go(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   GrState *st = gr_state(L);
@@ -37,11 +37,13 @@ static int l_go(lua_State *L) {
   return 0;
 }
 
-/* ---- run: the results come through a channel of one message ---- */
+/* ---- run: the results come through a channel that holds one message ---- */
 
 static const char run_note[] = "(nobody waits any more for its goro.run)";
 
-/* The channel is closed when the call that waited has been left by another error. */
+/* The goroutine of a run has ended: sends its results or its error. goexit closes the channel
+ * instead. The send fails when an error has left the waiting call, which has then closed the
+ * channel (run_quit). Then nobody takes the message, and an error goes to stderr. */
 static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   GrChan *c = gr_chan_of(object);
   if (how == GR_END_EXIT) gr_chan_close(c);
@@ -52,14 +54,14 @@ static void run_ended(GrShare *object, G *g, GrEnd how, GrMsg *m, const GrFailur
 
 static const GrJoinOps run_ops = {.results = true, .errors = true, .end = run_ended};
 
-/* (message): what came just before the channel was closed. */
+/* (message): tells stderr the error that came just before the channel was closed */
 static int say_error(lua_State *L) {
   gr_unpack(L, gr_check_pointer(L, 1));
   if (!lua_toboolean(L, 2)) gr_panic_say(L, 3, "goro.run", run_note);
   return 0;
 }
 
-/* An error leaves the call, and nobody waits any more for the goroutine, which goes on. */
+/* An error leaves the call. The goroutine goes on, but nobody waits for it any more. */
 static void run_quit(lua_State *L, GrState *st, int at, GrCause cause) {
   (void)cause;
   GrMsg m = GR_MSG_EMPTY;
@@ -73,7 +75,7 @@ static void run_quit(lua_State *L, GrState *st, int at, GrCause cause) {
 }
 
 static int run_failed(lua_State *L, int r) {
-  if (r == GR_CLOSED) return 0; /* goexit */
+  if (r == GR_CLOSED) return 0; /* the goroutine has called goexit */
   gr_raise_code(L, r);
 }
 
@@ -99,22 +101,23 @@ static int run_finish(lua_State *L, GrStep *s) {
   return run_result(L, s, r, &m);
 }
 
-/* The channel is at 1. */
+/* The channel is at index 1. */
 static const GrCall run_call = {
     .begin = run_begin, .finish = run_finish, .failed = run_failed, .quit = run_quit, .object = 1};
 
-/* run(f, ...) -> f's results */
+/* run(f, ...) -> the results of f; none after goexit; raises the error of f */
 static int l_run(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
   GrChan *c = gr_push_mailbox(L);
   gr_go(L, st, lua_gettop(L) - 1, "goro.run", &(GrJoin){gr_chan_share(c), &run_ops});
-  lua_replace(L, 1); /* the function makes room for the channel */
+  lua_replace(L, 1); /* the channel takes the place of the function */
   lua_settop(L, 1);
   return gr_call(L, st, &run_call);
 }
 
+/* traceback() -> the traceback of the last error that run, wait or map raised here, or nil */
 static int l_traceback(lua_State *L) {
   lua_rawgetp(L, LUA_REGISTRYINDEX, &gr_traceback_key);
   return 1;
@@ -125,6 +128,7 @@ static int nothing(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
+/* gosched(): lets other goroutines run; no results */
 static int l_gosched(lua_State *L) {
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);
@@ -137,13 +141,15 @@ static int l_gosched(lua_State *L) {
   return lua_yieldk(L, 0, 0, nothing);
 }
 
+/* goexit(): ends the calling goroutine; does not return */
 static int l_goexit(lua_State *L) {
   GrState *st = gr_state(L);
   if (st->is_host) return luaL_error(L, "goexit in the main goroutine (use os.exit or return)");
   return gr_goexit(L, st);
 }
 
-/* setup(f): one more function for each goroutine that is started from now on; nil: none any more */
+/* setup(f): a copy of f runs first in each goroutine that starts from now on; nil removes all such
+ * functions */
 static int l_setup(lua_State *L) {
   int type = lua_type(L, 1);
   luaL_argexpected(L, type == LUA_TFUNCTION || type == LUA_TNIL, 1, "function or nil");
@@ -161,7 +167,7 @@ static int l_setup(lua_State *L) {
 
 /* ---- sleep ---- */
 
-/* The absolute limit is at 2. */
+/* The absolute limit is at index 2. */
 static int sleep_begin(lua_State *L, GrStep *s) {
   return gr_sleep(s->st->g, (int64_t)lua_tointeger(L, 2), s->blocks);
 }
@@ -174,7 +180,7 @@ static int sleep_finish(lua_State *L, GrStep *s) {
 
 static const GrCall sleep_call = {.begin = sleep_begin, .finish = sleep_finish};
 
-/* sleep(seconds) */
+/* sleep(seconds); no results */
 static int l_sleep(lua_State *L) {
   GrState *st = gr_state(L);
   int64_t until = gr_check_seconds(L, 1, 1, "");
@@ -186,6 +192,7 @@ static int l_sleep(lua_State *L) {
 
 /* ---- counts ---- */
 
+/* num_goroutine() -> how many goroutines there are, host states included */
 static int l_num_goroutine(lua_State *L) {
   gr_check_inbox(L, gr_state(L));
   GrStats s;
@@ -194,6 +201,7 @@ static int l_num_goroutine(lua_State *L) {
   return 1;
 }
 
+/* maxprocs([n]) -> the number before; n < 1 changes nothing */
 static int l_maxprocs(lua_State *L) {
   lua_Integer n = gr_opt_integer(L, 1, 0);
   gr_check_inbox(L, gr_state(L));
@@ -201,6 +209,7 @@ static int l_maxprocs(lua_State *L) {
   return 1;
 }
 
+/* num_cpu() -> how many CPUs the process may use */
 static int l_num_cpu(lua_State *L) {
   lua_pushinteger(L, gr_num_cpu());
   return 1;
@@ -213,12 +222,13 @@ typedef struct DumpText {
 
 static void release_dump(GrKeep *k) { gr_free(((DumpText *)k)->text); }
 
+/* stats() -> a table of counters */
 static int l_stats(lua_State *L) {
   gr_life_init();
   GrStats s;
   gr_sched_stats(&s);
   struct mallinfo2 memory =
-      mallinfo2(); /* of the process: what is used of the heap, and blocks of their own */
+      mallinfo2(); /* of the process: the used part of the heap, and the blocks that are mapped */
   const struct {
     const char *name;
     int64_t value;
@@ -245,7 +255,8 @@ static int l_stats(lua_State *L) {
 
 /* ---- the module ---- */
 
-/* goro.time, goro.runtime, …: loaded when first used. */
+/* __index(module, name): opens goro.time, goro.runtime and the others when a program first uses
+ * them. goro.vet is read from the process. */
 static int lazy_field(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
@@ -264,7 +275,8 @@ static int lazy_field(lua_State *L) {
   return 1;
 }
 
-/* The standard function `next`, which a goroutine's state need not have. */
+/* (table, key) -> next key, value; nil at the end. As the standard `next`, which a goroutine's
+ * state need not have. */
 static int next_field(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 2);
@@ -273,7 +285,8 @@ static int next_field(lua_State *L) {
   return 1;
 }
 
-/* Whoever lists the module sees the submodules too, used or not: a prompt completes them. */
+/* __pairs(module): opens all submodules first. So a program that lists the module sees them all,
+ * used or not; an interactive prompt completes their names. */
 static int all_fields(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 1);
@@ -283,7 +296,8 @@ static int all_fields(lua_State *L) {
   return 2;
 }
 
-/* goro.vet is the process's; whatever else a program puts there is a field like any other. */
+/* __newindex(module, name, value): goro.vet is set for the whole process. Any other name becomes an
+ * ordinary field. */
 static int set_field(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   lua_settop(L, 3);
@@ -382,7 +396,7 @@ int luaopen_goro(lua_State *L) {
   return 1;
 }
 
-/* dump() -> text */
+/* dump() -> a text that describes all goroutines */
 static int l_dump(lua_State *L) {
   GrState *st = gr_state(L);
   gr_check_inbox(L, st);

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: MIT */
-/* group.c - goro.group: goroutines that belong together, a limit of how many run, a context that
- * the first error cancels.
+/* group.c - goro.group: goroutines that belong together. A group may limit how many of them run.
+ * The first error of a member cancels the context of the group.
  *
- * A member's error does not bring the program down: its join takes it, as the group's first error,
- * and cancels the context with it as the cause before anybody who waits for the members is woken.
- * Nobody may ever wait: then the error goes to stderr when the group is dropped (base/untold.h).
- * With on_error, a member's error is none of the group: the member goes on with that function.
+ * Errors of members. An error of a member does not end the program: the member's join takes it. The
+ * first error becomes the error of the group. The join cancels the context, with this error as the
+ * cause, before it wakes any goroutine that waits for the members. If the program never waits for
+ * the group, the error goes to stderr when the group is dropped (base/untold.h). A group with
+ * on_error never gets an error of a member: the member goes on and calls on_error.
  *
- * With a limit, go takes a place first, in a to-be-closed variable, so that it goes back whatever
- * keeps the member from starting.
+ * Limit. In a group with a limit, `go` first takes a place. The place is held by a to-be-closed
+ * variable, so the group gets it back whatever prevents the start of the member.
  *
- * Leaving the block of a group waits until no member is left, and nothing but what can never be
- * waited out gets it out of there: a panic of another goroutine that is posted to the host
- * meanwhile is kept and raised at the end. When an error has left the block and no member had
- * failed before, that error goes on, since it is the first; what members did when they were
- * cancelled because of it counts for nothing, as the errors after a first one do. */
+ * Leaving the block. The end of the block waits until all members have ended. A panic of another
+ * goroutine that is posted to the host meanwhile is kept, and raised at the end. Three things end
+ * this wait early, and then the context is cancelled: a hook raises an error (Ctrl-C), all
+ * goroutines are asleep, or the pool ends.
+ *
+ * If an error has left the block, and no member had failed before, this error is the first one, and
+ * goes on. Then errors of members that were cancelled because of it are ignored, like all errors
+ * after a first one. */
 #include <math.h>
 
 #include "lib/core/call.h"
@@ -52,8 +56,8 @@ static Group *check_group(lua_State *L, int arg) {
 
 static void begin(GrShare *s) { gr_group_begin(&gr_container_of(s, Group, share)->gr); }
 
-/* The error stays with the group, so the cause of the cancellation is a copy; without memory it is
- * cancelled without one. */
+/* A member has ended. The group keeps the error, so the cause of the cancellation is a copy.
+ * Without memory for the copy, the context is cancelled without a cause. */
 static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   (void)g;
   GrGroup *gr = &gr_container_of(s, Group, share)->gr;
@@ -72,7 +76,8 @@ static const GrJoinOps member = {.errors = true, .begin = begin, .end = end},
 
 /* ---- members of a group with on_error ---- */
 
-/* When on_error raises: the member's error is known to a function of the user value. */
+/* A guard for the time of on_error. Its user value is a function that reports the member's error on
+ * stderr, for the case that on_error itself fails. */
 static void release_nothing(GrKeep *k) { (void)k; }
 
 static void left_handler(lua_State *L, GrKeep *k, bool failed) {
@@ -82,7 +87,7 @@ static void left_handler(lua_State *L, GrKeep *k, bool failed) {
   if (lua_pcall(L, 0, 0, 0) != LUA_OK) lua_pop(L, 1);
 }
 
-/* Upvalues: an error and its traceback. */
+/* (error of on_error): reports the member's error; upvalues: that error and its traceback */
 static int say_error(lua_State *L) {
   char created[GR_CREATED_SIZE];
   gr_state_created(gr_state_find(L), created, sizeof created);
@@ -99,7 +104,8 @@ static int handled(lua_State *L, int status, lua_KContext ctx) {
   return 0;
 }
 
-/* (error, traceback or nil, group): what the goroutine does instead of ending. */
+/* (error, traceback or nil, group): calls on_error. A member that has failed runs this function and
+ * then ends. */
 static int handle(lua_State *L) {
   static const GrKeepType type = {release_nothing, left_handler};
   Group *group = gr_container_of((GrShare *)lua_touserdata(L, SLOT_GROUP), Group, share);
@@ -119,7 +125,8 @@ static int handle(lua_State *L) {
   return 0;
 }
 
-/* An error that comes here found no memory for on_error, and nobody waits for it. */
+/* Ends a member of a group with on_error. If `how` is an error, there was no memory to call
+ * on_error, and nobody waits for the error. */
 static void end_handled(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   (void)g;
   if (how == GR_END_ERROR)
@@ -134,7 +141,7 @@ static void end_handler(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *
   gr_group_end(&gr_container_of(s, Group, share)->gr);
 }
 
-/* on_error's own error is a panic. */
+/* Joins of a group with on_error. An error of on_error itself is a panic. */
 static const GrJoinOps handling = {.end = end_handler};
 static const GrJoinOps handled_member = {
     .errors = true, .begin = begin, .end = end_handled, .handle = handle, .after = &handling};
@@ -161,7 +168,7 @@ static void left_place(lua_State *L, GrKeep *k, bool failed) {
   gr_keep_release(k);
 }
 
-/* f and its arguments, then the group, and its place. */
+/* Starts the member. The stack holds f, its arguments, the group, the place. */
 static int start_placed(lua_State *L) {
   int n = lua_gettop(L) - 2;
   Group *group = check_group(L, n + 1);
@@ -190,7 +197,7 @@ static int take_finish(lua_State *L, GrStep *s) {
 
 static const GrCall take_call = {.begin = take_begin, .finish = take_finish};
 
-/* go(f, ...) */
+/* go(f, ...): starts a member; waits for a place first when there is a limit; no results */
 static int group_go(lua_State *L) {
   GrState *st = gr_state(L);
   Group *group = check_group(L, 1);
@@ -240,7 +247,7 @@ static int wait_finish(lua_State *L, GrStep *s) {
 
 static const GrCall wait_call = {.begin = wait_begin, .finish = wait_finish};
 
-/* wait() */
+/* wait(): waits for all members; raises the first error of a member; no results */
 static int group_wait(lua_State *L) {
   GrState *st = gr_state(L);
   check_group(L, 1);
@@ -251,8 +258,8 @@ static int group_wait(lua_State *L) {
 
 /* ---- leaving the block ---- */
 
-/* The group, the error that leaves the block or nil, had a member failed before; then a panic that
- * is kept. */
+/* Stack slots of the end of a block: the group at 1, the error that leaves the block or nil,
+ * whether a member had failed before, and then a panic that is kept. */
 enum { SLOT_ERROR = 2, LEAVE_FAILED, LEAVE_PANIC };
 
 static int leave_result(lua_State *L, int r) {
@@ -285,12 +292,14 @@ static const GrCall leave_call = {.begin = leave_begin,
                                   .object = 1,
                                   .keeps = LEAVE_PANIC};
 
-/* (error) -> packed as the cause; what cannot be sent is none. */
+/* (error, message): packs the error into the message; raises when it cannot be sent */
 static int pack_cause(lua_State *L) {
   gr_pack_msg(L, 1, gr_check_pointer(L, 2));
   return 0;
 }
 
+/* Cancels the context because of the error that leaves the block. The error is the cause if it can
+ * be sent; otherwise there is no cause. */
 static void cancel_by(lua_State *L, GrGroup *gr) {
   GrMsg cause = GR_MSG_EMPTY;
   gr_check_stack(L, 4);
@@ -301,7 +310,7 @@ static void cancel_by(lua_State *L, GrGroup *gr) {
   gr_context_cancel(gr->ctx, &cause);
 }
 
-/* __close(group, error or nil) */
+/* __close(group, error or nil): waits for all members; raises the first error of a member */
 static int group_leave(lua_State *L) {
   GrState *st = gr_state(L);
   GrGroup *gr = &check_group(L, 1)->gr;
@@ -315,7 +324,8 @@ static int group_leave(lua_State *L) {
 
 static const luaL_Reg methods[] = {{"go", group_go}, {"wait", group_wait}, {NULL, NULL}};
 
-/* The methods are in the metatable's field of that name; ctx is each group's own. */
+/* __index(group, key) -> the context for "ctx", else the method. The methods are in the field
+ * `methods` of the metatable, and each group has a context of its own. */
 static int group_index(lua_State *L) {
   Group *group = check_group(L, 1);
   static const char ctx[] = "ctx";
@@ -359,7 +369,7 @@ int64_t gr_check_limit(lua_State *L, int arg, int64_t fallback) {
   return limit;
 }
 
-/* The option ctx of the table at 1, or none. */
+/* Returns the option ctx of the table at 1, or the background context. */
 static GrContext *check_parent(lua_State *L) {
   if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, "ctx") == LUA_TNIL)
     return gr_context_background();
@@ -368,10 +378,10 @@ static GrContext *check_parent(lua_State *L) {
     luaL_argerror(
         L, 1,
         lua_pushfstring(L, "'ctx': " GR_TYPE_CONTEXT " expected, got %s", gr_type_name(L, -1)));
-  return gr_context_of(o->share); /* which stays on the stack */
+  return gr_context_of(o->share); /* the object stays on the stack, which keeps the context alive */
 }
 
-/* The option on_error of the table at 1, packed. */
+/* Packs the option on_error of the table at 1. Without the option, *m is empty. */
 static void pack_options(lua_State *L, GrMsg *m) {
   *m = GR_MSG_EMPTY;
   if (lua_isnoneornil(L, 1) || lua_getfield(L, 1, on_error) == LUA_TNIL) return;
@@ -384,7 +394,7 @@ static void pack_options(lua_State *L, GrMsg *m) {
   gr_pack(L, -1, 1, GR_NAME_ARGUMENT, 1, m);
 }
 
-/* group{limit=, ctx=, on_error=} */
+/* group([{ limit = n, ctx = context, on_error = f }]) -> group */
 int gr_lib_group(lua_State *L) {
   lua_settop(L, 1);
   gr_check_options(L, 1, GR_OPTIONS("limit", "ctx", "on_error"));

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* map_list.c - goro.map: a function over a list, in parallel.
+/* map_list.c - goro.map: calls a function for each item of a list, in parallel.
  *
- * A few workers take the items one by one: a goroutine for each would cost more than a small item
- * does. Each worker has its own copy of the function, made once. Items are packed before the first
- * worker starts, results as they come, each in a slot of its own that only its worker writes until
- * all have ended. The first error stops the handing out of items; what runs then ends by itself. A
- * worker in which the function calls goexit is gone, and its item's result is nil: when all have
- * gone so, new ones are started for the rest. */
+ * A few workers take the items one by one: a goroutine for each item would cost more than the work
+ * on a small item. Each worker has its own copy of the function, which is made once. All items are
+ * packed before the first worker starts. A result is packed when its item is done, into the slot of
+ * the item. Only the worker that has taken the item writes the slot until all workers have ended.
+ *
+ * The first error stops the hand-out of items. Calls that already run are not interrupted. When the
+ * function calls goexit, its worker ends, and the result of the item is nil. When all workers have
+ * ended in this way, the caller starts new workers for the other items. */
 #include <string.h>
 
 #include "lib/core/call.h"
@@ -19,10 +21,10 @@
 typedef struct Work {
   GrShare share;
   GrGroup gr;
-  atomic_int_fast64_t next; /* the first item that nobody has taken */
-  int64_t n, packed;        /* items, and those that have been packed */
+  atomic_int_fast64_t next; /* the first item that no worker has taken */
+  int64_t n, packed;        /* the number of items, and how many of them have been packed */
   int64_t limit;
-  GrMsg slots[]; /* items, then, of those that are done, results */
+  GrMsg slots[]; /* each holds the item, and its result after the item is done */
 } Work;
 
 static void destroy(GrShare *s) {
@@ -59,7 +61,8 @@ static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure)
 
 static const GrJoinOps join = {.errors = true, .begin = begin, .end = end};
 
-/* `next` may pass n by the number of workers, once each. */
+/* Takes an item, and returns its index; n: there is none. Each worker may push `next` beyond n once
+ * at most. */
 static int64_t take(Work *w) {
   return atomic_load_explicit(&w->next, memory_order_relaxed) < w->n ? atomic_fetch_add(&w->next, 1)
                                                                      : w->n;
@@ -91,19 +94,19 @@ static int worked(lua_State *L, int status, lua_KContext i) {
 
 static int worker(lua_State *L) { return work_on(L, check_work(L, 2)); }
 
-/* ---- the caller: worker, f, work ---- */
+/* ---- the caller; its stack: worker, f, work ---- */
 
 enum { SLOT_WORK = 3, SLOT_PANIC };
 
-/* An error will leave the call: no item is handed out any more. */
+/* An error is going to leave the call: workers get no more items. */
 static void stop(lua_State *L, GrState *st, int at, GrCause cause) {
   (void)st, (void)cause;
   Work *w = check_work(L, at);
   atomic_store(&w->next, w->n);
 }
 
-/* As many as are useful; fewer, but one, when there is no memory for more. The function is packed
- * once. */
+/* Starts as many workers as are useful. Without memory for all of them, it starts fewer; it raises
+ * only when it cannot start one. The function is packed once. */
 static void start(lua_State *L, GrState *st, Work *w) {
   int64_t rest = w->n - atomic_load(&w->next), n = rest < w->limit ? rest : w->limit;
   int err = GR_OK;
@@ -119,10 +122,10 @@ static void start(lua_State *L, GrState *st, Work *w) {
 
 static int push_results(lua_State *L, Work *w) {
   if (gr_group_error(&w->gr) != NULL) gr_group_raise(L, &w->gr);
-  if (lua_gettop(L) >= SLOT_PANIC) return lua_error(L); /* a panic that came meanwhile */
+  if (lua_gettop(L) >= SLOT_PANIC) return lua_error(L); /* a panic came meanwhile */
   lua_createtable(L, w->n < INT32_MAX ? (int)w->n : INT32_MAX, 0);
   for (int64_t i = 0; i < w->n; i++) {
-    if (w->slots[i].kind == 0) continue; /* goexit */
+    if (w->slots[i].kind == 0) continue; /* nil: the function has called goexit */
     GrMsg m = w->slots[i];
     w->slots[i] = GR_MSG_EMPTY;
     gr_push_msg(L, &m);
@@ -131,7 +134,8 @@ static int push_results(lua_State *L, Work *w) {
   return 1;
 }
 
-/* All workers have ended: it is over, or new ones start in the place of those that are gone. */
+/* Waits until all workers have ended. Then all items have been taken, and the call is over; or new
+ * workers start, since goexit has ended the others. */
 static int map_begin(lua_State *L, GrStep *s) {
   Work *w = check_work(L, SLOT_WORK);
   for (;;) {
@@ -154,15 +158,15 @@ static const GrCall map_call = {.begin = map_begin,
                                 .object = SLOT_WORK,
                                 .keeps = SLOT_PANIC};
 
-/* Many at once cost little when they wait for something, and nothing when they compute but memory.
- */
+/* How many workers run when there is no limit. When the items mostly wait, many workers cost
+ * little. When the items compute, more workers than places cost only memory. */
 static int64_t default_limit(void) {
   enum { FOR_WAITING = 16, FOR_EACH_PLACE = 4 };
   int64_t places = gr_maxprocs_set(0) * (int64_t)FOR_EACH_PLACE;
   return places > FOR_WAITING ? places : FOR_WAITING;
 }
 
-/* The option `limit` of the options at arg: a number, or "io", for items that only wait. */
+/* Returns the option `limit` of the options at arg: a number, or "io" for items that only wait. */
 static int64_t check_limit(lua_State *L, int arg) {
   enum { FOR_IO = 256 };
   bool for_io = !lua_isnil(L, arg) && lua_getfield(L, arg, "limit") == LUA_TSTRING &&
@@ -184,7 +188,7 @@ static Work *push_work(lua_State *L, int64_t n, int64_t limit) {
   return w;
 }
 
-/* map(list, f [, { limit = n or "io" }]) -> list of results */
+/* map(list, f [, { limit = n or "io" }]) -> list of results; raises the first error */
 int gr_lib_map_list(lua_State *L) {
   GrState *st = gr_state(L);
   luaL_checktype(L, 1, LUA_TTABLE);

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* module.c - the modules of this library, and that a process has it once.
+/* module.c - the modules of this library, and the check that a process has only one copy of it.
  *
- * goro.time and the others are in the library that is loaded already, so nobody looks for them:
- * they are opened from here in every state, when they are first used. To look for them through
- * package.cpath would need a free descriptor, `require`, and the folder that was current when the
- * program began; it failed where these are missing, and found another copy of the library where
- * there was one.
+ * Opening. goro.time and the other submodules are in the library that is loaded already, so nothing
+ * has to be searched for. This file opens them in every state, when a program first uses them.
+ * Rejected: a search through package.cpath. That needs a free descriptor, `require`, and the folder
+ * that was current when the program began. The search failed where one of these was missing, and
+ * where the path led to another copy of the library, it loaded that copy.
  *
- * Two copies in one process (a second file, or a file that was replaced while the program ran)
- * would each have a scheduler of its own, and neither could make anything of the other's objects. A
- * library that is loaded by dlopen is invisible to the symbols of others, but not to
- * dl_iterate_phdr: so each copy carries an ELF note, and the objects of a process are listed in the
- * order in which they were loaded. The first with such a note is the one that counts, every other
- * refuses to be opened. Since none is ever unloaded, the answer is the same each time. */
+ * One copy. There are two copies when a second file is loaded, or when the file was replaced while
+ * the program ran. Each copy would have a scheduler of its own, and neither could use the other's
+ * objects. A library that is loaded by dlopen cannot be found through symbols, but dl_iterate_phdr
+ * shows it. So each copy carries an ELF note. dl_iterate_phdr lists the objects of a process in the
+ * order in which they were loaded. The first object with such a note is the copy that counts; every
+ * other copy refuses to be opened. No copy is ever unloaded, so the answer is always the same. */
 #include <dlfcn.h>
 #include <link.h>
 #include <string.h>
@@ -28,7 +28,7 @@ static const char note_name[] = "goro";
 
 typedef struct Note {
   ElfW(Nhdr) header;
-  char name[8]; /* a multiple of four */
+  char name[8]; /* the size is a multiple of four */
   uint32_t version;
 } Note;
 
@@ -109,7 +109,7 @@ int gr_open_submodule(lua_State *L, const luaL_Reg *functions) {
   return 1;
 }
 
-/* ---- which there are ---- */
+/* ---- the list of modules ---- */
 
 static const luaL_Reg modules[] = {
     {"goro", luaopen_goro},

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* replaced.c - puts our versions of standard functions in place, and ends the process for os.exit.
  *
- * A goroutine's state is fresh: ours simply go over the stock ones. In a program's own state a
- * function may have been replaced by the program (a test framework's print), and then it stays.
- * What is stock is told by a state that is made for it once.
+ * A goroutine's state is new, so our versions simply replace the stock functions. In a program's
+ * own state, the program may have replaced a function already (a test framework's print). Such a
+ * function stays. To know the stock functions, we look them up once, in a state that is made for
+ * this purpose.
  *
- * os.exit calls exit(), as the stock function does, and not _exit: buffered output of all files is
- * written and what other libraries registered runs. Before that it takes the steps of sched/exit.c:
- * the first call counts, the main script's or a goroutine's, and who comes second waits for the
- * end. A goroutine is in a blocking region meanwhile. */
+ * os.exit calls exit() and not _exit(), like the stock function: the buffered output of all files
+ * is written, and the functions that other libraries have registered run. Before that, os.exit
+ * takes the steps of sched/exit.c. The first call ends the process, whether the main script or a
+ * goroutine makes it. A later caller waits for the end; a goroutine waits in a blocking region. */
 #include "lib/core/replaced.h"
 
 #include <stdlib.h>
@@ -34,7 +35,8 @@ static int exit_status(lua_State *L) {
   return (int)luaL_optinteger(L, 1, EXIT_SUCCESS);
 }
 
-/* The pool may have begun to end just before: then the script has ended first. */
+/* exit([code [, close]]) in a goroutine; does not return. The pool may have begun to end just
+ * before. Then the script has ended first, and this call only ends its goroutine. */
 static int go_exit(lua_State *L) {
   int status = exit_status(L);
   GrState *st = gr_state(L);
@@ -48,10 +50,10 @@ static int go_exit(lua_State *L) {
     gr_exit_hold();
   }
   if (lua_toboolean(L, 2)) {
-    st->chain_ok = false; /* what waits in a finalizer must not yield out of lua_close */
+    st->chain_ok = false; /* a finalizer that waits must not yield out of lua_close */
     G *g = st->g;
     st->heap.running = NULL;
-    g->data = NULL; /* pre-emption and dumps look there */
+    g->data = NULL; /* pre-emption and dumps read g->data */
     lua_close(st->L);
     gr_block_begin(g);
   } else {
@@ -64,20 +66,23 @@ static int go_exit(lua_State *L) {
 
 static lua_CFunction stock_exit;
 
+/* exit([code [, close]]) in a program's own state; does not return */
 static int host_exit(lua_State *L) {
-  exit_status(L); /* an argument that it refuses ends nothing */
+  exit_status(L); /* a wrong argument raises here, before anything has ended */
   if (!atomic_load(&gr_forked)) {
     while (!gr_exit_claim()) gr_exit_await();
     if (!lua_toboolean(L, 2))
-      gr_exit_prepare(GR_EXIT_GRACE_NS); /* else closing the state does it */
+      gr_exit_prepare(GR_EXIT_GRACE_NS); /* else the close of the state does it */
   }
   atomic_store(&gr_exit_by_user, true);
   return stock_exit(L);
 }
 
-/* ---- what makes finalizers: a state in which none was ever made is dropped in one piece
- * (run/life.c) ---- */
+/* ---- functions that make finalizers ---- */
 
+/* setmetatable(table, metatable or nil) -> table. Like the other functions here, it notes in the
+ * heap that there may be finalizers: a state in which no finalizer was ever made is dropped in one
+ * piece (run/life.c). */
 static int go_setmetatable(lua_State *L) {
   int type = lua_type(L, 2);
   luaL_checktype(L, 1, LUA_TTABLE);
@@ -90,8 +95,8 @@ static int go_setmetatable(lua_State *L) {
   return 1;
 }
 
-/* The stock function, which has no upvalues, is called in our frame: so its messages name it as
- * ever. */
+/* Notes that there may be finalizers, and calls the stock function in our own frame, so that its
+ * error messages name it as ever. This works because a stock function has no upvalues. */
 #define MAKES_FINALIZERS(name) \
   static lua_CFunction stock_##name; \
   static int go_##name(lua_State *L) { \
@@ -109,8 +114,9 @@ MAKES_FINALIZERS(debug_setmetatable)
 
 static lua_CFunction stock_setlocale;
 
-/* The locale is the process's: other threads format and read numbers by it at this moment, and the
- * C library lets nobody change it beside them. */
+/* setlocale([locale [, category]]) in a goroutine -> the current locale; raises when a locale is
+ * given. The locale belongs to the whole process. Other threads format and read numbers by it at
+ * any moment, and the C library forbids a change beside them. */
 static int go_setlocale(lua_State *L) {
   if (lua_isstring(L, 1))
     return luaL_error(L, "a goroutine cannot set the locale, which is the whole process's (set it "
@@ -118,13 +124,13 @@ static int go_setlocale(lua_State *L) {
   return stock_setlocale(L);
 }
 
-/* ---- where they go ---- */
+/* ---- the table of replacements ---- */
 
 typedef struct Replacement {
-  const char *module, *field; /* module NULL: a method of files */
-  lua_CFunction go, host;     /* host NULL: the stock one stays */
-  lua_CFunction stock;        /* found at start */
-  lua_CFunction *wrapped;     /* where it is kept for ours to call, or NULL */
+  const char *module, *field; /* module NULL: the function is a method of files */
+  lua_CFunction go, host;     /* host NULL: a program's own state keeps the stock function */
+  lua_CFunction stock;        /* the stock function, looked up at the start */
+  lua_CFunction *wrapped;     /* or NULL. Where our function finds the stock function to call */
 } Replacement;
 
 static Replacement replacements[] = {
@@ -151,8 +157,8 @@ static Replacement replacements[] = {
   (Replacement *r = replacements; r < replacements + sizeof replacements / sizeof *replacements; \
    r++)
 
-/* Pushes the table that holds the function, or something else when the program has changed that
- * much. */
+/* Pushes the table that holds the function. If the program has replaced the table itself, the value
+ * may be of another type. */
 static void push_holder(lua_State *L, const Replacement *r) {
   if (r->module != NULL) {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -180,8 +186,8 @@ static lua_CFunction current(lua_State *L, const Replacement *r) {
   return f;
 }
 
-/* A goroutine's numbers must not repeat another's, and Lua's own seed is an address and a second.
- */
+/* Seeds math.random. Two goroutines must not get the same numbers, and Lua's own seed is only an
+ * address and the time in seconds. */
 static void seed_random(lua_State *L) {
   luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
   lua_getfield(L, -1, LUA_MATHLIBNAME);
@@ -192,8 +198,8 @@ static void seed_random(lua_State *L) {
   lua_pop(L, 2);
 }
 
-/* loadlib.c unloads a state's C libraries when it closes. Their functions and objects may live on
- * in other states. */
+/* Lua's loadlib.c unloads the C libraries of a state when the state closes. Functions and objects
+ * of these libraries may live on in other states, so this takes the unloading away. */
 static void keep_libraries(lua_State *L) {
   if (lua_getfield(L, LUA_REGISTRYINDEX, "_CLIBS") == LUA_TTABLE && lua_getmetatable(L, -1)) {
     lua_pushnil(L);
@@ -247,8 +253,8 @@ static int find_stock(lua_State *L) {
   return 0;
 }
 
-/* Without memory for the state that is asked, nothing counts as stock, and hosts stay as they are.
- */
+/* Without memory for the state in which the stock functions are looked up, no function counts as
+ * stock, and hosts keep all their functions. */
 void gr_replaced_names(void) {
   lua_State *L = luaL_newstate();
   if (L != NULL) {

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* replaced.h - the standard functions that goro replaces, since the stock ones were written for one
- * thread. */
+/* replaced.h - the standard functions that goro replaces, since the stock functions were written
+ * for one thread. */
 #ifndef GR_REPLACED_H
 #define GR_REPLACED_H
 
 #include "run/state.h"
 
-/* Into a library of a goroutine's state that has just been opened. Raises. */
+/* Replaces the functions of a library that has just been opened in a goroutine's state. Raises. */
 void gr_replaced_open(lua_State *L, GrHeap *h, const char *module);
-/* Into a host's: only over what is still the stock function there. Raises. */
+/* Replaces functions in a host's state: only those that are still the stock functions. Raises. */
 void gr_replaced_open_host(lua_State *L, GrHeap *h);
-/* Tells names.c which stock functions ours stand for, and looks up the stock ones. Once, at start,
- * before any of the above. */
+/* Looks up the stock functions, and tells names.c which of them our functions stand for. Once, at
+ * the start, before the two functions above. */
 void gr_replaced_names(void);
 
 /* stdio.c */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* select.c - goro.select.
  *
- * The table of cases is read once, into a userdata on the stack (Plan), which owns the packed
- * messages of its send cases and a reference to each channel, so an error at any point frees them;
- * the case tables are not looked at again, except for the chosen one's handler. A select whose wait
- * was ended for a hook's sake is tried again with the same plan. */
+ * The table of cases is read once, into a userdata on the stack (Plan). The plan owns the packed
+ * messages of the send cases, and a reference to each channel. So an error at any point frees them.
+ * After that the tables of the cases are not read again, except for the handler of the chosen case.
+ * When a hook has interrupted the wait, select begins anew with the same plan. */
 #include "lib/core/call.h"
 
 #include <string.h>
@@ -19,13 +19,13 @@ enum {
   SLOT_PLAN = 2,
   SLOT_RECV = 3,
   SLOT_SEND = 4
-}; /* the last two: names of fields, while the cases are read */
+}; /* the last two hold the field names "recv" and "send" while the cases are read */
 
 typedef struct Plan {
   GrKeep keep; /* first */
   int64_t until;
   uint32_t n, filled;
-  bool polls; /* default, not timeout = 0 */
+  bool polls; /* true: `default` was given; false: there may be a timeout, even 0 */
   GrCase cases[];
 } Plan;
 
@@ -50,7 +50,8 @@ static int bad_case(lua_State *L, uint32_t i, const char *what) {
   return luaL_argerror(L, 1, lua_pushfstring(L, "case %d: %s", (int)i + 1, what));
 }
 
-/* The channel at the top: false switches the case off. */
+/* Returns the channel on top of the stack. NULL: the value is false, which switches the case
+ * off. */
 static GrChan *case_chan(lua_State *L, uint32_t i, const char *field, uint32_t need) {
   if (lua_isboolean(L, -1) && !lua_toboolean(L, -1)) return NULL;
   GrObject *o = gr_object_test(L, -1);
@@ -70,8 +71,8 @@ static bool inherits(lua_State *L, int table) {
   return has_metatable;
 }
 
-/* The keys of the whole: indices of cases, and the names of limits. Returns whether there may be
- * such names. */
+/* Checks the keys of the whole table: each must be the index of a case, or the name of a limit.
+ * Returns whether the table may have such names. */
 static bool check_keys(lua_State *L, lua_Integer n) {
   static const char *const known[] = {"timeout", "default", "on_timeout", NULL};
   bool names = inherits(L, SLOT_CASES);
@@ -89,18 +90,19 @@ static bool check_keys(lua_State *L, lua_Integer n) {
   return names;
 }
 
-/* The fields that a case has. */
+/* The fields that a case may have. */
 enum { HAS_RECV = 1, HAS_SEND = 2, HAS_VALUE = 4, HAS_HANDLER = 8, HAS_ALL = 15 };
 
-/* The key of the pair on top is none that case i can have. */
+/* Raises: case i cannot have the key of the (key, value) pair on top of the stack. */
 static void bad_key(lua_State *L, uint32_t i) {
   static const char *const known[] = {"recv", "send", "value", NULL};
   int key = lua_gettop(L) - 1;
   gr_unknown_option(L, key, 1, lua_pushfstring(L, "case %d: ", (int)i + 1), known);
 }
 
-/* Of case i, whose table is at the top. Lua has each short string once, so their addresses tell
- * which is which. What is inherited is looked for in any case. */
+/* Returns the fields of case i, whose table is on top of the stack. Lua stores each short string
+ * once, so equal addresses mean equal names. A table with a metatable may inherit fields, so it
+ * counts as having all of them. */
 static uint32_t fields_of(lua_State *L, uint32_t i) {
   int table = lua_gettop(L);
   const char *recv = lua_tostring(L, SLOT_RECV), *send = lua_tostring(L, SLOT_SEND);
@@ -120,7 +122,9 @@ static uint32_t fields_of(lua_State *L, uint32_t i) {
   return has;
 }
 
-/* Pushes the field, whose name is in that slot, if there can be one; is there? */
+/* Pushes the field whose name is in stack slot `slot`, and returns true. False: there is no such
+ * field, and nothing was pushed. `can_be` false: the table cannot have the field, so this does not
+ * look. */
 static bool push_field(lua_State *L, int table, bool can_be, int slot) {
   if (!can_be) return false;
   lua_pushvalue(L, slot);
@@ -129,7 +133,7 @@ static bool push_field(lua_State *L, int table, bool can_be, int slot) {
   return false;
 }
 
-/* Case i, whose table is at the top. */
+/* Reads case i, whose table is on top of the stack. */
 static void read_case(lua_State *L, Plan *p, uint32_t i) {
   int table = lua_gettop(L);
   uint32_t has = fields_of(L, i);
@@ -157,7 +161,7 @@ static void read_case(lua_State *L, Plan *p, uint32_t i) {
   lua_settop(L, table);
 }
 
-/* default, timeout, on_timeout. */
+/* Reads default, timeout and on_timeout. */
 static void read_limits(lua_State *L, Plan *p) {
   bool has_default = lua_getfield(L, SLOT_CASES, "default") != LUA_TNIL && lua_toboolean(L, -1);
   if (has_default && !lua_isfunction(L, -1) && !lua_isboolean(L, -1))
@@ -181,21 +185,25 @@ static int handler_done(lua_State *L, int status, lua_KContext ctx) {
   return lua_gettop(L) - SLOT_PLAN;
 }
 
-/* The function to call is at SLOT_PLAN + 1, nargs arguments above it. */
+/* Calls the handler at SLOT_PLAN + 1 with the nargs arguments above it. The results of select are
+ * the handler's. */
 static int call_handler(lua_State *L, int nargs) {
   lua_callk(L, nargs, LUA_MULTRET, 0, handler_done);
   return handler_done(L, LUA_OK, 0);
 }
 
+/* No case was chosen: runs the `default` or `on_timeout` function, or pushes the name. */
 static int nothing_ready(lua_State *L, Plan *p) {
   bool polls = p->polls;
-  gr_keep_release(&p->keep); /* a state in which it were left could not be dropped */
+  gr_keep_release(&p->keep); /* a state with a live plan could not be dropped */
   lua_getfield(L, SLOT_CASES, polls ? "default" : "on_timeout");
   if (lua_isfunction(L, -1)) return call_handler(L, 0);
   lua_pushstring(L, polls ? "default" : "timeout");
   return 1;
 }
 
+/* Case i was chosen. Its handler gets (v, ok) for a receive and nothing for a send; without a
+ * handler, the index of the case comes first, and both are the results. */
 static int chosen_case(lua_State *L, Plan *p, uint32_t i, bool ok) {
   GrCase *c = &p->cases[i];
   int values = c->is_send ? 0 : 2;
@@ -247,6 +255,9 @@ static int select_failed(lua_State *L, int r) {
 static const GrCall select_call = {
     .begin = select_begin, .finish = select_finish, .failed = select_failed};
 
+/* select(cases) -> the results of the handler. Without a handler: index, v, ok of a receive; index
+ * of a send; "default"; "timeout". cases is { { recv = ch, f }, { send = ch, value = v, f }, …, and
+ * timeout = seconds, on_timeout = f, or default = true or f } */
 int gr_lib_select(lua_State *L) {
   luaL_checktype(L, 1, LUA_TTABLE);
   GrState *st = gr_state(L);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* testing.c - goro.testing: the fault injector, what messages weigh, and damaged messages, for
- * specs. In GORO_TESTING builds only.
+/* testing.c - goro.testing, for specs: makes allocations fail, tells how much messages weigh, and
+ * damages messages. In GORO_TESTING builds only.
  *
- * Damage is done to a message as it is between two goroutines: bytes are changed, cut off, taken
- * out, put in twice; numbers of items and of the whole are changed. The buffers have then exactly
- * the size that the message claims, so that a sanitizer sees who reads past their ends. Left alone
- * is what verify.c says that nobody can check: code, addresses, and messages within the message,
- * whose functions are called. */
+ * A message is damaged while it is between two goroutines. Bytes are changed, cut off, taken out,
+ * or put in twice. Numbers in an item or in the head of the message are changed. Afterwards the
+ * buffers have exactly the size that the message claims, so a sanitizer sees every read past their
+ * ends. Some parts are left alone, since nobody can check them (verify.c says so): code, addresses,
+ * and messages within the message, whose functions are called. */
 #include "lib/core/lib.h"
 
 #ifdef GORO_TESTING
@@ -21,22 +21,22 @@
 #include "copy/pack.h"
 #include "copy/wire.h"
 
-/* fail_at(n [, many = 1]): from the n-th allocation of goro from now on (0: never) so many fail ->
- * how many there were since the last call. Two in a row is what Lua takes for no memory: it
- * collects its garbage and asks again. */
+/* fail_at(n [, many = 1]) -> how many allocations goro has made since the last call. From now on,
+ * `many` allocations fail, beginning with the n-th (0: none fails). After one failure, Lua collects
+ * its garbage and asks again. Only two failures in a row mean to Lua that there is no memory. */
 static int l_fail_at(lua_State *L) {
   lua_pushinteger(L, gr_mem_fail_at(luaL_checkinteger(L, 1), luaL_optinteger(L, 2, 1)));
   return 1;
 }
 
-/* live() -> blocks allocated and not freed */
+/* live() -> how many blocks are allocated and not freed */
 static int l_live(lua_State *L) {
   lua_pushinteger(L, gr_mem_live());
   return 1;
 }
 
-/* weigh(v) -> of a message with this value: how many bytes it takes, how many items it has, how
- * many of these are classes, and how many links to classes */
+/* weigh(v) -> bytes, items, classes, links of a message with this value: how many bytes it takes,
+ * how many items it has, how many items are classes, and how many are links to classes */
 static int l_weigh(lua_State *L) {
   GrMsg m;
   luaL_checkany(L, 1);
@@ -58,19 +58,21 @@ static int l_weigh(lua_State *L) {
   return 4;
 }
 
-/* closed() -> how many goroutines' states Lua has closed; the others were dropped in one piece */
+/* closed() -> how many states of goroutines Lua has closed; the other states were dropped in one
+ * piece */
 static int l_closed(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)atomic_load(&gr_states_closed));
   return 1;
 }
 
-/* image_bytes() -> of all images of code */
+/* image_bytes() -> how many bytes all images of code take */
 static int l_image_bytes(lua_State *L) {
   lua_pushinteger(L, (lua_Integer)gr_code_image_bytes());
   return 1;
 }
 
-/* no_pidfds(without): from now on as on a system that has no descriptors of children */
+/* no_pidfds(without): true: goro behaves from now on as on a system without descriptors of
+ * processes; no results */
 static int l_no_pidfds(lua_State *L) {
   gr_exec_without_pidfds(lua_toboolean(L, 1));
   return 0;
@@ -80,7 +82,7 @@ static int l_no_pidfds(lua_State *L) {
 
 typedef struct Damage {
   GrPack *p;
-  char *code; /* for each byte: is it code? */
+  char *code; /* one for each byte of the message: is the byte code? */
   uint64_t rand;
 } Damage;
 
@@ -90,7 +92,7 @@ static void *need_memory(size_t size) {
   return block;
 }
 
-/* Items and bytes get blocks of their own; the message's are these from then on. */
+/* Copies the items and the bytes into blocks of their own. From then on the message uses these. */
 static void begin_damage(Damage *d, GrMsg *m) {
   GrPack *p = m->u.p, *apart = need_memory(sizeof *apart);
   *apart = *p;
@@ -106,7 +108,7 @@ static void begin_damage(Damage *d, GrMsg *m) {
     if (p->items[i].kind == I_FUNCTION) memset(d->code + p->items[i].at, 1, p->items[i].len);
 }
 
-/* Another number: one near it, one that looks like a length or a tag, or any. */
+/* Another number: one near n, one that looks like a length or a tag, or any number. */
 static uint64_t another(Damage *d, uint64_t n) {
   switch (gr_rand_below(&d->rand, 4)) {
     case 0: return n + 1;
@@ -124,7 +126,8 @@ static void damage_byte(Damage *d) {
   if (!d->code[at]) d->p->bytes[at] = (char)another(d, (uint8_t)d->p->bytes[at]);
 }
 
-/* In a copy of `block`, n bytes from `from` on stand for the `gone` ones at `at`. */
+/* Returns a copy of `block` in which n bytes from `from` on replace the `gone` bytes at `at`. Frees
+ * `block`. */
 static char *spliced(char *block, size_t size, size_t at, size_t gone, size_t from, size_t n) {
   char *copy = need_memory(size - gone + n);
   memcpy(copy, block, at);
@@ -134,7 +137,8 @@ static char *spliced(char *block, size_t size, size_t at, size_t gone, size_t fr
   return copy;
 }
 
-/* Bytes are taken out, put in twice, or put over others. With luck what follows is still found. */
+/* Takes bytes out, puts bytes in twice, or puts them over others. In two of three cases, the places
+ * behind them are corrected, so that the receiver still finds what follows. */
 static void damage_order(Damage *d) {
   GrPack *p = d->p;
   size_t size = p->nbytes, at = below(d, size + 1), from = below(d, size + 1);
@@ -158,8 +162,8 @@ static void damage_end(Damage *d) {
   d->p->nbytes = size;
 }
 
-/* What holds something lets go of it before it becomes something else; with nothing to hold it may
- * become that again. */
+/* Changes the kind of an item. An item that holds a reference gives it up first. With nothing to
+ * hold, the item may get its old kind again. */
 static void damage_kind(Damage *d, Item *item) {
   if (item->kind == I_OBJECT || item->kind == I_LINK) gr_share_unref(item->u.share);
   if (item->kind == I_MADE && item->u.made != NULL) gr_pack_free(item->u.made);
@@ -193,15 +197,15 @@ static void damage_head(Damage *d) {
   }
 }
 
-/* The receiver has met none of the classes. */
+/* Makes the receiver forget the classes of the message, as if it had never met them. */
 static void forget_classes(lua_State *L, const GrPack *p) {
   for (uint32_t i = 0; i < p->nitems; i++)
     if (p->items[i].kind == I_CLASS || p->items[i].kind == I_LINK)
       gr_class_forget(L, p->items[i].id);
 }
 
-/* damage(seed, …): packs the values, spoils the message here and there, unpacks it. Raises, or ->
- * what they have become */
+/* damage(seed, …) -> what the values have become: packs the values, damages the message in a few
+ * places, unpacks it; may raise */
 static int l_damage(lua_State *L) {
   static void (*const ways[])(Damage * d) = {damage_byte,  damage_byte,  damage_byte,
                                              damage_order, damage_order, damage_item,
@@ -219,7 +223,8 @@ static int l_damage(lua_State *L) {
 
 #endif
 
-/* cpu_quota(folder) -> what the cgroup files in that folder allow, or nil */
+/* cpu_quota(folder) -> how many CPUs the cgroup files in this folder allow; nothing when they set
+ * no limit */
 static int l_cpu_quota(lua_State *L) {
   int quota = gr_cpu_quota(luaL_checkstring(L, 1));
   if (quota == INT_MAX) return 0;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* atomic.c - goro.sync.atomic: a number, a boolean or a string that all goroutines share.
  *
- * A string is copied once on its way in, and once into each state that loads it. */
+ * A string is copied once when it is stored, and once into each state that loads it. */
 #include "sync/atomic.h"
 
 #include "lib/sync/sync.h"
@@ -21,7 +21,7 @@ static void check_type(lua_State *L, int arg) {
     luaL_typeerror(L, arg, "number, boolean or string");
 }
 
-/* False: no memory. The type has been checked. */
+/* Converts the argument, whose type has been checked. False: there is no memory. */
 static bool to_value(lua_State *L, int arg, GrValue *v) {
   size_t len;
   const char *s;
@@ -72,14 +72,14 @@ static int push_value(lua_State *L, GrValue v) {
 
 /* ---- methods ---- */
 
-/* load() -> value */
+/* load() -> v */
 static int atomic_load_value(lua_State *L) {
   GrAtomic *a = check(L);
   gr_enter(L, gr_state(L));
   return push_value(L, gr_atomic_load(a));
 }
 
-/* store(v) */
+/* store(v); no results */
 static int atomic_store_value(lua_State *L) {
   GrAtomic *a = check(L);
   gr_enter(L, gr_state(L));
@@ -95,7 +95,7 @@ static int atomic_swap_value(lua_State *L) {
   return push_value(L, gr_atomic_swap(a, check_value(L, 2)));
 }
 
-/* cas(old, new) -> was it old, and is new now? */
+/* cas(old, new) -> true: the value was old, and now it is new; false: nothing has changed */
 static int atomic_cas_value(lua_State *L) {
   GrAtomic *a = check(L);
   check_type(L, 2);
@@ -112,7 +112,7 @@ static int atomic_cas_value(lua_State *L) {
   return 1;
 }
 
-/* add(n) -> the new value */
+/* add(n) -> the new value; raises when the value is not a number */
 static int atomic_add_value(lua_State *L) {
   GrAtomic *a = check(L);
   GrValue n = {GR_VALUE_INTEGER, {.i = lua_tointeger(L, 2)}}, sum;
@@ -139,7 +139,7 @@ static void open_atomic(lua_State *L, const GrObjectType *type, uint32_t view) {
 
 void gr_atomic_names(void) { gr_methods_names(methods); }
 
-/* atomic([v]) */
+/* atomic([v]) -> atomic, with the value v or 0 */
 int gr_lib_atomic(lua_State *L) {
   GrValue v = {0};
   gr_enter(L, gr_state(L));

@@ -1,16 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* cond.c - goro.sync.cond.
  *
- * wait is in the queue of the condition before it unlocks the mutex, and has it again when it
- * returns or raises, whatever has ended the wait. So what comes to a host meanwhile, a panic or an
- * interrupt's error, is kept, and raised when the mutex is held: a block that holds it would else
- * unlock another's. Two things cannot be waited out: that all are asleep, and that the pool ends.
- * Then the mutex is taken if it is free.
+ * What `wait` promises. The caller is in the queue of the condition before `wait` unlocks the
+ * mutex. The caller holds the mutex again when `wait` returns or raises, however the wait has
+ * ended. So if a panic or the error of an interrupt comes to a host meanwhile, the error is kept,
+ * and raised when the mutex is held. Otherwise the caller's block would unlock a mutex that another
+ * goroutine holds. Two reasons leave no time to get the mutex back: all goroutines are asleep, or
+ * the pool ends. Then `wait` locks the mutex only if it is free at this moment, and raises.
  *
- * So a call has two phases, waiting and then locking, and its begin and finish ask in which it is.
+ * So a call has two phases: it waits, and then it locks. Its begin and finish ask in which phase
+ * the call is.
  *
- * A host whose hook has to run leaves the queue for that. The condition counts what it has told:
- * back in the queue, the host sees whether it has missed something. */
+ * A host leaves the queue while a hook runs, and may miss a signal meanwhile. So the condition
+ * counts its signals and broadcasts. When the host is back in the queue, it compares the count with
+ * the count at the beginning of the wait. If they differ, the wait is over. */
 #include "sync/cond.h"
 
 #include "lib/sync/sync.h"
@@ -23,11 +26,12 @@ static GrCond *check_at(lua_State *L, int arg) {
 }
 static GrCond *check(lua_State *L) { return check_at(L, 1); }
 
-/* SLOT_TOLD: while it waits, the condition's count when the wait began; from then on, whether the
- * wait ended in time. SLOT_ERROR: there when an error is kept. */
+/* SLOT_TOLD holds, in the first phase, the condition's count when the wait began (an integer); in
+ * the second phase, whether the wait ended in time (a boolean). SLOT_ERROR exists when an error is
+ * kept. */
 enum { SLOT_LIMIT = 2, SLOT_TOLD, SLOT_ERROR };
 
-/* ---- the mutex again ---- */
+/* ---- the second phase: locking the mutex again ---- */
 
 static bool locks_again(lua_State *L) { return lua_isboolean(L, SLOT_TOLD); }
 static bool has_error(lua_State *L) { return lua_gettop(L) >= SLOT_ERROR; }
@@ -46,9 +50,10 @@ static int lock_again(lua_State *L, GrStep *s, bool in_time) {
   return locked_again(L, s, gr_locker_of(m)->lock(s->st->g, m, GR_FOREVER, s->blocks));
 }
 
-/* ---- wait ---- */
+/* ---- the first phase: waiting ---- */
 
-/* The first time is cond_wait's. Here a hook has run, or an error was kept. */
+/* cond_wait makes the first wait itself. This function is called after a hook has run, or after an
+ * error was kept. */
 static int wait_begin(lua_State *L, GrStep *s) {
   GrCond *c = check(L);
   if (locks_again(L)) return lock_again(L, s, lua_toboolean(L, SLOT_TOLD));
@@ -71,7 +76,7 @@ static int wait_finish(lua_State *L, GrStep *s) {
   return r == GR_ABORTED ? r : lock_again(L, s, r == GR_OK);
 }
 
-/* What can be waited out is kept. */
+/* Called when an error is kept, or leaves the call. In the second case, tries to lock the mutex. */
 static void wait_quit(lua_State *L, GrState *st, int at, GrCause cause) {
   (void)st;
   GrShare *m = gr_cond_mutex(check_at(L, at));
@@ -87,7 +92,7 @@ static const GrCall wait_call = {.begin = wait_begin,
 
 static int not_locked(lua_State *L) { return luaL_error(L, "wait with an unlocked mutex"); }
 
-/* wait([timeout]) -> true; false, "timeout" */
+/* wait([timeout]) -> true; false, "timeout". Raises when the mutex is not locked. */
 static int cond_wait(lua_State *L) {
   GrState *st = gr_state(L);
   GrCond *c = check(L);
@@ -109,6 +114,7 @@ static int cond_wait(lua_State *L) {
 
 /* ---- the rest ---- */
 
+/* signal(): wakes the goroutine that has waited longest; no results */
 static int cond_signal(lua_State *L) {
   GrCond *c = check(L);
   gr_enter(L, gr_state(L));
@@ -116,6 +122,7 @@ static int cond_signal(lua_State *L) {
   return 0;
 }
 
+/* broadcast(): wakes all goroutines that wait; no results */
 static int cond_broadcast(lua_State *L) {
   GrCond *c = check(L);
   gr_enter(L, gr_state(L));
@@ -133,7 +140,7 @@ static void open_cond(lua_State *L, const GrObjectType *type, uint32_t view) {
 
 void gr_cond_names(void) { gr_methods_names(methods); }
 
-/* cond(mutex) */
+/* cond(mutex or rwmutex) -> cond */
 int gr_lib_cond(lua_State *L) {
   GrShare *m;
   gr_check_locker(L, 1, &m);

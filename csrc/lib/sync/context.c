@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* context.c - goro.context: with_cancel and its kin, and the methods of contexts.
+/* context.c - goro.context: background, with_cancel and the other makers, and the methods of
+ * contexts.
  *
- * A key is compared as a table would compare it, but in any state: so strings, numbers and booleans
- * can be keys, and what has its identity in one state alone cannot. To the core a key is a letter
- * for its type, and bytes. A value is packed once and unpacked for each who asks, as is a cause. */
+ * Keys. Two keys are equal when a table would find them equal, but the comparison works across
+ * states. So strings, numbers and booleans can be keys. A table or a function cannot, since it has
+ * its identity in one state alone. For the core, a key is some bytes and a letter that tells the
+ * type.
+ *
+ * Values. A value is packed once, and unpacked for each caller that asks for it. The same goes for
+ * a cause. */
 #include <math.h>
 #include <string.h>
 
@@ -18,6 +23,7 @@ GrContext *gr_check_context(lua_State *L, int arg) {
   return gr_context_of(gr_object_check(L, arg, &gr_context_type)->share);
 }
 
+/* Pushes an unpacked copy of the message. */
 static void push_copy(lua_State *L, const GrMsg *m) {
   GrMsg copy;
   if (!gr_msg_copy(m, &copy)) gr_raise_code(L, GR_NOMEM);
@@ -26,6 +32,7 @@ static void push_copy(lua_State *L, const GrMsg *m) {
 
 /* ---- making ---- */
 
+/* background() -> the context that is never cancelled */
 static int l_background(lua_State *L) {
   gr_enter(L, gr_state(L));
   gr_object_push(L, gr_context_share(gr_context_background()), GR_VIEW_BOTH);
@@ -39,12 +46,14 @@ static int push_child(lua_State *L, GrContext *parent, int64_t until, double wal
   return gr_push_owned(L, gr_context_share(c));
 }
 
+/* with_cancel(parent) -> a child that cancel() cancels */
 static int l_with_cancel(lua_State *L) {
   GrContext *parent = gr_check_context(L, 1);
   gr_enter(L, gr_state(L));
   return push_child(L, parent, GR_FOREVER, 0);
 }
 
+/* with_timeout(parent, seconds) -> a child that is cancelled after `seconds`, at the latest */
 static int l_with_timeout(lua_State *L) {
   GrContext *parent = gr_check_context(L, 1);
   int64_t until = gr_check_seconds(L, 2, 2, "");
@@ -52,7 +61,8 @@ static int l_with_timeout(lua_State *L) {
   return push_child(L, parent, until, gr_wall_s() + lua_tonumber(L, 2));
 }
 
-/* The clock of the wall may be set meanwhile; what counts is how far away the time was now. */
+/* with_deadline(parent, when) -> a child that is cancelled when time.now() is `when`, at the
+ * latest. The wall clock may be set later; what counts is how far away `when` is now. */
 static int l_with_deadline(lua_State *L) {
   GrContext *parent = gr_check_context(L, 1);
   gr_check_seconds(L, 2, 2, "");
@@ -77,7 +87,7 @@ typedef struct Key {
 #define set_key(k, letter, field) \
   ((k)->kind = (letter), (k)->bytes = &(k)->u.field, (k)->len = sizeof(k)->u.field)
 
-/* A float that has an integer's value is that integer, as in tables. */
+/* Reads the key. A float with the value of an integer is that integer, as in tables. */
 static void check_key(lua_State *L, int arg, Key *k) {
   switch (lua_type(L, arg)) {
     case LUA_TSTRING:
@@ -107,6 +117,7 @@ static void check_key(lua_State *L, int arg, Key *k) {
   }
 }
 
+/* with_value(parent, key, v) -> a child that has v under this key */
 static int l_with_value(lua_State *L) {
   GrContext *parent = gr_check_context(L, 1);
   Key k;
@@ -123,6 +134,7 @@ static int l_with_value(lua_State *L) {
   return gr_push_owned(L, gr_context_share(c));
 }
 
+/* value(key) -> a copy of the value under this key, here or in an ancestor; nil without one */
 static int context_value(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   Key k;
@@ -136,6 +148,7 @@ static int context_value(lua_State *L) {
 
 /* ---- the other methods ---- */
 
+/* done() -> a receive-only channel, which is closed when the context is cancelled */
 static int context_done(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   gr_enter(L, gr_state(L));
@@ -145,6 +158,7 @@ static int context_done(lua_State *L) {
   return gr_push_owned_view(L, gr_chan_share(done), GR_VIEW_RECV);
 }
 
+/* cancel([cause]): cancels the context and its descendants; no results */
 static int context_cancel(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   if (!gr_context_can_cancel(c))
@@ -157,6 +171,7 @@ static int context_cancel(lua_State *L) {
   return 0;
 }
 
+/* __close(): cancels the context, if cancel() could; no results */
 static int context_leave(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   GrMsg none = GR_MSG_EMPTY;
@@ -164,6 +179,7 @@ static int context_leave(lua_State *L) {
   return 0;
 }
 
+/* err() -> a string that says why the context is cancelled; nil while it is not */
 static int context_err(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   gr_enter(L, gr_state(L));
@@ -171,6 +187,7 @@ static int context_err(lua_State *L) {
   return 1;
 }
 
+/* cause() -> a copy of the cause that cancel was given; without one, as err() */
 static int context_cause(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   gr_enter(L, gr_state(L));
@@ -180,6 +197,7 @@ static int context_cause(lua_State *L) {
   return 1;
 }
 
+/* deadline() -> when the context is cancelled at the latest, as time.now() counts; nil: no limit */
 static int context_deadline(lua_State *L) {
   GrContext *c = gr_check_context(L, 1);
   gr_enter(L, gr_state(L));

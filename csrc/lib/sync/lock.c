@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* lock.c - goro.sync.mutex and rwmutex.
+/* lock.c - goro.sync.mutex and goro.sync.rwmutex.
  *
- * A lock can be held in one or two ways, each a GrLocker; a method is a locker and what is done
- * with it. Waiting may go through several parks, since a waiter that was woken may lose against a
- * newcomer (sync/mutex.c), and then waits on by the same limit, which is in slot 2.
+ * A mutex can be held in one way, an rwmutex in two: for reading and for writing. Each way is a
+ * GrLocker. A method combines a locker and an operation. A call that waits for a lock may park
+ * several times, since a waiter that was woken may lose the lock to a newcomer (sync/mutex.c). Then
+ * the waiter parks again with the same time limit, which is in slot 2.
  *
- * A guard is what holds a lock for a block: a userdata that unlocks when the block is left. `with`
- * is a guard of its own around a call, as a to-be-closed variable in slot 1, so that the lock is
- * given back whichever way the call is left: by an error, goexit, coroutine.close. It is made
- * before the lock is taken, so nothing can fail in between. A guard that is lost, with a coroutine
- * that is collected, gives its lock back then. */
+ * A guard is a userdata that holds a lock for a block: it unlocks the lock when the block is left.
+ * `with` puts a guard of its own around a call, as a to-be-closed variable in slot 1. So the lock
+ * is given back whichever way the call is left: by a return, an error, goexit, or coroutine.close.
+ * The guard is made before the lock is taken, so nothing can fail in between. A guard in a
+ * coroutine that is collected gives its lock back when the guard is collected too. */
 #include "lib/sync/sync.h"
 #include "sync/mutex.h"
 #include "sync/rwmutex.h"
@@ -74,7 +75,7 @@ const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s) {
   return k;
 }
 
-/* The lock at 1, of which k is a way. */
+/* Returns the lock at 1, which must be of the type that locker k is for. */
 static GrShare *check(lua_State *L, const GrLocker *k) {
   return gr_object_check(L, 1, k == &mutex ? &mutex_type : &rwmutex_type)->share;
 }
@@ -100,7 +101,7 @@ static int lock_finish(lua_State *L, GrStep *s) {
 static const GrCall lock_mutex = LOCK(mutex), lock_writer = LOCK(writer),
                     lock_reader = LOCK(reader);
 
-/* lock([timeout]) -> true; false, "timeout" */
+/* lock([timeout]), rlock([timeout]) -> true; false, "timeout" */
 static inline int lock(lua_State *L, const GrCall *call) {
   const GrLocker *k = call->with;
   GrState *st = gr_state(L);
@@ -111,6 +112,7 @@ static inline int lock(lua_State *L, const GrCall *call) {
   return gr_call(L, st, call);
 }
 
+/* try_lock(), try_rlock() -> was the lock free, so that the caller holds it now? */
 static inline int try_lock(lua_State *L, const GrLocker *k) {
   GrShare *s = check(L, k);
   gr_enter(L, gr_state(L));
@@ -118,6 +120,7 @@ static inline int try_lock(lua_State *L, const GrLocker *k) {
   return 1;
 }
 
+/* unlock(), runlock(); no results. Raises when the lock is not held in this way. */
 static inline int unlock(lua_State *L, const GrLocker *k) {
   GrShare *s = check(L, k);
   gr_enter_quietly(L);
@@ -134,7 +137,7 @@ typedef struct Guard {
   bool holds;
 } Guard;
 
-/* It may have been unlocked by hand. */
+/* Unlocks. The program may have unlocked the lock itself; then the misuse is ignored. */
 static void let_go(Guard *guard) {
   if (guard->holds) guard->locker->unlock(guard->share);
   guard->holds = false;
@@ -151,7 +154,7 @@ static void left_guard(lua_State *L, GrKeep *k, bool failed) {
   gr_keep_release(k);
 }
 
-/* For the lock at 1. */
+/* Pushes a guard for the lock at 1. */
 static void push_guard(lua_State *L, const GrLocker *k) {
   static const GrKeepType type = {release_guard, left_guard};
   GrShare *s = check(L, k);
@@ -171,8 +174,8 @@ static int call_function(lua_State *L) {
   return called(L, LUA_OK, 0);
 }
 
-/* The guard at 1 has its lock: the function at 2 is called or, if there is none, the guard is the
- * result. */
+/* If r is GR_OK, the guard at 1 has its lock. Then the function at 2 is called; without one, the
+ * guard is the result. */
 static int got_guard(lua_State *L, GrStep *s, int r) {
   if (r != GR_OK) return r;
   ((Guard *)lua_touserdata(L, 1))->holds = true;
@@ -193,7 +196,7 @@ static int guard_finish(lua_State *L, GrStep *s) {
 
 static const GrCall guard_call = {.begin = guard_begin, .finish = guard_finish};
 
-/* guard() -> something to close */
+/* guard(), rguard() -> a guard, for `local g <close>` */
 static int guard(lua_State *L, const GrLocker *k) {
   GrState *st = gr_state(L);
   check(L, k);
@@ -204,7 +207,7 @@ static int guard(lua_State *L, const GrLocker *k) {
   return gr_call(L, st, &guard_call);
 }
 
-/* with(f, ...) -> f's results */
+/* with(f, ...), rwith(f, ...) -> the results of f */
 static int with(lua_State *L, const GrLocker *k) {
   GrState *st = gr_state(L);
   check(L, k);
@@ -269,6 +272,7 @@ void gr_lock_names(void) {
   gr_methods_names(rwmutex_methods);
 }
 
+/* mutex() -> mutex */
 int gr_lib_mutex(lua_State *L) {
   gr_enter(L, gr_state(L));
   GrMutex *m = gr_mutex_new(&mutex_type.share);
@@ -276,6 +280,7 @@ int gr_lib_mutex(lua_State *L) {
   return gr_push_owned(L, gr_mutex_share(m));
 }
 
+/* rwmutex() -> rwmutex */
 int gr_lib_rwmutex(lua_State *L) {
   gr_enter(L, gr_state(L));
   GrRwmutex *rw = gr_rwmutex_new(&rwmutex_type.share);

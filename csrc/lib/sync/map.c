@@ -1,16 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* map.c - goro.sync.map: a table that goroutines share, into which values are copied and out of
- * which they are copied.
+/* map.c - goro.sync.map: a table that goroutines share. Values are copied into it and out of it.
  *
- * A call that finds its key free is one call of the core. One that finds it in the hands of an
- * update elsewhere, and update itself, acquire the key: a claim (sync/map.h), in a userdata in slot
- * 4 which is a to-be-closed variable, so that the key is released whichever way the call is left:
- * by an error, by goexit, by the end of the pool, by coroutine.close. No lock is held while Lua
- * code runs: values are packed before the core is called, and unpacked after it from a reference.
- * update's function runs while the goroutine owns the key and nothing else.
+ * A call that finds its key free needs one call of the core. If an update in another goroutine owns
+ * the key, the call must first acquire the key. update itself always acquires the key. To acquire
+ * it, a call has a claim (sync/map.h), in a userdata in slot 4. The userdata is a to-be-closed
+ * variable, so that the key is released whichever way the call is left: by a return, an error,
+ * goexit, the end of the pool, or coroutine.close.
  *
- * A claim is kept for the next update of the same state, which costs a third of the call otherwise.
- */
+ * No lock is held while Lua code runs. Values are packed before the core is called. The core
+ * returns a reference to a value, which is unpacked afterwards. While the function of update runs,
+ * the goroutine owns the key and nothing else.
+ *
+ * A state keeps its claim for its next update. Otherwise a third of the cost of an update would be
+ * the making of the claim. */
 #include <math.h>
 
 #include "lib/core/call.h"
@@ -89,7 +91,7 @@ static void push_key(lua_State *L, const GrSnap *snap, const GrSnapItem *item) {
 
 /* ---- values ---- */
 
-/* nil is GR_MSG_EMPTY. */
+/* Packs the value at idx in the form of the map. nil becomes GR_MSG_EMPTY. */
 static void pack_value(lua_State *L, int idx, GrMsg *v) {
   *v = GR_MSG_EMPTY;
   if (lua_isnil(L, idx)) return;
@@ -97,7 +99,7 @@ static void pack_value(lua_State *L, int idx, GrMsg *v) {
   if (!gr_map_value(v, gr_msg_is_plain(v))) gr_raise_code(L, GR_NOMEM);
 }
 
-/* A copy of what is in a box; consumes the reference. */
+/* Pushes a copy of the value in a box. Consumes the reference *v. */
 static void push_boxed(lua_State *L, GrMsg *v) {
   const GrMsg *m = gr_map_message(v);
   GrMsg copy = GR_MSG_EMPTY;
@@ -126,7 +128,8 @@ static void release(GrKeep *k) {
   gr_map_release(&claim->c, NULL);
 }
 
-/* The userdata is at 1, as __close gets it. */
+/* The block of the claim is left. The userdata is at 1, as __close gets it, and the state keeps it
+ * for its next update. */
 static void left(lua_State *L, GrKeep *k, bool failed) {
   (void)failed;
   release(k);
@@ -134,8 +137,9 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
   gr_keep_set(L, GR_KEEP_CLAIM);
 }
 
-/* Into the next slot, as a to-be-closed variable. While it is used nobody else keeps it: in a
- * coroutine that is collected, it goes too. */
+/* Pushes a claim as a to-be-closed variable: the claim that the state keeps, or a new one. While a
+ * call uses the claim, the state does not keep it. So when the call's coroutine is collected, the
+ * claim is collected too. */
 static Claim *push_claim(lua_State *L) {
   gr_keep_take(L, GR_KEEP_CLAIM);
   Claim *claim = lua_touserdata(L, -1);
@@ -148,7 +152,7 @@ static Claim *push_claim(lua_State *L) {
   return claim;
 }
 
-/* ---- what is done with a key that is owned: each returns the number of its results ---- */
+/* ---- what each method does when the call owns the key: returns the number of results ---- */
 
 static int set_owned(lua_State *L, GrClaim *c) {
   GrMsg v;
@@ -198,7 +202,7 @@ static int update_owned(lua_State *L, GrClaim *c) {
   return updated(L, LUA_OK, 0);
 }
 
-/* ---- acquiring a key: map, key, value, the claim ---- */
+/* ---- acquiring a key; the stack: map, key, value, the claim ---- */
 
 typedef struct Op {
   int (*owned)(lua_State *L, GrClaim *c);
@@ -236,7 +240,7 @@ static const GrCall get_call = ACQUIRE(get_op), set_call = ACQUIRE(set_op),
                     delete_call = ACQUIRE(delete_op), get_or_set_call = ACQUIRE(get_or_set_op),
                     update_call = ACQUIRE(update_op);
 
-/* The core said r: the key is not free. */
+/* The core returned r: the call has not got the key. GR_AGAIN: waits for it. */
 static int wait_for_key(lua_State *L, GrState *st, const GrCall *call, int r) {
   if (r != GR_AGAIN) return acquire_failed(L, r);
   lua_settop(L, SLOT_VALUE);
@@ -246,7 +250,7 @@ static int wait_for_key(lua_State *L, GrState *st, const GrCall *call, int r) {
 
 /* ---- methods ---- */
 
-/* get(k) -> value */
+/* get(k) -> v, or nil */
 static int map_get(lua_State *L) {
   GrState *st = gr_state(L);
   GrMap *m = check_map(L);
@@ -260,7 +264,7 @@ static int map_get(lua_State *L) {
   return 1;
 }
 
-/* set(k, v) */
+/* set(k, v); no results. nil deletes. */
 static int map_set(lua_State *L) {
   GrState *st = gr_state(L);
   GrMap *m = check_map(L);
@@ -275,7 +279,7 @@ static int map_set(lua_State *L) {
   return gr_likely(r == GR_OK) ? 0 : wait_for_key(L, st, &set_call, r);
 }
 
-/* delete(k) -> what was there */
+/* delete(k) -> the value before, or nil */
 static int map_delete(lua_State *L) {
   GrState *st = gr_state(L);
   GrMap *m = check_map(L);
@@ -289,7 +293,7 @@ static int map_delete(lua_State *L) {
   return 1;
 }
 
-/* get_or_set(k, v) -> value, was it there */
+/* get_or_set(k, v) -> the value before, true; v, false when there was no value */
 static int map_get_or_set(lua_State *L) {
   GrState *st = gr_state(L);
   GrMap *m = check_map(L);
@@ -311,7 +315,7 @@ static int map_get_or_set(lua_State *L) {
   return 2;
 }
 
-/* update(k, f) -> the new value */
+/* update(k, f) -> f(old value), which is the new value */
 static int map_update(lua_State *L) {
   GrState *st = gr_state(L);
   GrMap *m = check_map(L);
@@ -326,6 +330,7 @@ static int map_update(lua_State *L) {
   return gr_likely(r == GR_OK) ? update_owned(L, c) : gr_call_begun(L, st, &update_call, blocks, r);
 }
 
+/* len() -> how many values there are; also #m */
 static int map_len(lua_State *L) {
   lua_pushinteger(L, gr_map_len(check_map(L)));
   return 1;
@@ -347,13 +352,12 @@ static void left_snap(lua_State *L, GrKeep *k, bool failed) {
 
 static const GrKeepType snap_type = {release_snap, left_snap};
 
-/* (snapshot) -> key, value; nil at its end. The snapshot is a userdata that only pairs gives out.
- */
+/* (snapshot) -> key, value; nil at the end. Only pairs gives out a snapshot, a userdata. */
 static int next_pair(lua_State *L) {
   Snap *s = gr_keep_check(L, 1, &snap_type, "iterator of a map");
   GrSnap *snap = &s->snap;
   if (snap->next < snap->n) push_key(L, snap, &snap->items[snap->next]);
-  if (snap->next >= snap->n) { /* a finalizer may have closed it just now */
+  if (snap->next >= snap->n) { /* a finalizer may have closed the snapshot in push_key */
     lua_pushnil(L);
     return 1;
   }
@@ -363,7 +367,7 @@ static int next_pair(lua_State *L) {
   return 2;
 }
 
-/* pairs() -> next, snapshot, nil, snapshot: leaving the loop early lets go of it */
+/* pairs() -> next, snapshot, nil, snapshot. The last one is closed when the loop ends early. */
 static int map_pairs(lua_State *L) {
   GrState *st = gr_state(L);
   GrMap *m = check_map(L);
@@ -387,8 +391,8 @@ static const luaL_Reg methods[] = {
     {"pairs", map_pairs},   {NULL, NULL},
 };
 
-/* m[k] is no way to look: nil there would be an answer. Called for what is no method, with the
- * table of methods. */
+/* __index for a key that is not a method; the argument is the table of methods. Raises: m[k] does
+ * not look up k, and nil would look like an answer. */
 static int no_index(lua_State *L) {
   return luaL_error(L, "attempt to index a " GR_TYPE_MAP " (use map:get(k) and map:set(k, v))");
 }
@@ -419,6 +423,7 @@ void gr_map_names(void) {
   gr_names_native(next_pair);
 }
 
+/* map() -> map */
 int gr_lib_map(lua_State *L) {
   gr_check_inbox(L, gr_state(L));
   GrMap *m = gr_map_new(&map_type.share);

@@ -1,15 +1,18 @@
 /* SPDX-License-Identifier: MIT */
-/* once.c - goro.sync.once: a function that is called once, and whose results are everybody's.
+/* once.c - goro.sync.once: a function that is called once, and whose results all callers get.
  *
- * The function is packed when the once is made; who comes first unpacks it in his state and calls
- * it, and packs what came of it, results or error; every other state unpacks that once, and has it
- * from then on: a weak table, from the once to the list of values, is in the metatable. So later
- * calls cost little, and give the same tables. The list goes with the state's last reference to the
- * once. Two coroutines may unpack it at the same time, since that may run Lua code: the list that
- * is there first counts. Who does not find
- * it done already makes a userdata first, a to-be-closed variable in slot 2, so that a function
- * that never returns (goexit, a coroutine that is collected) leaves a once that is done too, with
- * no result: callers are told so. */
+ * The function is packed when the once is made. The first caller unpacks the function in its own
+ * state and calls it. Then the first caller packs the outcome: the results or the error. Every
+ * other state unpacks the outcome once, and keeps the list of values. The list is in a weak table,
+ * with the once as its key, and the weak table is in the metatable of the once. So later calls are
+ * cheap, and return the same tables each time. The list goes with the last reference that the state
+ * has to the once. Unpacking may run Lua code, so two coroutines may do it at the same time; then
+ * the list that is there first counts.
+ *
+ * A caller that finds the once not yet done first makes a Run: a userdata, and a to-be-closed
+ * variable, in slot 2. The function may never return: it may call goexit, or its coroutine may be
+ * collected. Then the Run marks the once as done, without a result, and callers get an error that
+ * says so. */
 #include "sync/once.h"
 
 #include "lib/sync/sync.h"
@@ -25,12 +28,12 @@ static GrOnce *check(lua_State *L) { return gr_once_of(gr_object_check(L, 1, &on
 
 enum { SLOT_RUN = 2, SLOT_HANDLER, SLOT_BODY, SLOT_RESULTS };
 
-/* Its user value is the traceback of an error. */
+/* One call's part in a once. The user value of the userdata is the traceback of an error. */
 typedef struct Run {
   GrKeep keep; /* first */
   GrShare *share;
-  bool runs;  /* it is the first, and has not told what came of it */
-  GrMsg task; /* then the result */
+  bool runs;  /* true: this call is the first, and has not yet told the outcome */
+  GrMsg task; /* the function; later the outcome */
 } Run;
 
 static void tell(Run *run, bool failed) {
@@ -54,11 +57,11 @@ static void left(lua_State *L, GrKeep *k, bool failed) {
 
 static const GrKeepType run_type = {release, left};
 
-/* ---- what came of it ---- */
+/* ---- the outcome ---- */
 
 static const char lists_key;
 
-/* Pushes the table of lists; the once is at 1. */
+/* Pushes the table of lists. The once is at 1. */
 static void push_lists(lua_State *L) {
   lua_getmetatable(L, 1);
   if (lua_rawgetp(L, -1, &lists_key) != LUA_TTABLE) {
@@ -74,7 +77,7 @@ static void push_lists(lua_State *L) {
   lua_remove(L, -2);
 }
 
-/* Pushes this state's list, or nil. */
+/* Pushes this state's list, or nil. Returns whether there is a list. */
 static bool push_list(lua_State *L) {
   push_lists(L);
   lua_pushvalue(L, 1);
@@ -83,8 +86,8 @@ static bool push_list(lua_State *L) {
   return known;
 }
 
-/* Pushes the list, which is that of the n values at `first` and above unless there was one. The
- * number of values is its value at 0. */
+/* Pushes this state's list. If there is none yet, makes it of the n values at `first` and above.
+ * The list has the number of values at index 0. */
 static void keep_list(lua_State *L, int first, int n) {
   gr_check_stack(L, 6);
   if (push_list(L)) return;
@@ -103,7 +106,7 @@ static void keep_list(lua_State *L, int first, int n) {
   lua_remove(L, -2);
 }
 
-/* The values of the list on top. */
+/* Pushes the values of the list on top of the stack, or raises the error that the list holds. */
 static int push_values(lua_State *L, bool failed) {
   int list = lua_gettop(L);
   lua_rawgeti(L, list, 0);
@@ -128,9 +131,9 @@ static int push_result(lua_State *L) {
   return push_values(L, failed);
 }
 
-/* ---- the first ---- */
+/* ---- the first caller ---- */
 
-/* (run, results…) */
+/* (run, results…) -> results; packs them as the outcome */
 static int pack_results(lua_State *L, int status, lua_KContext ctx) {
   (void)status, (void)ctx;
   Run *run = lua_touserdata(L, 1);
@@ -139,7 +142,7 @@ static int pack_results(lua_State *L, int status, lua_KContext ctx) {
   return n;
 }
 
-/* (run) -> results */
+/* (run) -> results: unpacks the function and calls it */
 static int body(lua_State *L) {
   Run *run = gr_keep_check(L, 1, &run_type, "run of a once");
   luaL_argcheck(L, run->runs && run->task.kind != 0, 1, "the function has been called");
@@ -151,7 +154,8 @@ static int body(lua_State *L) {
   return pack_results(L, LUA_OK, 0);
 }
 
-/* (error) -> error; the traceback is kept beside it. */
+/* (error) -> error: the message handler. It keeps the traceback in the user value of the Run, its
+ * upvalue. */
 static int handler(lua_State *L) {
   luaL_traceback(L, L, NULL, 1);
   gr_panic_whole_traceback(L, 1);
@@ -159,12 +163,13 @@ static int handler(lua_State *L) {
   return 1;
 }
 
-/* The error is on top. */
+/* The function has failed; the error is on top of the stack. Packs the error as the outcome, and
+ * raises it. */
 static int failed(lua_State *L, Run *run) {
   if (gr_is_exit_sentinel(L, -1)) return lua_error(L);
   int value = lua_gettop(L);
   lua_pushnil(L);
-  lua_insert(L, value); /* as in a message: something, value, traceback */
+  lua_insert(L, value); /* the same layout as in a message: something, value, traceback */
   lua_getiuservalue(L, SLOT_RUN, 1);
   lua_pushvalue(L, value + 1);
   gr_panic_pack(L, lua_tostring(L, -2), &run->task);
@@ -183,7 +188,7 @@ static int ran(lua_State *L, int status, lua_KContext ctx) {
   return n;
 }
 
-/* The task is in the run. */
+/* Calls the function, which is in run->task. */
 static int run_first(lua_State *L) {
   Run *run = lua_touserdata(L, SLOT_RUN);
   run->runs = true;
@@ -194,7 +199,7 @@ static int run_first(lua_State *L) {
 
 /* ---- entering ---- */
 
-/* GR_OK: it is done; GR_CLOSED: the caller is the first. */
+/* r is GR_OK: the once is done. r is GR_CLOSED: the caller is the first. */
 static int entered(lua_State *L, GrStep *s, int r) {
   if (r != GR_OK && r != GR_CLOSED) return r;
   s->n = r == GR_OK ? push_result(L) : run_first(L);
@@ -223,7 +228,7 @@ static int prepare(lua_State *L, GrState *st, GrOnce *o) {
   return gr_call(L, st, &enter_call);
 }
 
-/* once() -> f's results */
+/* once() -> the results of f; raises the error of f */
 static int once_call(lua_State *L) {
   GrState *st = gr_state(L);
   GrOnce *o = check(L);
@@ -240,7 +245,7 @@ static void open_once(lua_State *L, const GrObjectType *type, uint32_t view) {
   gr_setfuncs(L, gr_state_find(L), meta);
 }
 
-/* once(f) */
+/* once(f) -> once */
 int gr_lib_once(lua_State *L) {
   luaL_checktype(L, 1, LUA_TFUNCTION);
   gr_enter(L, gr_state(L));

@@ -57,7 +57,7 @@ static int semaphore_try_acquire(lua_State *L) {
 
 /* ---- release ---- */
 
-/* release([k]) */
+/* release([k]); no results. Raises when less than k is acquired. */
 static int semaphore_release(lua_State *L) {
   GrSema *s = check(L);
   lua_Integer k = gr_opt_integer(L, SLOT_WEIGHT, 1);
@@ -84,7 +84,7 @@ static void open_semaphore(lua_State *L, const GrObjectType *type, uint32_t view
 
 void gr_semaphore_names(void) { gr_methods_names(methods); }
 
-/* semaphore(n) */
+/* semaphore(n) -> semaphore of size n */
 int gr_lib_semaphore(lua_State *L) {
   lua_Integer n = gr_check_integer(L, 1);
   luaL_argcheck(L, n >= 0, 1, "size must not be negative");

@@ -5,39 +5,43 @@
 
 #include "lib/core/call.h"
 
-/* The timeout is argument `arg`, the last one that is wanted: its limit takes its place, as an
- * integer, and nothing is there when there is none. For a continuation. */
+/* Keeps the time limit of a call on the stack, for its continuation. The timeout is argument `arg`,
+ * the last one that the call uses. The absolute limit takes its place, as an integer. Without a
+ * limit, the stack ends below `arg`. */
 int64_t gr_keep_limit(lua_State *L, int arg);
 static inline int64_t gr_kept_limit(lua_State *L, int arg) {
   return lua_gettop(L) < arg ? GR_FOREVER : (int64_t)lua_tointeger(L, arg);
 }
 
-/* true; false, "timeout". */
+/* Pushes true, or false and "timeout". Returns how many values were pushed. */
 int gr_push_in_time(lua_State *L, bool in_time);
-/* What a half of such a call returns when the core has said r. */
+/* What begin or finish of such a call returns when the core has returned r. */
 static inline int gr_in_time(lua_State *L, GrStep *s, int r) {
   if (r != GR_OK && r != GR_TIMEOUT) return r;
   s->n = gr_push_in_time(L, r == GR_OK);
   return GR_OK;
 }
 
-/* For calls that give something back, which a panic that is posted must not keep from it. */
+/* Checks for fork only. For calls that give something back, such as unlock: a panic that was posted
+ * must not prevent that. */
 static inline void gr_enter_quietly(lua_State *L) {
   if (gr_unlikely(atomic_load_explicit(&gr_forked, memory_order_relaxed))) gr_check_forked(L);
 }
 
-/* A lock in one of the ways in which it can be held, as sync/mutex.h describes them. */
+/* One way in which a lock can be held; see sync/mutex.h for the functions. */
 typedef struct GrLocker {
   bool (*try_lock)(GrShare *s);
   int (*lock)(G *g, GrShare *s, int64_t until, bool blocks);
   int (*finish)(G *g, GrShare *s, int64_t until, bool blocks, GrCause *cause);
   bool (*unlock)(GrShare *s);
   bool (*is_locked)(GrShare *s);
-  const char *unlocked; /* the misuse of unlocking what is not locked so */
+  const char *unlocked; /* the error message for unlocking a lock that is not held in this way */
 } GrLocker;
 
-/* The mutex at arg, or rwmutex as its writers lock it; else misuse. */
+/* Returns the locker of the lock at arg, and the lock in *s: of a mutex, or of an rwmutex for
+ * writing. Any other value is misuse. */
 const GrLocker *gr_check_locker(lua_State *L, int arg, GrShare **s);
+/* The same for a shared object. NULL: it is not a lock. */
 const GrLocker *gr_locker_of(const GrShare *s);
 
 int gr_lib_mutex(lua_State *L);

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* time.c - goro.time: clocks, timers, tickers, after_func; and goro.after.
  *
- * A timer as programs see it is a Clock: an alarm with its channel or, of after_func, with a model
- * of the goroutine that it starts. The channel is shown as a receiver's view, so nobody else can
- * send to it or close it; it goes on without the Clock. A goroutine is prepared whenever
- * after_func's timer is set, in the state that sets it, where want of memory can be raised; so
- * nothing can fail when it fires. */
+ * What programs see as a timer is a Clock. A Clock is an alarm with a channel. For after_func, it
+ * is an alarm with a model of the goroutine that it starts.
+ *
+ * The program gets a receive-only view of the channel, so that it cannot send to the channel or
+ * close it. The channel lives on without the Clock.
+ *
+ * Nothing may fail when a timer of after_func fires. So the goroutine is prepared each time the
+ * timer is set, in the state that sets it. There a lack of memory can be raised as an error. */
 #include <math.h>
 #include <string.h>
 
@@ -38,7 +41,7 @@ static Clock *check(lua_State *L, const GrObjectType *type) {
   return gr_container_of(gr_object_check(L, 1, type)->share, Clock, share);
 }
 
-/* Pushes a new Clock, borrowed from its userdata. */
+/* Pushes a new Clock. The result is borrowed from the userdata. */
 static Clock *push_clock(lua_State *L, const GrObjectType *type) {
   Clock *c = gr_zalloc(sizeof *c);
   if (c == NULL) gr_raise_code(L, GR_NOMEM);
@@ -47,14 +50,14 @@ static Clock *push_clock(lua_State *L, const GrObjectType *type) {
   return c;
 }
 
-/* The alarm of the channel c; the caller's reference. */
+/* Makes an alarm for the channel c. The reference is the caller's. */
 static GrAlarm *alarm_for(lua_State *L, GrChan *c) {
   GrAlarm *a = gr_alarm_for_chan(c, gr_msg_wall);
   if (a == NULL) gr_raise_code(L, GR_NOMEM);
   return a;
 }
 
-/* A Clock with a channel is on top of the stack. */
+/* Makes a Clock with a channel, and leaves its userdata on top of the stack. */
 static Clock *push_chan_clock(lua_State *L, const GrObjectType *type) {
   GrChan *chan = gr_push_mailbox(L);
   Clock *c = push_clock(L, type);
@@ -70,6 +73,7 @@ static void job_start(void *job) { gr_go_start(job, NULL); }
 static void job_forget(void *job) { gr_go_discard(job); }
 static const GrJobOps job_ops = {job_start, job_forget};
 
+/* Sets the timer. Returns whether it was still to fire. Raises. */
 static bool set_timer(lua_State *L, Clock *c, int64_t until) {
   int r = GR_OK;
   bool was = false;
@@ -79,6 +83,7 @@ static bool set_timer(lua_State *L, Clock *c, int64_t until) {
   return was;
 }
 
+/* timer(seconds) -> timer */
 static int l_timer(lua_State *L) {
   int64_t until = gr_check_seconds(L, 1, 1, "");
   gr_enter(L, gr_state(L));
@@ -86,6 +91,7 @@ static int l_timer(lua_State *L) {
   return 1;
 }
 
+/* after_func(seconds, f, ...) -> timer */
 static int l_after_func(lua_State *L) {
   GrState *st = gr_state(L);
   int64_t until = gr_check_seconds(L, 1, 1, "");
@@ -99,6 +105,7 @@ static int l_after_func(lua_State *L) {
   return 1;
 }
 
+/* stop() -> was the timer still to fire, or its value still to be received? */
 static int timer_stop(lua_State *L) {
   Clock *c = check(L, &timer_type);
   gr_enter(L, gr_state(L));
@@ -106,6 +113,7 @@ static int timer_stop(lua_State *L) {
   return 1;
 }
 
+/* reset(seconds) -> as stop() */
 static int timer_reset(lua_State *L) {
   Clock *c = check(L, &timer_type);
   int64_t until = gr_check_seconds(L, 2, 2, "");
@@ -114,6 +122,7 @@ static int timer_reset(lua_State *L) {
   return 1;
 }
 
+/* after(seconds) -> a channel that receives the time once */
 int gr_lib_after(lua_State *L) {
   int64_t until = gr_check_seconds(L, 1, 1, "");
   gr_enter(L, gr_state(L));
@@ -129,8 +138,8 @@ int gr_lib_after(lua_State *L) {
 
 /* ---- tickers ---- */
 
-/* Argument `arg`, a number of seconds, in ns, at least one; GR_FOREVER when it is too long for a
- * tick ever to come. */
+/* Converts argument `arg`, a number of seconds, to nanoseconds, at least 1. GR_FOREVER: the period
+ * is so long that no tick ever comes. */
 static int64_t check_period(lua_State *L, int arg) {
   gr_check_seconds(L, arg, arg, "");
   double s = lua_tonumber(L, arg);
@@ -146,6 +155,7 @@ static void set_ticker(lua_State *L, Clock *c, int64_t period) {
   if (r != GR_OK) gr_raise_code(L, r);
 }
 
+/* ticker(seconds) -> ticker */
 static int l_ticker(lua_State *L) {
   int64_t period = check_period(L, 1);
   gr_enter(L, gr_state(L));
@@ -153,6 +163,7 @@ static int l_ticker(lua_State *L) {
   return 1;
 }
 
+/* reset(seconds); no results */
 static int ticker_reset(lua_State *L) {
   Clock *c = check(L, &ticker_type);
   int64_t period = check_period(L, 2);
@@ -161,6 +172,7 @@ static int ticker_reset(lua_State *L) {
   return 0;
 }
 
+/* stop(); no results */
 static int ticker_stop(lua_State *L) {
   Clock *c = check(L, &ticker_type);
   gr_enter(L, gr_state(L));
@@ -170,11 +182,13 @@ static int ticker_stop(lua_State *L) {
 
 /* ---- clocks ---- */
 
+/* now() -> seconds since 1970, by the wall clock */
 static int l_now(lua_State *L) {
   lua_pushnumber(L, gr_wall_s());
   return 1;
 }
 
+/* mono() -> seconds since some moment, by a clock that never goes back */
 static int l_mono(lua_State *L) {
   lua_pushnumber(L, (lua_Number)gr_now_ns() * 1e-9);
   return 1;
@@ -182,8 +196,8 @@ static int l_mono(lua_State *L) {
 
 /* ---- registration ---- */
 
-/* (object, key): the channel, or a method from the table that is upvalue 1; the type is upvalue 2.
- */
+/* __index(clock, key) -> the channel for "c" (nil for after_func), else the method. Upvalue 1 is
+ * the table of methods, upvalue 2 the type. */
 static int clock_index(lua_State *L) {
   GrObject *o = gr_object_check(L, 1, lua_touserdata(L, lua_upvalueindex(2)));
   const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -198,6 +212,7 @@ static int clock_index(lua_State *L) {
   return 1;
 }
 
+/* __close(): stops the timer or ticker when the block is left */
 static int leave(lua_State *L) {
   GrObject *o = gr_object_test(L, 1);
   if (o == NULL || (o->share->type != &timer_type.share && o->share->type != &ticker_type.share))

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* waitgroup.c - goro.sync.waitgroup.
  *
- * A goroutine that go has started counts from before it runs until it has ended, in whatever way:
- * it is done by its join, so neither an error nor goexit can keep it from that. Its error is a
- * panic, as of any goroutine. */
+ * A goroutine that `go` has started is counted from before it runs until it has ended, in whatever
+ * way. Its join counts it down, so neither an error nor goexit can prevent that. An error in the
+ * goroutine is a panic, as in any goroutine. */
 #include "sync/waitgroup.h"
 
 #include "lib/sync/sync.h"
@@ -27,7 +27,7 @@ static int add(lua_State *L, GrWaitgroup *wg, int64_t n) {
   return r == GR_CLOSED ? negative(L) : luaL_error(L, "WaitGroup counter is too large");
 }
 
-/* add(n) */
+/* add(n); no results. Raises when the counter would become negative. */
 static int waitgroup_add(lua_State *L) {
   GrWaitgroup *wg = check(L);
   lua_Integer n = gr_check_integer(L, 2);
@@ -35,6 +35,7 @@ static int waitgroup_add(lua_State *L) {
   return add(L, wg, n);
 }
 
+/* done(); no results. The same as add(-1). */
 static int waitgroup_done(lua_State *L) {
   GrWaitgroup *wg = check(L);
   gr_enter_quietly(L);
@@ -45,7 +46,8 @@ static int waitgroup_done(lua_State *L) {
 
 static void begin(GrShare *s) { gr_waitgroup_enter(gr_waitgroup_of(s)); }
 
-/* Below zero somebody was done who had not been added, and has taken this one's place. */
+/* The goroutine has ended. The count down fails when the counter is already 0: then the program has
+ * called done() once too often, and that call has counted this goroutine down. */
 static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure) {
   (void)g, (void)how, (void)failure;
   gr_msg_drop(m);
@@ -54,7 +56,7 @@ static void end(GrShare *s, G *g, GrEnd how, GrMsg *m, const GrFailure *failure)
 
 static const GrJoinOps member = {.begin = begin, .end = end};
 
-/* go(f, ...) */
+/* go(f, ...): starts a goroutine that is counted; no results */
 static int waitgroup_go(lua_State *L) {
   GrState *st = gr_state(L);
   GrWaitgroup *wg = check(L);
@@ -104,7 +106,7 @@ static void open_waitgroup(lua_State *L, const GrObjectType *type, uint32_t view
 
 void gr_waitgroup_names(void) { gr_methods_names(methods); }
 
-/* waitgroup([n]) */
+/* waitgroup([n]) -> waitgroup, with the counter n or 0 */
 int gr_lib_waitgroup(lua_State *L) {
   lua_Integer n = gr_opt_integer(L, 1, 0);
   if (n < 0) return negative(L);
