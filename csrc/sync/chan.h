@@ -26,9 +26,9 @@ typedef struct GrChan GrChan;
 typedef struct GrFeed GrFeed;
 struct GrFeed {
   void (*lost)(GrFeed *feed, GrChan *c); /* the last reference to the channel has gone */
-  void (*closed)(GrFeed *feed,
-                 GrChan *c); /* or NULL. Somebody has closed the channel. A second close is then no
-                                error, since the feed may have been the one that closed first */
+  /* Or NULL. Somebody has closed the channel. With this function a second close is no error, since
+   * the feed may have been the one that closed first. */
+  void (*closed)(GrFeed *feed, GrChan *c);
 };
 
 /* The largest capacity. The memory for the messages is taken only as they come. */

@@ -16,13 +16,11 @@ struct GrChan {
   GrShare share;
   uint64_t cap;
   GrFeed *feed; /* or NULL */
-  GrLock
-      lock; /* rank CHAN; a select takes the locks of several channels, in the order of addresses */
+  GrLock lock;  /* rank CHAN; a select takes several of them, in the order of addresses */
   bool closed;
-  uint64_t size, head,
-      len;     /* of the ring: how many slots there are, which is the oldest, how many are used */
-  GrMsg *ring; /* the buffer: `size` slots, or NULL before the first message */
-  GrList recvq, sendq; /* the sudogs of the waiters, the longest waiting first */
+  uint64_t size, head, len; /* of the ring: number of slots, oldest slot, used slots */
+  GrMsg *ring;              /* the buffer: `size` slots, or NULL before the first message */
+  GrList recvq, sendq;      /* the sudogs of the waiters, the longest waiting first */
 };
 
 /* The caller of the functions below holds c->lock. */

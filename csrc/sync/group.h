@@ -29,7 +29,8 @@ typedef struct GrGroup {
   GrContext *ctx;   /* a reference, or NULL */
 } GrGroup;
 
-/* The wait for a place, and the wait for all members where it needs no other name. */
+/* The wait for a place. It is also the wait for all members, unless the group gives that another
+ * type. */
 extern const GrWaitType gr_group_waits;
 /* Takes the reference ctx; ctx may be NULL. `waits_as` is the type of the wait for all members:
  * dumps show its name. */
@@ -41,7 +42,7 @@ void gr_group_fini(GrGroup *gr);
 /* A member begins that needs no place. */
 void gr_group_begin(GrGroup *gr);
 /* A member has failed with *error; takes *error. True: it is the first member that failed. Then
- * the caller cancels the group's context, if there is one to cancel. */
+ * the caller cancels what a first error has to cancel. */
 bool gr_group_fail(GrGroup *gr, GrMsg *error);
 /* After gr_group_fail has returned true, the same caller hands over the text of the error. Takes
  * `untold`; NULL does nothing. */

@@ -2,12 +2,13 @@
 /* select.c - one of several sends and receives.
  *
  * A select takes these steps:
- *   1. It locks all channels of its cases, each once, in the order of their addresses. So two
- *      selects never wait for each other's locks.
+ *   1. It locks all channels of its cases, each once, in the order of their addresses. So no
+ *      two selects can each hold a lock that the other waits for.
  *   2. It tries the cases in a random order, and does the first that is ready. So each of the ready
  *      cases is chosen with the same probability.
- *   3. When no case is ready, it puts a sudog for each case into the queue of the case's channel.
- * All these sudogs carry the same sequence number. It unlocks the channels and parks.
+ *   3. When no case is ready, it puts a sudog for each case into the queue of the case's
+ *      channel. All these sudogs carry the same sequence number. It unlocks the channels and
+ *      parks.
  *   4. At most one goroutine wins the wait, through one of the sudogs. Each other goroutine that
  *      finds one of the sudogs sees that the wait is over, and unlinks the sudog.
  *   5. When the select is awake, it unlinks the sudogs that are still linked.
