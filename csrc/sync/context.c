@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: MIT */
 /* context.c - the tree of contexts; see context.h.
  *
- *   context       parent     canceler      A Canceler holds the state: whether the context has
- * ended. `parent` is a reference to the context above. `canceler` background    NULL       NULL is
- * the nearest Canceler, found without a walk: the context ^ itself, or one above it; NULL: the
- * context never ends.
- *      |
- *   Canceler A    backgr.    A             A.children:  B
+ *   context         its parent      its canceler
+ *
+ *   background      NULL            NULL
  *      ^
- *      |
- *   Value v       A          A             A Value asks A whether it has ended.
+ *   Canceler A      background      A                 A.children: B
  *      ^
- *      |
- *   Canceler B    v          B             B.up: A
+ *   Value v         A               A
+ *      ^
+ *   Canceler B      v               B                 B.up: A
+ *
+ * Only a Canceler has a state: it has ended or not. `canceler` is the context itself, or the
+ * nearest Canceler above it, found without a walk. NULL: the context never ends.
  *
  * `err` of a Canceler goes from LIVE to its final value once, under the Canceler's lock. So does
  * `culprit`, the Canceler that holds the cause: the Canceler itself, or one above it. The
@@ -28,10 +28,10 @@
  *   - A child dies. Its memory is freed only after it has taken itself out of the list, under the
  *     parent's lock. So whatever the list holds is memory of a child, and gr_share_tryref tells
  *     whether that child is still alive.
- *   - Another thread cancels a child. That thread sets `reached` of the child when all below it
- * have ended, and this canceller waits for `reached`. So does a second cancel of the same context.
- *     A thread only ever waits for contexts below its own, so threads cannot wait for each other in
- *     a ring. (Go holds the parent's lock meanwhile.)
+ *   - Another thread cancels a child. That thread sets `reached` of the child when all contexts
+ *     below the child have ended, and this canceller waits for that. So does a second cancel of
+ *     the same context. Such waits go down the tree only, so no threads wait for each other in a
+ *     ring. (Go holds the parent's lock meanwhile.)
  *
  * The timer of a deadline must not keep its context alive, but it may be about to fire when the
  * context goes. So the timer lies in a Deadline, a block of its own. The pending timer and the

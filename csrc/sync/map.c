@@ -1,29 +1,24 @@
 /* SPDX-License-Identifier: MIT */
 /* map.c - the concurrent map of sync.map: shards, each a hash table with a lock.
  *
- *   hash, 64 bits:  | high half: which slot of the shard  | ...   low bits: which shard |
- *
  *   GrMap                  Shard
  *   +----------+           +------+
  *   | shard 0  |           | lock |
  *   | shard 1  |---------->| now  |--> slot 0 --> entry --> entry
- *   |   ...    |           |      |    slot 1
- *   | shard n  |           |      |    slot 2 --> entry
- *   +----------+           |      |    ...
- *                          | old  |--> the table before, during a resize: slots below `moved` are
- *                          +------+    empty, their entries are in `now`
+ *   |   ...    |           |      |    slot 1 --> entry
+ *   +----------+           | old  |--> the table before, while the shard is resized: the slots
+ *                          +------+    below `moved` are empty, their entries are in `now`
  *
- * An entry is a block of memory of its own. It never moves, and its memory is freed when the
- * entry is deleted.
+ * The low bits of a key's hash choose the shard, the high half chooses the slot. An entry is a
+ * block of memory of its own. It never moves, and is freed when it is deleted.
  *
  * Resizing. A table doubles or halves step by step: each change of the shard moves a few slots
  * of `old` to `now`. Nobody ever waits until millions of entries have moved. At each moment
  * exactly one slot is right for a hash (slot_of).
  *
  * Snapshots. The slots are in the order of the hashes, whatever their number is. So a walk that
- * has reached some hash can release the lock, and go on from that hash later. It meets each
- * entry once, even if the table has been resized meanwhile. A snapshot copies some hundred
- * entries at a time.
+ * has reached some hash can release the lock, after some hundred entries, and go on from that
+ * hash later. It meets each entry once, even if the table has been resized meanwhile.
  *
  * Claims. A key may belong to one goroutine (gr_map_acquire). The owner computes the next value
  * without a lock, while other goroutines wait for the key:
@@ -83,7 +78,7 @@ typedef struct Table {
 struct GrMapShard {
   GrLock lock;
   Table now, old; /* old.slots is NULL when the table is not being resized */
-  size_t moved;   /* the first slots of `old`, which are empty for good */
+  size_t moved;   /* how many slots of `old`, from the first on, are empty for good */
   size_t n, len;  /* the number of entries, and of those that have a value */
   char apart[128 - sizeof(GrLock) - 2 * sizeof(Table) -
              3 * sizeof(size_t)]; /* no two shards in one line of the cache */
@@ -91,8 +86,7 @@ struct GrMapShard {
 
 struct GrMap {
   GrShare share;
-  char apart[128 - sizeof(GrShare)]; /* claims change the reference count in `share`, and all
-                                        threads read what follows */
+  char apart[128 - sizeof(GrShare)]; /* claims count in `share`; all threads read what follows */
   uint32_t mask;                     /* number of shards - 1 */
   Shard shards[];
 };
