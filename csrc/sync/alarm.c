@@ -1,19 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* alarm.c - timers that are stopped, set again and forgotten while they fire; see alarm.h.
  *
- * What is armed is told apart by `seq`: each set and each stop takes a new number, and a fire that
- * comes with an old one does nothing. So a stop need not wait for a fire that is under way: the
- * lock decides which of the two was first. The message is sent under that lock, too, so after a
- * stop none is in the channel, and dropping one that is there and stopping are one step (as in Go
+ * Each set and each stop gives the alarm a new number, `seq`. A timer carries the number that it
+ * was armed with. When it fires with an old number, the fire does nothing. So a stop need not
+ * wait for a fire that has begun: the alarm's lock decides which of the two was first.
+ *
+ * The message is sent under the alarm's lock, too. So a stop drops a message that is in the
+ * channel and stops the alarm in one step, and after the stop the channel is empty (as in Go
  * since 1.23).
  *
- * References: the alarm's owner has one; the timer in its heap has one, which the fire, the drop at
- * the pool's end, or who stops it in time takes over (a timer that repeats keeps it, and each fire
- * has its own); the channel has one. The alarm knows its channel without a reference: the channel
- * says when it goes, under the alarm's lock, which stops the alarm, and so what nobody can receive
- * is neither waited for nor kept.
+ * References to the alarm:
  *
- * Lock order: an alarm (GR_RANK_SYNC), its channel, heaps of timers. */
+ *   owner  -------------> +-------+ <-------------  timer, while it is in a heap
+ *                         | alarm |
+ *   channel, its feed --> +-------+ . . . . . . . > channel: a pointer, no reference
+ *
+ * The timer's reference passes to the fire, or to the drop at the pool's end, or to the thread
+ * that stops the timer in time. A timer that repeats keeps its reference, and each fire gets one
+ * of its own.
+ *
+ * The alarm has no reference to its channel. When the last reference to the channel goes, the
+ * channel tells the alarm, which under its lock forgets the channel and stops. So an alarm whose
+ * messages nobody can receive is not kept, and no deadlock report waits for it.
+ *
+ * Lock order: an alarm (GR_RANK_SYNC), its channel, the heaps of timers. */
 #include "sync/alarm.h"
 
 #include "sync/chan_inside.h"
@@ -24,12 +34,13 @@ struct GrAlarm {
   GrFeed feed; /* the channel's */
   void (*make)(GrMsg *m);
   const GrJobOps *ops;
-  GrLock lock; /* what follows */
-  bool set;    /* a fire is to come */
+  GrLock lock; /* guards all fields below */
+  bool set;    /* the alarm will fire */
   uint64_t seq;
-  GrChan *chan; /* not counted; NULL: gone, or never was */
+  GrChan *chan; /* no reference; NULL: the channel is gone, or there never was one */
   void *job;
-  int64_t period; /* 0: once. Not changed while the timer is in a heap, which reads it, too */
+  int64_t period; /* 0: once. Never changes while the timer is in a heap, for the heap's thread
+                     reads it too */
 };
 
 static void destroy(GrShare *s) {
@@ -46,14 +57,15 @@ void gr_alarm_unref(GrAlarm *a) { gr_share_unref(&a->share); }
 
 static void drop(void *arg) { gr_alarm_unref(arg); }
 
-/* Ticks that are missed are left out. */
+/* When the timer repeats: the next tick after `now`. Ticks that were missed are left out. */
 static int64_t again(void *arg, int64_t now) {
   GrAlarm *a = arg;
   gr_share_ref(&a->share);
   return a->timer.when + a->period * (1 + (now - a->timer.when) / a->period);
 }
 
-/* A reference to the channel; who waited there, if anybody, in *wake. */
+/* Sends a message to the channel. Returns a reference to the channel, or NULL when it is gone.
+ * *wake is the receiver that got the message, if one waited. */
 static GrChan *send_locked(GrAlarm *a, G **wake) {
   GrChan *c = a->chan != NULL && gr_share_tryref(&a->chan->share) ? a->chan : NULL;
   if (c == NULL) return NULL;
@@ -61,7 +73,7 @@ static GrChan *send_locked(GrAlarm *a, G **wake) {
   a->make(&m);
   gr_lock(&c->lock);
   if (gr_chan_send_locked(c, &m, wake) != GR_OK)
-    gr_msg_drop(&m); /* closed, or a tick is there already */
+    gr_msg_drop(&m); /* the channel is closed, or the tick before is still in it */
   gr_unlock(&c->lock);
   return c;
 }
@@ -87,7 +99,7 @@ static void fire(void *arg, uint64_t seq) {
 
 /* ---- stopping, setting ---- */
 
-/* What a stop takes out, to be let go of without the lock. */
+/* What stop_locked takes out of the alarm. let_go frees it, without the lock. */
 typedef struct Stopped {
   bool was, timer;
   void *job;
@@ -137,7 +149,7 @@ int gr_alarm_set(GrAlarm *a, int64_t until, int64_t period, void *job, bool *was
     job = NULL;
   }
   gr_unlock(&a->lock);
-  if (r != GR_OK) gr_alarm_unref(a); /* the timer's, which is in no heap */
+  if (r != GR_OK) gr_alarm_unref(a); /* the timer's reference: the timer is in no heap */
   if (job != NULL) a->ops->forget(job);
   *was = s.was;
   let_go(a, &s);

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT */
-/* atomic.c - an integer in a word; what is none lies beside it, under a lock.
+/* atomic.c - an integer in a word. Any other value lies beside the word, under a lock.
  *
- * The word is the integer itself. One integer of 2^64, ELSEWHERE, is no number there but says that
- * the value is in `other`, under the lock: a float, a boolean, a string, or that very integer. Only
- * who holds the lock makes the word ELSEWHERE, or changes it when it is; all other changes are a
- * CAS from one integer to another. So the type of the value and the value itself change in one
- * step, and an integer costs one CAS; a flag beside the word, read before a fetch-and-add, would
- * let an addition through to a value that has been replaced meanwhile. (A CAS instead of the
- * fetch-and-add is repeated under contention; the call from Lua takes longer than the window in
- * which that happens.) Tagging the word would take bits from integers.
+ *   word == ELSEWHERE:   the value is in `other`, under the lock: a float, a boolean, a string, or
+ *                        the integer ELSEWHERE
+ *   any other word:      the value is an integer, the word itself
  *
- * A string is counted, so that a load under the lock takes a reference and copies nothing. */
+ * ELSEWHERE is one integer out of 2^64. Only a thread that holds the lock changes the word to
+ * ELSEWHERE, or from ELSEWHERE. Every other change is a CAS from one integer to another. So the
+ * type of the value and the value itself change in one step, and an operation on integers costs
+ * one CAS.
+ *
+ * Rejected: a flag beside the word that says "integer", read before a fetch-and-add. Between the
+ * two, another thread may replace the value, and the addition would change the new value. (A
+ * CAS, unlike a fetch-and-add, must be repeated when another thread was faster. But the call
+ * from Lua takes longer than the window in which that can happen.) Rejected: a tag in the word.
+ * It would take bits from the integers.
+ *
+ * A string has a reference count. So a load under the lock takes a reference and copies no
+ * bytes. */
 #include "sync/atomic.h"
 
 #include <string.h>
@@ -62,15 +69,15 @@ static GrValue share(GrValue v) {
   return v;
 }
 
-/* -2^63 <= n < 2^63, and no fraction. */
+/* Is n an integer with -2^63 <= n < 2^63? Then *i becomes it. */
 static bool is_integer(double n, int64_t *i) {
   if (!(n >= -0x1p63 && n < 0x1p63)) return false;
   *i = (int64_t)n;
   return (double)*i == n;
 }
 
-/* As Lua compares them, but that NaN is itself here: else one who tries until it succeeds would try
- * for ever. */
+/* Compares as Lua does, but for one case: NaN equals NaN here. Otherwise a goroutine that
+ * repeats a CAS until it succeeds would never end. */
 static bool equal(const GrValue *a, const GrValue *b) {
   int64_t i;
   if (a->kind != b->kind) {
@@ -87,7 +94,7 @@ static bool equal(const GrValue *a, const GrValue *b) {
   }
 }
 
-/* Integers wrap around. False: v is no number. */
+/* Sums of integers wrap around. False: v is no number. */
 static bool sum(const GrValue *v, const GrValue *n, GrValue *out) {
   if (v->kind > GR_VALUE_FLOAT) return false;
   if (v->kind == GR_VALUE_INTEGER && n->kind == GR_VALUE_INTEGER)
@@ -100,14 +107,14 @@ static bool sum(const GrValue *v, const GrValue *n, GrValue *out) {
 
 /* ---- under the lock ---- */
 
-/* Borrowed. */
+/* The value, borrowed. */
 static GrValue look_locked(GrAtomic *a) {
   int64_t w = atomic_load(&a->word);
   return w == ELSEWHERE ? a->other : integer(w);
 }
 
-/* The value becomes v, which is taken, if it is still *old, which look_locked gave; false: an
- * integer has been changed meanwhile. */
+/* Replaces the value by v, and takes v, if the value is still *old, which look_locked returned.
+ * False: another thread has changed an integer since then, and nothing has happened. */
 static bool put_locked(GrAtomic *a, const GrValue *old, GrValue v) {
   int64_t to = fits(&v) ? v.u.i : ELSEWHERE;
   if (fits(old)) {

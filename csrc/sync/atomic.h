@@ -16,7 +16,7 @@ typedef enum GrValueKind {
   GR_VALUE_STRING
 } GrValueKind;
 
-/* Moved by plain assignment; one owner. */
+/* A value has one owner. Plain assignment moves it to another. */
 typedef struct GrValue {
   GrValueKind kind;
   union {
@@ -27,27 +27,28 @@ typedef struct GrValue {
   } u;
 } GrValue;
 
-/* A string that is never changed, and counted. NULL without memory. */
+/* A string that never changes, with a reference count. NULL without memory. */
 GrText *gr_text_new(const char *s, size_t len);
 const char *gr_text_bytes(const GrText *t, size_t *len);
 void gr_value_drop(GrValue *v);
 
-/* Takes *v. `type` names its class (its destroy must be gr_atomic_destroy). NULL without memory: *v
- * stays the caller's. */
+/* Takes *v. `type` names its class (its destroy must be gr_atomic_destroy). NULL: no memory, and
+ * *v stays the caller's. */
 GrAtomic *gr_atomic_new(GrValue *v, const GrShareType *type);
 void gr_atomic_destroy(GrShare *s);
 GrShare *gr_atomic_share(GrAtomic *a);
 GrAtomic *gr_atomic_of(GrShare *s);
 
-/* What is returned is the caller's. Between integers, all of these are one atomic operation, but
- * for one integer: see atomic.c. */
+/* The functions below return values that belong to the caller. While the old and the new value
+ * are integers, each of them is one atomic operation. One integer is an exception: see atomic.c. */
 GrValue gr_atomic_load(GrAtomic *a);
-/* Takes v. */
+/* Takes v. Returns the value before. */
 GrValue gr_atomic_swap(GrAtomic *a, GrValue v);
-/* Borrows `old`, takes v. */
+/* Replaces the value by v if it equals `old`, and returns whether it did. Borrows `old`, takes
+ * v. */
 bool gr_atomic_cas(GrAtomic *a, const GrValue *old, GrValue v);
-/* v: an integer or a float. False: there is no number; out->kind says what there is. Else *out is
- * the sum, as Lua has it. */
+/* Adds v, an integer or a float. True: *out is the sum, by Lua's rules. False: the value is no
+ * number, and out->kind says what it is. */
 bool gr_atomic_add(GrAtomic *a, GrValue v, GrValue *out);
 
 #endif

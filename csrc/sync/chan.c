@@ -11,15 +11,15 @@
  *   buffered      0 <= len <= cap;  open(recvq) > 0  =>  len == 0;  open(sendq) > 0  =>  len == cap
  *   unbuffered    cap == 0 and len == 0, so the two lines above say nothing: a message is only ever
  *                 handed from one goroutine to another
- *   the ring      len <= size <= cap: it grows as messages come, and is given back when it was
- * large and the channel has run empty
+ *   the ring      len <= size <= cap: the ring grows as messages come. A large ring is freed
+ *                 when the channel has run empty
  *
  * A message is owned by exactly one of: the sender (until the call took it), the buffer, a sudog,
  * the receiver.
  *
- * Who waits longest comes first. A send goes to the first open receiver, else into the buffer. A
- * receive takes the oldest message of the buffer, and then the first open sender's message takes
- * the slot that has become free: so messages stay in the order of their sends.
+ * The longest waiting goroutine comes first. A send goes to the first open receiver, else into the
+ * buffer. A receive takes the oldest message of the buffer, and then the first open sender's
+ * message takes the slot that has become free: so messages stay in the order of their sends.
  *
  * A poll takes the lock like any other call. Go looks at `closed` and at the length without the
  * lock first, which needs an argument for each order in which the two may be read; here the lock is

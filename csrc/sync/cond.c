@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* cond.c - a condition variable: a queue, and a count of what was told.
+/* cond.c - a condition variable: a queue, and a count of the signals.
  *
- * A waiter is in the queue before it gives the mutex up, so a signal that comes after the mutex was
- * free reaches it. The count is for a waiter that must leave the queue for a moment, a host whose
- * hook has to run: back again, it can tell whether it has missed something. */
+ * A waiter enters the queue before it releases the mutex. So a signal that is sent after the
+ * mutex was free reaches the waiter.
+ *
+ * `told` counts signals and broadcasts. It is for a waiter that must leave the queue for a
+ * moment: a host whose hook has to run. When the host comes back, the count tells it whether it
+ * has missed a signal. */
 #include "sync/cond.h"
 
 #include "sync/queue.h"
@@ -78,7 +81,8 @@ void gr_cond_broadcast(GrCond *c) {
   gr_queue_ready(&won);
 }
 
-/* A signal that came all the same is another's. */
+/* A signal may have won the wait all the same. Then g does not want it, and it goes to another
+ * waiter. */
 void gr_cond_unwait(G *g, GrCond *c) {
   leave(g, c);
   gr_wait_unprepare(g);

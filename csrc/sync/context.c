@@ -1,28 +1,42 @@
 /* SPDX-License-Identifier: MIT */
 /* context.c - the tree of contexts; see context.h.
  *
- * Only a Canceler has state: the others (values, the background) ask the nearest Canceler above
- * them, which they find without a walk. `err` goes from LIVE to its final value once, under the
- * Canceler's lock; so does `culprit`, the Canceler whose cause it is: itself, or one above, which
- * its reference to its parent keeps alive. That is why a cause is stored once, however many it
- * ends.
+ *   context         its parent      its canceler
  *
- * Cancelling goes down the tree depth first, without recursion or memory: from a Canceler to its
- * next child, which is taken out of its list, and back by the child's own pointer upward. Whoever
- * is on the way is held by a reference. One lock is held at a time:
- *   - a child added meanwhile: linked and `err` looked at under the parent's lock, so either the
- * canceller finds it in the list, or it is born cancelled;
- *   - a child that dies meanwhile: its memory goes only after it has taken itself out of the list
- * under the parent's lock, so what is found in the list is memory, and gr_share_tryref tells
- * whether it is still a context;
- *   - a child that is being cancelled by another thread: that one finished marks it `reached`, and
- * we wait for that, as does a second cancel of the same context. Such waits go down the tree only,
- * so they do not wait for each other in a ring. (Go holds the parent's lock meanwhile.)
+ *   background      NULL            NULL
+ *      ^
+ *   Canceler A      background      A                 A.children: B
+ *      ^
+ *   Value v         A               A
+ *      ^
+ *   Canceler B      v               B                 B.up: A
  *
- * The timer of a deadline must not keep its context alive, but may be about to fire when the
- * context goes. So it lies in a Deadline, which the pending timer and the context share, and whose
- * lock decides between the timer that looks for its context and the context that says it is gone.
- */
+ * Only a Canceler has a state: it has ended or not. `canceler` is the context itself, or the
+ * nearest Canceler above it, found without a walk. NULL: the context never ends.
+ *
+ * `err` of a Canceler goes from LIVE to its final value once, under the Canceler's lock. So does
+ * `culprit`, the Canceler that holds the cause: the Canceler itself, or one above it. The
+ * references to the parents keep the culprit alive. So a cause is stored once, however many
+ * contexts it ends.
+ *
+ * Cancelling goes down the tree depth first, without recursion and without memory. It takes the
+ * next child out of its Canceler's list and goes to that child; it comes back up by the child's
+ * own pointer `up`. The canceller holds a reference to each context on the way, and one lock at
+ * a time. Three things may happen meanwhile:
+ *   - A child is added. The new child is linked, and the parent's `err` is read, under the parent's
+ *     lock. So either the canceller finds the child in the list, or the child is born cancelled.
+ *   - A child dies. Its memory is freed only after it has taken itself out of the list, under the
+ *     parent's lock. So whatever the list holds is memory of a child, and gr_share_tryref tells
+ *     whether that child is still alive.
+ *   - Another thread cancels a child. That thread sets `reached` of the child when all contexts
+ *     below the child have ended, and this canceller waits for that. So does a second cancel of
+ *     the same context. Such waits go down the tree only, so no threads wait for each other in a
+ *     ring. (Go holds the parent's lock meanwhile.)
+ *
+ * The timer of a deadline must not keep its context alive, but it may be about to fire when the
+ * context goes. So the timer lies in a Deadline, a block of its own. The pending timer and the
+ * context share the Deadline. Its lock decides which comes first: the timer that looks for its
+ * context, or the context that says it is gone. */
 #include "sync/context.h"
 
 #include <sched.h>
@@ -32,32 +46,32 @@ typedef struct Canceler Canceler;
 
 struct GrContext {
   GrShare share;
-  GrContext *parent;  /* a reference; NULL: the background */
-  Canceler *canceler; /* itself, or the nearest above, or NULL: it never ends */
+  GrContext *parent;  /* a reference; NULL: this is the background */
+  Canceler *canceler; /* itself or the nearest one above; NULL: the context never ends */
 };
 
 typedef struct Deadline {
   GrTimer timer;
-  atomic_int refs; /* the pending timer's, the context's */
+  atomic_int refs; /* one of the pending timer, one of the context */
   GrLock lock;
-  Canceler *context; /* NULL: gone */
+  Canceler *context; /* no reference; NULL: the context is gone */
 } Deadline;
 
 struct Canceler {
   GrContext base; /* first */
-  Canceler *up;   /* the nearest above it, or NULL */
-  GrLock lock;    /* guards children; err until it is final; done */
+  Canceler *up;   /* the nearest Canceler above, or NULL */
+  GrLock lock;    /* guards children, err until it is final, done */
   GrList children;
-  GrList sibling; /* in up->children; up's lock */
+  GrList sibling; /* in up->children, under the lock of up */
   _Atomic uint32_t err;
-  atomic_bool reached; /* all below it have ended, too */
+  atomic_bool reached; /* all contexts below have ended, too */
   Canceler *culprit;
   GrMsg cause;
-  GrChan *done;       /* not counted: it takes itself away */
-  GrFeed feed;        /* done's */
-  int64_t until;      /* the earliest limit of it and those above it */
+  GrChan *done;       /* no reference: the channel takes itself away (lost_done) */
+  GrFeed feed;        /* the feed of `done` */
+  int64_t until;      /* the earliest of its limit and the limits above */
   double wall;        /* the same in seconds since 1970 */
-  Deadline *deadline; /* or NULL: the limit is one above's */
+  Deadline *deadline; /* or NULL: the limit is that of a context above, or there is none */
 };
 
 typedef struct Value {
@@ -148,7 +162,7 @@ const GrMsg *gr_context_value(const GrContext *c, char kind, const void *key, si
   return NULL;
 }
 
-/* Of a Canceler's done channel, when there is one that lives: a reference. */
+/* A reference to the done channel, or NULL when there is none that lives. */
 static GrChan *done_locked(Canceler *c) {
   return c->done != NULL && gr_share_tryref(gr_chan_share(c->done)) ? c->done : NULL;
 }
@@ -204,7 +218,7 @@ static int deadline_start(Canceler *c) {
   d->timer.fire = deadline_fired;
   d->timer.drop = deadline_unref;
   d->timer.arg = d;
-  c->deadline = d; /* before it can fire */
+  c->deadline = d; /* set before the timer can fire */
   int r = gr_timer_start(&d->timer, c->until);
   if (r == GR_OK) return GR_OK;
   c->deadline = NULL;
@@ -212,7 +226,7 @@ static int deadline_start(Canceler *c) {
   return r;
 }
 
-/* Any number of times: the timer is there to be stopped once. */
+/* May be called several times: gr_timer_stop returns true only once. */
 static void deadline_stop(Canceler *c) {
   if (c->deadline != NULL && gr_timer_stop(&c->deadline->timer)) deadline_unref(c->deadline);
 }
@@ -228,7 +242,7 @@ static void deadline_leave(Canceler *c) {
 
 /* ---- cancelling ---- */
 
-/* False: it has ended already. */
+/* Ends c alone. False: c had ended already. */
 static bool end_one(Canceler *c, GrContextErr err, Canceler *culprit, GrMsg *cause) {
   gr_lock(&c->lock);
   bool first = err_of(c) == GR_CTX_LIVE;
@@ -251,8 +265,8 @@ static bool end_one(Canceler *c, GrContextErr err, Canceler *culprit, GrMsg *cau
   return true;
 }
 
-/* A reference to a child that was in the list and is in it no more; NULL: there is none, and there
- * will be none. */
+/* Takes the next living child out of the list of c, and returns a reference to it. NULL: the
+ * list is empty. When c has ended, no child will be added any more. */
 static Canceler *take_child(Canceler *c) {
   Canceler *child = NULL;
   gr_lock(&c->lock);
@@ -309,7 +323,7 @@ void gr_context_cancel(GrContext *c, GrMsg *cause) {
 
 /* ---- beginning and end ---- */
 
-/* Into the list of the one above; when that has ended, so has this. */
+/* Puts c into the list of the Canceler above. If that one has ended, c ends as well. */
 static void join_parent(Canceler *c) {
   if (c->up == NULL) return;
   gr_lock(&c->up->lock);
@@ -338,7 +352,7 @@ int gr_context_new(GrContext *parent, int64_t until, double wall, GrContext **ou
   GrMsg none = GR_MSG_EMPTY;
   if (past) cancel_from(c, GR_CTX_DEADLINE, &none);
   if (err_of(c) != GR_CTX_LIVE)
-    leave_parent(c); /* the timer may have fired before it was in the list */
+    leave_parent(c); /* the timer may have fired before c was in the list */
   return GR_OK;
 }
 

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* group.c - goroutines that belong together; see group.h.
  *
- * `running` counts members and places that are taken, so that with a limit a place that is handed
- * from one who ended to one who waits for it is never free in between: a newcomer cannot take it,
- * and those who wait for all to end are not woken too early. A place that was handed over is marked
- * so under the lock, by who hands it over: should its goroutine never wake (the pool ends), it is
- * released when its state is closed, whatever has become of the wait. */
+ * `running` counts the members and the places that are taken. When a member ends and a goroutine
+ * waits for a place, the place passes from the one to the other, and `running` does not change.
+ * So the place is never free in between: no newcomer can take it, and the goroutines that wait
+ * for all members to end are not woken too early.
+ *
+ * The member that hands a place over marks it as `taken`, under the lock. The goroutine that got
+ * the place may never wake, when the pool ends. Then the closing of its state releases the
+ * place, and `taken` tells that there is one to release, however the wait ended. */
 #include "sync/group.h"
 
 const GrWaitType gr_group_waits = {"group wait", gr_queue_abandon};
@@ -32,8 +35,8 @@ void gr_group_begin(GrGroup *gr) {
 
 static GrPlace *place_of(GSudog *sg) { return (GrPlace *)(intptr_t)*gr_queue_note(sg); }
 
-/* A place is free: it goes to who waits first, or those who wait for all to end may have to be
- * told. */
+/* A place has become free. The first goroutine that waits for a place gets it. If there is none,
+ * and this was the last place in use, the goroutines that wait for all members to end are woken. */
 static void free_place_locked(GrGroup *gr, GrList *won) {
   GSudog *sg = gr_queue_win(&gr->goers);
   if (sg != NULL) {

@@ -1,31 +1,50 @@
 /* SPDX-License-Identifier: MIT */
 /* map.c - the concurrent map of sync.map: shards, each a hash table with a lock.
  *
- * The low bits of a key's hash choose the shard, the high ones the slot, a chain of entries. An
- * entry is a block of its own, so that its memory goes when it is deleted, and it never moves. A
- * table doubles, or halves, a few slots at each change: the shard has two tables then, and the
- * slots of the old one below `moved` are empty, so that each hash has one slot that counts
- * (slot_of), and nobody ever waits for millions of entries to move. Slots are in the order of
- * hashes, whatever their number: a walk that has got as far as some hash can let go of the lock and
- * go on there later, and meets each entry once although the table has been resized meanwhile. That
- * is how a snapshot is taken, some hundred entries at a time.
+ *   GrMap                  Shard
+ *   +----------+           +------+
+ *   | shard 0  |           | lock |
+ *   | shard 1  |---------->| now  |--> slot 0 --> entry --> entry
+ *   |   ...    |           |      |    slot 1 --> entry
+ *   +----------+           | old  |--> the table before, while the shard is resized: the slots
+ *                          +------+    below `moved` are empty, their entries are in `now`
  *
- * A key may belong to one goroutine (gr_map_acquire), which computes its next value without a lock
- * while others wait. The entry is `held` then, and has in its value's place a pointer to the
- * owner's claim, where the value is; there need not be one: then the entry stands for a key that is
- * absent, and it goes when the key is released. Claims of those who wait are known by their sudogs
- * in the owner's claim. Who releases hands the key over to the first whose wait it can win, which
- * owns it from then on, awake or not. Should that goroutine never wake (the pool ends), its claim
- * is released like any other when its state is closed.
+ * The low bits of a key's hash choose the shard, the high half chooses the slot. An entry is a
+ * block of memory of its own. It never moves, and is freed when it is deleted.
  *
- * Values and entries that go are dropped after the lock has been released: they may hold references
- * to anything. Memory for a larger table may be refused: then chains are longer, and nobody
- * notices.
+ * Resizing. A table doubles or halves step by step: each change of the shard moves a few slots
+ * of `old` to `now`. Nobody ever waits until millions of entries have moved. At each moment
+ * exactly one slot is right for a hash (slot_of).
+ *
+ * Snapshots. The slots are in the order of the hashes, whatever their number is. So a walk that
+ * has reached some hash can release the lock, after some hundred entries, and go on from that
+ * hash later. It meets each entry once, even if the table has been resized meanwhile.
+ *
+ * Claims. A key may belong to one goroutine (gr_map_acquire). The owner computes the next value
+ * without a lock, while other goroutines wait for the key:
+ *
+ *   entry, held                     the owner's claim              the claims of waiting goroutines
+ *   +------------+                  +---------+
+ *   | value.u.p  |----------------->| value   |
+ *   +------------+                  | waiters |---> sudog ------------> sudog
+ *                                   +---------+       | object            | object
+ *                                                     v                   v
+ *                                                   claim               claim
+ *
+ * The claim holds the key's value. The value may be empty: then the key is absent, and the entry
+ * only stands for the claim. Such an entry is deleted when the key is released without a value.
+ * The goroutine that releases the key hands it to the first waiter whose wait it can win. That
+ * waiter owns the key from then on, even before it is awake. If it never wakes (the pool ends),
+ * the closing of its state releases its claim like any other.
+ *
+ * Values and entries that go are dropped after the lock has been released, for they may hold
+ * references to anything. When there is no memory for a larger table, the chains get longer, and
+ * no call fails.
  *
  * Rejected: open addressing (entries of 56 bytes and strings of any length would move, and the
- * holes of deleted ones stay); a lock for the whole (two goroutines on two cores were slower than
- * one); reading without a lock, as Go's sync.Map does (an entry's memory would have to wait for its
- * readers). */
+ * holes of deleted entries stay); one lock for the whole map (two goroutines on two cores were
+ * slower than one); reading without a lock, as Go's sync.Map does (the memory of an entry would
+ * have to wait for its readers). */
 #include "sync/map.h"
 
 #include <string.h>
@@ -37,7 +56,7 @@ typedef struct GrMapShard Shard;
 
 struct GrMapEntry {
   Entry *next;
-  uint32_t hash; /* high half */
+  uint32_t hash; /* the high half of the key's hash */
   uint8_t kind, view;
   bool held; /* value.u.p is the owner's claim */
   union {
@@ -48,33 +67,33 @@ struct GrMapEntry {
     size_t len;
   } u;
   GrMsg value;
-  char bytes[]; /* of a string */
+  char bytes[]; /* a string's bytes */
 };
 
 typedef struct Table {
-  Entry **slots; /* 1 << bits of them; NULL: none */
+  Entry **slots; /* 1 << bits slots; NULL: there is no table */
   uint32_t bits;
 } Table;
 
 struct GrMapShard {
   GrLock lock;
-  Table now, old; /* old.slots == NULL: it is not being resized */
-  size_t moved;   /* slots of old that are empty for good */
-  size_t n, len;  /* entries, and how many of them have a value */
+  Table now, old; /* old.slots is NULL when the table is not being resized */
+  size_t moved;   /* how many slots of `old`, from the first on, are empty for good */
+  size_t n, len;  /* the number of entries, and of those that have a value */
   char apart[128 - sizeof(GrLock) - 2 * sizeof(Table) -
              3 * sizeof(size_t)]; /* no two shards in one line of the cache */
 };
 
 struct GrMap {
   GrShare share;
-  char apart[128 - sizeof(GrShare)]; /* claims count in `share`, and everybody reads the rest */
+  char apart[128 - sizeof(GrShare)]; /* claims count in `share`; all threads read what follows */
   uint32_t mask;                     /* number of shards - 1 */
   Shard shards[];
 };
 
 enum { BITS_MIN = 2, BITS_MAX = 31, MOVE = 8, SHARDS_MIN = 16, SHARDS_MAX = 256 };
 
-/* A value that may not be copied by assignment. */
+/* A message that assignment may not copy. */
 typedef struct Box {
   atomic_int_fast64_t refs;
   GrMsg m;
@@ -130,7 +149,7 @@ static bool is_key(const Entry *e, const GrKey *k) {
   return k->kind != GR_KEY_STRING || memcmp(e->bytes, k->s, k->u.len) == 0;
 }
 
-/* Its value is empty. NULL without memory. */
+/* A new entry with an empty value. NULL without memory. */
 static Entry *entry_new(const GrKey *k) {
   size_t len = k->kind == GR_KEY_STRING ? k->u.len : 0;
   Entry *e = gr_malloc(sizeof *e + len);
@@ -146,7 +165,7 @@ static Entry *entry_new(const GrKey *k) {
   return e;
 }
 
-/* Its value is no longer there. NULL does nothing. */
+/* Frees an entry whose value has been taken out. NULL does nothing. */
 static void entry_free(Entry *e) {
   if (e == NULL) return;
   if (e->kind == GR_KEY_OBJECT) gr_share_unref(e->u.share);
@@ -159,7 +178,7 @@ static Entry **slot_in(const Table *t, uint32_t hash) {
   return &t->slots[(uint64_t)hash >> (32 - t->bits)];
 }
 
-/* Where entries of this hash are. NULL: there is no table yet. */
+/* The slot for entries of this hash. NULL: there is no table yet. */
 static Entry **slot_of(Shard *s, uint32_t hash) {
   if (gr_unlikely(s->old.slots != NULL)) {
     Entry **slot = slot_in(&s->old, hash);
@@ -191,7 +210,7 @@ static void move_slots(Shard *s) {
   s->old = (Table){NULL, 0};
 }
 
-/* Called at each change: goes on with a resize, or begins one. */
+/* Each change of the shard calls this: it goes on with a resize, or begins one if needed. */
 static void resize(Shard *s) {
   if (s->old.slots != NULL) {
     move_slots(s);
@@ -209,7 +228,7 @@ static void resize(Shard *s) {
   s->moved = 0;
 }
 
-/* NULL without memory. */
+/* Adds an entry with an empty value. NULL without memory. */
 static Entry *add(Shard *s, const GrKey *k) {
   resize(s);
   Entry **slot = slot_of(s, high(k)), *e = slot != NULL ? entry_new(k) : NULL;
@@ -220,7 +239,7 @@ static Entry *add(Shard *s, const GrKey *k) {
   return e;
 }
 
-/* e is the caller's to free. */
+/* Takes e out of its slot. The caller frees e. */
 static void unlink_entry(Shard *s, Entry *e) {
   Entry **at = slot_of(s, e->hash);
   while (*at != e) at = &(*at)->next;
@@ -229,7 +248,7 @@ static void unlink_entry(Shard *s, Entry *e) {
   resize(s);
 }
 
-/* May g use the entry at once? */
+/* May g use the entry at once? GR_OK, GR_CLOSED or GR_AGAIN: see map.h. */
 static int check_free(const Entry *e, const G *g) {
   if (gr_likely(!e->held)) return GR_OK;
   const GrClaim *owner = e->value.u.p;
@@ -262,7 +281,7 @@ static void free_table(Table *t) {
   gr_free(t->slots);
 }
 
-/* Nobody has a key to himself: claims hold references. */
+/* No key has an owner now, for each claim holds a reference to the map. */
 void gr_map_destroy(GrShare *share) {
   GrMap *m = gr_map_of(share);
   for (uint32_t i = 0; i <= m->mask; i++) {
@@ -285,8 +304,8 @@ int gr_map_get(GrMap *m, const GrKey *k, G *g, GrMsg *v) {
   return r;
 }
 
-/* Puts *v under the key of e, or of k when e is NULL, and what was there into *v; *dead is an entry
- * to free. */
+/* Stores *v under the key of e, or under k when e is NULL. *v becomes the value before. *dead
+ * becomes an entry that the caller frees after it has unlocked. */
 static int put(Shard *s, Entry *e, const GrKey *k, GrMsg *v, Entry **dead) {
   if (is_empty(v)) {
     if (e == NULL) return GR_OK;
@@ -368,7 +387,7 @@ static void own(GrClaim *c, Entry *e, GrMsg value) {
   e->value.u.p = c;
 }
 
-/* The wait was not won through the sudog. */
+/* After a wait that was not won through the sudog. */
 static void leave(G *g) {
   GrClaim *c = g->one.object;
   gr_lock(&c->shard->lock);
@@ -421,7 +440,8 @@ static void take_waiters(GrList *to, GrList *from) {
   gr_list_init(from);
 }
 
-/* The key of c is free, or the next one's: whom to ready, or NULL. */
+/* Hands the key of c to the first waiter, or makes it free. Returns the waiter's G, which the
+ * caller readies, or NULL. */
 static G *hand_over(Shard *s, GrClaim *c, Entry **dead) {
   Entry *e = c->entry;
   GSudog *sg = gr_queue_win(&c->waiters);
@@ -467,7 +487,7 @@ void gr_map_release(GrClaim *c, GrMsg *v) {
 
 /* ---- snapshots ---- */
 
-enum { AT_ONCE = 256 }; /* entries that are copied before others get the lock again */
+enum { AT_ONCE = 256 }; /* how many entries are copied before other threads get the lock */
 
 static bool grow(void **block, size_t *cap, size_t size, size_t wanted) {
   if (*cap >= wanted) return true;
@@ -480,11 +500,11 @@ static bool grow(void **block, size_t *cap, size_t size, size_t wanted) {
 }
 
 typedef struct Walk {
-  uint64_t from;   /* hashes below are done; 1 << 32: all */
-  size_t n, bytes; /* room for so many more is missing */
+  uint64_t from;   /* entries with hashes below `from` are copied; 1 << 32: all are */
+  size_t n, bytes; /* how many more items and bytes the snapshot needs room for */
 } Walk;
 
-/* False: there is no room, and walk says for what. */
+/* Copies e. False: there is no room, and *walk counts the room that is missing. */
 static bool snap_entry(GrSnap *snap, Walk *walk, const Entry *e) {
   const GrMsg *v = e->held ? &((const GrClaim *)e->value.u.p)->value : &e->value;
   if (e->hash < walk->from || is_empty(v)) return true;
@@ -506,7 +526,7 @@ static bool snap_entry(GrSnap *snap, Walk *walk, const Entry *e) {
   return true;
 }
 
-/* Entries with hashes from `first` on, below `end`, of one table. */
+/* Copies the entries of one table with hashes from `first` on, below `end`. */
 static bool snap_range(GrSnap *snap, Walk *walk, const Table *t, uint64_t first, uint64_t end) {
   bool room = true;
   if (t->slots == NULL) return true;
@@ -515,7 +535,7 @@ static bool snap_range(GrSnap *snap, Walk *walk, const Table *t, uint64_t first,
   return room;
 }
 
-/* What has been taken of an incomplete range goes. */
+/* Takes the items of a range that did not fit completely out of the snapshot again. */
 static void snap_back(GrSnap *snap, size_t n, size_t nbytes) {
   for (; snap->n > n; snap->n--) {
     GrSnapItem *item = &snap->items[snap->n - 1];
@@ -525,7 +545,8 @@ static void snap_back(GrSnap *snap, size_t n, size_t nbytes) {
   snap->nbytes = nbytes;
 }
 
-/* Goes on for a while, or until room is missing. The ranges are the slots of the smaller table. */
+/* Copies about AT_ONCE entries, or as many as there is room for. It goes range by range; a range
+ * is one slot of the smaller table. */
 static void snap_some(Shard *s, GrSnap *snap, Walk *walk) {
   size_t enough = snap->n + AT_ONCE;
   gr_lock(&s->lock);

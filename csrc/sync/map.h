@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* map.h - a concurrent map: keys to values that are copied in and out, and keys that one goroutine
- * has to itself while it computes the next value.
+/* map.h - a concurrent map. Keys lead to values, which are copied in and out. A goroutine can
+ * have a key to itself while it computes the key's next value.
  *
- * A value in the map is a GrMsg in a form of this module: one that may be copied by plain
- * assignment lies there as it is, any other in a box that is counted, so that a look-up takes a
- * reference and no more. Values that come out of here are read by gr_map_message and given back by
- * gr_map_drop.
+ * A value in the map is a GrMsg in a form of this module. A message that plain assignment may
+ * copy is stored as it is. Any other message is in a box with a reference count, so that a
+ * look-up only takes a reference. The functions below return values in this form: gr_map_message
+ * reads one, gr_map_drop gives it back.
  *
- * `g` is always the caller's own. Nothing here blocks, except that gr_map_acquire may return
- * GR_PARK. */
+ * `g` is always the caller's own. No function here blocks; gr_map_acquire may return GR_PARK. */
 #ifndef GR_MAP_H
 #define GR_MAP_H
 
@@ -27,15 +26,15 @@ typedef enum GrKeyKind {
   GR_KEY_OBJECT
 } GrKeyKind;
 
-/* Borrowed: the bytes of a string, the object. A float is none that an integer equals, and no NaN.
- */
+/* A key. It borrows the bytes of its string, or its object. A float key is not NaN and is not
+ * equal to any integer. */
 typedef struct GrKey {
   uint8_t kind;  /* GrKeyKind */
-  uint8_t view;  /* of an object */
+  uint8_t view;  /* an object's view */
   uint64_t hash; /* by gr_map_hash */
   const char *s; /* of a string */
   union {
-    int64_t i; /* a boolean's too */
+    int64_t i; /* an integer, a boolean */
     double n;
     void *p;
     GrShare *share;
@@ -43,65 +42,71 @@ typedef struct GrKey {
   } u;
 } GrKey;
 
-/* Fills in k->hash, the last thing before it is used. */
+/* Fills in k->hash from all other fields of k. */
 void gr_map_hash(GrKey *k);
 
-/* Empty. `type` names its class (its destroy must be gr_map_destroy). NULL without memory. */
+/* A new, empty map. `type` names its class (its destroy must be gr_map_destroy). NULL without
+ * memory. */
 GrMap *gr_map_new(const GrShareType *type);
 void gr_map_destroy(GrShare *s);
 GrShare *gr_map_share(GrMap *m);
 GrMap *gr_map_of(GrShare *s);
 
-/* Makes a value of *m, which it takes. `plain`: it may be copied by assignment. False without
- * memory; *m is dropped then. */
+/* Turns the message *m into a value. `plain`: assignment may copy the message. False: no memory,
+ * and the message is dropped. */
 bool gr_map_value(GrMsg *m, bool plain);
-/* The message in it, to be read only; NULL: there is no value. Borrowed from v. */
+/* The message in the value v, borrowed and read only. NULL: v is no value. */
 const GrMsg *gr_map_message(const GrMsg *v);
 void gr_map_drop(GrMsg *v);
 
-/* What follows returns GR_OK, or with nothing changed: GR_CLOSED, g has this key to itself;
- * GR_AGAIN, somebody else has, so that it must be acquired; GR_NOMEM. */
+/* The three functions below return GR_OK, or one of these, and then nothing has changed:
+ *   GR_CLOSED   g has this key to itself
+ *   GR_AGAIN    another goroutine has this key to itself; the caller must acquire it
+ *   GR_NOMEM */
 
-/* *v: a reference of the caller's, or GR_MSG_EMPTY. */
+/* *v becomes a reference to the value, the caller's, or GR_MSG_EMPTY. */
 int gr_map_get(GrMap *m, const GrKey *k, G *g, GrMsg *v);
-/* GR_MSG_EMPTY deletes. *v becomes what was there before; the caller drops it. */
+/* Stores *v under the key; GR_MSG_EMPTY deletes the key. *v becomes the value before, and the
+ * caller drops it. */
 int gr_map_set(GrMap *m, const GrKey *k, G *g, GrMsg *v);
-/* Unless there is a value, sets *v. Else *v is dropped, and becomes that value, a reference of the
- * caller's; *there is true then. */
+/* If the key has no value, stores *v. If it has one, drops *v, sets *v to a reference to that
+ * value, the caller's, and sets *there. */
 int gr_map_get_or_set(GrMap *m, const GrKey *k, G *g, GrMsg *v, bool *there);
 
 /* How many values there are. */
 int64_t gr_map_len(GrMap *m);
 
-/* A claim to one key. All zero: none. Lives where the caller wants, and stays there while it waits
- * or owns. The fields are map.c's. */
+/* A claim to one key. All fields zero: no claim. The caller provides the memory, and must not
+ * move it while the claim waits or owns. The fields belong to map.c. */
 typedef struct GrClaim {
-  GrMap *map; /* a reference, or NULL: it claims nothing */
+  GrMap *map; /* a reference; or NULL: this is no claim */
   struct GrMapShard *shard;
   struct GrMapEntry *entry;
   G *g;
   bool owns;
-  GrMsg value; /* of the owner: what there is under the key */
-  GrList
-      waiters; /* of the owner: GSudogs of those who want the key, whose objects are their claims */
+  GrMsg value;    /* the owner's: the value of the key */
+  GrList waiters; /* the owner's: the GSudogs of the goroutines that wait; their objects are their
+                     claims */
 } GrClaim;
 
-/* The key for g alone: all others wait, first come, first served. GR_OK: c owns it. GR_PARK.
- * GR_CLOSED, GR_NOMEM, GR_NOTHREAD, GR_ABORTED: c claims nothing. */
+/* Gives the key to g alone. All other goroutines that want it wait, first come, first served.
+ * GR_OK: c owns the key. GR_PARK: the caller parks, then calls gr_map_acquire_finish. GR_CLOSED,
+ * GR_NOMEM, GR_NOTHREAD, GR_ABORTED: c is no claim. */
 int gr_map_acquire(G *g, GrMap *m, const GrKey *k, GrClaim *c, bool blocks);
-/* GR_OK: c owns it; GR_ABORTED: c claims nothing. */
+/* After the park. GR_OK: c owns the key. GR_ABORTED: c is no claim; *cause says why. */
 int gr_map_acquire_finish(G *g, GrClaim *c, GrCause *cause);
-/* The value of the key that c owns: a reference of the caller's, or GR_MSG_EMPTY. */
+/* The value of the key that c owns: a reference, the caller's, or GR_MSG_EMPTY. */
 GrMsg gr_map_owned(const GrClaim *c);
-/* The key is everybody's again, with the value *v, which it takes, unless v is NULL: as it was. c
- * claims nothing; when it does so already, nothing happens, and v must be NULL. */
+/* Gives the key back; c is no claim afterwards. The key gets the value *v, which is taken. When
+ * v is NULL, the key keeps the value it had. When c was no claim, nothing happens; then v must
+ * be NULL. */
 void gr_map_release(GrClaim *c, GrMsg *v);
 
-/* What was in the map, each entry as it was at some moment during gr_map_snap, and each one that
- * was there all the time. */
+/* A snapshot of the map. Each item is an entry as it was at some moment during gr_map_snap. Each
+ * entry that was in the map all the time is in the snapshot. */
 typedef struct GrSnapItem {
-  uint8_t kind, view; /* of the key */
-  size_t at;          /* a string's place in `bytes` */
+  uint8_t kind, view; /* the kind and the view of the key */
+  size_t at;          /* where a string begins in `bytes` */
   union {
     int64_t i;
     double n;
@@ -116,10 +121,11 @@ typedef struct GrSnap {
   GrSnapItem *items;
   char *bytes;
   size_t n, cap, nbytes, bytes_cap;
-  size_t next; /* those before are the caller's to drop, by gr_map_drop and gr_share_unref */
+  size_t next; /* the items before this one are the caller's to drop, by gr_map_drop and
+                  gr_share_unref */
 } GrSnap;
 
-/* Fills an empty snapshot. GR_OK or GR_NOMEM: then it is to be dropped too. */
+/* Fills an empty snapshot. GR_OK; GR_NOMEM: the caller drops the snapshot then, too. */
 int gr_map_snap(GrMap *m, GrSnap *snap);
 void gr_snap_drop(GrSnap *snap);
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* map_hash.c - the hash of a map's keys.
  *
- * Keys come from outside (a server's paths, a client's names), so the hash has a seed that the
- * process makes at random: nobody outside knows which keys fall together. The hashes of base/hash.h
- * have none, since they serve goro's own values. */
+ * Keys come from outside: a server's paths, a client's names. So the hash has a seed, which the
+ * process makes at random. Nobody outside knows which keys get the same hash. The hashes of
+ * base/hash.h have no seed, for they serve goro's own values. */
 #include <string.h>
 
 #include "sync/map.h"

@@ -1,38 +1,51 @@
 /* SPDX-License-Identifier: MIT */
 /* mutex.c - a mutex: one word, a queue behind it, Go's fairness.
  *
- * The word has three bits. LOCKED: somebody holds it. QUEUED: the queue may not be empty. WOKEN: a
- * waiter has been woken to compete, and has not tried yet. QUEUED and WOKEN are set under the lock
- * of the queue only; QUEUED is cleared there too. So while it is held, and the word says LOCKED and
- * QUEUED but not WOKEN, nobody else changes the word: who wants it comes to the queue, and who
- * releases it does so as well.
+ *   the word:   bit 31 ... 3      2        1        0
+ *               +----------+--------+--------+--------+
+ *               |    0     | WOKEN  | QUEUED | LOCKED |
+ *               +----------+--------+--------+--------+
+ *                               |        |        |
+ *                               |        |        +-- somebody holds the mutex
+ *                               |        +-- the queue may not be empty
+ *                               +-- one waiter was woken to compete, and has not tried yet
  *
- * An unlock that finds waiters wakes one at most. Normally the mutex is free from that moment on,
- * and the woken one has to compete with newcomers, who run already: one that locks and unlocks in a
- * loop need not switch to another goroutine each time. While WOKEN, further unlocks wake nobody.
- * One that loses goes back to the head of the queue, and once it has waited for a millisecond in
- * all, the next unlock hands the mutex to it without releasing it, so that no newcomer can come
- * before it; and so on for those behind it who have waited as long. That is Go's starvation mode,
- * decided by who unlocks, at each unlock: so it needs no bit, and ends by itself with the last
- * waiter, or the first who has not waited so long.
+ * QUEUED and WOKEN are set and cleared under the queue's lock only. Take a moment at which a
+ * thread holds that lock and the word says LOCKED and QUEUED, but not WOKEN. Then no other
+ * thread changes the word: a goroutine that wants the mutex needs the queue's lock first, and so
+ * does the one that unlocks the mutex.
  *
- * No wake-up is lost. A waiter that has been woken and loses clears WOKEN by the same CAS that
- * finds the mutex LOCKED: so whoever holds it then will find QUEUED without WOKEN, and come to the
- * queue's lock. If it then gives up instead of queueing (its time is over, no memory for a timer),
- * it does so under that lock. A waiter that timed out is skipped. Modelled in spec/model/mutex.pml.
- */
+ * An unlock that finds waiters wakes at most one of them, in one of two ways:
+ *
+ *   COMPETE   The normal way. The mutex is free from that moment on. The woken waiter competes
+ *             with newcomers, and these run already. So a goroutine that locks and unlocks in a
+ *             loop need not switch to another goroutine each time. As long as the word says
+ *             WOKEN, further unlocks wake nobody. A woken waiter that loses goes back to the
+ *             head of the queue.
+ *   HANDED    When the waiter has waited for more than a millisecond in all, the unlock leaves
+ *             LOCKED set and makes the waiter the holder. So no newcomer can come before it.
+ *
+ * HANDED is Go's starvation mode. Here each unlock decides for itself which way it takes, by the
+ * time that the first waiter has waited. So the mode needs no bit. It ends by itself, with the
+ * last waiter or with the first one that has not waited so long.
+ *
+ * No wake-up is lost. A woken waiter that loses clears WOKEN with the same CAS that finds the
+ * mutex LOCKED. So the goroutine that holds the mutex at that moment will find QUEUED without
+ * WOKEN when it unlocks, and will take the queue's lock. The loser may then give up instead of
+ * queueing (its time is over, there is no memory for a timer); this, too, happens under the
+ * queue's lock. A waiter whose time is over is skipped. Modelled in spec/model/mutex.pml. */
 #include "sync/mutex.h"
 
 #include "sync/queue.h"
 
 enum { LOCKED = 1, QUEUED = 2, WOKEN = 4 };
-enum { COMPETE, HANDED }; /* the index of a sudog that was won */
+enum { COMPETE, HANDED }; /* what a won sudog's index says: see the head of this file */
 enum { PATIENCE_NS = 1000000 };
 
 struct GrMutex {
   GrShare share;
   _Atomic uint32_t word;
-  GrLock lock; /* of the queue */
+  GrLock lock; /* guards the queue */
   GrList queue;
 };
 
@@ -53,8 +66,8 @@ bool gr_mutex_is_locked(GrMutex *m) {
   return (atomic_load_explicit(&m->word, memory_order_relaxed) & LOCKED) != 0;
 }
 
-/* Takes it if it is free; else, the word said LOCKED at that moment, with the bits `set` added and
- * `clear` taken away. */
+/* Takes the mutex if it is free, and removes the bits `clear` from the word. False: the mutex
+ * was LOCKED, and at that same moment the bits `set` were added and the bits `clear` removed. */
 static bool take(GrMutex *m, uint32_t set, uint32_t clear) {
   uint32_t w = atomic_load_explicit(&m->word, memory_order_relaxed);
   for (;;) {
@@ -82,7 +95,8 @@ static void note_queue_locked(GrMutex *m) {
 
 static const GrWaitType locking = {"mutex lock", gr_queue_abandon};
 
-/* `since`: when it began to wait; 0: it begins. */
+/* `since`: when the wait began; 0: it begins now. Another number than 0 means that g was woken
+ * to compete. */
 static int lock_slow(G *g, GrMutex *m, int64_t until, bool blocks, int64_t since) {
   int r = GR_OK;
   bool again = since != 0;
@@ -114,8 +128,8 @@ int gr_mutex_lock_finish(G *g, GrMutex *m, int64_t until, bool blocks, GrCause *
 
 /* ---- unlocking ---- */
 
-/* Releases it when nobody has to be woken. GR_OK; GR_CLOSED: it was not locked; GR_PARK: somebody
- * has. */
+/* Releases the mutex if no waiter has to be woken. GR_OK: released; GR_CLOSED: the mutex was not
+ * locked; GR_PARK: a waiter has to be woken, and nothing has changed. */
 static int release(GrMutex *m) {
   uint32_t w = atomic_load_explicit(&m->word, memory_order_relaxed);
   do {
@@ -126,7 +140,8 @@ static int release(GrMutex *m) {
   return GR_OK;
 }
 
-/* The word says LOCKED and QUEUED, and stays so. Returns whom to ready. */
+/* The word says LOCKED and QUEUED but not WOKEN, and nobody else changes it. Releases the mutex
+ * or hands it to a waiter. Returns the G to ready, or NULL. */
 static G *pass_on_locked(GrMutex *m) {
   GSudog *sg = gr_queue_win(&m->queue);
   uint32_t clear = gr_list_empty(&m->queue) ? QUEUED : 0;

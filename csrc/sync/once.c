@@ -1,8 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* once.c - a task, then a result; who comes in between waits.
+/* once.c - a task, then its result. A goroutine that comes while the task runs waits.
  *
- * The word goes from NEW to RUNNING to DONE or FAILED, all under the lock. It is read without when
- * the task is done: then the result does not change any more. */
+ *   the word:   NEW ------> RUNNING ------> DONE     the task has returned
+ *                                   \-----> FAILED   the task has raised an error
+ *
+ *   `msg` is:   the task    empty           the result
+ *
+ * Each of these steps is made under the lock. A thread that reads DONE or FAILED needs no lock
+ * to read the result, for the result does not change any more. */
 #include "sync/once.h"
 
 #include "sync/queue.h"

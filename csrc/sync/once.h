@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* once.h - something that is done once, by whoever comes first; the others wait for what came of
- * it. */
+/* once.h - a task that is done once, by the first goroutine that comes. The others wait for its
+ * result. */
 #ifndef GR_ONCE_H
 #define GR_ONCE_H
 
@@ -10,24 +10,24 @@
 
 typedef struct GrOnce GrOnce;
 
-/* `type` names its class (its destroy must be gr_once_destroy). Takes *task, what is to be done.
- * NULL without memory: *task stays the caller's. */
+/* `type` names its class (its destroy must be gr_once_destroy). Takes *task, which says what is
+ * to be done. NULL: no memory, and *task stays the caller's. */
 GrOnce *gr_once_new(GrMsg *task, const GrShareType *type);
 void gr_once_destroy(GrShare *s);
 GrShare *gr_once_share(GrOnce *o);
 GrOnce *gr_once_of(GrShare *s);
 
-/* At this moment. When it is, gr_once_result tells. */
+/* Is the task done at this moment? Then gr_once_result returns its result. */
 bool gr_once_is_done(GrOnce *o);
-/* GR_OK: it is done, gr_once_result tells. GR_CLOSED: the caller is the first; *task is his, and he
- * will call gr_once_done. GR_PARK: then _finish. GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the
- * caller's own. */
+/* GR_OK: the task is done, and gr_once_result returns its result. GR_CLOSED: the caller is the
+ * first; it takes *task, does it, and calls gr_once_done. GR_PARK: the caller parks, then calls
+ * gr_once_finish. GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
 int gr_once_enter(G *g, GrOnce *o, bool blocks, GrMsg *task);
-/* GR_OK: it is done; GR_ABORTED: *cause says why. */
+/* After the park. GR_OK: the task is done; GR_ABORTED: *cause says why. */
 int gr_once_finish(G *g, GrOnce *o, GrCause *cause);
-/* Takes *result. */
+/* The task is done. Takes *result. Wakes all waiters. */
 void gr_once_done(GrOnce *o, GrMsg *result, bool failed);
-/* Borrowed, for ever the same. */
+/* The result, borrowed. It never changes. Call this only when the task is done. */
 const GrMsg *gr_once_result(GrOnce *o, bool *failed);
 
 #endif

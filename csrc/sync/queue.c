@@ -24,7 +24,8 @@ int gr_queue_wait(G *g, const GrWaitType *type, int64_t until, bool blocks, GrLo
   int r = gr_queue_start(g, type, until, blocks);
   if (r != GR_OK) return r;
   g->one.msg = GR_MSG_EMPTY;
-  /* Behind an entry is at the end of the ring that begins with it. */
+  /* To push at the back of the ring that begins with the first entry is to push in front of that
+   * entry. */
   gr_queue_link(&g->one, g, lock, first ? queue->next : queue, 0);
   return GR_PARK;
 }

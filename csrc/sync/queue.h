@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: MIT */
-/* queue.h - wait queues: how one waits for a channel, a lock, a count, a condition. For the files
- * of csrc/sync; of the others, who gives a group's wait a name needs gr_queue_abandon.
+/* queue.h - wait queues: how a goroutine waits for a channel, a lock, a count, a condition. For
+ * the files of csrc/sync. Other files need only gr_queue_abandon, to give the wait for a group a
+ * name of its own.
  *
- * What is no channel waits in the same way everywhere. An object has a word, by which an
- * uncontended call is one atomic operation, a GrLock of GR_RANK_SYNC, and under it queues of the
- * goroutines' own sudogs (g->one). A bit of the word says that somebody may be queued: it is set
- * and cleared under the lock, and whoever finds it set takes the lock before giving anything back.
- * A waiter that gave up (a timeout, a panic) is skipped by gr_queue_win like any other whose wait
- * has been won elsewhere; what it had kept from others by merely waiting is given to them when it
- * takes itself out of the queue. What was handed to a waiter belongs to it, even if its time is
- * over at the same moment: there is one winner. */
+ * Every object but a channel makes its waiters wait in the same way. The object has three parts:
+ *
+ *   word    one atomic integer. A call that need not wait is one atomic operation on it. One bit of
+ *           the word says that somebody may be queued
+ *   lock    a GrLock of GR_RANK_SYNC
+ *   queue   under the lock: the sudogs of the waiters (g->one), the longest waiting first
+ *
+ * The bit is set and cleared under the lock. A goroutine that finds the bit set takes the lock
+ * before it gives anything back to the object.
+ *
+ * A waiter may give up (a timeout, a panic). Its sudog then stays in the queue for a moment, and
+ * gr_queue_win skips it, as it skips each sudog whose wait was won elsewhere. A queued waiter
+ * may keep others from the object by its place in the queue alone. When such a waiter gives up,
+ * it takes its sudog out of the queue and lets those others have the object.
+ *
+ * When an object has been handed to a waiter, it belongs to that waiter, even if the waiter's
+ * time limit passes at the same moment: each wait has exactly one winner. */
 #ifndef GR_QUEUE_H
 #define GR_QUEUE_H
 
@@ -17,34 +27,39 @@
 #include "base/lock.h"
 #include "sched/sched.h"
 
-/* Prepares a wait: GR_OK, GR_TIMEOUT (the limit is past, or a poll), GR_NOMEM, GR_NOTHREAD,
- * GR_CROWDED, GR_ABORTED. Then the sudogs are linked, each at the end of its queue, under the
- * queue's lock, which is also held before. */
+/* Prepares a wait. GR_OK; GR_TIMEOUT: the limit is past, or the call is a poll; GR_NOMEM,
+ * GR_NOTHREAD, GR_CROWDED, GR_ABORTED. After GR_OK the caller links each sudog at the end of its
+ * queue, by gr_queue_link. The caller holds the lock of the queue during both calls and between
+ * them. */
 int gr_queue_start(G *g, const GrWaitType *type, int64_t until, bool blocks);
 void gr_queue_link(GSudog *sg, G *g, void *object, GrList *queue, uint32_t index);
-/* Both at once: g waits in `queue` of the object whose lock, `lock`, the caller holds: at its end
- * or, `first`, at its head. GR_PARK, or what gr_queue_start says. */
+/* Both steps in one call: g waits in `queue`, at its end or, when `first`, at its head. `lock`
+ * is the lock of the object; the caller holds it. GR_PARK, or an error of gr_queue_start. */
 int gr_queue_wait(G *g, const GrWaitType *type, int64_t until, bool blocks, GrLock *lock,
                   GrList *queue, bool first);
-/* Under the lock: a wait that was not won through the sudog is taken out. */
+/* Takes the sudog of g out of its queue, after a wait that was not won through the sudog. The
+ * caller holds the lock. */
 static inline void gr_queue_leave(G *g) { gr_list_remove(&g->one.link); }
-/* What the result of a wait is that did not end through the sudog. */
+/* The result of a wait that did not end through its sudog. */
 static inline int gr_queue_result(GrCause cause) {
   return cause == GR_CAUSE_TIMEOUT ? GR_TIMEOUT : GR_ABORTED;
 }
 
-/* Under the lock: takes the longest waiting whose wait can still be won, or NULL. The caller
- * readies its G after unlocking. */
+/* Takes the longest waiting sudog whose wait can still be won, and wins that wait. NULL: there
+ * is none. The caller holds the lock, and calls gr_ready for the sudog's G after it has
+ * unlocked. */
 GSudog *gr_queue_win(GrList *queue);
-/* The same for all of them, into `won`. Returns how many. */
+/* Wins all waits in the queue that can still be won, and moves their sudogs into `won`. Returns
+ * how many. The caller holds the lock. */
 int64_t gr_queue_win_all(GrList *queue, GrList *won);
-/* Readies those in `won`. Under no lock. */
+/* Calls gr_ready for each G in `won`. The caller holds no lock. */
 void gr_queue_ready(GrList *won);
 
-/* The abandon of a wait in such a queue. */
+/* The abandon of a wait in such a queue: see GrWaitType. */
 void gr_queue_abandon(G *g);
 
-/* A number that a waiter notes for who finds it: in the message that it does not have. */
+/* A number that the waiter leaves in its sudog, for the goroutine that will win the wait. It
+ * lies in the sudog's message, which these waits do not use. */
 static inline int64_t *gr_queue_note(GSudog *sg) { return &sg->msg.u.i; }
 
 #endif

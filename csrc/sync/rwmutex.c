@@ -1,20 +1,32 @@
 /* SPDX-License-Identifier: MIT */
 /* rwmutex.c - a readers-writer lock: one word, two queues behind it, handed over.
  *
- * The word counts the readers that hold it, in steps of READER, and has two bits: WRITER, one holds
- * it; QUEUED, somebody may wait. QUEUED is set and cleared under the lock of the queues. While it
- * is set, newcomers of either kind come to the queues, a writer that ends does, and so does the
- * last reader; all that happens elsewhere is that readers leave which are not the last.
+ *   the word:   bit 63 ........................ 2      1        0
+ *               +--------------------------------+--------+--------+
+ *               |  how many readers hold it      | QUEUED | WRITER |
+ *               +--------------------------------+--------+--------+
+ *                                                     |        |
+ *                 a reader adds READER, which is 4    |        +-- a writer holds it
+ *                                                     +-- somebody may be in a queue
  *
- * Invariant, whenever that lock is free: QUEUED means that somebody holds it, who will look into
- * the queues. A waiter is always handed what it waits for, by settle_locked: nobody competes. After
- * a writer, all readers that wait get in, however many writers wait; after the last of those
- * readers, the longest waiting writer. Readers that come while a writer waits, wait too, so neither
- * kind starves the other. Go's RWMutex does the same.
+ * QUEUED is set and cleared under the lock of the queues. While QUEUED is set, these goroutines
+ * take that lock: a newcomer of either kind, a writer that unlocks, and the last reader that
+ * unlocks. Only one change of the word happens without the lock then: a reader that is not the
+ * last leaves.
  *
- * Readers may wait for nothing but a waiting writer. When it gives up, they are let in by it, as it
- * leaves the queue; until then, its place in the queue, although it can no longer be handed
- * anything, keeps newcomers out, which is soon over. */
+ * Invariant, whenever nobody holds the lock of the queues: if QUEUED is set, somebody holds the
+ * rwmutex, and will look into the queues when it unlocks.
+ *
+ * A waiter does not compete. settle_locked always hands it the rwmutex:
+ *   - After a writer, all waiting readers get in, however many writers wait.
+ *   - After the last of those readers, the longest waiting writer gets in.
+ *   - A reader that comes while a writer waits, waits too.
+ * So neither kind starves the other. Go's RWMutex does the same.
+ *
+ * It may be that readers wait only because a writer waits: the rwmutex is held by readers. When
+ * that writer gives up, it lets the waiting readers in as it leaves the queue. Between these two
+ * moments its sudog still keeps newcomers out, although nothing can be handed to it any more;
+ * that time is short. */
 #include "sync/rwmutex.h"
 
 #include "sync/queue.h"
@@ -24,7 +36,7 @@ enum { WRITER = 1, QUEUED = 2, READER = 4 };
 struct GrRwmutex {
   GrShare share;
   _Atomic uint64_t word;
-  GrLock lock; /* of the queues */
+  GrLock lock; /* guards the queues */
   GrList writers, readers;
 };
 
@@ -70,14 +82,15 @@ static bool queues_empty(const GrRwmutex *rw) {
   return gr_list_empty(&rw->writers) && gr_list_empty(&rw->readers);
 }
 
-/* Lets the waiting readers in: nobody holds it, or readers do. Returns how many. */
+/* Lets all waiting readers in. Nobody holds rw, or readers hold it. Returns how many came in. */
 static int64_t admit_locked(GrRwmutex *rw, GrList *won) {
   int64_t n = gr_queue_win_all(&rw->readers, won);
   atomic_fetch_add(&rw->word, (uint64_t)n * READER);
   return n;
 }
 
-/* Nobody holds it: hands it on, to readers rather than to a writer if `readers_first`. */
+/* Nobody holds rw. Hands it to waiters: to the readers if `readers_first` and a reader waits,
+ * else to the first writer, else to the readers. */
 static void hand_on_locked(GrRwmutex *rw, bool readers_first, GrList *won) {
   if (readers_first && admit_locked(rw, won) > 0) return;
   GSudog *sg = gr_queue_win(&rw->writers);
@@ -89,7 +102,7 @@ static void hand_on_locked(GrRwmutex *rw, bool readers_first, GrList *won) {
   atomic_fetch_or(&rw->word, WRITER);
 }
 
-/* QUEUED is set. Restores the invariant after something was given back, or somebody left the
+/* QUEUED is set. Restores the invariant after a holder has unlocked, or a waiter has left the
  * queues. */
 static void settle_locked(GrRwmutex *rw, bool readers_first, GrList *won) {
   uint64_t w = atomic_load_explicit(&rw->word, memory_order_relaxed);
@@ -108,7 +121,7 @@ static void settle_and_unlock(GrRwmutex *rw, bool readers_first) {
 
 /* ---- locking ---- */
 
-/* Takes it for a writer, or notes that one waits. */
+/* Takes rw for a writer, or sets QUEUED because the writer will wait. */
 static bool take_locked(GrRwmutex *rw) {
   uint64_t w = atomic_load_explicit(&rw->word, memory_order_relaxed);
   for (;;) {
@@ -117,7 +130,7 @@ static bool take_locked(GrRwmutex *rw) {
   }
 }
 
-/* The same for a reader, whom a waiting writer keeps out. */
+/* The same for a reader. A waiting writer keeps the reader out. */
 static bool rtake_locked(GrRwmutex *rw) {
   uint64_t w = atomic_load_explicit(&rw->word, memory_order_relaxed);
   for (;;) {
@@ -175,7 +188,8 @@ bool gr_rwmutex_unlock(GrRwmutex *rw) {
   return was;
 }
 
-/* One reader less. False: there was none. *last: it was the last one, and somebody may wait. */
+/* One reader leaves. False: there was none. *last: this is the last reader, and somebody may
+ * wait; then the reader leaves only if `may_be_last`. */
 static bool leave(GrRwmutex *rw, bool may_be_last, bool *last) {
   uint64_t w = atomic_load_explicit(&rw->word, memory_order_relaxed);
   do {

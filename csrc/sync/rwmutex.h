@@ -14,19 +14,20 @@ void gr_rwmutex_destroy(GrShare *s);
 GrShare *gr_rwmutex_share(GrRwmutex *rw);
 GrRwmutex *gr_rwmutex_of(GrShare *s);
 
-/* True: it is the caller's now. One atomic operation. */
+/* Lock rw for a writer, for a reader, if no wait is needed. True: the caller holds rw now. One
+ * atomic operation. */
 bool gr_rwmutex_try_lock(GrRwmutex *rw);
 bool gr_rwmutex_try_rlock(GrRwmutex *rw);
-/* GR_OK; GR_PARK: then gr_rwmutex_finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the
- * caller's own. */
+/* For a writer, for a reader. GR_OK: the caller holds rw. GR_PARK: the caller parks, then calls
+ * gr_rwmutex_finish. GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
 int gr_rwmutex_lock(G *g, GrRwmutex *rw, int64_t until, bool blocks);
 int gr_rwmutex_rlock(G *g, GrRwmutex *rw, int64_t until, bool blocks);
-/* Of either. GR_OK, GR_TIMEOUT; GR_ABORTED: *cause says why. */
+/* After the park, for a writer and for a reader. GR_OK, GR_TIMEOUT; GR_ABORTED: *cause says why. */
 int gr_rwmutex_finish(G *g, GrRwmutex *rw, GrCause *cause);
-/* False: it was not locked so, and nothing has happened. */
+/* False: no writer (no reader) held rw, and nothing has happened. */
 bool gr_rwmutex_unlock(GrRwmutex *rw);
 bool gr_rwmutex_runlock(GrRwmutex *rw);
-/* By a writer, at this moment. */
+/* Does a writer hold rw at this moment? */
 bool gr_rwmutex_is_locked(GrRwmutex *rw);
 
 #endif

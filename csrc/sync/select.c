@@ -1,12 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 /* select.c - one of several sends and receives.
  *
- * All channels concerned are locked, in the order of their addresses (each once), so that two
- * selects cannot hold each other up. Then the cases are tried in a random order, and the first that
- * can happen does: that is uniform among those that are ready. When none is, a sudog for each case
- * goes into its channel's queue, all with the same sequence number, so that one winner at most
- * finds the wait open; the losers' sudogs are unlinked by whoever meets them, or by the select
- * itself when it is awake. Modelled in spec/model/select.pml; after Go's select.go. */
+ * A select takes these steps:
+ *   1. It locks all channels of its cases, each once, in the order of their addresses. So no
+ *      two selects can each hold a lock that the other waits for.
+ *   2. It tries the cases in a random order, and does the first that is ready. So each of the ready
+ *      cases is chosen with the same probability.
+ *   3. When no case is ready, it puts a sudog for each case into the queue of the case's
+ *      channel. All these sudogs carry the same sequence number. It unlocks the channels and
+ *      parks.
+ *   4. At most one goroutine wins the wait, through one of the sudogs. Each other goroutine that
+ *      finds one of the sudogs sees that the wait is over, and unlinks the sudog.
+ *   5. When the select is awake, it unlinks the sudogs that are still linked.
+ *
+ * Modelled in spec/model/select.pml. After Go's select.go. */
 #include <stdlib.h>
 
 #include "sync/chan_inside.h"
@@ -27,7 +34,7 @@ static void insertion_sort(GrChan **order, uint32_t n) {
   }
 }
 
-/* The distinct channels in lock order; returns their number. */
+/* Fills `order` with the channels, each once, in lock order. Returns how many. */
 static uint32_t lock_order(const GrCase *cases, uint32_t n, GrChan **order) {
   uint32_t m = 0;
   for (uint32_t i = 0; i < n; i++)
@@ -47,7 +54,7 @@ static void unlock_all(GrChan **order, uint32_t n) {
   while (n-- > 0) gr_unlock(&order[n]->lock);
 }
 
-/* Fisher-Yates, inside out. Cases without a channel are left out. */
+/* The cases in a random order, without those that have no channel: Fisher-Yates, inside out. */
 static uint32_t poll_order(const GrCase *cases, uint32_t n, uint64_t *rand, uint32_t *order) {
   uint32_t m = 0;
   for (uint32_t i = 0; i < n; i++) {
@@ -66,7 +73,7 @@ static int try_case(GrCase *c, bool *ok, G **wake) {
   return r == GR_CLOSED ? GR_OK : r;
 }
 
-/* GR_AGAIN: none is ready. */
+/* Does the first case that is ready. GR_AGAIN: no case is ready. */
 static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *chosen, bool *ok,
                    G **wake) {
   for (uint32_t i = 0; i < n; i++) {
@@ -78,7 +85,8 @@ static int try_all(GrCase *cases, const uint32_t *order, uint32_t n, uint32_t *c
   return GR_AGAIN;
 }
 
-/* In the random order too: of two cases on one channel, either may come first in its queue. */
+/* Links the sudogs in the random order, too: so when two cases wait on one channel, either may
+ * come first in its queue. */
 static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uint32_t npoll) {
   for (uint32_t i = 0; i < n; i++) g->many[i].object = NULL;
   for (uint32_t i = 0; i < npoll; i++) {
@@ -86,7 +94,8 @@ static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uin
     GSudog *sg = &g->many[order[i]];
     gr_list_init(&sg->link);
     sg->msg = GR_MSG_EMPTY;
-    if (c->is_send) { /* the sudog owns it while it waits: whoever wins takes it from there */
+    if (c->is_send) { /* the sudog owns the message during the wait, and the winner takes it from
+                         there */
       sg->msg = c->msg;
       c->msg = GR_MSG_EMPTY;
     }
@@ -94,8 +103,8 @@ static void link_all(G *g, GrCase *cases, uint32_t n, const uint32_t *order, uin
   }
 }
 
-/* One channel after the other: the wait is over, so nobody can win the remaining sudogs, only
- * unlink them. */
+/* Locks one channel after the other. That is enough: the wait is over, so nobody can win the
+ * sudogs that remain; other goroutines can only unlink them. */
 static void unlink_all(G *g) {
   for (uint32_t i = 0; i < g->nmany; i++) {
     GSudog *sg = &g->many[i];
@@ -121,9 +130,10 @@ static void abandon(G *g) {
 }
 
 static const GrWaitType selecting = {"select", abandon},
-                        for_ever = {"select (no cases)", abandon}; /* none that can happen */
+                        for_ever = {"select (no cases)", abandon}; /* no case has a channel */
 
-/* Working memory: channel order, then poll order; small selects use the stack. */
+/* The working memory is the lock order, and behind it the order of trying. A small select has
+ * both on its stack. */
 int gr_select(G *g, GrCase *cases, uint32_t n, int64_t until, bool blocks, uint64_t *rand,
               uint32_t *chosen, bool *ok) {
   GrChan *few_chans[SMALL];
@@ -171,7 +181,8 @@ int gr_select_finish(G *g, GrCase *cases, uint32_t n, uint32_t *chosen, bool *ok
     r = cases[won->index].is_send && won->closed ? GR_CLOSED : GR_OK;
   }
   for (uint32_t i = 0; i < g->nmany; i++)
-    if (cases[i].chan != NULL) cases[i].msg = g->many[i].msg; /* what was not sent, or what came */
+    if (cases[i].chan != NULL)
+      cases[i].msg = g->many[i].msg; /* the message that was not sent, or that came */
   free_sudogs(g);
   return r;
 }

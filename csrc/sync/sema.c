@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
-/* sema.c - a weighted semaphore: what is taken and one bit in a word, a queue behind it.
+/* sema.c - a weighted semaphore: a word with the amount that is taken and one bit, a queue
+ * behind it.
  *
- * The bit, QUEUED, is set and cleared under the lock. While it is set nobody takes anything but
- * from the head of the queue, under the lock, even if it would fit: a large request is not passed
- * over for small ones for ever. Whoever gives something back under that bit, or leaves the queue,
- * grants to those at its head what fits, by grant_locked. After golang.org/x/sync/semaphore. */
+ *   the word:   bit 63 ............. 1      0
+ *               +---------------------+--------+
+ *               |  how much is taken  | QUEUED |  somebody may be in the queue
+ *               +---------------------+--------+
+ *
+ * QUEUED is set and cleared under the lock. While QUEUED is set, a newcomer takes nothing, even
+ * if its request would fit: it goes to the end of the queue. Only grant_locked gives then, under
+ * the lock, and only to the head of the queue. So small requests cannot pass a large one for
+ * ever. A goroutine that gives something back while QUEUED is set, and a waiter that gives up
+ * and leaves the queue, call grant_locked. After golang.org/x/sync/semaphore. */
 #include "sync/sema.h"
 
 #include "sync/queue.h"
@@ -46,8 +53,8 @@ bool gr_sema_try_acquire(GrSema *s, int64_t k) {
   return false;
 }
 
-/* Gives those at the head of the queue what fits. One that has given up blocks the others until it
- * leaves, which is soon. */
+/* Grants the requests at the head of the queue, one after the other, as long as they fit. A
+ * waiter that has given up blocks the waiters behind it until it leaves the queue; that is soon. */
 static void grant_locked(GrSema *s, GrList *won) {
   while (!gr_list_empty(&s->queue)) {
     GSudog *sg = gr_container_of(s->queue.next, GSudog, link);
@@ -69,7 +76,7 @@ static void grant_and_unlock(GrSema *s) {
   gr_queue_ready(&won);
 }
 
-/* Takes k, or notes that somebody waits. */
+/* Takes k, or sets QUEUED because the caller will wait. */
 static bool take_locked(GrSema *s, int64_t k) {
   int64_t w = atomic_load_explicit(&s->word, memory_order_relaxed);
   for (;;) {
@@ -104,7 +111,8 @@ int gr_sema_finish(G *g, GrSema *s, GrCause *cause) {
   return gr_queue_result(*cause);
 }
 
-/* GR_PARK: somebody may wait, and the lock is not held. */
+/* GR_OK: k is given back. GR_CLOSED: less than k is taken. GR_PARK: somebody may wait, so the
+ * caller must take the lock first. */
 static int give_back(GrSema *s, int64_t k, bool locked) {
   int64_t w = atomic_load_explicit(&s->word, memory_order_relaxed);
   do {

@@ -18,14 +18,15 @@ GrShare *gr_sema_share(GrSema *s);
 GrSema *gr_sema_of(GrShare *s);
 int64_t gr_sema_size(GrSema *s);
 
-/* All with 0 <= k <= the size. True: k of it are the caller's now. One atomic operation. */
+/* In all functions below, 0 <= k <= the size. True: the caller has taken k of the semaphore. One
+ * atomic operation. */
 bool gr_sema_try_acquire(GrSema *s, int64_t k);
-/* GR_OK; GR_PARK: then _finish; GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's
- * own. */
+/* GR_OK: the caller has taken k. GR_PARK: the caller parks, then calls gr_sema_finish.
+ * GR_TIMEOUT, GR_NOMEM, GR_NOTHREAD, GR_ABORTED. `g` is the caller's own. */
 int gr_sema_acquire(G *g, GrSema *s, int64_t k, int64_t until, bool blocks);
 /* GR_OK, GR_TIMEOUT; GR_ABORTED: *cause says why. */
 int gr_sema_finish(G *g, GrSema *s, GrCause *cause);
-/* False: not so much is taken, and nothing has happened. */
+/* Gives k back. False: less than k is taken, and nothing has happened. */
 bool gr_sema_release(GrSema *s, int64_t k);
 
 #endif

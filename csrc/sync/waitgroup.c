@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* waitgroup.c - a wait group: the count and one bit in a word.
+/* waitgroup.c - a wait group: a word with the count and one bit, a queue behind it.
  *
- * The bit, QUEUED, says that somebody may wait; it is set and cleared under the lock. Who takes the
- * count to zero and finds the bit does so under the lock too, and wakes everybody: they have seen
- * zero, even if the count has been raised again when they run. So a group may be used anew at once,
- * and an add during a wait only matters if the count was not zero before it, as in Go. */
+ *   the word:   bit 63 ...... 1      0
+ *               +--------------+--------+
+ *               |  the count   | QUEUED |  somebody may be in the queue
+ *               +--------------+--------+
+ *
+ * QUEUED is set and cleared under the lock. A goroutine that would take the count to zero and
+ * finds QUEUED set does so under the lock, and wakes all waiters. These waiters have seen zero,
+ * even if the count has been raised again before they run. So a wait group may be used anew at
+ * once. An add during a wait matters only if the count was not zero before it. Both are as in
+ * Go. */
 #include "sync/waitgroup.h"
 
 #include "sync/queue.h"
@@ -32,7 +38,8 @@ void gr_waitgroup_destroy(GrShare *s) { gr_free(gr_waitgroup_of(s)); }
 GrShare *gr_waitgroup_share(GrWaitgroup *wg) { return &wg->share; }
 GrWaitgroup *gr_waitgroup_of(GrShare *s) { return gr_container_of(s, GrWaitgroup, share); }
 
-/* GR_PARK: it would reach zero while somebody may wait, and the lock is not held. */
+/* GR_PARK: the count would reach zero while somebody may wait, and the caller does not hold the
+ * lock. *zero: the count has reached zero while somebody may wait. */
 static int try_add(GrWaitgroup *wg, int64_t n, bool locked, bool *zero) {
   int64_t w = atomic_load_explicit(&wg->word, memory_order_relaxed);
   for (;;) {
@@ -62,7 +69,8 @@ int gr_waitgroup_add(GrWaitgroup *wg, int64_t n) {
   return r;
 }
 
-/* The word has room for four times the maximum, and there are not so many goroutines. */
+/* No check is needed: the word has room for four times the maximum, and so many goroutines
+ * cannot exist. */
 void gr_waitgroup_enter(GrWaitgroup *wg) {
   atomic_fetch_add_explicit(&wg->word, ONE, memory_order_relaxed);
 }
@@ -71,7 +79,7 @@ static void note_queue_locked(GrWaitgroup *wg) {
   if (gr_list_empty(&wg->queue)) atomic_fetch_and(&wg->word, ~(int64_t)QUEUED);
 }
 
-/* Is it zero? Else it says that somebody waits. */
+/* Is the count zero? If not, sets QUEUED, for the caller will wait. */
 static bool zero_locked(GrWaitgroup *wg) {
   int64_t w = atomic_load_explicit(&wg->word, memory_order_acquire);
   while (w >= ONE && (w & QUEUED) == 0)
