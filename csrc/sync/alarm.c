@@ -20,8 +20,8 @@
  * of its own.
  *
  * The alarm has no reference to its channel. When the last reference to the channel goes, the
- * channel tells the alarm, which under its lock forgets the channel and stops. So an alarm whose
- * messages nobody can receive is not kept, and no deadlock report waits for it.
+ * channel tells the alarm. Under its lock the alarm forgets the channel and stops. So goro neither
+ * keeps an alarm whose messages nobody can receive, nor waits for its timer.
  *
  * Lock order: an alarm (GR_RANK_SYNC), its channel, the heaps of timers. */
 #include "sync/alarm.h"
