@@ -29,11 +29,12 @@
  * use, sysmon asks for one again every 10 ms while there is anything to do.
  *
  * A wait that would keep the last thread is refused (GR_CROWDED) when it comes to it. `nkept`
- * counts the Gs that have waited with their thread in this round. It stays below `nm`, so at
- * least one M comes back to look for work: a G that waits increments nkept, then reads nm; a
- * thread that ends decrements nm, then reads nkept. If the G on that one M loops where it cannot
- * yield, other Gs run on top of it (proc.c, run_on_top). If sysmon can have no thread, the user
- * is told, each start of a thread tries again, and hosts that wait do its work. */
+ * counts the Gs that have waited with their thread in this round. It stays below the number of Ms
+ * whose thread has started, so at least one M comes back to look for work: a G that is to wait
+ * and an M that is to leave compare both numbers under the pool's lock. If the G on that one M
+ * loops where it cannot yield, other Gs run on top of it (proc.c, run_on_top). If sysmon can have
+ * no thread, the user is told, each start of a thread tries again, and hosts that wait do its
+ * work. */
 #include "sched/pool.h"
 
 /* ---- what is due ---- */

@@ -62,9 +62,8 @@ static void stop_m(M *m) {
   if (wanted) return;
   if (gr_m_await_p(m, gr_now_ns() + IDLE_NS)) return;
   gr_lock(&s->lock);
-  m->leaving = atomic_fetch_sub(&s->nm, 1) - 1 >
-               atomic_load(&s->nkept); /* as gr_may_keep_thread, in the other order */
-  if (!m->leaving) atomic_fetch_add(&s->nm, 1);
+  m->leaving = atomic_load(&s->nm) - s->nstarting - 1 > atomic_load(&s->nkept);
+  if (m->leaving) atomic_fetch_sub(&s->nm, 1);
   gr_unlock(&s->lock);
 }
 

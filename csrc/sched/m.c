@@ -9,6 +9,7 @@
  * GOROMAXTHREADS. */
 #include "sched/pool.h"
 
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -208,6 +209,7 @@ static M *get_m(Sched *s, int *err) {
     }
     if (m != NULL) {
       atomic_fetch_add(&s->nm, 1);
+      s->nstarting++;
       atomic_store(&m->at, M_HOME);
     }
   }
@@ -235,13 +237,16 @@ static int new_m(Sched *s, P *p, bool spinning) {
   m->leaving = false;
   int err = gr_thread_start(gr_m_main, m);
   atomic_store(&s->threads_short, err != 0);
-  if (err == 0) return GR_OK;
   gr_lock(&s->lock);
-  m->link = s->dead_ms;
-  s->dead_ms = m;
-  atomic_store(&m->at, M_GONE);
-  atomic_fetch_sub(&s->nm, 1);
+  s->nstarting--;
+  if (err != 0) {
+    m->link = s->dead_ms;
+    s->dead_ms = m;
+    atomic_store(&m->at, M_GONE);
+    atomic_fetch_sub(&s->nm, 1);
+  }
   gr_unlock(&s->lock);
+  if (err == 0) return GR_OK;
   say_short_of_threads(s, err);
   return GR_NOTHREAD;
 }
@@ -307,16 +312,25 @@ bool gr_nobody_takes_p(Sched *s) {
   return none;
 }
 
-/* At least one M must not wait with its G, so that it comes back to look for work. So there must
- * be another one before this one waits; if there is none, one is made. */
+/* At least one M must not wait with its G, so that it comes back to look for work. GR_OK: this one
+ * may wait, and is counted. GR_CROWDED: it would be the last. GR_AGAIN: that depends on a thread
+ * that is being started, and may yet fail to. */
+static int count_kept(Sched *s) {
+  gr_lock(&s->lock);
+  int32_t free = atomic_load(&s->nm) - (atomic_load(&s->nkept) + 1), starting = s->nstarting;
+  if (free > starting) atomic_fetch_add(&s->nkept, 1);
+  gr_unlock(&s->lock);
+  return free > starting ? GR_OK : free > 0 ? GR_AGAIN : GR_CROWDED;
+}
+
 bool gr_may_keep_thread(M *m) {
   Sched *s = &gr_sched;
   if (m->under > 0) return false; /* the G that would wake it may lie below it on this stack */
-  int32_t kept = atomic_fetch_add(&s->nkept, 1) + 1;
-  if (kept >= atomic_load(&s->nm)) new_m(s, NULL, false);
-  if (kept < atomic_load(&s->nm)) return true;
-  atomic_fetch_sub(&s->nkept, 1);
-  return false;
+  for (int r; (r = count_kept(s)) != GR_OK;) {
+    if (r == GR_CROWDED && new_m(s, NULL, false) != GR_OK) return false;
+    if (r == GR_AGAIN) sched_yield();
+  }
+  return true;
 }
 
 /* When another thread has taken the idle P meanwhile, the caller looks again: while nspinning

@@ -109,6 +109,7 @@ static void clear(Sched *s) {
   atomic_store(&s->sysmon_tried_at, 0);
   atomic_store(&s->nkept, 0);
   atomic_store(&s->nm, 0);
+  s->nstarting = 0;
   atomic_store(&s->nidle_ps, 0);
   atomic_store(&s->nspinning, 0);
   atomic_store(&s->maxprocs, 0);

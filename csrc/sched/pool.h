@@ -147,6 +147,7 @@ struct Sched {
   M *idle_ms;
   M *dead_ms;             /* Ms whose threads have ended; they serve new threads */
   int32_t nidle, nlocked; /* Ms that are idle; Ms that wait together with their G */
+  int32_t nstarting;      /* of the nm Ms, those whose thread may yet fail to start */
   int32_t max_threads;
   /* written under the lock, read without */
   _Atomic int32_t nm;        /* Ms that have a thread */
