@@ -39,7 +39,7 @@ bool gr_class_has_metamethod(lua_State *L, int idx) {
   return found;
 }
 
-static void push_weak(lua_State *L, const char *key, const char *mode) {
+void gr_class_push_weak(lua_State *L, const char *key, const char *mode) {
   if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
   lua_pop(L, 1);
   lua_newtable(L);
@@ -53,11 +53,11 @@ static void push_weak(lua_State *L, const char *key, const char *mode) {
 
 void gr_class_keep(lua_State *L, int idx, uint64_t id) {
   idx = lua_absindex(L, idx);
-  push_weak(L, &ids_key, "k");
+  gr_class_push_weak(L, &ids_key, "k");
   lua_pushvalue(L, idx);
   lua_pushinteger(L, (lua_Integer)id);
   lua_rawset(L, -3);
-  push_weak(L, &classes_key, "v");
+  gr_class_push_weak(L, &classes_key, "v");
   lua_pushvalue(L, idx);
   lua_rawseti(L, -2, (lua_Integer)id);
   lua_pop(L, 2);
@@ -65,7 +65,7 @@ void gr_class_keep(lua_State *L, int idx, uint64_t id) {
 
 uint64_t gr_class_id(lua_State *L, int idx) {
   idx = lua_absindex(L, idx);
-  push_weak(L, &ids_key, "k");
+  gr_class_push_weak(L, &ids_key, "k");
   lua_pushvalue(L, idx);
   lua_rawget(L, -2);
   lua_Integer known = lua_tointeger(L, -1);
@@ -78,7 +78,7 @@ uint64_t gr_class_id(lua_State *L, int idx) {
 
 bool gr_class_sent(lua_State *L, int idx, uint64_t id) {
   idx = lua_absindex(L, idx);
-  push_weak(L, &ids_key, "k");
+  gr_class_push_weak(L, &ids_key, "k");
   lua_pushvalue(L, idx);
   lua_rawget(L, -2);
   bool sent = lua_tointeger(L, -1) < 0;
@@ -97,7 +97,7 @@ bool gr_class_is_given(uint64_t id) { return id != 0 && id <= atomic_load(&last_
 #endif
 
 bool gr_class_push(lua_State *L, uint64_t id) {
-  push_weak(L, &classes_key, "v");
+  gr_class_push_weak(L, &classes_key, "v");
   bool found = lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TTABLE;
   lua_remove(L, -2);
   if (!found) lua_pop(L, 1);
@@ -105,8 +105,8 @@ bool gr_class_push(lua_State *L, uint64_t id) {
 }
 
 void gr_class_forget(lua_State *L, uint64_t id) {
-  push_weak(L, &ids_key, "k");
-  push_weak(L, &classes_key, "v");
+  gr_class_push_weak(L, &ids_key, "k");
+  gr_class_push_weak(L, &classes_key, "v");
   if (lua_rawgeti(L, -1, (lua_Integer)id) == LUA_TTABLE) {
     lua_pushnil(L);
     lua_rawset(L, -4);

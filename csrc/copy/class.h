@@ -27,4 +27,8 @@ void gr_class_keep(lua_State *L, int idx, uint64_t id);
  * completed. */
 void gr_class_forget(lua_State *L, uint64_t id);
 
+/* Pushes the weak table that the registry has under the address `key`, made when there is none yet;
+ * `mode` is its __mode. Raises. */
+void gr_class_push_weak(lua_State *L, const char *key, const char *mode);
+
 #endif

@@ -19,6 +19,8 @@
  * sockets must not become ten thousand metatables. */
 #include "copy/placeholder.h"
 
+#include "copy/class.h"
+
 #include <string.h>
 
 #include <lauxlib.h>
@@ -90,22 +92,10 @@ static void release(GrKeep *keep) {
   memo->share = NULL;
 }
 
-static void push_weak(lua_State *L, const char *key, const char *mode) {
-  if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE) return;
-  lua_pop(L, 1);
-  lua_newtable(L);
-  lua_createtable(L, 0, 1);
-  lua_pushstring(L, mode);
-  lua_setfield(L, -2, "__mode");
-  lua_setmetatable(L, -2);
-  lua_pushvalue(L, -1);
-  lua_rawsetp(L, LUA_REGISTRYINDEX, key);
-}
-
 static Memo *find_memo(lua_State *L, int idx) {
   static const GrKeepType type = {release, NULL};
   int top = lua_gettop(L);
-  push_weak(L, &memos_key, "k");
+  gr_class_push_weak(L, &memos_key, "k");
   lua_pushvalue(L, idx);
   if (lua_rawget(L, top + 1) == LUA_TNIL) {
     lua_pushvalue(L, idx);
@@ -191,7 +181,7 @@ static void set_name(lua_State *L, const char *name) {
 void gr_placeholder_push(lua_State *L, GrShare *share) {
   const GrShare *value = of(share)->value;
   gr_check_stack(L, 12);
-  push_weak(L, &known_key, "v");
+  gr_class_push_weak(L, &known_key, "v");
   int known = lua_gettop(L);
   if (lua_rawgetp(L, known, value) == LUA_TNIL) {
     lua_pop(L, 1);
